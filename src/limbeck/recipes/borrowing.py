@@ -37,10 +37,10 @@ _POOL = "{name: cifar100, split: test}"
 
 
 def settings_to_borrow(settings: Mapping[str, Any], overrides: Sequence[str] = ()) -> MakerSettings:
-    """Those that a recipe has under `transfer: {maker: borrow, ...}`; None stands for the default.
+    """Settings as a recipe has them under `transfer: {maker: borrow, ...}`; None stands for the default.
 
     Raises:
-        UserError: all that is wrong with them.
+        UserError: lists everything that is wrong with the settings.
     """
     stated = {name: value for name, value in settings.items() if value is not None}
     return parse_transfer({"maker": BORROW, **stated}, overrides)
@@ -60,21 +60,21 @@ def borrow_images(
     target: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[TransferSet, str]:
-    """Borrows, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+    """Borrows images and saves the transfer set if there is a `target`; returns it and a summary.
 
     Args:
         settings: of the maker.
         teacher: with its weights.
-        handed: images that were handed over in Python, by the names that the settings have for them.
-        test: images that students will be judged on, of which none is borrowed.
-        size: pixels a side of the borrowed images, or (height, width); by default that of the test images, or else what
-            the teacher takes.
-        seed: of all that is drawn.
+        handed: images that were handed over in Python, by the names that the settings use for them.
+        test: images that students will be evaluated on; none of them is borrowed.
+        size: pixels a side of the borrowed images, or (height, width); by default that of the test images, or else the
+            teacher's input size.
+        seed: of all random draws.
         workers: processes that score, see `limbeck.score_table`.
-        precision: in which the teacher is asked.
-        scores: folder where the table of the pools is kept for other budgets and criteria.
-        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
-        progress: who watches.
+        precision: of the teacher's forward passes.
+        scores: folder where the score table of the pools is kept for other budgets and criteria.
+        target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.borrow`.
@@ -113,15 +113,15 @@ def save_borrowed(
     progress: Progress | None = None,
     **how: Any,
 ) -> str:
-    """Borrows as a command line asks for it, and saves the transfer set; returns what happened, in words.
+    """Borrows images as the command line asks and saves the transfer set; returns a summary.
 
     Args:
-        options: what `settings_from_options` understands.
+        options: see `settings_from_options`.
         target: a new folder; by default in runs/.
         teacher: a network's name or folder.
-        of_every_pool: settings that pools have where they do not say otherwise.
+        of_every_pool: settings of every pool that does not set them itself.
         overrides: settings as "key=value".
-        test: images that students will be judged on.
+        test: images that students will be evaluated on.
         progress, how: see `borrow_images`.
 
     Raises:
@@ -143,15 +143,15 @@ def save_borrowed(
 
 
 def settings_from_options(options: Mapping[str, Any], of_every_pool: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a recipe, from what a command line says.
+    """The settings as a recipe has them, from the options of the command line.
 
     Args:
         options: `pools`, each a name or a mapping in YAML; `by`, each a name or NAME=SHARE; `threshold`, its `of`, with
-            `share` and `calibration` beside it; `exclude`, names or "known" alone; the others as they are.
+            `share` and `calibration` beside it; `exclude`, names or "known" alone; all others unchanged.
         of_every_pool: see `save_borrowed`.
 
     Raises:
-        UserError: what cannot be read so.
+        UserError: an option of another form.
 
     Example:
         >>> settings_from_options({"pools": ["cifar100"], "by": ["margin=0.5", "random=0.5"]}, {"split": "test"})
@@ -176,7 +176,7 @@ def settings_from_options(options: Mapping[str, Any], of_every_pool: Mapping[str
 
 
 def default_folder(settings: MakerSettings) -> Path:
-    """Where borrowed images go by default."""
+    """The default folder for borrowed images."""
     by = settings.model_dump()["by"]
     return Path("runs") / f"borrowed-{by if isinstance(by, str) else '-'.join(by)}"
 

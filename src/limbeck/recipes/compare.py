@@ -1,4 +1,4 @@
-"""A comparison: all planned runs, one after the other or side by side, each at most once."""
+"""A comparison: runs everything that is planned, in sequence or in parallel, each run at most once."""
 
 import os
 import shutil
@@ -58,24 +58,24 @@ def compare(
 ) -> dict[str, Any]:
     """Runs a comparison in `folder` and writes results and report; returns the results (see `collect`).
 
-    Finished runs are not repeated, begun ones are gone on with, a broken arm is noted and the others go on. Arms,
-    budgets and seeds may be added to a comparison later, and broken arms mended; whatever else shapes its runs may
-    not change.
+    Finished runs are not repeated and begun ones are resumed; a failed arm is recorded and the others continue. Arms,
+    budgets and seeds may be added to a comparison later, and failed arms fixed; nothing else that shapes its runs may
+    change.
 
     Args:
         recipe: with `compare`.
-        folder: made if need be, never overwritten.
-        resume: go on with the comparison in `folder`.
-        objects: those handed over in Python, in place of what the recipe names.
-        progress: who watches.
-        workers: how many runs go on side by side, each in a process of its own; 1 is this process. They are processes
+        folder: created if needed, never overwritten.
+        resume: continue the comparison in `folder`.
+        objects: Python objects, in place of what the recipe names.
+        progress: receives the progress.
+        workers: how many runs are done in parallel, each in a process of its own; 1 is this process. They are processes
             of this machine, or of the Ray cluster that this process is connected to or RAY_ADDRESS names. Their number
-            changes none of the results but times, energy, and which passes of the teacher were saved.
+            changes nothing in the results but times, energy, and which passes of the teacher were saved.
 
     Raises:
         UserError: what can be known before the first run: names, budgets that cannot be met, classes that differ,
             objects that cannot be sent to workers; workers that keep dying.
-        Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
+        Interrupted: stopped by Ctrl-C or SIGTERM; resume continues.
     """
     progress = progress or Silent()
     _check_workers(workers)
@@ -84,7 +84,7 @@ def compare(
     planned = plan(recipe, suited=suited)
     described = recipe.model_dump(mode="json")
     check_launcher(*(training for run in planned for training in trainings(run.recipe)), cpu=recipe.device == "cpu")
-    is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
+    is_main_process(cpu=recipe.device == "cpu")  # sets this process's device, for the teacher's test pass too
     longer = check_unchanged(recipe, planned, Path(folder)) if resume else []
     if workers > 1:
         check_sendable(recipe)
@@ -98,7 +98,7 @@ def compare(
             renew=renewing(described),
             extend=lambda _, changed: [] if is_longer(changed) else changed,
         ) as run_folder,
-        _crew(planned, longer, run_folder, workers) as crew,  # which imports while this process loads and trains
+        _crew(planned, longer, run_folder, workers) as crew,  # workers import while this process loads and trains
     ):
         if crew is not None:
             crew.place.have_done(prepare_pages)
@@ -132,13 +132,13 @@ def compare(
 
 
 def _is_suited(folder: Path) -> bool:
-    """False for a comparison that was begun by a version which did not know the controls that suit an arm."""
+    """False for a comparison begun by an earlier version, which did not choose controls to suit each arm."""
     networks = RunFolder(folder).read("networks.json")
     return networks is None or networks.get(SUITED, False)
 
 
 def _check_workers(workers: int) -> None:
-    """Raises a UserError for no number of workers, and where this process is one of several that share every run."""
+    """Raises a UserError for an invalid number of workers, or if several processes share every run."""
     check_workers(workers)
     processes = int(os.environ.get("WORLD_SIZE") or 1)
     if processes > 1:
@@ -152,7 +152,7 @@ def _check_workers(workers: int) -> None:
 def _crew(
     planned: Sequence[PlannedRun], longer: Sequence[PlannedRun], run_folder: RunFolder, workers: int
 ) -> Iterator[Crew | None]:
-    """As many workers as there are runs to do, at most; none where that is one."""
+    """At most as many workers as there are runs to do; None if one would do."""
     reopened = {run.folder for run in longer}
     folders = {run.folder for run in planned if run.repeats is None}
     pending = sum(folder in reopened or not RunFolder(run_folder.path / folder).finished for folder in folders)
@@ -173,12 +173,13 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
     runs.progress.begin("comparison", len(planned), done)
     for tasks in [[RunTask(run) for run in pending]] if race is None else race.batches():
         dropped = 0 if race is None else race.runs_dropped()
-        runs.progress.update(done + dropped)  # here, lest the first run of these seems to have added what stopped
+        # Now, or the first run of the batch would seem to have added the dropped ones.
+        runs.progress.update(done + dropped)
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
             runs.progress.update(done + dropped)
             results = collect(run_folder.path, recipe, with_repeats)
-            run_folder.write(RESULTS, results)  # of which reports are made where parts of the user's own are gone
+            run_folder.write(RESULTS, results)  # reports are made from these if parts of the user's own are gone
             write_tables(run_folder.path, results)
     runs.progress.end()
     for run in with_repeats:
@@ -186,7 +187,7 @@ def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolde
 
 
 def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | None:
-    """None where all runs go on to their end."""
+    """None if every run is to be finished."""
     assert recipe.compare is not None
     if recipe.compare.racing is None:
         return None
@@ -195,7 +196,7 @@ def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | N
 
 
 def _check(recipe: Recipe, inputs: Inputs) -> None:
-    """Everything about the recipe without its arms that does not fit together, before the first run."""
+    """Raises a UserError, before the first run, if parts of the recipe (apart from its arms) do not fit together."""
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
     if inputs.train is None:
@@ -211,7 +212,7 @@ def _check(recipe: Recipe, inputs: Inputs) -> None:
 
 
 def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
-    """Teacher and student, as the results quote them; measured once."""
+    """Writes what the results say of teacher and student, measured once."""
     if run_folder.read("networks.json") is not None:
         return
     teacher, test, logits = inputs.teacher, inputs.test, inputs.teacher_test_logits
@@ -244,14 +245,14 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
 
 
 def _filled_classes(images: ImageSet | None) -> int | None:
-    """Classes that have images."""
+    """How many classes have images."""
     if images is None:
         return None
     return images.num_classes if images.labels is None else int(images.class_counts().count_nonzero())
 
 
 def _keep_evidence(planned: PlannedRun, run_folder: RunFolder) -> None:
-    """What an arm was taught on, as its first seed that finished shows it."""
+    """Keeps the evidence of an arm's images, from its first seed that finished."""
     folder = run_folder.path / planned.folder
     source, target = folder / EVIDENCE, run_folder.path / EVIDENCE / planned.group
     if source.exists() and not target.exists() and RunFolder(folder).finished:  # failed runs may yet be mended

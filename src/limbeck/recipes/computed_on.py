@@ -1,4 +1,4 @@
-"""Whether the runs of a comparison were computed alike: on machines of one kind, students of one kind in one type."""
+"""Whether runs of the same student in a comparison used the same precision on the same hardware."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +14,8 @@ from limbeck.transfer.words import few, listing
 def unlike_computing(folder: Path, planned: Iterable[PlannedRun]) -> list[str]:
     """A sentence for every student whose finished runs were computed in several ways.
 
-    Runs of one comparison may come from several machines, and `precision: auto` takes another type on each. Students of
-    different networks may differ so by choice of one machine.
+    Runs of one comparison may come from several machines, and `precision: auto` picks a type for each. Students of
+    different networks may get different types even on one machine, so only runs of the same student are compared.
 
     Args:
         folder: of the comparison.
@@ -36,7 +36,7 @@ def unlike_computing(folder: Path, planned: Iterable[PlannedRun]) -> list[str]:
 
 
 def computed_on(environment: Mapping[str, Any]) -> str:
-    """Type and processor or GPU of a run, from its environment.json.
+    """Precision and processor or GPU of a run, from its environment.json.
 
     Example:
         >>> computed_on({"processor": "AMD EPYC", "instructions": "AVX2", "computing": {"precision": "fp32"}})
@@ -51,7 +51,7 @@ def computed_on(environment: Mapping[str, Any]) -> str:
 
 
 def _sentence(ways: Mapping[str, Sequence[str]]) -> str:
-    """Runs of the commonest way are counted alone, and those of others named."""
+    """Runs of the most common way are only counted, the others named."""
     common, *others = sorted(ways.items(), key=lambda group: -len(group[1]))
     named = "; ".join(f"{way}: {few(runs)}" for way, runs in others)
     return (

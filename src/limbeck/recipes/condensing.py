@@ -1,4 +1,4 @@
-"""The verb `condense`: a handful of learned images, saved as a transfer set that says how it is taught on."""
+"""The verb `condense`: a handful of learned images, saved as a transfer set that says how to train on it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,10 +27,10 @@ CONDENSE = "condense"
 
 
 def settings_to_condense(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
-    """Those that a recipe has under `transfer: {maker: condense, ...}`, of which some may be None, as `views`.
+    """Settings as a recipe has them under `transfer: {maker: condense, ...}`; some, as `views`, may be None.
 
     Raises:
-        UserError: all that is wrong with them.
+        UserError: lists everything that is wrong with the settings.
     """
     settings = parse_transfer({"maker": CONDENSE, **said}, overrides, alone=True)
     assert isinstance(settings, CondenseSettings)
@@ -48,21 +48,21 @@ def condense_images(
     target: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[TransferSet, str]:
-    """Condenses images, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+    """Condenses images and saves the transfer set if there is a `target`; returns it and a summary.
 
     Args:
         settings: of the maker.
         images: labelled.
-        teacher: with its weights, for settings that ask one.
-        teacher_named: its name or folder, where it has one.
-        seed: of all that is drawn, but for the experts.
-        workers: processes that teach experts side by side.
-        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
-        progress: who watches.
+        teacher: with its weights, for settings that need one.
+        teacher_named: its name or folder, if it has one.
+        seed: of all random draws except those of the experts.
+        workers: processes that train experts in parallel.
+        target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.condense`.
-        Interrupted: stopped by Ctrl-C or SIGTERM; with a `target`, calling it again goes on.
+        Interrupted: stopped by Ctrl-C or SIGTERM; with a `target`, calling it again resumes.
     """
     check_seed(seed)
     check_workers(workers)
@@ -103,15 +103,14 @@ def save_condensed(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Condenses as a command line asks for it, and saves the transfer set; returns what happened, in words.
+    """Condenses images as the command line asks and saves the transfer set; returns a summary.
 
     Args:
-        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`; None is what nobody
-            said.
+        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`; None if not given.
         target: a new folder; by default in runs/.
         data, split, options: see `limbeck.load`.
         overrides: more settings as "key=value".
-        experts: a folder of experts that are there already.
+        experts: a folder of existing experts.
         teacher: a network's name or folder.
         seed, workers, progress: see `condense_images`.
 

@@ -1,6 +1,6 @@
-"""The controls of a comparison: what every arm is set against, named here and, for images, by the makers.
+"""The controls of a comparison: what every arm is compared with, named here and, for images, by the makers.
 
-They travel in the results, so that reports and tables need no list of their own.
+The results describe them, so that reports and tables need no list of their own.
 """
 
 from collections import Counter
@@ -25,10 +25,10 @@ class ControlArm(NamedTuple):
 
     Attributes:
         name: in tables.
-        control: what it is.
+        control: its description.
         transfer: its settings, without a budget.
-        arms: beside which it stands.
-        alone: whether arms of the comparison have no other control of this kind.
+        arms: that it is a control of.
+        alone: whether it is the only control of its kind in the comparison.
         known_as: its name among the controls of its maker.
     """
 
@@ -45,9 +45,9 @@ class StudentArm(NamedTuple):
 
     Attributes:
         name: in tables.
-        on: the control.
-        arms: that are set against it.
-        alone: whether there is no other.
+        on: the control whose images it learns from.
+        arms: that are compared with it.
+        alone: whether it is the only one.
     """
 
     name: str
@@ -57,13 +57,13 @@ class StudentArm(NamedTuple):
 
 
 class Against(NamedTuple):
-    """What the verdicts on an arm go by.
+    """What an arm is compared with for its verdicts.
 
     Attributes:
         arm: its name.
         control: name of the control.
-        why: in words.
-        student: name of the student without a teacher that it is set against, None where there is none.
+        why: the reason, in words.
+        student: name of the student without a teacher that the arm is compared with, None if there is none.
         same_images: whether arm and control have the same images.
     """
 
@@ -75,7 +75,7 @@ class Against(NamedTuple):
 
 
 def reserved_names(makers: Iterable[str]) -> set[str]:
-    """What no arm may be called, beside arms of these makers: names of controls, of theirs and of limbeck's own."""
+    """Names that arms of these makers may not have: those of the makers' controls and of limbeck's own."""
     all_makers = dict.fromkeys([*MAKERS.built_in, *makers])
     controls = {name for maker in all_makers for name in settings_of(maker).controls}
     return {*_STUDENTS, *controls, *(f"{NO_TEACHER}-{name}" for name in controls)}
@@ -84,8 +84,9 @@ def reserved_names(makers: Iterable[str]) -> set[str]:
 def controls_beside(arms: Mapping[str, Mapping[str, Any]]) -> list[ControlArm]:
     """The controls of arms, each once.
 
-    Arms that differ in what a control has from them, as in the pools that they borrow from, have one each. The first
-    has the usual name, so that arms which are added later change none; the others are called after their first arm.
+    Arms that differ in a setting that a control takes from them, as the pools that they borrow from, have a control
+    each. The first has the usual name, so that arms added later rename none; the others are named after their first
+    arm.
 
     Args:
         arms: name -> settings under `transfer`.
@@ -122,11 +123,11 @@ def controls_beside(arms: Mapping[str, Mapping[str, Any]]) -> list[ControlArm]:
 
 
 def opponents(arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlArm]) -> dict[str, ControlArm]:
-    """The control that each arm is set against, see `MakerSettings.opponent`; of those that there are.
+    """Arm -> the control that it is compared with, among those available, see `MakerSettings.opponent`.
 
     Args:
         arms: name -> settings under `transfer`.
-        controls: of these arms; there may be less of them, as where images have no labels.
+        controls: of these arms; some may be missing, as when images have no labels.
     """
     chosen = {}
     for arm, transfer in arms.items():
@@ -143,10 +144,10 @@ def opponents(arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlA
 
 
 def students_beside(arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlArm]) -> list[StudentArm]:
-    """The students without a teacher: one for each control with labels that an arm is set against, on its images.
+    """The students without a teacher: one for each labelled control that an arm is compared with, on its images.
 
-    Arms that are set against others share the first. The student on the strictest control has the usual name, and the
-    others are called after theirs, so that arms which are added change none.
+    All other arms share the first of them. The student on the strictest control has the usual name, and the others are
+    named after their control, so that arms added later rename none.
     """
     labelled = [control for control in controls if control.control.from_labels]
     against = {arm: control for arm, control in opponents(arms, controls).items() if control.control.from_labels}
@@ -163,12 +164,12 @@ def students_beside(arms: Mapping[str, Mapping[str, Any]], controls: Sequence[Co
 def set_against(
     arms: Mapping[str, Mapping[str, Any]], controls: Sequence[ControlArm], changes: Mapping[str, Sequence[str]]
 ) -> list[Against]:
-    """What verdicts on each arm go by, and why.
+    """What each arm is compared with for its verdicts, and why.
 
     Args:
         arms: name -> settings under `transfer`.
         controls: of these arms.
-        changes: name of an arm -> what else it changes, as its "objective".
+        changes: name of an arm -> what else it changes, as "objective".
     """
     rows, students = [], students_beside(arms, controls)
     for arm, control in opponents(arms, controls).items():
@@ -184,12 +185,12 @@ def set_against(
 
 
 def described(controls: Iterable[ControlArm], students: Sequence[StudentArm], *, budgets: bool) -> list[dict[str, Any]]:
-    """What results say of the controls, the strictest of each kind first.
+    """The controls as the results describe them, the strictest of each kind first.
 
     Returns:
         For each `name`, `label` in words, `kind` ("budget" for as many images as an arm has, "full" for all of them),
-        `teacher` (whether the student had one) and `strict`: of several the highest is what a verdict is about, None
-        for those that are none. One that stands beside some of the arms alone has their names under `arms`.
+        `teacher` (whether the student had one) and `strict`: the control with the highest value decides the verdict;
+        None if it never does. A control of only some of the arms has their names under `arms`.
     """
     rows: list[dict[str, Any]] = []
     for control in sorted(controls, key=lambda control: -control.control.strict):

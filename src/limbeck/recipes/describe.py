@@ -16,7 +16,7 @@ def describe(recipe: Recipe) -> str:
     """The resolved recipe as YAML, and what `limbeck run` would do with it.
 
     Raises:
-        UserError: a comparison that cannot be planned.
+        UserError: the comparison cannot be planned.
     """
     content = recipe.model_dump(mode="json", exclude_none=True)
     lines = [yaml.safe_dump(content, sort_keys=False).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
@@ -32,7 +32,7 @@ def describe(recipe: Recipe) -> str:
 
 
 def _arms_by_budget(runs: Sequence[PlannedRun]) -> list[str]:
-    """A line for budgets that have the same arms."""
+    """One line for all budgets with the same arms."""
     arms: dict[str, dict[str, None]] = {}
     for run in runs:
         arms.setdefault("" if run.budget is None else run.budget_label, {})[run.arm] = None
@@ -43,7 +43,7 @@ def _arms_by_budget(runs: Sequence[PlannedRun]) -> list[str]:
 
 
 def describe_choices(source: str, overrides: Sequence[str] = ()) -> str:
-    """What a recipe lets choose, what is chosen, and what others report for that; nothing without choices."""
+    """The choices of a recipe, what is chosen, and published results for that; empty without choices."""
     path = find_recipe(source)
     content = load_recipe(path)
     overridden = dict(override.split("=", 1) for override in overrides if "=" in override)

@@ -1,4 +1,4 @@
-"""What a recipe would download, told without a connection."""
+"""What a recipe would download, found out without a connection."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from limbeck.recipes.settings import NetworkSettings
 
 
 def images_to_download(name: str, split: str) -> str:
-    """Where images would come from that are not on this disk; "" for those that are.
+    """The address images would be downloaded from; "" if they are on this disk.
 
     Raises:
         UserError: the data set has no such split.
@@ -39,23 +39,23 @@ def images_to_download(name: str, split: str) -> str:
 
 
 def weights_to_download(settings: NetworkSettings) -> str:
-    """Where weights would come from that are not on this disk; "" for those that are, and for none.
+    """The address weights would be downloaded from; "" if they are on this disk, or there are none.
 
-    Those of timm count as such also where its cache has them, for timm asks the hub about them.
+    Weights of timm count as downloads even if its cache has them, since timm contacts the hub anyway.
     """
     name = settings.weights or (settings.model if settings.options.get("pretrained") is True else None)
     return "" if name is None else _place_of(name)
 
 
 def masks_to_download(recipe: Recipe) -> dict[str, str]:
-    """name -> where from, for the networks that look at images for a mask."""
+    """name -> address, for the networks that compute masks of images."""
     runs = [recipe] if recipe.compare is None else [run.recipe for run in plan(recipe)]
     masks = [mask for run in runs if (mask := getattr(run.transfer, "mask", None)) is not None]
     return {mask.network: where for mask in masks if (where := _place_of(mask.network))}
 
 
 def _place_of(name: str) -> str:
-    """Where weights of that name come from, unless they are on this disk."""
+    """The address of weights of that name; "" if they are on this disk."""
     if name.casefold().startswith(TIMM_PREFIX):
         return f"timm's weights {name[len(TIMM_PREFIX) :]!r}" if "local-dir:" not in name else ""
     weights = NAMED.get(name.casefold())
@@ -69,19 +69,19 @@ def _place_of(name: str) -> str:
 
 
 def pools_to_download(recipe: Recipe) -> dict[str, str]:
-    """name -> where from, for the images that the makers of a recipe take from elsewhere."""
+    """name -> address, for the pools and calibration images of a recipe's makers."""
     downloads: dict[str, str] = {}
     for name, split in _pools(recipe):
         try:
             if where := images_to_download(name, split):
                 downloads[name] = where
         except UserError:
-            pass  # which the maker says better
+            pass  # the maker's own message is better
     return downloads
 
 
 def transfers_of(recipe: Recipe) -> list[Mapping[str, Any]]:
-    """The settings of all makers of a recipe, as it writes them down."""
+    """The settings of all makers of a recipe, in JSON types."""
     transfers: list[Mapping[str, Any]] = []
     if recipe.transfer is not None:
         transfers.append(recipe.transfer.model_dump(mode="json"))

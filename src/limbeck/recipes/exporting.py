@@ -1,4 +1,4 @@
-"""The verb `export`: a student by name or as it is, checked and calibrated on images by name or on those of its run."""
+"""The verb `export`: a student by name or in memory, checked and calibrated on given images or those of its run."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def export_saved(
     progress: Progress | None = None,
     loading: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Exports a network by name; `out` is by default runs/<name>-<format>. The rest as in `export_network`."""
+    """Exports a network by name; `out` defaults to runs/<name>-<format>. Otherwise as `export_network`."""
     out = Path("runs") / f"{_name_of(Path(what))}-{settings.format}" if out is None else out
     check_folder(out)
     network = load_network(what, model=model)
@@ -73,12 +73,12 @@ def export_network(
         network: the student.
         out: a new folder.
         settings: what is written.
-        source: where it was loaded from; of a run, its images are those that nothing else is said of.
-        test: to check and judge it on.
-        split: of `test`, where that is a name; by default as in `load_evaluation_images`.
-        calibration: of int8.
+        source: where it was loaded from; if that is a run, images that are not given are those of the run.
+        test: images to check and evaluate it on.
+        split: of `test`, if that is a name; by default as in `load_evaluation_images`.
+        calibration: images for int8.
         loading: options of `limbeck.load`, for images by name.
-        progress: who watches.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.export`.
@@ -86,7 +86,7 @@ def export_network(
     progress = progress or Silent()
     run = None if source is None else run_of(source)
     check_folder(out)
-    settings.check_runtime()  # after the network was found, whose lack is said first
+    settings.check_runtime()  # after the network was found: an unknown network is reported first
     if calibration is not None and not settings.int8:
         raise UserError("`calibration` images are of int8; say `int8`, too, or leave them out.")
     if settings.int8 and calibration is None and run is None:
@@ -105,7 +105,7 @@ def export_network(
 
 
 def _name_of(path: Path) -> str:
-    """A folder's name; of a run of a comparison with what is above it, as each of its arms has a `seed-0`."""
+    """A folder's name; for a run of a comparison with comparison and arm, as every arm has a `seed-0`."""
     match path.parts[-4:]:
         case (comparison, "runs", arm, seed) if (path.parents[2] / "recipe.yaml").is_file():
             return f"{comparison}-{arm}-{seed}"
@@ -152,12 +152,12 @@ def _images_to_check(
         "real ones.",
         stacklevel=4,
     )
-    channels = 3 if shape[0] == 3 else 1  # gray becomes any
+    channels = 3 if shape[0] == 3 else 1  # gray images are repeated to any number of channels
     return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], channels=channels)
 
 
 def _evaluation_images(recipe: Recipe) -> ImageSet:
-    """Test images of a run, else validation images, else those it was taught on."""
+    """Test images of a run, else its validation images, else its training images."""
     if isinstance(recipe.data.test, DatasetSettings):
         _check_named(recipe.data.test)
         alone = recipe.data.model_copy(update={"train": None, "validation": 0})
@@ -211,7 +211,7 @@ def _check_named(source: DatasetSettings | None) -> None:
 
 
 def _training_set_of(run: Path) -> ImageSet:
-    """The transfer set of a run, of one that grew as it was after the last round."""
+    """The transfer set of a run; if it grew, as it was after the last round."""
     recipe = written_recipe(run)
     _check_named(recipe.data.train)
     if recipe.transfer is None:
@@ -225,6 +225,6 @@ def _training_set_of(run: Path) -> ImageSet:
 
 
 def _home(run: Path) -> Path:
-    """Where the teacher of a run is: in its folder, or in that of the comparison that it belongs to."""
+    """The folder that holds a run's trained teacher: its own, or that of the comparison that it belongs to."""
     comparison = run.absolute().parents[2:3]
     return next((folder for folder in (run, *comparison) if (folder / "teacher").is_dir()), run)

@@ -1,4 +1,4 @@
-"""Recipes of runs that go on for longer than they were begun for."""
+"""Runs that are extended: resumed for more steps than they were begun with."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,9 +12,9 @@ from limbeck.training.settings import TrainingSettings
 
 
 def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
-    """For `RunFolder.open`: makes the run that is there the beginning of that of `recipe`, where it only is longer.
+    """For `RunFolder.open`: turns the existing run into the beginning of that of `recipe`, if that is only longer.
 
-    Before its images are made, it may also differ in what makes them differ by rounding alone.
+    Before its images are made, settings that change them only by rounding may also differ.
     """
 
     def extend(run_folder: RunFolder, differences: list[Difference]) -> list[Difference]:
@@ -36,12 +36,12 @@ def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
 
 
 def extension_of(recipe: Recipe, run_folder: RunFolder, differences: Sequence[Difference]) -> Extension:
-    """How the run that is there becomes the longer one of `recipe`.
+    """How the existing run becomes the longer one of `recipe`.
 
     Args:
         recipe: of one run.
-        run_folder: of the run that is there.
-        differences: of its recipe, which make it longer and nothing else.
+        run_folder: of the existing run.
+        differences: between the two recipes, which only make the run longer.
 
     Raises:
         UserError: see `limbeck.training.extension.extension`.

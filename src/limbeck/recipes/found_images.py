@@ -1,4 +1,4 @@
-"""What was found behind the names of a recipe's own images, in words."""
+"""What was found in the user's own folders and files of images, in words."""
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path
@@ -9,11 +9,11 @@ from limbeck.recipes.sources import sources_of
 
 _USES = {TRAIN: "to learn from", VALIDATION: "for validation", TEST: "to judge on"}
 LARGE = 256
-"""Pixels a side above which images that stay as they are stored are worth a word."""
+"""Pixels a side above which images that are not resized get a remark."""
 
 
 def found_images(recipe: Recipe, inputs: Inputs) -> list[str]:
-    """One line on the splits and one on the size, where images are a folder or file of the user's own; else nothing."""
+    """A line on the splits and one on the size if images are the user's own folder or file; otherwise none."""
     sources = sources_of(recipe.data)
     own = {part: source for part, source in sources.items() if own_path(source.name) is not None}
     if not own:

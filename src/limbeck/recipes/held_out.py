@@ -1,4 +1,4 @@
-"""Images that a method makes for itself to choose among a student's states by, where there are no others."""
+"""Validation images that a method makes itself, to choose among a student's states when there are no others."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.maker import MakerContext
 
 _HELD_OUT = "held-out"
-"""Beside what is being made."""
+"""Name of their folder, in the work folder of the transfer set."""
 
 
 def held_out_images(
@@ -36,20 +36,20 @@ def held_out_images(
 ) -> tuple[ImageSet | None, Cost]:
     """Images that choose by agreement with the teacher, made by the same method without a student, and their cost.
 
-    They are made with a seed of their own before all others, and nobody is taught on them.
+    They are made before all others, with a seed of their own, and not trained on.
 
     Args:
         settings: of the images that a student learns from.
         teacher: in evaluation mode.
-        validation: images that there are, whose labels are left aside; how many are to be made; or 0 for none.
+        validation: existing images, whose labels are ignored; how many to make; or 0 for none.
         shape: (C, H, W).
         seed: of the run.
-        target: folder of the transfer set, beside which they lie until that is there.
-        progress: who watches.
+        target: folder of the transfer set, in whose work folder they lie until that is there.
+        progress: receives the progress.
 
     Raises:
-        UserError: a number that is none, a method that makes images against a student alone, or images that were begun
-            otherwise.
+        UserError: `validation` is no valid number, the method makes images only against a student, or images were begun
+            with other settings.
     """
     if isinstance(validation, ImageSet):
         return validation.with_labels(None, validation.classes), Cost()
@@ -79,11 +79,11 @@ def held_out_images(
     maker = find_maker(alone.maker)
     maker.count(alone, context)
     if not making.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, which noted nothing
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, which recorded no settings
     with beginning(making, alone, context):
         if not (folder / "cost.json").is_file():
             made = maker.make(alone, context)
-            shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
             made.source.images(0).save(folder)
             atomic_write_text(folder / "cost.json", json.dumps(made.cost.to_dict()) + "\n")
     images = TransferSet.load(folder).images
@@ -92,13 +92,13 @@ def held_out_images(
 
 
 def _without_student(settings: GenerateSettings, count: int) -> GenerateSettings:
-    """The same method for so many images, without what hangs on a student."""
+    """Settings of the same method for `count` images, without those that need a student."""
     content = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
     content |= {"maker": settings.maker, "budget": count, "batch_size": min(settings.batch_size, count), "fresh": 0}
     content |= {"losses": {**content.get("losses", {}), "adversarial": 0.0}}
-    content.pop("warmup_rounds", None)  # in proportion to their number
+    content.pop("warmup_rounds", None)  # the default is in proportion to the budget
     if content.get("homogenise"):
-        content["homogenise"] = {**content["homogenise"], "until": 1.0}  # of rounds that no student counts
+        content["homogenise"] = {**content["homogenise"], "until": 1.0}  # of rounds, uncounted without a student
     alone = parse_transfer({name: value for name, value in content.items() if value is not None}, (), alone=True)
     assert isinstance(alone, GenerateSettings)
     return alone

@@ -1,4 +1,4 @@
-"""The size that images of several sizes are brought to: what networks take, or were trained with."""
+"""The size that images of several sizes are resized to: what networks take, or were trained with."""
 
 import json
 from contextlib import suppress
@@ -18,7 +18,7 @@ from limbeck.recipes.settings import NetworkSettings
 
 @dataclass(frozen=True)
 class KnownSize:
-    """(H, W) in pixels, in words what it is known from, and whether the network brings images to it by itself."""
+    """(H, W) in pixels, how it is known, in words, and whether the network resizes images to it by itself."""
 
     size: tuple[int, int]
     source: str
@@ -29,11 +29,11 @@ class KnownSize:
 
 
 def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
-    """What a network of a recipe takes, nothing of it built or downloaded; None where that is any size or unknown.
+    """The image size of a network of a recipe, without building or downloading it; None if it takes any or is unknown.
 
     Args:
         settings: of `student` or `teacher`.
-        who: which of them.
+        who: "student" or "teacher".
     """
     if settings.input_size is not None:
         return KnownSize(both_sides(settings.input_size), f"`{who}.input_size`")
@@ -47,7 +47,7 @@ def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
 
 
 def size_for_network(network: Classifier, name: str | Path | None = None) -> KnownSize | None:
-    """What a network takes, or else what the weights or the run `name` that it came from are known to be trained with.
+    """The image size a network takes, or else the one that the weights or run `name` it is from were trained with.
 
     Example:
         >>> size_for_network(student).size
@@ -85,14 +85,14 @@ def _size_of_model(name: str) -> tuple[int, int] | None:
         from limbeck.models.timm_models import published_size  # see `create_timm`
 
         return published_size(name[len(TIMM_PREFIX) :])
-    with suppress(UserError):  # a name that nobody knows is told of elsewhere
+    with suppress(UserError):  # an unknown name is reported elsewhere
         size = entry(name).input_size
         return None if size is None else (size, size)
     return None
 
 
 def _stated_size(folder: Path) -> tuple[int, int] | None:
-    """What the description of a saved network says, limbeck's or timm's."""
+    """The input size in the description of a saved network, limbeck's or timm's."""
     config = _read(folder / CONFIG_FILE)
     stated = config.get("input_size") or list((config.get("pretrained_cfg") or {}).get("input_size") or ())[-2:]
     return (stated[0], stated[1]) if isinstance(stated, list) and len(stated) == 2 else None

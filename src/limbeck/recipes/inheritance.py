@@ -1,4 +1,4 @@
-"""Recipes made of others: one may extend a `base`, and offer `choices` between named changes of itself.
+"""Recipes made of others: a recipe may extend a `base`, and offer `choices` between named changes to itself.
 
 Example:
     base: cifar100-kd                # another recipe; what stands here is laid over it
@@ -29,21 +29,21 @@ from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.yaml_files import load_mapping
 
 SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name", "racing": "by", "tracker": "name"}
-"""What a lone string is short for."""
+"""Key -> the setting that a lone string is short for."""
 
-_OWN = ("name", "summary")  # of each recipe, whatever it extends
-_REFUSE = "refuse"  # why an option, or two together, are not to be had
-# Replaced, for their keys are a choice, not settings.
+_OWN = ("name", "summary")  # not inherited
+_REFUSE = "refuse"  # why an option, or a pair of them, is not available
+# Replaced as a whole, as their keys are a choice, not settings.
 _WHOLE = ("objective", "views", "normalised_views", "criterion", "optimizer", "schedule")
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
-    """What a file says, over what its bases say; its name is the file's where it says none.
+    """The content of a file merged over its bases; the name defaults to the file's.
 
-    Modules beside it are found from now on.
+    Modules in the file's folder can be imported from now on.
 
     Raises:
-        UserError: a file that cannot be read, bases that lead back to it.
+        UserError: the file cannot be read, or its bases form a circle.
     """
     content = {"name": path.stem, **with_bases(load_mapping(path), path)}
     if path not in packaged_recipes().values():
@@ -52,7 +52,7 @@ def load_recipe(path: Path) -> dict[str, Any]:
 
 
 def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """`content` over its base, if it has one; `path` is the file that it came from, `above` those that extend it."""
+    """`content` merged over its base, if any; `path` is the file of `content`, `above` are those that extend it."""
     content = dict(content)
     base = content.pop("base", None)
     if base is None:
@@ -74,11 +74,11 @@ def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[P
 
 
 def copy_recipe(name: str, destination: str | Path | None) -> Path:
-    """Makes a packaged recipe the user's own, with its bases written into it; returns where it is.
+    """Copies a packaged recipe, with its bases merged into it; returns the path of the copy.
 
     Args:
         name: a packaged recipe.
-        destination: a file or an existing folder; by default `<name>.yaml` here.
+        destination: a file or an existing folder; by default `<name>.yaml` in the current folder.
 
     Raises:
         UserError: unknown name, or the destination exists.
@@ -99,7 +99,7 @@ def copy_recipe(name: str, destination: str | Path | None) -> Path:
 
 
 def made_by(folder: str | Path) -> str:
-    """The command that makes a run folder in runs/, where a packaged recipe does, else nothing.
+    """The command that makes a run folder in runs/, if a packaged recipe makes it; otherwise "".
 
     Example:
         >>> made_by("runs/cifar100-teacher-resnet56")
@@ -116,7 +116,7 @@ def made_by(folder: str | Path) -> str:
 
 
 def _spelt(rest: str, choices: list[tuple[str, Mapping[Any, Any]]]) -> Iterator[list[tuple[str, str]]]:
-    """Choices whose options, in their order and some of them left out, make up `rest` of a name, each after a dash."""
+    """Choices whose options, in order and possibly with gaps, spell `rest` of a name, each after a dash."""
     if not rest:
         yield []
     for index, (choice, options) in enumerate(choices):
@@ -136,7 +136,7 @@ def spelt_out(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key; objectives, views and whatever else is no mapping of settings are replaced."""
+    """`above` over `below`: mappings are merged key by key; objectives, views and everything else are replaced."""
     if "select" in {*below, *above} and "transfer" in {*below, *above}:
         below, above = spelt_out(below), spelt_out(above)
     merged = dict(below)
@@ -149,7 +149,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         if key not in _WHOLE and isinstance(old, Mapping) and isinstance(value, Mapping):
             value = merge(old, value)
         merged[key] = value
-    # Of these, whoever speaks last is heard: together they are an error.
+    # The last of these to be set wins: both together are an error.
     for key, other in (("steps", "epochs"), ("epochs", "steps")):
         if key in above and other not in above:
             merged.pop(other, None)
@@ -157,18 +157,18 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[str, Any]:
-    """`content` with what is chosen among its `choices` laid over it.
+    """`content` with the chosen options of its `choices` merged over it.
 
-    The name of what is chosen goes into the recipe's, so that its runs have a folder of their own; a choice that
-    changes nothing leaves it.
+    The names of the options are appended to the recipe's, so that its runs have a folder of their own, except those of
+    options that change nothing.
 
     Args:
-        content: of a recipe, its bases laid under it.
+        content: of a recipe, merged over its bases.
         origin: names the recipe in errors.
-        keys: what recipes may say, which no choice may be called.
+        keys: of recipes, which no choice may be called.
 
     Raises:
-        UserError: `choices` of another shape, a choice that is not made or not known.
+        UserError: `choices` of another shape, a choice that is not made, or an unknown option.
     """
     choices = content.get("choices") or {}
     _check_shape(choices, origin, keys)
@@ -204,7 +204,7 @@ def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[
 def _of_both(
     name: str, options: Mapping[Any, Any], made: Mapping[str, str], choices: Mapping[str, Any], origin: str
 ) -> Mapping[str, Any]:
-    """What an option of another choice changes together with that of `name`."""
+    """What an option of another choice changes in combination with the chosen option of `name`."""
     names = [str(option) for option in choices[name]]
     for option in options:
         if str(option) not in names:

@@ -1,4 +1,4 @@
-"""The verb `make`: a transfer set by any maker, saved by itself."""
+"""The verb `make`: a transfer set by any maker, saved on its own."""
 
 import json
 import os
@@ -51,23 +51,23 @@ def save_made(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Makes a transfer set and saves it in `target`, with evidence, cost and a report; returns what happened, in words.
+    """Makes a transfer set and saves it in `target`, with evidence, cost and a report; returns a summary.
 
-    What a maker keeps to go on with lies in `<target>.making` until all is made, beside what it was begun with.
+    What a maker needs to resume, and the settings it was begun with, lie in `<target>.making` until everything is made.
 
     Args:
-        settings: those that a recipe has under `transfer`.
+        settings: as in a recipe under `transfer`.
         target: a new folder.
-        overrides: more of them, "key=value" each.
+        overrides: more settings, "key=value" each.
         data, split, options: see `limbeck.load`; for makers that need images. Without `data`, `size` is that of the
             images to make.
-        teacher: a network's name or folder, for makers that ask one.
-        seed: of all that is drawn.
-        progress: who watches.
+        teacher: a network's name or folder, for makers that need one.
+        seed: of all random draws.
+        progress: receives the progress.
 
     Raises:
-        UserError: unknown settings, images or a teacher that are missing; the target exists, or was begun with other
-            settings, images or teacher; a maker whose images grow with the student.
+        UserError: unknown settings; images or a teacher are missing; the target exists, or was begun with other
+            settings, images or teacher; the maker makes images while a student learns.
     """
     check_new(target)
     maker_settings = parse_transfer(settings, overrides, alone=True)
@@ -101,7 +101,7 @@ def save_made(
 
 
 def trained_size(teacher: Any) -> int | None:
-    """Pixels a side of the images that a teacher was trained with, where its name tells.
+    """Pixels a side of the images that a teacher was trained with, if its name is one of published weights.
 
     Example:
         >>> trained_size("cifar10-resnet20")
@@ -112,15 +112,15 @@ def trained_size(teacher: Any) -> int | None:
 
 
 def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str = "borrow") -> tuple[int, int, int]:
-    """(C, H, W) of images that a teacher takes, of a size in pixels a side, or (height, width), where it takes any.
+    """(C, H, W) of images for a teacher, of the given size or else of the teacher's input size.
 
     Args:
         teacher: with its input size, if it has one.
-        size: or None for what the teacher takes.
-        what: is to be done with the images, in a word.
+        size: pixels a side, or (height, width); None for the teacher's input size.
+        what: the verb for the error message, such as "borrow".
 
     Raises:
-        UserError: no such size, or none that is known.
+        UserError: an invalid size, or neither a size nor an input size.
     """
     sides = teacher.input_size if size is None else both_sides(size)
     if sides is None:
@@ -133,23 +133,23 @@ def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str
 
 
 def check_new(target: Path) -> None:
-    """Raises a UserError for a folder that exists, or that cannot be."""
+    """Raises a UserError if the folder exists or its path is invalid."""
     check_path(target)
     if target.exists():
         raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
 
 
 def making_folder(target: Path) -> Path:
-    """Where a maker keeps what it goes on with until `target` is there."""
+    """The work folder, in which a maker keeps what it needs to resume until `target` is there."""
     return target.with_name(f"{target.name}.making")
 
 
 @contextmanager
 def making(target: Path, progress: Progress) -> Iterator[Path]:
-    """The folder to make `target` in, while no other process does: one that does is waited for.
+    """Locks and yields the folder to make `target` in, waiting for any other process that makes it.
 
     Raises:
-        UserError: the target is there by then.
+        UserError: the target exists by then.
     """
     folder = making_folder(target)
     with disk_errors(folder):
@@ -158,22 +158,22 @@ def making(target: Path, progress: Progress) -> Iterator[Path]:
     with ExitStack() as alone:
         try:
             alone.enter_context(only_one(folder, lambda: progress.say(waiting)))
-        except FileNotFoundError:  # it has ended, and removed the folder with its lock
+        except FileNotFoundError:  # the other process has ended, and removed the folder with its lock
             check_new(target)
             raise
         if target.exists() and {entry.name for entry in folder.iterdir()} <= {LOCK_FILE}:
-            shutil.rmtree(folder, ignore_errors=True)  # which waiting for the lock made anew
+            shutil.rmtree(folder, ignore_errors=True)  # recreated by waiting for the lock
         check_new(target)
         yield folder
 
 
 @contextmanager
 def context_alone(target: Path | None, **arguments: Any) -> Iterator[MakerContext]:
-    """What a maker needs, which works beside `target`, or where nothing is saved in a folder that is gone afterwards.
+    """The context of a maker that works in the work folder of `target`, or in a temporary folder without a target.
 
     Args:
-        target: a new folder.
-        arguments: of `MakerContext`, but for its folder.
+        target: a new folder, or None if nothing is saved.
+        arguments: of `MakerContext`, except its folder.
     """
     if target is not None:
         yield MakerContext(folder=making_folder(target) / "maker", **arguments)
@@ -183,7 +183,7 @@ def context_alone(target: Path | None, **arguments: Any) -> Iterator[MakerContex
 
 
 def make_alone(settings: MakerSettings, context: MakerContext, target: Path | None) -> tuple[TransferSet, str]:
-    """What a maker made, saved where there is a `target`, and what happened in words.
+    """Makes a transfer set and saves it if there is a `target`; returns it and a summary.
 
     Args:
         settings: of the maker.
@@ -203,11 +203,11 @@ def make_alone(settings: MakerSettings, context: MakerContext, target: Path | No
 
 
 def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) -> tuple[Made, Path]:
-    """What a maker made, saved in `target` with evidence, cost and a report, and the path of that.
+    """Makes a transfer set and saves it in `target` with evidence, cost and a report; returns it and the report's path.
 
     Args:
         settings: of the maker.
-        context: its folder in `making_folder(target)`, which is removed once all is saved.
+        context: with a folder in `making_folder(target)`, which is removed once everything is saved.
         target: a new folder.
 
     Raises:
@@ -232,7 +232,7 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
 
 
 def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
-    """Writes the folder of a transfer set whole or not at all, at first below `folder`; returns where its report is."""
+    """Writes a transfer set below `folder` and renames it to `target` once complete; returns the report's path."""
     whole = whole_folder(folder, target)
     report = write_whole(made.source.images(0), made.evidence, whole, cost)
     with disk_errors(target):
@@ -241,13 +241,13 @@ def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
 
 
 def whole_folder(folder: Path, target: Path) -> Path:
-    """Where below `folder` all of a transfer set is written, before it is renamed to `target`."""
-    return folder / "saved" / target.name  # whose name the report has for its title
+    """The folder below `folder` in which a transfer set is written before it is renamed to `target`."""
+    return folder / "saved" / target.name  # the report takes its title from this name
 
 
 def write_whole(images: TransferSet, evidence: Evidence, folder: Path, cost: Cost | None = None) -> Path:
-    """Writes a transfer set with evidence, cost and a report into a folder; returns where the report is."""
-    shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+    """Writes a transfer set with evidence, cost and a report into a folder; returns the report's path."""
+    shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
     images.save(folder)
     evidence.save(folder / EVIDENCE)
     if cost is not None:
@@ -256,17 +256,17 @@ def write_whole(images: TransferSet, evidence: Evidence, folder: Path, cost: Cos
 
 
 def summary(made: Made, report: Path, target: Path) -> str:
-    """What was made, in words."""
+    """A summary of what was made."""
     count = plural(len(made.source.images(0)), "image")
     return "\n".join([made.evidence.headline, *made.evidence.findings, f"{count} -> {target}", f"report: {report}"])
 
 
 @contextmanager
 def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> Iterator[None]:
-    """While images are made in a folder, which tells what of: it is gone on with as it was begun, or not at all.
+    """Records in a folder what is made there, or checks that it is resumed with what it was begun with.
 
-    After a UserError other settings are what is needed, and may take the folder; scores and experts in it stay. A
-    folder with a checkpoint they may not take: what was learned until the error is not thrown away.
+    After a UserError, other settings are allowed to reuse the folder, as they are what is needed; scores and experts in
+    it stay. A folder with a checkpoint may not be reused: what was learned before the error is not discarded.
 
     Raises:
         UserError: something else was begun there.
@@ -282,7 +282,7 @@ def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> I
 
 
 def _check_same_request(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """Notes in a folder what is begun there, unless that was something else, which was not refused."""
+    """Records in a folder what is begun there; raises a UserError if something else was begun and not refused."""
     pool, teacher = context.pool, context.teacher
     now = {
         "settings": settings.model_dump(mode="json"),
@@ -300,7 +300,7 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
             before = {}
         before |= {"settings": _as_now(before.get("settings"), settings)}
         remarks = _take_over_rounding(before["settings"], now["settings"], settings.maker)
-        compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
+        compared = [name for name in now if name in before or name not in _CALLED]  # earlier versions lack these
         differing = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
         if "settings" in differing:
             differing[differing.index("settings")] += _first_change(before["settings"], now["settings"])
@@ -323,22 +323,22 @@ def _check_same_request(folder: Path, settings: MakerSettings, context: MakerCon
 
 
 def _clear(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """Leaves of what was refused, and so serves nobody, what can be found again: scores and experts."""
+    """Removes what refused settings left, except what other settings can use: scores and experts."""
     for path in (*folder.iterdir(), *(context.folder.iterdir() if context.folder.exists() else ())):
-        kept = path == context.folder or path.name == LOCK_FILE  # which this process holds
+        kept = path == context.folder or path.name == LOCK_FILE  # this process holds the lock
         if kept or path.name in getattr(find_maker(settings.maker), "findable", ()):
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def kept_folder() -> Path | None:
-    """The cache, where this process, and its workers on other machines if there are any, can write to it."""
+    """The cache folder, if this process and all its workers can write to it; None if not, or with Ray workers."""
     folder = cache_folder()
     return folder if takes_files(nearest_folder(folder / "any")) and "RAY_ADDRESS" not in os.environ else None
 
 
 def _take_over_rounding(before: Any, now: Any, maker: str) -> list[str]:
-    """Puts settings that change nothing but rounding among those of before; says so of each that was another."""
+    """Copies settings that only change rounding from `now` to `before`; returns a remark on each that differed."""
     remarks = []
     for path in rounding_settings(maker):
         *groups, name = path.split(".")
@@ -352,19 +352,19 @@ def _take_over_rounding(before: Any, now: Any, maker: str) -> list[str]:
 
 
 def rounding_settings(maker: str) -> tuple[str, ...]:
-    """Paths of a maker's settings that may change while a set is made."""
+    """Paths of a maker's settings that may change while a set is made, as they only change rounding."""
     return getattr(find_maker(maker), "rounding", ())
 
 
 def rounding_remark(path: str, then: Any, now: Any) -> str:
-    """What a change of such a setting means."""
+    """A remark on the change of a setting that only changes rounding."""
     return (
         f"`{path}` was {then} and is {now}: from here on, images may differ by rounding from those without the change"
     )
 
 
 def _first_change(before: Any, now: Any, path: str = "") -> str:
-    """Where settings differ at first, and how, in brackets."""
+    """The first difference of settings, in brackets."""
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         for name in now:
             if before.get(name) != now[name]:
@@ -373,7 +373,7 @@ def _first_change(before: Any, now: Any, path: str = "") -> str:
 
 
 def _as_now(before: Any, settings: MakerSettings) -> Any:
-    """Settings as an earlier version wrote them down, with what came since at its default; or as they are."""
+    """Settings written by an earlier version, with defaults for newer ones; unchanged if they are invalid now."""
     try:
         return type(settings).model_validate(before).model_dump(mode="json")
     except ValueError:
@@ -381,5 +381,5 @@ def _as_now(before: Any, settings: MakerSettings) -> Any:
 
 
 _REFUSED = "refused"
-"""Beside what was begun: it ended in a UserError."""
+"""File in a work folder: making ended in a UserError."""
 _CALLED = {"shape": "size of the images", "judged": "images to be judged on"}

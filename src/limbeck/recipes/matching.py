@@ -1,4 +1,4 @@
-"""Images, teacher and student of a run, brought to mean the same by each class."""
+"""Brings the classes of a run's images, teacher and student into the same order."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,28 +15,28 @@ from limbeck.recipes.inputs import Inputs
 
 
 def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
-    """The images with their classes numbered as the teacher does, or else as the training images do.
+    """The images with their classes numbered as by the teacher, or else as by the training images.
 
-    Unlabelled training images take over the teacher's classes, and a teacher without names for its classes goes by
-    those of the images, with a warning.
+    Unlabelled training images take over the teacher's classes; a teacher without class names is assumed to have those
+    of the images, with a warning.
 
     Raises:
-        UserError: training or test images of other classes; nothing tells the classes of unlabelled images.
+        UserError: training or test images have other classes; the classes of unlabelled images are unknown.
     """
     train, test, validation = inputs.train, inputs.test, inputs.validation
     target = _known(inputs, teacher)
     if train is None:
         return _match_to_teacher(inputs, target, teacher)
     pool = _match_training(train, target, teacher)
-    # A teacher without names calls its classes as the training images do.
+    # A teacher without class names takes those of the training images.
     names_of_images = train.labels is not None and target.numbers is not None
     whose = f"the training images ({train.name})" if names_of_images else target.owner
     if test is not None:
         test = _match_labelled(test, Classes(whose, target.count, pool.classes), "`data.test`", train, teacher)
-        pool = pool.with_labels(pool.labels, test.classes)  # which may have names where the others have none
+        pool = pool.with_labels(pool.labels, test.classes)  # may add names where the others have none
     if validation is not None and validation.labels is not None:
         if train.labels is not None and validation.classes == train.classes:
-            places, _ = class_places(classes_of(train), target)  # the same that was said of the training images
+            places, _ = class_places(classes_of(train), target)  # the warning was given for the training images already
             validation = place_labels(validation, places, pool.classes)
         else:
             expected = Classes(whose, target.count, pool.classes)
@@ -45,7 +45,7 @@ def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
 
 
 def _match_to_teacher(inputs: Inputs, known: Classes, teacher: Classifier | None) -> Inputs:
-    """Test and validation images with their classes numbered as the teacher does, where there are no others."""
+    """Test and validation images with their classes numbered as by the teacher, if there are no training images."""
     by_argument = {"`data.test`": inputs.test, "`data.validation`": inputs.validation}
     test, validation = (
         images if images is None or images.labels is None else _match_labelled(images, known, argument, None, teacher)
@@ -55,10 +55,10 @@ def _match_to_teacher(inputs: Inputs, known: Classes, teacher: Classifier | None
 
 
 def match_student(inputs: Inputs, student: Classifier) -> Inputs:
-    """The same with classes numbered as the student does; one that has no names for its classes is given them.
+    """The inputs with classes numbered as by the student; a student without class names is given those of the inputs.
 
     Raises:
-        UserError: the student knows others; the teacher's cannot be put in its order.
+        UserError: the student has other classes; the teacher's cannot be put in its order.
     """
     classes = inputs.classes
     student_classes = classes_of(student, f"the student {student.name}")
@@ -67,7 +67,7 @@ def match_student(inputs: Inputs, student: Classifier) -> Inputs:
     if student.classes == classes.names or (
         student_classes.count != classes.count and student_classes.numbers is not None
     ):
-        return inputs  # other counts are told apart before training
+        return inputs  # different numbers of classes are reported before training
     places, assumed = class_places(classes, student_classes)
     if assumed:
         warnings.warn(assumed, stacklevel=3)

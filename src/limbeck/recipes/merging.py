@@ -1,4 +1,4 @@
-"""Reports of several folders: what they hold decides which one."""
+"""Reports of several folders, of selections or of comparisons."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from limbeck.recipes.yaml_files import load_mapping
 from limbeck.report import formats, write_merged_report, write_selections_report
 from limbeck.report.reading import json_file
 
-_LONGEST = 80  # letters of a folder that nobody named
+_LONGEST = 80  # characters of a generated folder name
 
 
 def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -> Path:
     """One report of several selections in the new file `path`, or of several comparisons in the folder `path`.
 
-    A folder that holds the report of the very same comparisons is written anew; else nothing is overwritten.
+    A folder that holds the report of the same comparisons is rewritten; otherwise nothing is overwritten.
 
     Args:
         folders: of selections, or of comparisons.
-        path: for comparisons by default a folder beside the first, called after all.
+        path: for comparisons, defaults to a folder beside the first, named after all.
 
     Raises:
-        UserError: a folder is not there; they hold different things, or neither; `path` lacks, is there already or is
-            of another kind; see `write_selections_report` and `write_merged_report`.
+        UserError: a folder is missing; folders hold different things, or neither; `path` is missing, exists already or
+            is of another kind; see `write_selections_report` and `write_merged_report`.
     """
     for missing in (folder for folder in folders if not folder.is_dir()):
         raise no_folder(missing)
@@ -44,7 +44,7 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
 
 
 def no_folder(folder: Path) -> UserError:
-    """The error for a report of what is not there."""
+    """The error for a report of a missing folder."""
     return UserError(f"there is no folder {str(folder)!r} to report of; `limbeck ls runs` lists those below runs/.")
 
 
@@ -58,7 +58,7 @@ def kind_of(folder: Path) -> str:
 
 
 def merged_folders(folder: Path) -> list[Path]:
-    """The comparisons whose common report `folder` holds; none where it holds something else."""
+    """The comparisons whose common report `folder` holds; empty if it holds something else."""
     results = json_file(folder / "results.json", "Remove it, and name the comparisons.")
     listed = results.get("merged") if isinstance(results, dict) else None
     return [folder / entry["folder"] for entry in listed or ()]

@@ -1,4 +1,4 @@
-"""`limbeck validate`: opens what a recipe names, puts it together, and says all that would fail, trained nothing."""
+"""`limbeck validate`: opens what a recipe names, puts it together, and reports all that would fail; trains nothing."""
 
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -53,8 +53,8 @@ class Findings:
     """What opening a recipe found.
 
     Attributes:
-        problems: each would stop the run, in the order in which they were found.
-        remarks: what was found, what could not be looked at, what would be downloaded.
+        problems: each would stop the run, in the order found.
+        remarks: what was found, what could not be checked, what would be downloaded.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Findings:
 def open_recipe(recipe: Recipe, folder: Path) -> Findings:
     """Opens images, weights and teacher of a recipe, and checks all that a run in `folder` checks before it trains.
 
-    Nothing is downloaded, trained or written but for an empty file that is removed at once.
+    Nothing is downloaded, trained or written, except an empty file that is removed at once.
     """
     with unmeasured():
         return _opened(recipe, folder)
@@ -101,7 +101,7 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
 
 
 def check_extras(recipe: Recipe) -> None:
-    """Raises a UserError for settings whose library is missed in the midst of a run only."""
+    """Raises a UserError for settings that need a missing library, which a run would only notice midway."""
     if any(settings.get("mask") for settings in transfers_of(recipe)):
         check_torchcam()
 
@@ -120,7 +120,7 @@ def _check_writable(folder: Path) -> None:
 
 
 def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, TransferSet], KnownSize | None]:
-    """What is there of the images, none of it decoded as a whole, and the size that it will be brought to."""
+    """The images that are on this disk, not decoded as a whole, and the size that they will be resized to."""
     loaded: dict[str, TransferSet] = {}
     known_size: KnownSize | None = None
     no_size = ""
@@ -138,7 +138,7 @@ def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, Transfer
                 opened = load_sources(
                     sources, partial(size_for_images, recipe, PythonObjects()), only=(part,), train=train
                 )
-            except NoSize as error:  # one key mends it for all
+            except NoSize as error:  # reported once, as one key mends it for all
                 no_size = no_size or str(error)
                 continue
             loaded |= opened.parts
@@ -148,7 +148,7 @@ def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, Transfer
 
 
 def _look_at(part: str, source: DatasetSettings, findings: Findings) -> bool:
-    """Whether images are broken that are not to be left out; said are the first ones, and how many were looked at."""
+    """Whether images are broken that may not be skipped; reports the first ones, and how many were decoded."""
     images = None if source.skip_unreadable else encoded_images(source, part)
     if images is None:
         return False
@@ -165,7 +165,7 @@ def _look_at(part: str, source: DatasetSettings, findings: Findings) -> bool:
 
 
 def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
-    """The teacher with its weights; where these would be downloaded, its network without, if that is known."""
+    """The teacher with its weights; if these would be downloaded, its network without them, if that is known."""
     settings = recipe.teacher
     if settings is None or settings.training is not None:
         return None
@@ -184,9 +184,9 @@ def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
 
 
 def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, folder: Path, findings: Findings) -> None:
-    """All that a run checks once images and teacher are there."""
+    """All that a run checks once images and teacher are loaded."""
     trains = recipe.teacher is not None and recipe.teacher.training is not None
-    if teacher is not None:  # whom makers ask, and who tells their shape where there are no images
+    if teacher is not None:  # which makers use, and which gives the shape if there are no images
         with collecting(findings.problems):
             inputs = replace(match_images(inputs, teacher), teacher=teacher)
             if (images := inputs.train or inputs.test) is not None:
@@ -206,7 +206,7 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
             network = _fresh(teacher_recipe(recipe).student, "teacher", findings)
             inputs = replace(inputs, teacher=build_student(network, inputs, seed=recipe.seed))
         if inputs.teacher is None:
-            return  # of one that is named, none of the rest is to say that there is none
+            return  # the rest would report that there is no teacher, though the recipe names one
     planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
     if inputs.train is not None:
         findings.remarks += far_longer(planned, len(inputs.train), inputs.train.num_classes)
@@ -224,13 +224,13 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
         seen.add(described)
         student = _fresh(run.student, "student", findings)
         if weights_to_download(student):
-            continue  # whose network only its weights tell
+            continue  # its network is unknown until the weights are downloaded
         with collecting(findings.problems):
             _check_run(run.model_copy(update={"student": student}), inputs)
 
 
 def _fresh(network: StudentSettings, who: str, findings: Findings) -> StudentSettings:
-    """A network, with random weights in place of those that timm would download for it, which is said."""
+    """The network with random weights in place of those that timm would download, which is remarked on."""
     where = weights_to_download(network)
     if not where:
         return network

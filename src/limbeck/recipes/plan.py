@@ -1,4 +1,4 @@
-"""The runs of a comparison: arms x budgets x seeds, and the controls that nobody has to ask for."""
+"""The runs of a comparison: arms x budgets x seeds, and the controls, which are added automatically."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from limbeck.transfer.catalogue import settings_of
 
 FULL_LABEL = "all"
 FAR_LONGER = 100
-"""Times the steps of the longest arm: all the data for longer than that is hardly what was meant."""
+"""A run on all the data of more than so many times the steps of the longest arm is hardly intended."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class PlannedRun:
 
     Attributes:
         arm: its name in tables.
-        control: whether it was added by itself.
+        control: whether it was added automatically.
         budget: None for all the data.
         recipe: the run, with its seed.
-        repeats: the control whose run an arm's would be, and is; None where it has its own.
+        repeats: the control whose run this arm shares, as its own would be the same; None if it has its own.
     """
 
     arm: str
@@ -52,7 +52,7 @@ class PlannedRun:
 
     @property
     def group(self) -> str:
-        """Arm and budget as one word, the folder of all seeds."""
+        """Arm and budget as one word, the name of the folder of all seeds."""
         return self._group(self.arm)
 
     def _group(self, arm: str) -> str:
@@ -79,17 +79,17 @@ def plan(
 ) -> list[PlannedRun]:
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
-    Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
-    At budgets of which no arm takes training images, controls that would need more of them than there are are left out.
+    Without budgets all arms learn from all the data, and the only control is the student that learns from labels alone.
+    At budgets where no arm takes training images, controls that would need more of them than there are are left out.
 
     Args:
         recipe: with `compare`.
-        images: how many there are to choose from; by default what the catalogue says of the data set, and where that
-            says nothing, budgets of different kinds stay in the order in which they are written.
+        images: how many there are to choose from; by default the number in the catalogue, and if that has none, budgets
+            of different kinds stay in the order in which they are written.
         classes: how many of them have images, likewise.
-        labelled: whether the training images have labels. Without, the controls that need them are left out: images
+        labelled: whether the training images have labels. If not, the controls that need them are left out: images
             chosen at random within every class, and the students without a teacher.
-        suited: false for a comparison that an earlier version began: its students without a teacher learn from random
+        suited: false for a comparison begun by an earlier version: its students without a teacher learn from random
             images, whatever its arms are, and arms that repeat a control have runs of their own.
 
     Raises:
@@ -118,7 +118,7 @@ def plan(
 
 
 def repeated(planned: Sequence[PlannedRun]) -> list[str]:
-    """Which arms repeat a control, in sentences.
+    """Sentences on the arms that repeat a control.
 
     Example:
         >>> repeated([])
@@ -136,11 +136,11 @@ def repeated(planned: Sequence[PlannedRun]) -> list[str]:
 
 
 def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int | None) -> list[str]:
-    """In a sentence or none: runs on all the data that `epochs` make far longer than those of any arm.
+    """At most one sentence: on runs on all the data that `epochs` make far longer than those of any arm.
 
     Args:
         planned: runs of one comparison.
-        images: how many there are to choose from; None where that is not known, or there are none.
+        images: how many there are to choose from; None if unknown, or if there are none.
         classes: how many of them have images, likewise.
 
     Example:
@@ -151,8 +151,8 @@ def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int |
         return []
 
     def steps(run: PlannedRun) -> int:
-        taught_on = images if run.budget is None else round(run.budget.about(images, classes or 0))
-        return run.recipe.training.total_steps(taught_on)
+        count = images if run.budget is None else round(run.budget.about(images, classes or 0))
+        return run.recipe.training.total_steps(count)
 
     arms = [run for run in planned if not run.control and run.budget is not None]
     full_runs = [run for run in planned if run.control and run.budget is None and run.recipe.training.steps is None]
@@ -169,7 +169,7 @@ def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int |
 
 
 def repeating(runs: Sequence[PlannedRun], *, labelled: bool) -> list[PlannedRun]:
-    """`runs`, of which arms name the control that they repeat."""
+    """`runs`, with `repeats` set for arms whose run would be the same as a control's."""
     controls = {
         (run.budget_label, run.recipe.seed, same_run(run.recipe, labelled=labelled)): run.arm
         for run in reversed(runs)
@@ -183,7 +183,7 @@ def repeating(runs: Sequence[PlannedRun], *, labelled: bool) -> list[PlannedRun]
 
 
 def _needed(runs: Sequence[PlannedRun], compare: CompareSettings) -> list[PlannedRun]:
-    """Less the students without a teacher that only arms which repeat a control would be set against."""
+    """`runs` without the students that only arms which repeat a control would be compared with."""
     compared = {run.arm for run in runs if not run.control and run.repeats is None}
     students = students_of(compare, controls_of(compare), suited=True)
     idle = {student.name for student in students if not compared & {*student.arms}} if compared else set[str]()
@@ -191,8 +191,7 @@ def _needed(runs: Sequence[PlannedRun], compare: CompareSettings) -> list[Planne
 
 
 def _asks_too_much(run: PlannedRun, images: int, classes: int) -> bool:
-    """Whether a control needs more training images than there are, beside arms that need none; the full data is there,
-    too."""
+    """Whether a control needs more training images than there are; the controls on the full data never do."""
     transfer = run.recipe.transfer
     if run.budget is None or transfer is None or not transfer.needs_pool:
         return False
@@ -204,12 +203,12 @@ def _needs_labels(recipe: Recipe) -> bool:
 
 
 def controls_of(compare: CompareSettings) -> list[ControlArm]:
-    """The controls that the makers of its arms bring."""
+    """The controls that the makers of its arms define."""
     return controls_beside(transfers_of(compare))
 
 
 def transfers_of(compare: CompareSettings) -> dict[str, dict[str, Any]]:
-    """What arms say under `transfer`, by name; those that say something."""
+    """Arm -> its settings under `transfer`, for arms that have some."""
     return {name: arm.transfer for name, arm in compare.arms.items() if arm.transfer is not None}
 
 
@@ -230,16 +229,16 @@ def _in_order(budgets: list[Budget], images: int | None, classes: int | None) ->
 
 
 def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
-    """Images to choose from and classes of a named data set, as far as the catalogue knows.
+    """Images to choose from and classes of a named data set; (None, None) unless the catalogue has them.
 
-    Some of its classes are taken to have their share of the images, which is near enough to order budgets by.
+    A subset of the classes is assumed to have its share of the images, which is good enough for ordering budgets.
     """
     source, held_out = recipe.data.train, recipe.data.validation
     info = None if source is None else DATASETS.get(source.name)
     split = None if info is None or source is None else info.splits.get(source.split or "train")
     if source is None or info is None or split is None or split.images is None or source.label_column:
         return None, None
-    if info.num_classes == 0:  # nobody said
+    if info.num_classes == 0:  # unknown
         return None, None
     classes = len(source.classes or ()) or info.num_classes
     images = split.images * classes // info.num_classes
@@ -297,13 +296,13 @@ def _run(arm: str, budget: Budget | None, content: dict[str, Any], *, control: b
 
 
 def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
-    """The recipe of one run; latency is measured once for a comparison, not in each run."""
+    """The recipe of one run of a comparison; latency is measured once for all, not in each run."""
     content = recipe.model_dump(mode="json", exclude={"compare", "transfer", "seed", "latency"}, exclude_none=True)
     return {**content, "seed": seed, "latency": False}
 
 
 def _with_training_of_arms(base: dict[str, Any], control: ControlArm, compare: CompareSettings) -> dict[str, Any]:
-    """The recipe that a control's student is taught by: that of the arms it stands beside, where all of them agree."""
+    """The recipe of a control's student: that of its arms, if all of them agree, else the base."""
     if not control.control.taught_alike:
         return base
     alike = [_teaching(base, compare.arms[name]) for name in control.arms]
@@ -313,7 +312,7 @@ def _with_training_of_arms(base: dict[str, Any], control: ControlArm, compare: C
 def _with_equal_passes(
     content: dict[str, Any], control: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
 ) -> dict[str, Any] | None:
-    """The same with as many steps more as a control's teacher is to be asked more often; None where nobody can tell."""
+    """`content` with more steps, so that the control has as many teacher passes as its arms; None if unknown."""
     if not control.control.asked_as_often:
         return content
     training = content["training"]
@@ -338,7 +337,7 @@ def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str,
 
 
 def _teaching(content: dict[str, Any], arm: Arm) -> dict[str, Any]:
-    """A recipe with what an arm changes of its objective, student and training."""
+    """A recipe with an arm's changes to its objective, student and training."""
     content = {**content, "training": merge(content["training"], arm.training)}
     if arm.objective is not None:
         content["objective"] = arm.objective

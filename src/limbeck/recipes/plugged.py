@@ -1,4 +1,4 @@
-"""Whose parts a run uses: written down when it begins, and told where a resume lacks them or has others."""
+"""Which plug-ins a run uses: recorded at the start, checked when it resumes."""
 
 import json
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str, Any] | None]:
     """Parts that are not limbeck's own and that a recipe or its teacher names, as "objectives/brier".
 
-    Of each where it is `from`, and its `code`: digests of a package's source, and of what Python runs where it was
-    registered in Python.
+    For each, where it is `from`, and its `code`: a digest of a package's source, or of the code that Python runs if it
+    was registered in Python.
     """
     used = _used(recipe, teacher)
     plugins: dict[str, dict[str, Any] | None] = {}
@@ -36,7 +36,7 @@ def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str
 
 
 def known_here_alone(recipe: Recipe) -> list[str]:
-    """What cannot be done with a recipe that names what was handed over in Python, in a sentence for each part."""
+    """A sentence for each part of a recipe that was handed over in Python, on what that rules out."""
     return [
         f"the {FAMILIES[part.family][0]} {part.name!r} is known to this process alone: go on with the run from Python, "
         "handing it over again; the command line cannot. What stands in a module can be named 'module:name' everywhere"
@@ -46,7 +46,7 @@ def known_here_alone(recipe: Recipe) -> list[str]:
 
 
 def check_sendable(recipe: Recipe) -> None:
-    """Raises a UserError where workers could not be told of a part that was handed over in Python."""
+    """Raises a UserError if a part that was handed over in Python cannot be sent to workers."""
     for part in _used(recipe).values():
         if part.source == HANDED_OVER:
             packed(part)
@@ -58,7 +58,7 @@ def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreig
         if teacher is not None and teacher.config is not None:
             MODELS.get(teacher.config["name"])
         for part in [part for part in used.values() if part.family == "criteria"]:
-            criterion = CRITERIA[part.name]  # made once, when its parts were looked up
+            criterion = CRITERIA[part.name]  # built only once, so its parts are looked up again here
             for family, name in (
                 (REPRESENTATIONS, criterion.representation),
                 (REPRESENTATIONS, criterion.space),
@@ -70,7 +70,7 @@ def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreig
 
 
 def _code(part: Foreign[Any]) -> str | None:
-    """What tells a part from what it was: of what is one's own what Python runs, of what is installed its files."""
+    """A digest that changes with a part: of the code that Python runs, or of the files if it is installed."""
     if part.source == BY_PATH and is_installed(part.where.partition(":")[0]):
         return part.code
     return describe(part.load())[0] if part.source in (IN_PYTHON, HANDED_OVER, BY_PATH) else part.code
@@ -78,7 +78,7 @@ def _code(part: Foreign[Any]) -> str | None:
 
 @contextmanager
 def telling_lost_plugins(folder: str | Path) -> Iterator[None]:
-    """Errors about what a run's recipe names also tell which parts it used that are not here."""
+    """Adds to errors in the block which parts the run used that are missing here."""
     try:
         yield
     except UserError as error:
@@ -91,7 +91,7 @@ def telling_lost_plugins(folder: str | Path) -> Iterator[None]:
 
 
 def lost_plugins(folder: str | Path) -> list[str]:
-    """Parts that the run in `folder` was begun with and that have no name here, in words."""
+    """Parts that the run in `folder` was begun with and that are missing here, in words."""
     try:
         noted = json.loads((Path(folder) / INPUTS_FILE).read_text())
     except (OSError, ValueError):

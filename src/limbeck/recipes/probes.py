@@ -1,4 +1,4 @@
-"""`limbeck probe`: networks and data sets by name, beside their controls, and a folder of results."""
+"""`limbeck probe`: probes networks by name and their controls on data sets, and writes a folder of results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -53,20 +53,20 @@ def probe_saved(
         datasets: names, folders, files or hub ids.
         out: a new folder.
         against: more networks to probe in the same way.
-        test_split: of the data sets, to judge on.
+        test_split: of the data sets, to evaluate on.
         hold_out: instead of `test_split`, a count or share of training images, stratified.
         schedule: "l2" or "published".
         seeds: how many, from 0.
         size: pixels a side that images are resized to, see `limbeck.evaluation.probe`; images of several sizes are also
-            loaded so.
+            loaded at this size.
         model: network of a bare weights file.
         precision: of the forward passes.
-        control: probe each architecture without training, too.
-        progress: who watches.
+        control: also probe each architecture untrained.
+        progress: receives the progress.
         options: of `limbeck.load`.
 
     Returns:
-        one row for each data set and network: a `Probe` as a dict with "on", "name" and "role" ("network", "against"
+        One row for each data set and network: a `Probe` as a dict with "on", "name" and "role" ("network", "against"
         or "untrained").
 
     Raises:
@@ -115,10 +115,10 @@ def train_and_test(
     size: int | tuple[int, int] | None = None,
     **options: Any,
 ) -> tuple[ImageSet, ImageSet]:
-    """Training and test images: as given, of the splits of a data set, or held out of the training images.
+    """Training and test images: as given, from the splits of a data set, or held out of the training images.
 
-    `size` is for images of several sizes, and `options` are those of `limbeck.load`. The test images' classes are found
-    by name among those of the training images, and numbered likewise.
+    `size` is for images of several sizes, and `options` are those of `limbeck.load`. The test images' classes are
+    matched by name to those of the training images, and numbered likewise.
 
     Raises:
         UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set; test images
@@ -146,7 +146,7 @@ def train_and_test(
 
 
 def _load(name: str | Path, split: str, *, size: int | tuple[int, int] | None, **options: Any) -> ImageSet:
-    """Images in their own size, which a network resizes; those of several sizes in that which is asked for."""
+    """Images in their own size, which a network resizes; images of several sizes in the given size."""
     try:
         return load_images(name, split, **options)
     except SizesDiffer:
@@ -157,7 +157,7 @@ def _load(name: str | Path, split: str, *, size: int | tuple[int, int] | None, *
 
 def _matched(test: ImageSet, train: ImageSet) -> ImageSet:
     if train.labels is None or test.labels is None:
-        return test  # which a probe refuses
+        return test  # the probe refuses unlabelled images
     try:
         return match_classes(test, classes_of(train), stacklevel=4)
     except UserError as error:
@@ -176,7 +176,7 @@ def probe_all(
     progress: Progress,
     **options: Any,
 ) -> list[Row]:
-    """Rows as in `probe_saved`; the first network is the one that was asked about."""
+    """Rows as in `probe_saved`; the first network has the role "network", the others "against"."""
     rows = []
     controls = {}
     for name, classifier in networks.items():
@@ -219,7 +219,7 @@ def _watched(
 
 
 def _joined(parts: Sequence[Probe]) -> Probe:
-    """Probes of one seed each as one of many."""
+    """Probes of one seed each, joined to one of many seeds."""
     first = parts[0]
     return replace(
         first,

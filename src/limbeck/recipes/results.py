@@ -31,7 +31,7 @@ from limbeck.training.settings import TrainingSettings
 
 RESULTS = "results.json"
 SUITED = "suited"
-"""Key of networks.json: whether arms are set against the controls that suit them, as no earlier version knew."""
+"""Key of networks.json: whether arms are compared with controls that suit them; absent in earlier versions."""
 UNLABELLED = (
     "The training images have no labels, so the controls that need them are left out: balanced random images, and "
     "students without a teacher."
@@ -50,19 +50,19 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
     """The results of a comparison as far as its runs have finished.
 
     Args:
-        folder: that of the comparison.
-        recipe: its recipe.
-        planned: its runs, where the caller has planned them for the images that there are.
+        folder: of the comparison.
+        recipe: of the comparison.
+        planned: its runs, if the caller has planned them for the actual images.
 
     Returns:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
         of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
-        arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`);
-        `against`: which control the verdicts on each arm go by, and why (see `Against`); `passes`: how often the
-        teacher was asked for arms that make images out of it, and for their controls (see `compared_passes`);
-        `racing`: which arms stopped early (see `race_results`); and what they were made of. An arm that stopped before
-        all its seeds were run is in none but `runs` and `racing`.
+        arms as are compared with the same at the same budget; `enough`: how little data is enough (see `enough`);
+        `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `passes`: teacher
+        passes of arms that make images with the teacher, and of their controls (see `compared_passes`); `racing`: which
+        arms stopped early (see `race_results`); and teacher, student and numbers of images. An arm that stopped before
+        all its seeds were run is only in `runs` and `racing`.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
@@ -103,12 +103,12 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
 
 
 def current_results(folder: Path) -> dict[str, Any]:
-    """The results of the comparison in `folder` by its recipe; where that cannot be read here, as last written.
+    """The results of the comparison in `folder`, collected anew; as last written if its recipe cannot be read here.
 
-    A recipe may name parts of the user's own, which a report of what they led to does not need.
+    A recipe may name parts of the user's own, which a report of their results does not need.
 
     Raises:
-        UserError: the recipe cannot be read, and no results are written.
+        UserError: the recipe cannot be read, and there are no written results.
     """
     try:
         recipe = written_recipe(folder)
@@ -129,12 +129,12 @@ def current_results(folder: Path) -> dict[str, Any]:
 
 
 def left_out(*, has_images: bool, labelled: bool) -> list[str]:
-    """Which controls a comparison cannot have, by whether training images are given, and are labelled."""
+    """Sentences on the controls that a comparison lacks without training images, or without their labels."""
     return [WITHOUT_IMAGES] if not has_images else [] if labelled else [UNLABELLED]
 
 
 def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]], *, suited: bool) -> list[dict[str, Any]]:
-    """Those that this comparison has; see `described`."""
+    """The controls that this comparison has; see `described`."""
     assert compare is not None, "results are of comparisons"
     present = {row["arm"] for row in runs if row["control"]}
     controls, budgets = controls_of(compare), compare.budgets is not None
@@ -143,7 +143,7 @@ def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]], *
 
 
 def _against(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the verdicts on each arm go by, see `Against`; of the controls that there are."""
+    """With which of the existing controls each arm is compared for its verdicts, see `Against`."""
     assert compare is not None, "results are of comparisons"
     present = {row["arm"] for row in runs if row["control"]}
     controls = [control for control in controls_of(compare) if control.name in present]
@@ -181,7 +181,7 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
     status = run_folder.read("status.json", {"state": "missing", "error": None})
     cost = run_folder.read("cost.json") if run_folder.finished else None
     if cost is not None and _is_short(cost, planned):
-        status, cost = {"state": "interrupted", "error": None}, None  # it has yet to go on for longer
+        status, cost = {"state": "interrupted", "error": None}, None  # it is yet to be extended
     evaluated = run_folder.read("evaluation.json", {}) if cost is not None else {}
     last, chosen = evaluated.get("last"), evaluated.get("chosen")
     return {
@@ -202,7 +202,7 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
 
 
 def _is_short(cost: Mapping[str, Any], planned: PlannedRun) -> bool:
-    """Whether a finished run took less steps than it is to take; earlier versions may not have counted them."""
+    """Whether a finished run took fewer steps than planned; earlier versions may not have counted them."""
     steps = RunCost.from_dict(cost).teaching.steps
     return 0 < steps < planned.recipe.training.total_steps(cost["images"])
 
@@ -225,7 +225,7 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
     counted = [cost.making for cost in costs if cost.making is not None]
-    making = mean_cost(counted) if len(counted) == len(costs) else None  # runs of earlier versions did not count it
+    making = mean_cost(counted) if len(counted) == len(costs) else None  # missing in runs of earlier versions
     teaching = mean_cost([cost.teaching for cost in costs])
     total = teaching if making is None else making + teaching
     return {
@@ -265,15 +265,17 @@ def _differences(
             if values.keys() & opposing.keys():
                 images = first[arm, budget]["images"]
                 entry = {"arm": arm, "against": other[0], "budget": budget, "images": images}
-                if other[1] == budget and first[other]["images"] != images:  # as where classes are left short
+                if other[1] == budget and first[other]["images"] != images:  # as when classes have too few images
                     entry["images_against"] = first[other]["images"]
                 differences.append(({**entry, **paired_difference(values, opposing)}, paired_values(values, opposing)))
     return _corrected(differences)
 
 
 def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> list[dict[str, Any]]:
-    """Rows, given with their differences seed by seed, corrected for as many arms as are set against the same at the
-    same budget, and with the seeds that would tell where these do not."""
+    """Rows corrected for as many arms as are compared with the same at the same budget.
+
+    Each is given with its differences seed by seed; rows that are within noise get the number of seeds needed.
+    """
     rows = [row for row, _ in differences]
     families: dict[tuple[str, str], list[int]] = {}
     for index, row in enumerate(rows):
@@ -286,9 +288,9 @@ def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> lis
 
 
 def _opponents(arm: str, budget: str, recipe: Recipe, against: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    """Arm and budget of all that an arm is set against: the baseline, the controls of its maker, and all the data.
+    """(arm, budget) of all that an arm is compared with: the baseline, the controls of its maker, and all the data.
 
-    One that has the images of a control is set against no other images.
+    An arm that has the same images as its control is compared with no other images.
     """
     assert recipe.compare is not None
     baseline = recipe.compare.baseline
@@ -311,7 +313,7 @@ def _notes(recipe: Recipe, planned: Sequence[PlannedRun]) -> list[str]:
 
 
 def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
-    """For how long runs learn, and which arms, controls too, do for another time at any of their budgets."""
+    """A sentence on the length of training, and on arms, including controls, with another length at any budget."""
     training, budgets = recipe.training, recipe.compare is not None and recipe.compare.budgets is not None
     usual = _steps_of(training)
     apart = dict.fromkeys(run.arm for run in planned if _steps_of(run.recipe.training) != usual)

@@ -1,4 +1,4 @@
-"""One run of a recipe: make the transfer set, teach the student on it, judge it, write everything down."""
+"""One run of a recipe: make the transfer set, train the student on it, evaluate it, and write the results."""
 
 import warnings
 from dataclasses import replace
@@ -83,23 +83,23 @@ def run(
     inside: bool = True,
     until: Fraction | None = None,
 ) -> RunResult:
-    """Runs a recipe in `folder`, or goes on with what was begun there.
+    """Runs a recipe in `folder`, or resumes what was begun there.
 
     Args:
         recipe: without `compare`.
-        folder: the run folder; made if need be, never overwritten.
-        resume: go on with the run in `folder`; a finished one is only read, unless `recipe` is for more steps and its
+        folder: the run folder; created if needed, never overwritten.
+        resume: continue the run in `folder`; a finished one is only read, unless `recipe` is for more steps and its
             schedule allows it.
-        inputs: images and teacher, where they are loaded already.
-        objects: those handed over in Python, in place of what the recipe names.
-        progress: who watches.
-        shared: where the runs of a comparison keep what several of them need.
-        inside: keep what the report needs to look inside teacher and student; the runs of a comparison do without.
-        until: share of the steps after which to pause; resuming goes on from there, to the same student.
+        inputs: images and teacher, if they are loaded already.
+        objects: Python objects, in place of what the recipe names.
+        progress: receives the progress.
+        shared: folder in which the runs of a comparison keep what several of them need.
+        inside: keep the embeddings of teacher and student for the report; the runs of a comparison do without.
+        until: share of the steps after which to pause; resuming continues from there, to the same student.
 
     Raises:
-        UserError: anything the user can mend, before the training starts where it can be known.
-        Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
+        UserError: anything the user can mend, before training starts if it can be known by then.
+        Interrupted: stopped by Ctrl-C or SIGTERM; resume continues.
         Paused: `until` is reached.
     """
     progress = progress or Silent()
@@ -112,7 +112,7 @@ def run(
     with RunFolder.open(
         folder, described, resume=resume, writes=writes, renew=renew, extend=extending(recipe, progress.say)
     ) as run_folder:
-        PartialState().wait_for_everyone()  # what the first process finds here may make a longer run of it
+        PartialState().wait_for_everyone()  # the first process may have extended the run
         if run_folder.finished:
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
@@ -137,14 +137,14 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         why = "they are a transfer set" if inputs.labelled else "they have no labels"
         progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")
     teacher = objects.teacher
-    if inputs.train is not None:  # before a teacher is loaded; without images it is the teacher that tells their shape
+    if inputs.train is not None:  # before loading a teacher; without images, their shape comes from it
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
         teacher = load_weights(recipe.teacher)
     cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
     named = name_of_weights(recipe.teacher)
     inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
-    if inputs.train is None or teacher is not None:  # what makers ask of a teacher shows once there is one
+    if inputs.train is None or teacher is not None:  # makers can check a teacher once it is loaded
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
@@ -166,7 +166,7 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
 
 
 def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
-    """What `gather_inputs` gathered in `folder`, found once more by another process; nothing is trained or checked."""
+    """Loads in another process what `gather_inputs` gathered in `folder`; nothing is trained or checked."""
     inputs = load_images_of(recipe, objects)
     teacher, settings = objects.teacher, recipe.teacher
     if teacher is None and settings is not None and settings.training is None:
@@ -175,25 +175,25 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
     inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
     if teacher is not None or settings is None:
         return inputs
-    trained = read_run(folder / "teacher")  # without its lock, which several may want
+    trained = read_run(folder / "teacher")  # without its lock, as several processes may read at once
     return _with_trained_teacher(inputs, trained, folder)
 
 
 def _with_trained_teacher(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
-    """The inputs with the teacher that was taught in a run's or comparison's folder."""
+    """The inputs with the teacher that was trained in a run's or comparison's folder."""
     cost, named = RunCost.from_dict(taught.cost).total, {"weights": str(folder / "teacher")}
     return replace(inputs, teacher=taught.student, teacher_cost=cost, teacher_named=named)
 
 
 def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
-    """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
+    """Raises a UserError for budgets and objectives that cannot work, before a teacher is loaded or trained."""
     problems: dict[str, None] = {}
     size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
     seen: set[str] = set()
     for planned in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
         where = f"arm {planned.arm!r}: "
         key = repr((planned.recipe.transfer, planned.recipe.training.steps, planned.recipe.teacher is None))
-        if key not in seen:  # whatever the seed: pools are opened for that, which takes its time
+        if key not in seen:  # once for all seeds, as it opens pools, which takes time
             seen.add(key)
             problems |= unmakeable(planned.recipe, inputs, folder, Silent())
         problems |= unlabelled(planned.recipe, inputs, where)
@@ -208,7 +208,7 @@ def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool)
 
 
 def rehearse(recipe: Recipe, inputs: Inputs) -> None:
-    """What is wrong with the student shows here, before a teacher is trained for hours."""
+    """Raises a UserError where the student does not fit the images, before a teacher is trained."""
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     match_student(inputs, student)
     try_student(student, inputs)
@@ -220,13 +220,13 @@ def rehearse(recipe: Recipe, inputs: Inputs) -> None:
 
 
 def trainings(recipe: Recipe) -> list[TrainingSettings]:
-    """How a recipe trains its student and, if it does, its teacher."""
+    """The training settings of a recipe's student and, if it is trained, its teacher."""
     teacher = None if recipe.teacher is None else recipe.teacher.training
     return [recipe.training, *([] if teacher is None else [teacher])]
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
-    """The run that makes a recipe's teacher out of labels."""
+    """The recipe of the run that trains a recipe's teacher from labels."""
     assert recipe.teacher is not None
     network = recipe.teacher.model_dump(exclude={"training", "objective"})
     return recipe.model_copy(
@@ -253,7 +253,7 @@ def _execute(
     until: Fraction | None,
     tracker: RunTracker | None,
 ) -> RunResult:
-    """Make, teach, judge; what each leaves is on disk before the next begins."""
+    """Makes, trains, evaluates; the results of each step are on disk before the next begins."""
     if run_folder.writes:
         begun = run_folder.checkpoint.exists()
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
@@ -262,14 +262,14 @@ def _execute(
     try_student(student, inputs)
     for line in unlike_student(inputs.use or {}, student):
         warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
-    if recipe.transfer is not None:  # else the loop looks at once at what it teaches on
+    if recipe.transfer is not None:  # otherwise the training loop checks its images at once
         check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
     result = _teach(recipe, run_folder, inputs, student, source, progress, until, tracker)
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = evaluate_student(recipe, result, chosen, inputs, test_logits)
-    if shared is None and recipe.teacher is not None:  # of a comparison, it is said once
+    if shared is None and recipe.teacher is not None:  # a comparison warns once
         doubt_teacher(inputs, stacklevel=5)
     evaluations["validation"] = validation_scores(result, run_folder, validation_of(recipe, inputs))
     if run_folder.writes:
@@ -291,20 +291,20 @@ def _execute(
 
 
 def check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
-    """What does not fit together shows here, before anything is made that may take hours."""
+    """Raises a UserError where pool, student and objective do not fit, before anything is made."""
     teacher = teacher_of(recipe, inputs)
     soft_labels = inputs.soft_labels if teacher is None else None
     pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
     objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
     if recipe.transfer is not None and recipe.transfer.own_labels:
-        # Which labels come, hard or soft, is seen once they are made: here is an image with both.
+        # Whether labels will be hard or soft is known once they are made: check with an image that has both.
         pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), placeholder_label(pool.images.num_classes))
         objective = recipe.objective or {"cross_entropy": 1.0}
     check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
 
 
 def _stand_in(inputs: Inputs) -> ImageSet:
-    """One image as those that will be made, which may come with labels or without."""
+    """One labelled image in place of those that will be made, which may or may not have labels."""
     empty = torch.zeros(1, *inputs.shape, dtype=torch.uint8)
     names = inputs.classes.names or tuple(map(str, range(inputs.classes.count)))
     return ImageSet(empty, [0], classes=names, name="what will be made")
@@ -365,7 +365,7 @@ def _cost(
     making: Cost,
     result: TrainingResult,
 ) -> dict[str, Any]:
-    """What `cost.json` holds; energy was metered for rounds and teaching together, and goes by their time."""
+    """The content of `cost.json`; energy was metered for rounds and training together, and is divided by their time."""
     last = 0 if source.steps_per_round is None else (result.steps - 1) // source.steps_per_round
     energy = metered(run_folder, TEACHING)
     seconds = result.cost.seconds + result.rounds_cost.seconds
@@ -382,7 +382,7 @@ def _cost(
 
 
 def _real_images(recipe: Recipe, inputs: Inputs, made: int) -> int | None:
-    """See `RunCost.real_images`; what a transfer set that was made before had needed, nobody knows here."""
+    """See `RunCost.real_images`; None for a transfer set made before, as it is unknown what that needed."""
     named = recipe.data.train is not None and is_transfer_set(recipe.data.train)
     if named or inputs.soft_labels is not None or inputs.use is not None:
         return None

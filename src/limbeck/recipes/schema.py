@@ -51,7 +51,7 @@ def _transfer(value: Any) -> Any:
     try:
         return settings.model_validate(dict(value))
     except ValidationError as error:
-        # Which class checks them is known here alone, so pydantic cannot join these errors to the recipe's by itself.
+        # Only here is it known which class checks them, so pydantic cannot merge these errors into the recipe's.
         raise SettingsError(list(error.errors()), settings) from None
 
 

@@ -100,7 +100,7 @@ HeldOut = Annotated[
 ]
 """Images of their own, or how many to hold out."""
 VALIDATION_SHARE = 0.1
-"""What is held out of labelled training images where a recipe says nothing of validation."""
+"""Share held out of labelled training images if a recipe says nothing of validation."""
 _FOR_ALL = ("size", "channels", "image_column", "label_column", "classes", "skip_unreadable", "scale", "in_memory")
 
 

@@ -1,4 +1,4 @@
-"""What a recipe sets that nothing reads."""
+"""Settings of a recipe that nothing reads."""
 
 from limbeck.recipes.plan import plan
 from limbeck.recipes.schema import Recipe
@@ -6,11 +6,11 @@ from limbeck.training.unread_settings import unread_settings
 
 
 def unread_by_training(recipe: Recipe, *, labelled: bool) -> list[str]:
-    """Sentences on settings of training that an optimiser or a schedule ignores, with the arms that they hold for.
+    """Sentences on settings of training that the optimiser or schedule ignores, with the arms concerned.
 
     Args:
         recipe: of a run or a comparison.
-        labelled: whether its training images are.
+        labelled: whether its training images have labels.
     """
     teacher = None if recipe.teacher is None else recipe.teacher.training
     unread = [] if teacher is None else unread_settings(teacher, "teacher.training")

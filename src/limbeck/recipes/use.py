@@ -1,4 +1,4 @@
-"""Recipes that teach on a transfer set as it says itself; what it lacks for that, and what contradicts it."""
+"""Recipes that train on a transfer set according to its `use`; what the `use` lacks, and what contradicts it."""
 
 import re
 import warnings
@@ -20,7 +20,7 @@ from limbeck.training.settings import TrainingSettings
 
 _BESIDE = ("batch_size", "momentum", "weight_decay", "schedule")
 _CLOSE = 1e-3
-"""Means and deviations of [0, 1] images that differ by less are one normalisation, as others print it."""
+"""Means and deviations of [0, 1] images that differ by less are the same, as published ones are rounded."""
 
 
 def recipe_of_set(
@@ -39,15 +39,15 @@ def recipe_of_set(
     license: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """The recipe of a run on a transfer set: what that says of its use, and over it what is given here.
+    """The recipe of a run on a transfer set: its `use`, overridden by the arguments.
 
     Args:
-        transfer_set: whose `use` it is.
+        transfer_set: with the `use`.
         data: as recipes have it; `train` names the set.
-        owner: what messages call the set.
+        owner: names the set in messages.
         name: of the recipe.
         student: a model's name, or the mapping that recipes have; another model keeps the set's normalisation.
-        own_student: whether the student is handed over, and brings its own normalisation.
+        own_student: whether the student is handed over in Python, with its own normalisation.
         teacher: weights by name, or a folder.
         objective, training: as recipes have them.
         seed: of weights, order and views.
@@ -55,7 +55,7 @@ def recipe_of_set(
         overrides: `path.to.key=value` each, over all of this.
 
     Raises:
-        UserError: what the set lacks and nobody gives, all at once; or whatever is wrong with the recipe.
+        UserError: lists everything that neither the set nor the arguments give; or the recipe is wrong.
     """
     use = dict(transfer_set.use or {})
     content: dict[str, Any] = {
@@ -95,7 +95,7 @@ def recipe_of_set(
 
 
 def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
-    """How a student sees other images than a set was made for, in words; nothing where it sees the same."""
+    """Sentences on how a student's normalisation differs from the one that a set was made for."""
     stated = use.get("student", {})
     whitening, own = stated.get("whitening"), student.whitening
     if isinstance(whitening, Mapping) and (
@@ -125,7 +125,7 @@ def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
 
 
 def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[str]:
-    """What a training does otherwise than a set says, in words; of what ruins students: rate and augmentation."""
+    """Sentences on training settings that differ from a set's `use` and ruin students: rate and augmentation."""
     stated = use.get("training", {})
     wrong = []
     for name in ("learning_rate", "normalised_views"):
@@ -146,7 +146,7 @@ def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[
 
 
 def settings_followed(use: Mapping[str, Any], recipe: Recipe) -> str:
-    """What of a recipe is as the set says that it teaches on, in words; "" where nothing is."""
+    """The settings of a recipe that are as the set's `use` says, in words; "" if none is."""
     stated, student = use.get("training", {}), use.get("student", {}).get("model")
     alike = [f"student {student}"] if student is not None and recipe.student.model == student else []
     for name, expected in stated.items():
@@ -157,12 +157,12 @@ def settings_followed(use: Mapping[str, Any], recipe: Recipe) -> str:
 
 
 def _comparable(name: str, value: Any) -> Any:
-    """Views by what they do, however they are written."""
+    """A value for comparison: normalised views by what they do, however they are written."""
     return normalised_views(value).key or value if name == "normalised_views" else value
 
 
 def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
-    """Why a recipe's views would spoil what its maker makes, if they would.
+    """Reasons, if any, why a recipe's views would spoil the images that its maker makes.
 
     Args:
         recipe: of one run.
@@ -177,7 +177,7 @@ def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
 
 
 def name_for(folder: str | Path, student: str | None) -> str:
-    """What the run on the set in `folder` is called.
+    """The name of the run on the set in `folder`.
 
     Example:
         >>> name_for("sets/datm (1)/", "resnet18")
@@ -196,7 +196,7 @@ def _with_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[s
 
 
 def _teacher(use: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Whom the set has asked; nobody where another is, or another objective is given."""
+    """The teacher that the set names; empty if the overrides give another teacher or objective."""
     other = any(re.match(r"\s*(teacher|teacher\.weights|objective)\s*=", override) for override in overrides)
     return {} if other else teacher_of_use(use)
 
@@ -206,7 +206,7 @@ def _lacking(content: Mapping[str, Any], transfer_set: TransferSet, own_student:
     described = transfer_set.use is not None
     has_weights = student.get("weights") is not None
     if not described and (student.get("model") or has_weights):
-        return []  # images as any, which the user teaches as they like
+        return []  # a set without a `use` may be trained on as the user likes
     normalised = student.get("whitening") or {"mean", "std"} <= student.keys()
     augmented = "normalised_views" in training or training.get("views", "none") != "none"
     labelled = content.get("objective") is not None or content.get("teacher") is not None
