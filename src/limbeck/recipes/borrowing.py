@@ -16,17 +16,12 @@ from limbeck.precision import Precision, check_precision
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.evaluation_images import load_sized
-from limbeck.recipes.image_sizes import size_for_network
+from limbeck.recipes.image_sizes import shape_for, size_for_network, trained_size
 from limbeck.recipes.making import evaluating
-from limbeck.recipes.making_alone import (
-    check_new,
-    context_alone,
-    make_alone,
-    shape_for,
-    trained_size,
-)
+from limbeck.recipes.making_alone import context_alone, make_alone
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.work_folder import check_new
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.borrow.settings import KNOWN
 from limbeck.transfer.settings import MakerSettings

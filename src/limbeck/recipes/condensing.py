@@ -16,9 +16,10 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import evaluating
-from limbeck.recipes.making_alone import check_new, context_alone, kept_folder, make_alone
+from limbeck.recipes.making_alone import context_alone, kept_folder, make_alone
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.work_folder import check_new
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.workers.shares import check_workers

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.making import MADE_FILE
-from limbeck.recipes.making_alone import rounding_remark, rounding_settings
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.work_folder import rounding_remark, rounding_settings
 from limbeck.training.extension import Extension, extension, is_longer
 from limbeck.training.run_folder import Difference, Extend, RunFolder
 from limbeck.training.settings import TrainingSettings

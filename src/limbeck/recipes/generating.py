@@ -24,25 +24,16 @@ from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.handed_images import name_of_images, source_of
 from limbeck.recipes.held_out import held_out_images
-from limbeck.recipes.image_sizes import KnownSize, size_for_network
+from limbeck.recipes.image_sizes import KnownSize, shape_for, size_for_network, trained_size
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
-from limbeck.recipes.making_alone import (
-    check_new,
-    context_alone,
-    make_alone,
-    making,
-    making_folder,
-    shape_for,
-    trained_size,
-    whole_folder,
-    write_whole,
-)
+from limbeck.recipes.making_alone import context_alone, make_alone, whole_folder, write_whole
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.work_folder import check_new, making, making_folder
 from limbeck.recipes.yaml_files import load_value, name_or_mapping, named_value
 from limbeck.report import write_run_report
 from limbeck.report.model_card import write_model_card

@@ -15,8 +15,8 @@ from limbeck.files import atomic_write_text
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress
 from limbeck.randomness import derive_seed
-from limbeck.recipes.making_alone import beginning, making_folder
 from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.work_folder import beginning, making_folder
 from limbeck.transfer.catalogue import find_maker
 from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.maker import MakerContext

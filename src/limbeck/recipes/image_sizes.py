@@ -80,6 +80,38 @@ def size_of_saved(name: str | Path) -> KnownSize | None:
     return None
 
 
+def trained_size(teacher: Any) -> int | None:
+    """Pixels a side of the images that a teacher was trained with, if its name is one of published weights.
+
+    Example:
+        >>> trained_size("cifar10-resnet20")
+        32
+    """
+    weights = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
+    return None if weights is None else weights.size
+
+
+def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str = "borrow") -> tuple[int, int, int]:
+    """(C, H, W) of images for a teacher, of the given size or else of the teacher's input size.
+
+    Args:
+        teacher: with its input size, if it has one.
+        size: pixels a side, or (height, width); None for the teacher's input size.
+        what: the verb for the error message, such as "borrow".
+
+    Raises:
+        UserError: an invalid size, or neither a size nor an input size.
+    """
+    sides = teacher.input_size if size is None else both_sides(size)
+    if sides is None:
+        raise UserError(
+            f"`size` must be given, the pixels a side of the images to {what}, or `test` images: {teacher.name} takes "
+            "any; give that of the images that the student will see."
+        )
+    channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
+    return (channels, *sides)
+
+
 def _size_of_model(name: str) -> tuple[int, int] | None:
     if name.casefold().startswith(TIMM_PREFIX):
         from limbeck.models.timm_models import published_size  # see `create_timm`
