@@ -31,7 +31,8 @@ from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_im
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.own_teacher import check_students
 from limbeck.recipes.plan import far_longer, plan
-from limbeck.recipes.run import check_choices, check_with_pool, rehearse, teacher_recipe, trainings
+from limbeck.recipes.run import teacher_recipe, trainings
+from limbeck.recipes.run_checks import check_choices, check_with_pool, rehearse
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of

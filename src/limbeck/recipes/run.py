@@ -6,13 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.state import PartialState
 
 from limbeck.cost import Cost, RunCost
-from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_source import TransferSource
-from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import shared_with
@@ -36,22 +33,17 @@ from limbeck.recipes.inputs import (
 from limbeck.recipes.judging import by_labels, evaluate_student, look_inside, validation_of, validation_scores
 from limbeck.recipes.labels import (
     objective_on,
-    placeholder_label,
     teacher_of,
     terms_without_teacher_outputs,
-    unlabelled,
-    unmixed,
-    untrainable_teacher,
     warn_of_unread_soft_labels,
 )
-from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
+from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.own_teacher import check_students
-from limbeck.recipes.plan import plan
 from limbeck.recipes.plugged import known_here_alone
+from limbeck.recipes.run_checks import check_choices, check_with_pool, rehearse
 from limbeck.recipes.run_result import RunResult, read_run, run_result
-from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.sources import is_transfer_set
@@ -59,9 +51,8 @@ from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.trials import try_student
 from limbeck.recipes.unread import unread_by_training
-from limbeck.recipes.use import rounded, settings_followed, unlike_student, unlike_training
+from limbeck.recipes.use import settings_followed, unlike_student, unlike_training
 from limbeck.report.model_card import write_model_card
-from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
@@ -128,35 +119,16 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         progress.say(sentence)
     progress.say("loading images")
     inputs = load_images_of(recipe, objects)
-    for line in found_images(recipe, inputs):
+    for line in _remarks_on_images(recipe, inputs):
         progress.say(line)
-    taught_on_it = recipe.transfer is None and recipe.compare is None
-    if taught_on_it and (line := settings_followed(inputs.use or {}, recipe)):
-        progress.say(line)
-    if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
-        why = "they are a transfer set" if inputs.labelled else "they have no labels"
-        progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")
-    teacher = objects.teacher
     if inputs.train is not None:  # before loading a teacher; without images, their shape comes from it
-        check_choices(recipe, inputs, folder, trains=teacher is None)
-    if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
-        teacher = load_weights(recipe.teacher)
-    cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
-    named = name_of_weights(recipe.teacher)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
-    if inputs.train is None or teacher is not None:  # makers can check a teacher once it is loaded
-        check_choices(recipe, inputs, folder, trains=teacher is None)
-    if teacher is not None:
-        warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
-    for line in [*train_test_overlap(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
-        warnings.warn(line, stacklevel=3)
-    rehearse(recipe, inputs)
-    if teacher is not None:
-        check_students(recipe, inputs, teacher)
+        check_choices(recipe, inputs, folder, trains=objects.teacher is None)
+    inputs = _with_teacher(recipe, inputs, objects)
+    _check_with_teacher(recipe, inputs, folder)
     make = objects.make_student
     if objects.teacher is not None and make is not None and shared_with(make(recipe.seed), objects.teacher):
         progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
-    if teacher is not None or recipe.teacher is None:
+    if inputs.teacher is not None or recipe.teacher is None:
         return inputs
     if not RunFolder(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
@@ -167,56 +139,52 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
 
 def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
     """Loads in another process what `gather_inputs` gathered in `folder`; nothing is trained or checked."""
-    inputs = load_images_of(recipe, objects)
+    inputs = _with_teacher(recipe, load_images_of(recipe, objects), objects)
+    if inputs.teacher is not None or recipe.teacher is None:
+        return inputs
+    trained = read_run(folder / "teacher")  # without its lock, as several processes may read at once
+    return _with_trained_teacher(inputs, trained, folder)
+
+
+def _remarks_on_images(recipe: Recipe, inputs: Inputs) -> list[str]:
+    """What was found in folders, follows a transfer set's `use`, and is not held out."""
+    remarks = found_images(recipe, inputs)
+    trains_on_them = recipe.transfer is None and recipe.compare is None
+    if trains_on_them and (line := settings_followed(inputs.use or {}, recipe)):
+        remarks.append(line)
+    if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
+        why = "they are a transfer set" if inputs.labelled else "they have no labels"
+        remarks.append(f"no images are held out of {inputs.train.name} for validation: {why}")
+    return remarks
+
+
+def _with_teacher(recipe: Recipe, inputs: Inputs, objects: PythonObjects) -> Inputs:
+    """The inputs with the teacher, unless it is yet to be trained, and with its order of classes."""
     teacher, settings = objects.teacher, recipe.teacher
     if teacher is None and settings is not None and settings.training is None:
         teacher = load_weights(settings)
     cost, named = None if objects.teacher is not None else known_teacher_cost(settings), name_of_weights(settings)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
-    if teacher is not None or settings is None:
-        return inputs
-    trained = read_run(folder / "teacher")  # without its lock, as several processes may read at once
-    return _with_trained_teacher(inputs, trained, folder)
+    return replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
+
+
+def _check_with_teacher(recipe: Recipe, inputs: Inputs, folder: Path) -> None:
+    """Checks and warnings that wait for the teacher, or for knowing that it is yet to be trained."""
+    teacher = inputs.teacher
+    if inputs.train is None or teacher is not None:  # makers can check a teacher once it is loaded
+        check_choices(recipe, inputs, folder, trains=teacher is None)
+    if teacher is not None:
+        warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=5)
+    for line in [*train_test_overlap(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
+        warnings.warn(line, stacklevel=4)
+    rehearse(recipe, inputs)
+    if teacher is not None:
+        check_students(recipe, inputs, teacher)
 
 
 def _with_trained_teacher(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
     """The inputs with the teacher that was trained in a run's or comparison's folder."""
     cost, named = RunCost.from_dict(taught.cost).total, {"weights": str(folder / "teacher")}
     return replace(inputs, teacher=taught.student, teacher_cost=cost, teacher_named=named)
-
-
-def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
-    """Raises a UserError for budgets and objectives that cannot work, before a teacher is loaded or trained."""
-    problems: dict[str, None] = {}
-    size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
-    seen: set[str] = set()
-    for planned in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
-        where = f"arm {planned.arm!r}: "
-        key = repr((planned.recipe.transfer, planned.recipe.training.steps, planned.recipe.teacher is None))
-        if key not in seen:  # once for all seeds, as it opens pools, which takes time
-            seen.add(key)
-            problems |= unmakeable(planned.recipe, inputs, folder, Silent())
-        problems |= unlabelled(planned.recipe, inputs, where)
-        problems |= unmixed(planned.recipe, inputs, where) | rounded(planned.recipe, where)
-    if recipe.compare is None:
-        problems |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
-        problems |= unmixed(recipe, inputs) | rounded(recipe)
-    problems |= untrainable_teacher(recipe, inputs) if trains else {}
-    problems |= unraceable(recipe, inputs)
-    if problems:
-        raise UserError("\n".join(problems))
-
-
-def rehearse(recipe: Recipe, inputs: Inputs) -> None:
-    """Raises a UserError where the student does not fit the images, before a teacher is trained."""
-    student = build_student(recipe.student, inputs, seed=recipe.seed)
-    match_student(inputs, student)
-    try_student(student, inputs)
-    if inputs.test is not None and student.num_classes != inputs.test.num_classes:
-        raise UserError(
-            f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
-            f"{inputs.test.num_classes}; set `student.num_classes: {inputs.test.num_classes}`."
-        )
 
 
 def trainings(recipe: Recipe) -> list[TrainingSettings]:
@@ -288,26 +256,6 @@ def _execute(
     if tracker is not None:
         tracker.finish(last_numbers(evaluations, cost), result.steps)
     return run_result(run_folder.path, result.student, chosen, evaluations, cost)
-
-
-def check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
-    """Raises a UserError where pool, student and objective do not fit, before anything is made."""
-    teacher = teacher_of(recipe, inputs)
-    soft_labels = inputs.soft_labels if teacher is None else None
-    pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
-    objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
-    if recipe.transfer is not None and recipe.transfer.own_labels:
-        # Whether labels will be hard or soft is known once they are made: check with an image that has both.
-        pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), placeholder_label(pool.images.num_classes))
-        objective = recipe.objective or {"cross_entropy": 1.0}
-    check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
-
-
-def _stand_in(inputs: Inputs) -> ImageSet:
-    """One labelled image in place of those that will be made, which may or may not have labels."""
-    empty = torch.zeros(1, *inputs.shape, dtype=torch.uint8)
-    names = inputs.classes.names or tuple(map(str, range(inputs.classes.count)))
-    return ImageSet(empty, [0], classes=names, name="what will be made")
 
 
 def _teach(
