@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,6 @@ def compare(
     check_tracker(recipe.tracker)
     suited = _is_suited(Path(folder))
     planned = plan(recipe, suited=suited)
-    described = recipe.model_dump(mode="json")
     check_launcher(*(training for run in planned for training in trainings(run.recipe)), cpu=recipe.device == "cpu")
     is_main_process(cpu=recipe.device == "cpu")  # sets this process's device, for the teacher's test pass too
     longer = check_unchanged(recipe, planned, Path(folder)) if resume else []
@@ -90,44 +89,59 @@ def compare(
         check_sendable(recipe)
     packed = pack_objects(objects) if workers > 1 else {}
     with (
-        RunFolder.open(
-            folder,
-            described,
-            resume=resume,
-            may_change=("compare", "summary"),
-            renew=renewing(described),
-            extend=lambda _, changed: [] if is_longer(changed) else changed,
-        ) as run_folder,
+        _opened(recipe, folder, resume=resume) as run_folder,
         _crew(planned, longer, run_folder, workers) as crew,  # workers import while this process loads and trains
     ):
         if crew is not None:
             crew.place.have_done(prepare_pages)
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
-        begun = (run_folder.path / "networks.json").exists()
         fingerprints = fingerprints_of(recipe, inputs)
+        begun = (run_folder.path / "networks.json").exists()
         check_fingerprints(run_folder, fingerprints, progress, begun=begun)
         for sentence in left_out(has_images=inputs.train is not None, labelled=inputs.labelled):
             progress.say(sentence)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)
         go_on_longer(longer, run_folder, progress)
-        train = inputs.train
-        count = None if train is None else len(train)
-        classes = _filled_classes(train)
-        planned = plan(recipe, count, classes, labelled=inputs.labelled, suited=suited)
-        for sentence in [*repeated(planned), *far_longer(planned, count, classes)]:
-            progress.say(sentence)
+        planned = _plan_for(recipe, inputs, progress, suited=suited)
         runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
         if crew is not None:
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
             runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, packed, fingerprints, process_token()))
         _run_all(recipe, planned, run_folder, runs)
-        results = collect(run_folder.path, recipe, planned)
-        run_folder.write(RESULTS, results)
-        progress.say("writing the report")
-        write_comparison_report(run_folder.path)
-        write_model_cards(run_folder.path, results)
-        run_folder.set_state("finished")
+        return _finish(recipe, planned, run_folder, progress)
+
+
+def _opened(recipe: Recipe, folder: str | Path, *, resume: bool) -> AbstractContextManager[RunFolder]:
+    """The open folder of a comparison, whose runs may become more or longer."""
+    described = recipe.model_dump(mode="json")
+    return RunFolder.open(
+        folder,
+        described,
+        resume=resume,
+        may_change=("compare", "summary"),
+        renew=renewing(described),
+        extend=lambda _, changed: [] if is_longer(changed) else changed,
+    )
+
+
+def _plan_for(recipe: Recipe, inputs: Inputs, progress: Progress, *, suited: bool) -> list[PlannedRun]:
+    """The runs for the actual images; reports arms that repeat a control, and far longer runs."""
+    count, classes = None if inputs.train is None else len(inputs.train), _filled_classes(inputs.train)
+    planned = plan(recipe, count, classes, labelled=inputs.labelled, suited=suited)
+    for sentence in [*repeated(planned), *far_longer(planned, count, classes)]:
+        progress.say(sentence)
+    return planned
+
+
+def _finish(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Writes results, report and model cards of a comparison whose runs have ended; returns the results."""
+    results = collect(run_folder.path, recipe, planned)
+    run_folder.write(RESULTS, results)
+    progress.say("writing the report")
+    write_comparison_report(run_folder.path)
+    write_model_cards(run_folder.path, results)
+    run_folder.set_state("finished")
     return results
 
 

@@ -57,17 +57,10 @@ def held_out_images(
         return None, Cost()
     if isinstance(validation, bool) or validation < 1:
         raise UserError(f"`validation` must be images, or how many are to be made, at least 1, got {validation!r}.")
-    weights = {**settings.losses.model_dump(), "adversarial": 0.0}
-    if not any(weights.values()):
-        raise UserError(
-            f"`validation` of {validation:,} images cannot be made by the method {settings.method!r}, which seeks "
-            "nothing but what a student gets wrong: they are held out before there is one. Hand over images of "
-            "anything, or give other `losses` a weight."
-        )
     alone = _without_student(settings, validation).settled(teacher.num_classes)
-    folder, making = making_folder(target) / _HELD_OUT, making_folder(target) / f"{_HELD_OUT}-making"
+    folder, work_folder = making_folder(target) / _HELD_OUT, making_folder(target) / f"{_HELD_OUT}-making"
     context = MakerContext(
-        folder=making / "maker",
+        folder=work_folder / "maker",
         pool=None,
         classes=teacher.classes,
         shape=shape,
@@ -76,23 +69,35 @@ def held_out_images(
         device=PartialState().device or torch.device("cpu"),
         progress=progress,
     )
-    maker = find_maker(alone.maker)
-    maker.count(alone, context)
-    if not making.exists():
-        shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, which recorded no settings
-    with beginning(making, alone, context):
-        if not (folder / "cost.json").is_file():
-            made = maker.make(alone, context)
-            shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
-            made.source.images(0).save(folder)
-            atomic_write_text(folder / "cost.json", json.dumps(made.cost.to_dict()) + "\n")
+    _make(alone, context, work_folder, folder)
     images = TransferSet.load(folder).images
     cost = Cost.from_dict(json.loads((folder / "cost.json").read_text()))
     return images.with_labels(None, images.classes), cost
 
 
+def _make(settings: GenerateSettings, context: MakerContext, work_folder: Path, folder: Path) -> None:
+    """Makes the images in `work_folder` and saves them with their cost in `folder`, unless they are there."""
+    maker = find_maker(settings.maker)
+    maker.count(settings, context)
+    if not work_folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier version, which recorded no settings
+    with beginning(work_folder, settings, context):
+        if not (folder / "cost.json").is_file():
+            made = maker.make(settings, context)
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+            made.source.images(0).save(folder)
+            atomic_write_text(folder / "cost.json", json.dumps(made.cost.to_dict()) + "\n")
+
+
 def _without_student(settings: GenerateSettings, count: int) -> GenerateSettings:
     """Settings of the same method for `count` images, without those that need a student."""
+    weights = {**settings.losses.model_dump(), "adversarial": 0.0}
+    if not any(weights.values()):
+        raise UserError(
+            f"`validation` of {count:,} images cannot be made by the method {settings.method!r}, which seeks "
+            "nothing but what a student gets wrong: they are held out before there is one. Hand over images of "
+            "anything, or give other `losses` a weight."
+        )
     content = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
     content |= {"maker": settings.maker, "budget": count, "batch_size": min(settings.batch_size, count), "fresh": 0}
     content |= {"losses": {**content.get("losses", {}), "adversarial": 0.0}}

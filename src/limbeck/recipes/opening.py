@@ -185,7 +185,7 @@ def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
 
 
 def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, folder: Path, findings: Findings) -> None:
-    """All that a run checks once images and teacher are loaded."""
+    """Checks all that a run checks once images and teacher are loaded."""
     trains = recipe.teacher is not None and recipe.teacher.training is not None
     if teacher is not None:  # which makers use, and which gives the shape if there are no images
         with collecting(findings.problems):
@@ -208,6 +208,11 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
             inputs = replace(inputs, teacher=build_student(network, inputs, seed=recipe.seed))
         if inputs.teacher is None:
             return  # the rest would report that there is no teacher, though the recipe names one
+    _try_runs(recipe, inputs, findings)
+
+
+def _try_runs(recipe: Recipe, inputs: Inputs, findings: Findings) -> None:
+    """Tries each distinct criterion, and each distinct run of a recipe or its arms."""
     planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
     if inputs.train is not None:
         findings.remarks += far_longer(planned, len(inputs.train), inputs.train.num_classes)
