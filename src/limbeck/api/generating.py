@@ -16,8 +16,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.readiness import check_ready
 from limbeck.progress import Progress
 from limbeck.recipes.generating import Learner, generate_images, settings_to_generate
-from limbeck.recipes.image_sizes import KnownSize
-from limbeck.recipes.making_alone import trained_size
+from limbeck.recipes.image_sizes import KnownSize, trained_size
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.generate.feature_statistics import FeatureStatistics, measure
 from limbeck.transfer.generate.settings import GenerateSettings

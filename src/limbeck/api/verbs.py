@@ -40,9 +40,8 @@ from limbeck.recipes.all_of import TEST_SHARE
 from limbeck.recipes.borrowing import borrow_images, settings_to_borrow
 from limbeck.recipes.compare import compare as compare_recipe
 from limbeck.recipes.handed_images import source_of
-from limbeck.recipes.image_sizes import KnownSize
+from limbeck.recipes.image_sizes import KnownSize, shape_for, trained_size
 from limbeck.recipes.inputs import PythonObjects
-from limbeck.recipes.making_alone import shape_for, trained_size
 from limbeck.recipes.plugged import telling_lost_plugins
 from limbeck.recipes.probes import train_and_test
 from limbeck.recipes.reading import parse_recipe, read_recipe

@@ -1,4 +1,4 @@
-"""`data: NAME`: what a recipe takes of one data set, as if it were written out."""
+"""Expands `data: NAME` into the training, validation and test images of that data set."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,19 +12,20 @@ from limbeck.errors import UserError
 from limbeck.recipes.yaml_files import misread
 
 TEST_SHARE = 0.2
-"""What is held out to judge on of a folder or file that has no splits."""
+"""Share held out as test images from a folder or file that has no splits."""
 
 
 def all_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """`data` of a recipe with `train`, `validation` and `test` in place of the `name` of one data set.
 
-    What stands beside `name` is laid over what it stands for; mappings without a `name` of their own are of it, too.
+    Keys beside `name` override what the name stands for; a mapping among them without a `name` of its own refers to
+    the same data set.
 
     Args:
         content: with the key `name`.
 
     Raises:
-        UserError: a folder or file that has nothing to learn from, or whose layout can be read in two ways.
+        UserError: a folder or file has no training images, or its layout can be read in two ways.
 
     Example:
         >>> all_of({"name": "digits", "test": {"size": 16}})
@@ -34,31 +35,31 @@ def all_of(content: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(name, str | Path):
         raise ValueError(f"`name` must be a data set, folder, file or hub id, as text, got {name!r}{misread(name)}")
     name = path_text(name)
-    found = _parts(name, stated)
+    parts = _parts(name, stated)
     for part in (TRAIN, TEST, VALIDATION):
-        if isinstance(one := stated.get(part), Mapping) and "name" not in one:
-            beside = found.get(part)
-            stated[part] = {**(beside if isinstance(beside, Mapping) else {"name": name}), **one}
-    return found | stated
+        if isinstance(settings := stated.get(part), Mapping) and "name" not in settings:
+            implied = parts.get(part)
+            stated[part] = {**(implied if isinstance(implied, Mapping) else {"name": name}), **settings}
+    return parts | stated
 
 
 def _parts(name: str, stated: Mapping[str, Any]) -> dict[str, Any]:
-    """part of `data` -> what a data set gives to it, where nothing else is `stated`."""
-    splits, every = own_splits(name), {"name": name}
+    """part of `data` -> what the data set supplies for it, unless `stated` says otherwise."""
+    splits, entry = own_splits(name), {"name": name}
     if not splits:
-        return {TRAIN: every, TEST: _named_test(name, every)}
+        return {TRAIN: entry, TEST: _named_test(name, entry)}
     if TRAIN not in splits and TRAIN not in stated:
         raise UserError(
             f"{name!r} holds {listing(splits)} and nothing to learn from, which would be in a folder `train`; add "
             f"that, or say what to learn from, as `train: {name}/...`"
         )
     if TEST in splits:
-        return {TRAIN: every, TEST: every, **({VALIDATION: every} if VALIDATION in splits else {})}
-    return {TRAIN: every, TEST: {**every, "split": VALIDATION} if VALIDATION in splits else TEST_SHARE}
+        return {TRAIN: entry, TEST: entry, **({VALIDATION: entry} if VALIDATION in splits else {})}
+    return {TRAIN: entry, TEST: {**entry, "split": VALIDATION} if VALIDATION in splits else TEST_SHARE}
 
 
 def _named_test(name: str, every: Mapping[str, Any]) -> Any:
-    """Of a set of the catalogue or the hub; of the former it is known whether it has test images."""
+    """Test images of a catalogue or hub data set; only the catalogue tells whether there are any."""
     info = find(name) if in_catalogue(name) else None
     if info is None or info.procedural or TEST in info.splits:
         return every

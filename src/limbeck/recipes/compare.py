@@ -1,9 +1,9 @@
-"""A comparison: all planned runs, one after the other or side by side, each at most once."""
+"""A comparison: runs everything that is planned, in sequence or in parallel, each run at most once."""
 
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,87 +58,101 @@ def compare(
 ) -> dict[str, Any]:
     """Runs a comparison in `folder` and writes results and report; returns the results (see `collect`).
 
-    Finished runs are not repeated, begun ones are gone on with, a broken arm is noted and the others go on. Arms,
-    budgets and seeds may be added to a comparison later, and broken arms mended; whatever else shapes its runs may
-    not change.
+    Finished runs are not repeated and begun ones are resumed; a failed arm is recorded and the others continue. Arms,
+    budgets and seeds may be added to a comparison later, and failed arms fixed; nothing else that shapes its runs may
+    change.
 
     Args:
         recipe: with `compare`.
-        folder: made if need be, never overwritten.
-        resume: go on with the comparison in `folder`.
-        objects: those handed over in Python, in place of what the recipe names.
-        progress: who watches.
-        workers: how many runs go on side by side, each in a process of its own; 1 is this process. They are processes
+        folder: created if needed, never overwritten.
+        resume: continue the comparison in `folder`.
+        objects: Python objects, in place of what the recipe names.
+        progress: receives the progress.
+        workers: how many runs are done in parallel, each in a process of its own; 1 is this process. They are processes
             of this machine, or of the Ray cluster that this process is connected to or RAY_ADDRESS names. Their number
-            changes none of the results but times, energy, and which passes of the teacher were saved.
+            changes nothing in the results but times, energy, and which passes of the teacher were saved.
 
     Raises:
         UserError: what can be known before the first run: names, budgets that cannot be met, classes that differ,
             objects that cannot be sent to workers; workers that keep dying.
-        Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
+        Interrupted: stopped by Ctrl-C or SIGTERM; resume continues.
     """
     progress = progress or Silent()
     _check_workers(workers)
     check_tracker(recipe.tracker)
     suited = _is_suited(Path(folder))
     planned = plan(recipe, suited=suited)
-    described = recipe.model_dump(mode="json")
-    check_launcher(*(one for one in planned for one in trainings(one.recipe)), cpu=recipe.device == "cpu")
-    is_main_process(cpu=recipe.device == "cpu")  # settles where this process computes, the teacher's test pass too
+    check_launcher(*(training for run in planned for training in trainings(run.recipe)), cpu=recipe.device == "cpu")
+    is_main_process(cpu=recipe.device == "cpu")  # sets this process's device, for the teacher's test pass too
     longer = check_unchanged(recipe, planned, Path(folder)) if resume else []
     if workers > 1:
         check_sendable(recipe)
-    handed = pack_objects(objects) if workers > 1 else {}
+    packed = pack_objects(objects) if workers > 1 else {}
     with (
-        RunFolder.open(
-            folder,
-            described,
-            resume=resume,
-            may_change=("compare", "summary"),
-            renew=renewing(described),
-            extend=lambda _, changed: [] if is_longer(changed) else changed,
-        ) as run_folder,
-        _crew(planned, longer, run_folder, workers) as crew,  # which imports while this process loads and trains
+        _opened(recipe, folder, resume=resume) as run_folder,
+        _crew(planned, longer, run_folder, workers) as crew,  # workers import while this process loads and trains
     ):
         if crew is not None:
             crew.place.have_done(prepare_pages)
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
-        begun = (run_folder.path / "networks.json").exists()
         fingerprints = fingerprints_of(recipe, inputs)
+        begun = (run_folder.path / "networks.json").exists()
         check_fingerprints(run_folder, fingerprints, progress, begun=begun)
         for sentence in left_out(has_images=inputs.train is not None, labelled=inputs.labelled):
             progress.say(sentence)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)
         go_on_longer(longer, run_folder, progress)
-        train = inputs.train
-        count = None if train is None else len(train)
-        classes = _filled_classes(train)
-        planned = plan(recipe, count, classes, labelled=inputs.labelled, suited=suited)
-        for sentence in [*repeated(planned), *far_longer(planned, count, classes)]:
-            progress.say(sentence)
+        planned = _plan_for(recipe, inputs, progress, suited=suited)
         runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
         if crew is not None:
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
-            runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, handed, fingerprints, process_token()))
+            runs = replace(runs, crew=crew, handed_over=HandedOver(recipe, packed, fingerprints, process_token()))
         _run_all(recipe, planned, run_folder, runs)
-        results = collect(run_folder.path, recipe, planned)
-        run_folder.write(RESULTS, results)
-        progress.say("writing the report")
-        write_comparison_report(run_folder.path)
-        write_model_cards(run_folder.path, results)
-        run_folder.set_state("finished")
+        return _finish(recipe, planned, run_folder, progress)
+
+
+def _opened(recipe: Recipe, folder: str | Path, *, resume: bool) -> AbstractContextManager[RunFolder]:
+    """The open folder of a comparison, whose runs may become more or longer."""
+    described = recipe.model_dump(mode="json")
+    return RunFolder.open(
+        folder,
+        described,
+        resume=resume,
+        may_change=("compare", "summary"),
+        renew=renewing(described),
+        extend=lambda _, changed: [] if is_longer(changed) else changed,
+    )
+
+
+def _plan_for(recipe: Recipe, inputs: Inputs, progress: Progress, *, suited: bool) -> list[PlannedRun]:
+    """The runs for the actual images; reports arms that repeat a control, and far longer runs."""
+    count, classes = None if inputs.train is None else len(inputs.train), _filled_classes(inputs.train)
+    planned = plan(recipe, count, classes, labelled=inputs.labelled, suited=suited)
+    for sentence in [*repeated(planned), *far_longer(planned, count, classes)]:
+        progress.say(sentence)
+    return planned
+
+
+def _finish(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, progress: Progress) -> dict[str, Any]:
+    """Writes results, report and model cards of a comparison whose runs have ended; returns the results."""
+    results = collect(run_folder.path, recipe, planned)
+    run_folder.write(RESULTS, results)
+    progress.say("writing the report")
+    write_comparison_report(run_folder.path)
+    write_model_cards(run_folder.path, results)
+    run_folder.set_state("finished")
     return results
 
 
 def _is_suited(folder: Path) -> bool:
-    """False for a comparison that was begun by a version which did not know the controls that suit an arm."""
+    """False for a comparison begun by an earlier version, which did not choose controls to suit each arm."""
     networks = RunFolder(folder).read("networks.json")
     return networks is None or networks.get(SUITED, False)
 
 
 def _check_workers(workers: int) -> None:
-    """Raises a UserError for no number of workers, and where this process is one of several that share every run."""
+    """Raises a UserError for an invalid number of workers, or if several processes share every run."""
     check_workers(workers)
     processes = int(os.environ.get("WORLD_SIZE") or 1)
     if processes > 1:
@@ -152,10 +166,10 @@ def _check_workers(workers: int) -> None:
 def _crew(
     planned: Sequence[PlannedRun], longer: Sequence[PlannedRun], run_folder: RunFolder, workers: int
 ) -> Iterator[Crew | None]:
-    """As many workers as there are runs to do, at most; none where that is one."""
-    again = {one.folder for one in longer}
-    own = {one.folder for one in planned if one.repeats is None}
-    pending = sum(one in again or not RunFolder(run_folder.path / one).finished for one in own)
+    """At most as many workers as there are runs to do; None if one would do."""
+    reopened = {run.folder for run in longer}
+    folders = {run.folder for run in planned if run.repeats is None}
+    pending = sum(folder in reopened or not RunFolder(run_folder.path / folder).finished for folder in folders)
     if min(workers, pending) < 2:
         yield None
         return
@@ -164,29 +178,30 @@ def _crew(
 
 
 def _run_all(recipe: Recipe, planned: Sequence[PlannedRun], run_folder: RunFolder, runs: Runs) -> None:
-    every, planned = planned, [one for one in planned if one.repeats is None]
-    pending = [one for one in planned if not RunFolder(run_folder.path / one.folder).finished]
-    for one in pending:
-        make_room(one, RunFolder(run_folder.path / one.folder))
+    with_repeats, planned = planned, [run for run in planned if run.repeats is None]
+    pending = [run for run in planned if not RunFolder(run_folder.path / run.folder).finished]
+    for run in pending:
+        make_room(run, RunFolder(run_folder.path / run.folder))
     done = len(planned) - len(pending)
     race = _race(recipe, planned, runs)
     runs.progress.begin("comparison", len(planned), done)
-    for tasks in [[RunTask(one) for one in pending]] if race is None else race.batches():
+    for tasks in [[RunTask(run) for run in pending]] if race is None else race.batches():
         dropped = 0 if race is None else race.runs_dropped()
-        runs.progress.update(done + dropped)  # here, lest the first run of these seems to have added what stopped
+        # Now, or the first run of the batch would seem to have added the dropped ones.
+        runs.progress.update(done + dropped)
         for task in run_tasks(tasks, runs) if tasks else ():
             done += RunFolder(run_folder.path / task.planned.folder).state != PAUSED
             runs.progress.update(done + dropped)
-            results = collect(run_folder.path, recipe, every)
-            run_folder.write(RESULTS, results)  # of which reports are made where parts of the user's own are gone
+            results = collect(run_folder.path, recipe, with_repeats)
+            run_folder.write(RESULTS, results)  # reports are made from these if parts of the user's own are gone
             write_tables(run_folder.path, results)
     runs.progress.end()
-    for one in every:
-        _keep_evidence(one, run_folder)
+    for run in with_repeats:
+        _keep_evidence(run, run_folder)
 
 
 def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | None:
-    """None where all runs go on to their end."""
+    """None if every run is to be finished."""
     assert recipe.compare is not None
     if recipe.compare.racing is None:
         return None
@@ -195,7 +210,7 @@ def _race(recipe: Recipe, planned: Sequence[PlannedRun], runs: Runs) -> Race | N
 
 
 def _check(recipe: Recipe, inputs: Inputs) -> None:
-    """Everything about the recipe without its arms that does not fit together, before the first run."""
+    """Raises a UserError, before the first run, if parts of the recipe (apart from its arms) do not fit together."""
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
     if inputs.train is None:
@@ -211,7 +226,7 @@ def _check(recipe: Recipe, inputs: Inputs) -> None:
 
 
 def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
-    """Teacher and student, as the results quote them; measured once."""
+    """Writes what the results say of teacher and student, measured once."""
     if run_folder.read("networks.json") is not None:
         return
     teacher, test, logits = inputs.teacher, inputs.test, inputs.teacher_test_logits
@@ -244,16 +259,16 @@ def _describe(recipe: Recipe, run_folder: RunFolder, inputs: Inputs) -> None:
 
 
 def _filled_classes(images: ImageSet | None) -> int | None:
-    """Classes that have images."""
+    """How many classes have images."""
     if images is None:
         return None
     return images.num_classes if images.labels is None else int(images.class_counts().count_nonzero())
 
 
 def _keep_evidence(planned: PlannedRun, run_folder: RunFolder) -> None:
-    """What an arm was taught on, as its first seed that finished shows it."""
+    """Keeps the evidence of an arm's images, from its first seed that finished."""
     folder = run_folder.path / planned.folder
-    made, kept = folder / EVIDENCE, run_folder.path / EVIDENCE / planned.group
-    if made.exists() and not kept.exists() and RunFolder(folder).finished:  # one that failed may be mended to another
-        with atomic_folder(kept) as folder:
-            shutil.copytree(made, folder, dirs_exist_ok=True)
+    source, target = folder / EVIDENCE, run_folder.path / EVIDENCE / planned.group
+    if source.exists() and not target.exists() and RunFolder(folder).finished:  # failed runs may yet be mended
+        with atomic_folder(target) as folder:
+            shutil.copytree(source, folder, dirs_exist_ok=True)

@@ -1,4 +1,4 @@
-"""Whether the runs of a comparison were computed alike: on machines of one kind, students of one kind in one type."""
+"""Whether runs of the same student in a comparison used the same precision on the same hardware."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,29 +14,29 @@ from limbeck.transfer.words import few, listing
 def unlike_computing(folder: Path, planned: Iterable[PlannedRun]) -> list[str]:
     """A sentence for every student whose finished runs were computed in several ways.
 
-    Runs of one comparison may come from several machines, and `precision: auto` takes another type on each. Students of
-    different networks may differ so by choice of one machine.
+    Runs of one comparison may come from several machines, and `precision: auto` picks a type for each. Students of
+    different networks may get different types even on one machine, so only runs of the same student are compared.
 
     Args:
         folder: of the comparison.
         planned: its runs.
     """
-    found: list[tuple[PlannedRun, Mapping[str, Any]]] = []
-    for one in planned:
-        run_folder = RunFolder(folder / one.folder)
+    computed: list[tuple[PlannedRun, Mapping[str, Any]]] = []
+    for run in planned:
+        run_folder = RunFolder(folder / run.folder)
         environment = run_folder.read(ENVIRONMENT_FILE, {}) if run_folder.finished else {}
         if "computing" in environment:
-            found.append((one, environment))
-    known = all("instructions" in environment for _, environment in found)  # earlier versions did not note them
+            computed.append((run, environment))
+    all_noted = all("instructions" in environment for _, environment in computed)  # earlier versions did not note them
     by_student: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for one, environment in found:
-        way = computed_on(environment if known else {**environment, "instructions": None})
-        by_student[repr(one.recipe.student)][way].append(_name(one))
+    for run, environment in computed:
+        way = computed_on(environment if all_noted else {**environment, "instructions": None})
+        by_student[repr(run.recipe.student)][way].append(_name(run))
     return [_sentence(ways) for ways in by_student.values() if len(ways) > 1]
 
 
 def computed_on(environment: Mapping[str, Any]) -> str:
-    """Type and processor or GPU of a run, from its environment.json.
+    """Precision and processor or GPU of a run, from its environment.json.
 
     Example:
         >>> computed_on({"processor": "AMD EPYC", "instructions": "AVX2", "computing": {"precision": "fp32"}})
@@ -45,14 +45,14 @@ def computed_on(environment: Mapping[str, Any]) -> str:
     processor = environment.get("processor") or "an unknown processor"
     if instructions := environment.get("instructions"):
         processor += f" ({instructions})"
-    earlier = [one["precision"] for one in environment.get("computed_before", ())]
+    earlier = [entry["precision"] for entry in environment.get("computed_before", ())]
     types = " then ".join([*earlier, environment["computing"]["precision"]])
     return f"{types} on {listing(environment.get('devices') or [processor])}"
 
 
 def _sentence(ways: Mapping[str, Sequence[str]]) -> str:
-    """Runs of the commonest way are counted alone, and those of others named."""
-    common, *others = sorted(ways.items(), key=lambda one: -len(one[1]))
+    """Runs of the most common way are only counted, the others named."""
+    common, *others = sorted(ways.items(), key=lambda group: -len(group[1]))
     named = "; ".join(f"{way}: {few(runs)}" for way, runs in others)
     return (
         f"Runs of the same student were not computed alike: {len(common[1])} in {common[0]}; {named}. Differences "

@@ -1,4 +1,4 @@
-"""On how many threads the runs of a comparison compute, which is settled once, since threads shape rounding."""
+"""Number of threads of a comparison's runs, fixed once, since it changes rounding."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -20,15 +20,15 @@ THREADS_FILE = "threads.json"
 def settle_threads(
     planned: Sequence[PlannedRun], run_folder: RunFolder, inputs: Inputs, workers: int, progress: Progress
 ) -> int:
-    """Those of every run: what the comparison was begun on, however many workers there are now.
+    """Threads of every run: the number the comparison was begun with, however many workers there are now.
 
-    One that begins takes one thread where the steps of all its runs are small, as they are then computed by one
-    anyway (see `training.threads`), so that any number of workers makes the same students; else each worker's part of
-    the cores, which is said.
+    A new comparison takes one thread if the steps of all its runs are small, as these are computed by one thread anyway
+    (see `training.threads`), so that any number of workers trains the same students; otherwise each worker's share of
+    the cores, which is reported.
     """
-    known = run_folder.read(THREADS_FILE)
-    threads = threads_each(workers) if known is None else int(known["threads"])
-    if known is None:
+    stored = run_folder.read(THREADS_FILE)
+    threads = threads_each(workers) if stored is None else int(stored["threads"])
+    if stored is None:
         small = all(_is_small(recipe, inputs) for recipe in _distinct(planned))
         threads = 1 if small else threads
         run_folder.write(THREADS_FILE, {"threads": threads})
@@ -48,17 +48,17 @@ def settle_threads(
 
 
 def _distinct(planned: Sequence[PlannedRun]) -> list[Recipe]:
-    """A run of every student, batch size, and with and without a teacher."""
+    """One run for every combination of student, batch size, and with or without a teacher."""
     kinds = {
-        (str(one.recipe.student), one.recipe.training.batch_size, one.recipe.teacher is None): one.recipe
-        for one in planned
+        (str(run.recipe.student), run.recipe.training.batch_size, run.recipe.teacher is None): run.recipe
+        for run in planned
     }
     return list(kinds.values())
 
 
 def _is_small(recipe: Recipe, inputs: Inputs) -> bool:
     teacher = None if recipe.teacher is None else inputs.teacher
-    with suppress(UserError):  # an arm that is broken says so in its turn
+    with suppress(UserError):  # a broken arm reports its error when it is run
         student = build_student(recipe.student, inputs, seed=recipe.seed)
         with errors_of(f"the student {student.name}"):
             work = work_of_step(student, teacher, inputs.shape, recipe.training.batch_size)

@@ -1,4 +1,4 @@
-"""The verb `condense`: a handful of learned images, saved as a transfer set that says how it is taught on."""
+"""The verb `condense`: a handful of learned images, saved as a transfer set that says how to train on it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +16,10 @@ from limbeck.progress import Progress, Silent
 from limbeck.randomness import check_seed
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import evaluating
-from limbeck.recipes.making_alone import check_new, context_alone, kept_folder, make_alone
+from limbeck.recipes.making_alone import context_alone, kept_folder, make_alone
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.work_folder import check_new
 from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.workers.shares import check_workers
@@ -27,10 +28,10 @@ CONDENSE = "condense"
 
 
 def settings_to_condense(said: Mapping[str, Any], overrides: Sequence[str] = ()) -> CondenseSettings:
-    """Those that a recipe has under `transfer: {maker: condense, ...}`, of which some may be None, as `views`.
+    """Settings as a recipe has them under `transfer: {maker: condense, ...}`; some, as `views`, may be None.
 
     Raises:
-        UserError: all that is wrong with them.
+        UserError: lists everything that is wrong with the settings.
     """
     settings = parse_transfer({"maker": CONDENSE, **said}, overrides, alone=True)
     assert isinstance(settings, CondenseSettings)
@@ -48,21 +49,21 @@ def condense_images(
     target: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[TransferSet, str]:
-    """Condenses images, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+    """Condenses images and saves the transfer set if there is a `target`; returns it and a summary.
 
     Args:
         settings: of the maker.
         images: labelled.
-        teacher: with its weights, for settings that ask one.
-        teacher_named: its name or folder, where it has one.
-        seed: of all that is drawn, but for the experts.
-        workers: processes that teach experts side by side.
-        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
-        progress: who watches.
+        teacher: with its weights, for settings that need one.
+        teacher_named: its name or folder, if it has one.
+        seed: of all random draws except those of the experts.
+        workers: processes that train experts in parallel.
+        target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.condense`.
-        Interrupted: stopped by Ctrl-C or SIGTERM; with a `target`, calling it again goes on.
+        Interrupted: stopped by Ctrl-C or SIGTERM; with a `target`, calling it again resumes.
     """
     check_seed(seed)
     check_workers(workers)
@@ -85,8 +86,8 @@ def condense_images(
         "progress": progress or Silent(),
     }
     with context_alone(target, **context_arguments) as context:
-        made, words = make_alone(settings, context, target)
-        return made if target is None else TransferSet.load(target), words
+        transfer_set, words = make_alone(settings, context, target)
+        return transfer_set if target is None else TransferSet.load(target), words
 
 
 def save_condensed(
@@ -103,15 +104,14 @@ def save_condensed(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Condenses as a command line asks for it, and saves the transfer set; returns what happened, in words.
+    """Condenses images as the command line asks and saves the transfer set; returns a summary.
 
     Args:
-        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`; None is what nobody
-            said.
+        said: `method`, `budget`, `network` (a model's name, or a mapping in YAML) and `iterations`; None if not given.
         target: a new folder; by default in runs/.
         data, split, options: see `limbeck.load`.
         overrides: more settings as "key=value".
-        experts: a folder of experts that are there already.
+        experts: a folder of existing experts.
         teacher: a network's name or folder.
         seed, workers, progress: see `condense_images`.
 
@@ -119,24 +119,24 @@ def save_condensed(
         UserError: see `limbeck.condense`.
     """
     check_workers(workers)  # before anything is loaded
-    known = {name: value for name, value in said.items() if value is not None}
-    known |= {} if experts is None else {"experts": {"folder": str(experts)}}
-    if isinstance(known.get("network"), str):
-        known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
-    settings = settings_to_condense(known, overrides)
+    stated = {name: value for name, value in said.items() if value is not None}
+    stated |= {} if experts is None else {"experts": {"folder": str(experts)}}
+    if isinstance(stated.get("network"), str):
+        stated["network"] = name_or_mapping(stated["network"], "--network", "model", "{model: convnet_d3}")
+    settings = settings_to_condense(stated, overrides)
     target = Path("runs") / f"condensed-{printable(Path(data).name)}-{settings.method}" if target is None else target
     target = target.with_name(target.name.replace(":", "-"))
     check_new(target)
     network = None if teacher is None else load_network(teacher)
     images = load_images(data, split, **options)
-    how: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "teacher_named": teacher,
         "seed": seed,
         "workers": workers,
         "target": target,
         "progress": progress,
     }
-    return condense_images(settings, images, network, **how)[1]
+    return condense_images(settings, images, network, **arguments)[1]
 
 
 def _without_teacher(settings: CondenseSettings) -> str:

@@ -16,13 +16,13 @@ def describe(recipe: Recipe) -> str:
     """The resolved recipe as YAML, and what `limbeck run` would do with it.
 
     Raises:
-        UserError: a comparison that cannot be planned.
+        UserError: the comparison cannot be planned.
     """
     content = recipe.model_dump(mode="json", exclude_none=True)
     lines = [yaml.safe_dump(content, sort_keys=False).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
     if recipe.compare is not None:
         planned = plan(recipe)
-        own = [one for one in planned if one.repeats is None]
+        own = [run for run in planned if run.repeats is None]
         lines += [f"{len(own)} runs, {len(recipe.compare.seeds)} seeds of each of:", *_arms_by_budget(own)]
         lines += repeated(planned)
     teacher = None if recipe.teacher is None else recipe.teacher.weights
@@ -32,10 +32,10 @@ def describe(recipe: Recipe) -> str:
 
 
 def _arms_by_budget(runs: Sequence[PlannedRun]) -> list[str]:
-    """A line for budgets that have the same arms."""
+    """One line for all budgets with the same arms."""
     arms: dict[str, dict[str, None]] = {}
-    for one in runs:
-        arms.setdefault("" if one.budget is None else one.budget_label, {})[one.arm] = None
+    for run in runs:
+        arms.setdefault("" if run.budget is None else run.budget_label, {})[run.arm] = None
     budgets: dict[tuple[str, ...], list[str]] = {}
     for label, names in arms.items():
         budgets.setdefault(tuple(names), []).append(label)
@@ -43,16 +43,16 @@ def _arms_by_budget(runs: Sequence[PlannedRun]) -> list[str]:
 
 
 def describe_choices(source: str, overrides: Sequence[str] = ()) -> str:
-    """What a recipe lets choose, what is chosen, and what others report for that; nothing without choices."""
+    """The choices of a recipe, what is chosen, and published results for that; empty without choices."""
     path = find_recipe(source)
     content = load_recipe(path)
-    overridden = dict(one.split("=", 1) for one in overrides if "=" in one)
-    made: dict[str, str] = {}
+    overridden = dict(override.split("=", 1) for override in overrides if "=" in override)
+    chosen: dict[str, str] = {}
     lines = []
     for name, options in (content.get("choices") or {}).items():
-        made[name] = str(overridden.get(name, content.get(name)))
-        others = [str(one) for one in options if str(one) != made[name]]
-        lines.append(f"{name}: {made[name]}; or -s {name}= {', '.join(others)}")
-    if found := published(path.stem, made):
-        lines.append(f"reported by others: top-1 {found}")
+        chosen[name] = str(overridden.get(name, content.get(name)))
+        others = [str(option) for option in options if str(option) != chosen[name]]
+        lines.append(f"{name}: {chosen[name]}; or -s {name}= {', '.join(others)}")
+    if reported := published(path.stem, chosen):
+        lines.append(f"reported by others: top-1 {reported}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Recipes that teach on a transfer set which says how: what they leave out is as it says; without importing torch."""
+"""Fills a recipe from the `use` of the transfer set it trains on, without importing torch."""
 
 import json
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ _ELSEWHERE = ("compare", "transfer", "select")
 
 
 def with_use(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a recipe whose `data.train` is the folder of a set with a `use`, over what that says.
+    """`content` of a recipe, completed by the `use` of the transfer set whose folder its `data.train` is.
 
-    Other recipes stay: those that make a transfer set of their own, of images of the folder, and comparisons, whose
-    arms are taught alike.
+    Other recipes are returned unchanged: those that make a transfer set of their own from the images of the folder, and
+    comparisons, whose arms are trained alike.
 
     Args:
-        content: of a recipe, as its file has it.
+        content: of a recipe, as in its file.
 
     Example:
         >>> with_use({"data": {"train": "digits"}, "training": {"steps": 5}})
@@ -45,18 +45,18 @@ def with_use(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def student_of_use(said: Mapping[str, Any]) -> dict[str, Any]:
-    """The student of a `use` as recipes have it: `whitening` stands for what the set carries."""
+    """The student of a `use` as recipes have it: `whitening: true` stands for the whitening that the set carries."""
     whitened = {"whitening": True} if said.get("whitening") else {}
     return {key: value for key, value in said.items() if key != "whitening"} | whitened
 
 
 def training_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
-    """The training of a `use` as recipes have it: views of 8-bit images are none where it says of none."""
+    """The training of a `use` as recipes have it; `views`, those of 8-bit images, default to "none"."""
     return {"views": "none", **use.get("training", {})}
 
 
 def objective_of_use(use: Mapping[str, Any], teacher: bool) -> Any:
-    """The objective of a `use`; None beside a `teacher` whom it would not ask."""
+    """The objective of a `use`; None if there is a `teacher` that it would not use."""
     from limbeck.objectives.sums import weighted_sum  # late, as it imports torch
 
     carried = use.get("objective")
@@ -65,10 +65,10 @@ def objective_of_use(use: Mapping[str, Any], teacher: bool) -> Any:
 
 
 def teacher_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
-    """Whom a `use` has asked about every view, as recipes have it; empty where it is nobody.
+    """The teacher of a `use`, which labels every view, as recipes have it; empty if there is none.
 
     Raises:
-        UserError: one that was handed over in Python, whom no name finds, or that is no longer where it was.
+        UserError: the teacher was handed over in Python, so no name finds it, or it is not where it was.
     """
     teacher = dict(use.get("teacher") or {})
     if (weights := str(teacher.get("weights", ""))).startswith(FROM_PYTHON):
@@ -85,11 +85,11 @@ def teacher_of_use(use: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def over(student: Mapping[str, Any], stated: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Another student with the same normalisation; options are of the model."""
+    """`stated` laid over `student`: the normalisation is kept, options belong to their model and go with it."""
     stated = {SHORT["student"]: stated} if isinstance(stated, str) else dict(stated)
     below = dict(student)
     if stated.get("weights") is not None:
-        return stated  # which bring all that is theirs
+        return stated  # weights bring their own model and normalisation
     if stated.get("model", below.get("model")) != below.get("model"):
         below.pop("options", None)
     if {"mean", "std", "whitening"} & stated.keys():
@@ -98,7 +98,7 @@ def over(student: Mapping[str, Any], stated: str | Mapping[str, Any]) -> dict[st
 
 
 def _use_of(data: Any) -> Mapping[str, Any] | None:
-    """What the set says that `data` names to be learned from; None where it is no set, or says nothing."""
+    """The `use` of the transfer set that `data` trains on; None if it is no transfer set, or has no `use`."""
     train = data.get("train", data.get("name")) if isinstance(data, Mapping) else data
     name = train.get("name") if isinstance(train, Mapping) else train
     if not isinstance(name, str | Path) or in_catalogue(name):
@@ -106,6 +106,6 @@ def _use_of(data: Any) -> Mapping[str, Any] | None:
     try:
         config = json.loads((Path(path_text(name)).expanduser() / TRANSFER_SET).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None  # which is said where it is loaded
+        return None  # loading it reports the error
     use = config.get("use") if isinstance(config, dict) else None
     return use if isinstance(use, dict) else None

@@ -1,4 +1,4 @@
-"""What makes it doubtful that a teacher fits its images, told by what is at hand anyway."""
+"""Warnings of a teacher that may not fit its images, and of test images among those to learn from."""
 
 import time
 import warnings
@@ -13,16 +13,16 @@ from limbeck.models.classifier import Classifier
 from limbeck.recipes.inputs import Inputs
 
 FROM_CHANCE = 0.1
-"""Of the way from chance to all right: a teacher below that knows as good as nothing of these images."""
+"""Share of the way from chance to 100 %: a teacher below it knows next to nothing of these images."""
 _LOOKED_AT = 128
 _SAMPLED, _ROWS = 1000, 64
 _FEW_TWICE = 0.02
-"""Of images that are judged on or, where these are fewer, of those to learn from: data sets hold a few twice."""
+"""Share of the evaluation images or, if those are fewer, of the training images: data sets hold a few twice."""
 _FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
 
 
 def doubt_teacher(inputs: Inputs, *, stacklevel: int = 3) -> None:
-    """Warns of a teacher that is near chance on the test images, as its answers to them, which are known, tell."""
+    """Warns of a teacher that is near chance on the test images, by its logits, which are computed anyway."""
     logits, test, teacher = inputs.teacher_test_logits, inputs.test, inputs.teacher
     if logits is None or test is None or test.labels is None or teacher is None:
         return
@@ -32,7 +32,7 @@ def doubt_teacher(inputs: Inputs, *, stacklevel: int = 3) -> None:
 
 
 def near_chance(top1: float, test: ImageSet) -> str | None:
-    """What is doubtful about an accuracy, or None.
+    """A doubt about the teacher if this accuracy is near chance, or None.
 
     Example:
         >>> near_chance(0.9, test) is None, near_chance(0.11, test) is None
@@ -50,76 +50,82 @@ def near_chance(top1: float, test: ImageSet) -> str | None:
 
 
 def warn_of_strangers(images: ImageSet | None, teacher: Classifier, *, stacklevel: int = 3) -> None:
-    """Warns of images with other channels than a teacher takes, or far from what it normalises.
+    """Warns of images with other channels than the teacher takes, or far from its normalisation.
 
     Args:
-        images: that it will be asked about, or None.
+        images: that the teacher will label, or None.
         teacher: with weights that were made elsewhere.
-        stacklevel: of the warnings, as seen from here.
+        stacklevel: of the warnings, counted from here.
     """
     for doubt in [] if images is None else strangers(images, teacher):
         warnings.warn(doubt, stacklevel=stacklevel)
 
 
 def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
-    """What is strange about images for a teacher; a few of them are read.
+    """How images differ from those a teacher expects, judged by a few of them.
 
     Example:
         >>> strangers(images, teacher)
         []
     """
-    found = []
+    doubts = []
     channels = images.shape[0]
     if channels != teacher.channels and 1 in (channels, teacher.channels):
-        here, there, done = ("gray images", "colour", "repeated") if channels == 1 else ("colour", "gray ones", "lost")
-        found.append(
-            f"{images.name!r} holds {here}, and the teacher {teacher.name} was made for {there}: what it is shown is "
-            f"{done}. Choose a teacher of such images, or say by `channels: {teacher.channels}` that this is meant."
+        shown, meant, outcome = (
+            ("gray images", "colour", "repeated") if channels == 1 else ("colour", "gray ones", "lost")
+        )
+        doubts.append(
+            f"{images.name!r} holds {shown}, and the teacher {teacher.name} was made for {meant}: what it is shown is "
+            f"{outcome}. Choose a teacher of such images, or say by `channels: {teacher.channels}` that this is meant."
         )
     mean, std = _normalised(images, teacher)
     wrong = (mean.abs() > _FARTHEST_MEAN) | (std < _SMALLEST_STD) | (std > _LARGEST_STD)
-    plain = all(one == 0 for one in teacher.normalisation[0]) and all(one == 1 for one in teacher.normalisation[1])
+    plain = all(x == 0 for x in teacher.normalisation[0]) and all(x == 1 for x in teacher.normalisation[1])
     if wrong.any() and teacher.whitening is None and not plain:
         worst = int(torch.where(wrong)[0][0])
-        found.append(
+        doubts.append(
             f"pixels of {images.name!r} come to mean {mean[worst]:.2f} and deviation {std[worst]:.2f} after the "
             f"normalisation of the teacher {teacher.name}, where 0 and 1 are usual: images of another kind, inverted, "
             "darker or of another `scale` than those that it was taught, or a wrong `mean` and `std` of it."
         )
-    return found
+    return doubts
 
 
 def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
-    """What of the images to judge on is among those to learn from, too, where that is more than a few.
+    """Sentences on evaluation images that are also among the training images, if more than a few.
 
     Args:
-        inputs: with the held-out images out of those to learn from.
-        seconds: for reading images; of large sets that are not decoded, some are looked at.
-        keep: whether hashes of images may be kept on disk, as a run will want them again.
+        inputs: with the held-out images removed from the training images.
+        seconds: time for reading images; large sets that are not decoded are only sampled.
+        keep: whether hashes of images may be kept on disk, for later runs.
     """
     train = inputs.train
-    held = {part: getattr(inputs, part) for part in ("test", "validation")}
+    held_out = {part: getattr(inputs, part) for part in ("test", "validation")}
     evaluated = {
-        part: one for part, one in held.items() if one is not None and train is not None and one.shape == train.shape
+        part: images
+        for part, images in held_out.items()
+        if images is not None and train is not None and images.shape == train.shape
     }
     if train is None or not any(map(len, evaluated.values())):
         return []
-    shares = _shares_among({part: one for part, one in evaluated.items() if len(one)}, train, seconds, keep=keep)
+    shares = _shares_among(
+        {part: images for part, images in evaluated.items() if len(images)}, train, seconds, keep=keep
+    )
     return [
-        f"{share:.0%} of the {part} images ({held[part].name}) are among those to learn from ({train.name}), "
+        f"{share:.0%} of the {part} images ({held_out[part].name}) are among those to learn from ({train.name}), "
         "pixel by pixel: accuracy on them says nothing of new images. Give others as "
         f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
         for part, share in shares.items()
-        if share * max(1, len(held[part]) / len(train)) > _FEW_TWICE
+        if share * max(1, len(held_out[part]) / len(train)) > _FEW_TWICE
     ]
 
 
 def _shares_among(
     evaluated: Mapping[str, ImageSet], train: ImageSet, seconds: float, *, keep: bool
 ) -> dict[str, float]:
-    """The share of each set that is found in `train`, at least; and of what was read of it, where time ran out."""
+    """The share of each set that is in `train`, extrapolated from the part that was read if time ran out."""
     began, read = time.monotonic(), 0
-    wanted = {part: _digests(one, _spread(one, _SAMPLED), keep=keep) for part, one in evaluated.items()}
+    wanted = {part: _digests(images, _spread(images, _SAMPLED), keep=keep) for part, images in evaluated.items()}
     missing = dict(wanted)
     for rows in torch.arange(len(train)).split(_ROWS):
         seen = _digests(train, rows, keep=keep)
@@ -127,8 +133,8 @@ def _shares_among(
         read += len(rows)
         if not any(missing.values()) or time.monotonic() - began > seconds:
             break
-    found = {part: (len(wanted[part]) - len(rest)) / len(wanted[part]) for part, rest in missing.items()}
-    return {part: min(1.0, share * (len(train) / read if missing[part] else 1)) for part, share in found.items()}
+    shares = {part: (len(wanted[part]) - len(rest)) / len(wanted[part]) for part, rest in missing.items()}
+    return {part: min(1.0, share * (len(train) / read if missing[part] else 1)) for part, share in shares.items()}
 
 
 def _spread(images: ImageSet, count: int) -> Tensor:
@@ -137,16 +143,16 @@ def _spread(images: ImageSet, count: int) -> Tensor:
 
 
 def _digests(images: ImageSet, rows: Tensor, *, keep: bool) -> set[bytes]:
-    """A hash of the pixels of each."""
-    known = keep or images.is_decoded
-    hashes = images.storage.digests(rows) if known else image_digests(images.gather(rows))
+    """A hash of the pixels of each image."""
+    stored = keep or images.is_decoded
+    hashes = images.storage.digests(rows) if stored else image_digests(images.gather(rows))
     return {bytes(row) for row in hashes.numpy()}
 
 
 def _normalised(images: ImageSet, teacher: Classifier) -> tuple[Tensor, Tensor]:
-    """Mean and deviation [C] of some images, spread evenly, once the teacher has normalised them."""
+    """Mean and standard deviation [C] of evenly spread images after the teacher's normalisation."""
     pixels = images.gather(_spread(images, _LOOKED_AT)).transpose(0, 1).flatten(1).float() / 255  # [C, B * H * W]
-    mean, std = (torch.tensor(one) for one in teacher.normalisation)
+    mean, std = (torch.tensor(values) for values in teacher.normalisation)
     if len(pixels) != len(mean):
         pixels = pixels.mean(0, keepdim=True).expand(len(mean), -1)
     return (pixels.mean(1) - mean) / std, pixels.std(1) / std

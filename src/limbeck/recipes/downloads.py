@@ -1,4 +1,4 @@
-"""What a recipe would download, told without a connection."""
+"""What a recipe would download, found out without a connection."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from limbeck.recipes.settings import NetworkSettings
 
 
 def images_to_download(name: str, split: str) -> str:
-    """Where images would come from that are not on this disk; "" for those that are.
+    """The address images would be downloaded from; "" if they are on this disk.
 
     Raises:
         UserError: the data set has no such split.
@@ -39,23 +39,23 @@ def images_to_download(name: str, split: str) -> str:
 
 
 def weights_to_download(settings: NetworkSettings) -> str:
-    """Where weights would come from that are not on this disk; "" for those that are, and for none.
+    """The address weights would be downloaded from; "" if they are on this disk, or there are none.
 
-    Those of timm count as such also where its cache has them, for timm asks the hub about them.
+    Weights of timm count as downloads even if its cache has them, since timm contacts the hub anyway.
     """
     name = settings.weights or (settings.model if settings.options.get("pretrained") is True else None)
     return "" if name is None else _place_of(name)
 
 
 def masks_to_download(recipe: Recipe) -> dict[str, str]:
-    """name -> where from, for the networks that look at images for a mask."""
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in plan(recipe)]
-    masks = [mask for one in runs if (mask := getattr(one.transfer, "mask", None)) is not None]
+    """name -> address, for the networks that compute masks of images."""
+    runs = [recipe] if recipe.compare is None else [run.recipe for run in plan(recipe)]
+    masks = [mask for run in runs if (mask := getattr(run.transfer, "mask", None)) is not None]
     return {mask.network: where for mask in masks if (where := _place_of(mask.network))}
 
 
 def _place_of(name: str) -> str:
-    """Where weights of that name come from, unless they are on this disk."""
+    """The address of weights of that name; "" if they are on this disk."""
     if name.casefold().startswith(TIMM_PREFIX):
         return f"timm's weights {name[len(TIMM_PREFIX) :]!r}" if "local-dir:" not in name else ""
     weights = NAMED.get(name.casefold())
@@ -64,29 +64,29 @@ def _place_of(name: str) -> str:
     import torch  # late, as `published` has it
 
     root = os.environ.get("LIMBECK_WEIGHTS")
-    kept = [Path(torch.hub.get_dir(), "checkpoints", weights.file), *([Path(root, weights.file)] if root else [])]
-    return "" if any(one.is_file() for one in kept) else weights.url
+    paths = [Path(torch.hub.get_dir(), "checkpoints", weights.file), *([Path(root, weights.file)] if root else [])]
+    return "" if any(path.is_file() for path in paths) else weights.url
 
 
 def pools_to_download(recipe: Recipe) -> dict[str, str]:
-    """name -> where from, for the images that the makers of a recipe take from elsewhere."""
-    found: dict[str, str] = {}
+    """name -> address, for the pools and calibration images of a recipe's makers."""
+    downloads: dict[str, str] = {}
     for name, split in _pools(recipe):
         try:
             if where := images_to_download(name, split):
-                found[name] = where
+                downloads[name] = where
         except UserError:
-            pass  # which the maker says better
-    return found
+            pass  # the maker's own message is better
+    return downloads
 
 
 def transfers_of(recipe: Recipe) -> list[Mapping[str, Any]]:
-    """The settings of all makers of a recipe, as it writes them down."""
+    """The settings of all makers of a recipe, in JSON types."""
     transfers: list[Mapping[str, Any]] = []
     if recipe.transfer is not None:
         transfers.append(recipe.transfer.model_dump(mode="json"))
     if recipe.compare is not None:
-        transfers += [one.transfer for one in recipe.compare.arms.values() if one.transfer is not None]
+        transfers += [arm.transfer for arm in recipe.compare.arms.values() if arm.transfer is not None]
     return transfers
 
 
@@ -94,8 +94,8 @@ def _pools(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for transfer in transfers_of(recipe):
         threshold = transfer.get("threshold")
         threshold = threshold if isinstance(threshold, Mapping) else {}
-        for one in (*(transfer.get("pools") or ()), threshold.get("calibration")):
-            if isinstance(one, Mapping) and isinstance(one.get("name"), str):
-                yield one["name"], one.get("split") or "train"
-            elif isinstance(one, str):
-                yield one, "train"
+        for pool in (*(transfer.get("pools") or ()), threshold.get("calibration")):
+            if isinstance(pool, Mapping) and isinstance(pool.get("name"), str):
+                yield pool["name"], pool.get("split") or "train"
+            elif isinstance(pool, str):
+                yield pool, "train"

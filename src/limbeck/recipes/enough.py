@@ -19,20 +19,21 @@ _STEPS = 40
 def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: float | None) -> Row | None:
     """How many images are enough for each arm with budgets, and which arm needs the fewest.
 
-    What the arms are set against is the student taught on all the images with a teacher; where there are no images but
-    those that makers make, the teacher itself, whose accuracy has no seed noise.
+    The reference is the student trained on all images with a teacher; if the only images are those that makers make, it
+    is the teacher itself, whose accuracy has no seed noise.
 
     Args:
         runs: rows of the results; those that finished count.
-        table: rows of the results, for what the arms cost.
+        table: rows of the results, for the costs of the arms.
         margin: in accuracy.
         teacher: its accuracy.
 
     Returns:
-        None without budgets, or before there is anything to set them against. Else `margin`, `confidence`, the
-        `reference` (name, mean, images, n), `arms`: for each its `ImagesNeeded` with whole images and `costs` at
-        `images`, `low` and `high`; `fewest`: the arm that needs the fewest, set `against` every other where it comes
-        within the margin, corrected as the best of all pairs of arms; and `by_margin`: the images needed for others.
+        None without budgets, or before there is a reference. Otherwise `margin`, `confidence`, the `reference` (name,
+        mean, images, n), `arms`: for each its `ImagesNeeded` with whole images and `costs` at `images`, `low` and
+        `high`; `fewest`: the arm that needs the fewest images, compared (`against`) with every other at the number of
+        images where it comes within the margin, corrected as the best of all pairs of arms; and `by_margin`: the images
+        needed for other margins.
     """
     finished = [row for row in runs if row["state"] == "finished" and row["last"] is not None]
     curves = _curves(finished)
@@ -43,49 +44,49 @@ def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: fl
     costs = _costs(table)
     rows = []
     for arm, (control, curve) in curves.items():
-        found = images_needed(curve, values, margin)
-        if found is not None:
-            row = {"arm": arm, "control": control, **_whole(found)}
+        needed = images_needed(curve, values, margin)
+        if needed is not None:
+            row = {"arm": arm, "control": control, **_whole(needed)}
             rows.append({**row, "costs": {end: _cost_at(costs[arm], row[end]) for end in ("images", "low", "high")}})
     if not rows:
         return None
-    known = {row["arm"]: curves[row["arm"]][1] for row in rows}
+    arm_curves = {row["arm"]: curves[row["arm"]][1] for row in rows}
     return {
         "margin": margin,
         "confidence": CONFIDENCE,
         "reference": described,
         "arms": rows,
-        "fewest": _fewest(rows, known),
-        "by_margin": _by_margin(known, values, margin),
+        "fewest": _fewest(rows, arm_curves),
+        "by_margin": _by_margin(arm_curves, values, margin),
     }
 
 
 def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
-    """Arm -> whether it is a control, and its accuracy by images and seed.
+    """Arm -> whether it is a control, and its accuracy by number of images and seed.
 
-    What a budget comes to may differ between seeds, as of sets that grow: then their mean counts. Budgets that come to
-    the same are one.
+    A budget may yield different numbers of images for different seeds, as of sets that grow: then their mean counts.
+    Budgets that yield the same number are merged.
     """
     budgets: dict[tuple[str, str], list[Row]] = {}
     for row in finished:
         if row["arm"] not in _OF_ALL and row["images"]:
             budgets.setdefault((row["arm"], row["budget"]), []).append(row)
-    found: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
+    accuracies: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
     for (arm, _), rows in budgets.items():
         images = round(sum(row["images"] for row in rows) / len(rows))
-        seeds = found.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
+        seeds = accuracies.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
         for row in rows:
             seeds.setdefault(row["seed"], []).append(row["last"])
     return {
-        arm: (control, {images: {seed: _mean(some) for seed, some in seeds.items()} for images, seeds in curve.items()})
-        for arm, (control, curve) in found.items()
+        arm: (control, {images: {seed: _mean(top1) for seed, top1 in seeds.items()} for images, seeds in curve.items()})
+        for arm, (control, curve) in accuracies.items()
     }
 
 
 def _reference(
     runs: Iterable[Row], finished: Iterable[Row], teacher: float | None
 ) -> tuple[Row, Mapping[int, float] | float] | None:
-    """What it is called and its accuracy, by seed if it has any."""
+    """A description of the reference and its accuracy, by seed if it has seeds."""
     if any(row["arm"] == FULL for row in runs):
         rows = [row for row in finished if row["arm"] == FULL]
         values = {row["seed"]: row["last"] for row in rows}
@@ -97,17 +98,17 @@ def _reference(
 
 
 def _mean(values: Iterable[float]) -> float:
-    some = list(values)
-    return math.fsum(some) / len(some)
+    numbers = list(values)
+    return math.fsum(numbers) / len(numbers)
 
 
 def _whole(found: ImagesNeeded) -> Row:
-    """Images as whole numbers, rounded so that neither the images nor the interval are promised too small."""
+    """Images as whole numbers, rounded so that neither the images nor the interval come out too small."""
     row: Row = {**found}
     for key in ("least", "most", "images", "low", "high"):
         value = row[key]
         if value is not None:
-            # A budget is a whole number already, but for the last digits of its logarithm.
+            # A budget is a whole number already, up to rounding errors of its logarithm.
             near = abs(value - round(value)) < 1e-6 * value
             row[key] = round(value) if near else math.floor(value) if key == "low" else math.ceil(value)
     return row
@@ -115,27 +116,26 @@ def _whole(found: ImagesNeeded) -> Row:
 
 def _costs(table: Iterable[Row]) -> dict[str, dict[str, Curve]]:
     """Arm -> cost -> images -> mean per run."""
-    found: dict[str, dict[str, Curve]] = {}
+    by_arm: dict[str, dict[str, Curve]] = {}
     for row in table:
         if row["arm"] not in _OF_ALL:
-            curves = found.setdefault(row["arm"], {cost: {} for cost in COSTS})
+            curves = by_arm.setdefault(row["arm"], {cost: {} for cost in COSTS})
             for cost in COSTS:
                 curves[cost][row["images"]] = {0: row[cost]}
-    return found
+    return by_arm
 
 
 def _cost_at(costs: Mapping[str, Curve], images: int | None) -> Row | None:
-    """Read off at so many images; None for none."""
+    """The costs interpolated at `images`; None if that is None."""
     if images is None:
         return None
     return {cost: at_images(curve, images).get(0) for cost, curve in costs.items()}
 
 
 def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
-    """The arm that needs the fewest images, and by how much every other arm with as many is below it.
+    """The arm that needs the fewest images, and by how much every other arm with as many images is below it.
 
-    Of arms for which their smallest budget is enough already nobody knows which needs fewer, so that they are not set
-    against each other.
+    Arms for which the same smallest budget is already enough are not compared: it is unknown which needs fewer.
     """
 
     def rank(row: Row) -> tuple[int, float]:
@@ -146,7 +146,7 @@ def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
         return None
     best = min(reached, key=rank)
     own, against = at_images(curves[best["arm"]], best["images"]), []
-    tests = len(rows) * (len(rows) - 1) // 2  # any pair could have been looked at, as it was not known who is best
+    tests = len(rows) * (len(rows) - 1) // 2  # any pair might have been tested: which arm is best was not known before
     for row in rows:
         arm, other = row["arm"], at_images(curves[row["arm"]], best["images"])
         tied = row["at_most"] and row["images"] == best["images"]
@@ -158,17 +158,19 @@ def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
 
 
 def _by_margin(curves: Mapping[str, Curve], reference: Mapping[int, float] | float, margin: float) -> list[Row]:
-    """The images needed for margins from 0 to where most arms come with their smallest budget, at most ten times the
-    margin asked for."""
+    """The images needed for margins from 0 up to the deficit of the worst arm at its smallest budget.
+
+    The largest of them is at least two and at most ten times `margin`.
+    """
     level = _mean(reference.values()) if isinstance(reference, Mapping) else reference
     deficits = sorted(level - _mean(curve[min(curve)].values()) for curve in curves.values())
     largest = max(2 * margin, min(deficits[-1], 10 * margin or 1.0))
-    found = []
+    rows = []
     for arm, curve in curves.items():
         for step in range(_STEPS + 1) if largest > 0 else ():
             allowed = largest * step / _STEPS
             needed = images_needed(curve, reference, allowed)
             if needed is not None:
                 row = _whole(needed)
-                found.append({"arm": arm, "margin": allowed, **{key: row[key] for key in ("images", "low", "high")}})
-    return found
+                rows.append({"arm": arm, "margin": allowed, **{key: row[key] for key in ("images", "low", "high")}})
+    return rows

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe, one line per place, and what YAML made of what was written there."""
+"""Errors of a recipe, one line per place, with a hint if YAML read the value as something else."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from limbeck.training.setting_errors import WORDS
 
 
 def error_lines(errors: Sequence[Any], model: type[BaseModel], prefix: str = "") -> list[str]:
-    """`limbeck.training.setting_errors.error_lines`, with the path in the recipe for `prefix`."""
+    """`limbeck.training.setting_errors.error_lines` with hints on YAML; `prefix` is the path in the recipe."""
     return setting_errors.error_lines(errors, model, prefix, _as_yaml)
 
 

@@ -1,4 +1,4 @@
-"""`limbeck evaluate SET`: transfer sets by folder, judged by what fresh networks learn from them."""
+"""`limbeck evaluate SET`: transfer sets by folder, evaluated by training fresh networks on them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ from limbeck.transfer.set_evaluation.teaching import NetworkSpec, lacking
 
 _MAY_GROW = ("networks", "seeds")
 MOST_VALIDATION = 5000
-"""Images that choose a rate, where more are at hand."""
+"""At most so many images choose a learning rate."""
 Row = dict[str, Any]
 
 
@@ -41,31 +41,31 @@ def is_set(folder: str | Path) -> bool:
 
 
 def load_sets(folders: Sequence[str]) -> dict[str, TransferSet]:
-    """Transfer sets by the shortest ends of their paths that tell them apart.
+    """Transfer sets by the shortest endings of their paths that are distinct.
 
     Raises:
-        UserError: a folder twice, one that is not there or holds none, or sets of different classes.
+        UserError: a folder is given twice, is missing or holds no transfer set, or the sets have different classes.
     """
-    paths = [Path(one).expanduser().resolve() for one in folders]
-    for place, path in enumerate(paths):
-        if path in paths[:place]:
-            raise UserError(f"sets must be distinct, got {folders[place]!r} twice.")
+    paths = [Path(folder).expanduser().resolve() for folder in folders]
+    for index, path in enumerate(paths):
+        if path in paths[:index]:
+            raise UserError(f"sets must be distinct, got {folders[index]!r} twice.")
         if not path.exists():
-            raise UserError(f"there is no folder {folders[place]!r} to judge; transfer sets are folders.")
+            raise UserError(f"there is no folder {folders[index]!r} to judge; transfer sets are folders.")
         if not is_set(path):
-            raise UserError(f"{folders[place]!r} must be the folder of a transfer set, and holds no {CONFIG_NAME}.")
+            raise UserError(f"{folders[index]!r} must be the folder of a transfer set, and holds no {CONFIG_NAME}.")
     parts = 1
     while len({path.parts[-parts:] for path in paths}) < len(paths):
         parts += 1
     sets = {"/".join(path.parts[-parts:]): TransferSet.load(path) for path in paths}
-    classes = {frozenset(one.images.classes) for one in sets.values()}
+    classes = {frozenset(transfer_set.images.classes) for transfer_set in sets.values()}
     if len(classes) > 1:
         raise UserError(f"sets must be of the same classes to be judged together, got {len(classes)} kinds.")
     return sets
 
 
 def load_unresized(name: str, split: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
-    """Images to judge on in their own size, which networks resize; those of several sizes in that of the set."""
+    """Evaluation images in their own size, which networks resize; images of several sizes in that of the set."""
     try:
         return load_images(name, split, **options)
     except SizesDiffer:
@@ -75,10 +75,10 @@ def load_unresized(name: str, split: str, shape: tuple[int, int, int], **options
 
 
 def load_validation(text: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
-    """Images that choose: a name, whose training images they are, or {name: ..., split: ..., count: ...}.
+    """Validation images: a name, which means its training images, or {name: ..., split: ..., count: ...}.
 
     Raises:
-        UserError: other keys, or a count that there are not.
+        UserError: other keys, or fewer images than `count`.
     """
     entry = name_or_mapping(text, "--validation", "name", "{name: cifar10, split: train, count: 5000}")
     unknown = sorted(set(entry) - {"name", "split", "count"})
@@ -89,10 +89,10 @@ def load_validation(text: str, shape: tuple[int, int, int], **options: Any) -> I
 
 
 def limited(images: ImageSet, count: int | None = None) -> ImageSet:
-    """So many images, of each class its share; by default `MOST_VALIDATION` at most.
+    """`count` images, stratified by class; by default at most `MOST_VALIDATION`.
 
     Raises:
-        UserError: not a number of images that there are.
+        UserError: `count` is not a whole number from 1 to the number of images.
     """
     if count is None:
         count = min(MOST_VALIDATION, len(images))
@@ -102,10 +102,10 @@ def limited(images: ImageSet, count: int | None = None) -> ImageSet:
 
 
 def named_teacher(transfer_set: TransferSet, labels: str = "kept", protocol: str = "kept") -> Classifier | None:
-    """Whom a set says that it has asked about every view; None where it is nobody, or the set is taught on otherwise.
+    """The teacher that a set names for labels of every view; None if it names none, or training is not as it says.
 
     Raises:
-        UserError: it is not found, or was handed over in Python.
+        UserError: the teacher is not found, or was handed over in Python.
     """
     named = teacher_of_use(transfer_set.use or {}) if labels == protocol == "kept" else {}
     return load_weights(TeacherSettings(**named)) if named else None
@@ -128,26 +128,26 @@ def evaluate_saved_sets(
     loading: Mapping[str, Any] | None = None,
     **how: Any,
 ) -> list[Row]:
-    """Judges sets, each by itself, and writes `accuracies.json` and `report.html` into `out`.
+    """Evaluates sets, each by itself, and writes `accuracies.json` and `report.html` into `out`.
 
     Args:
         folders: of sets of the same classes, as those of several seeds.
         test: a data set's name, folder, file or hub id.
-        split: of it.
+        split: of the test images.
         networks: names, or mappings as "{model: convnet_d3, options: {width: 64}}".
-        seeds: of networks, from 0.
+        seeds: how many seeds of networks, from 0.
         teacher: whatever `load_model` takes.
-        rate: a number, "search", or several, as "0.01,0.1", to search among.
+        rate: a number, "search", or several numbers to search among, as "0.01,0.1".
         validation: see `load_validation`.
-        training: settings on top of the sets' own.
-        out: of results and runs; the same call goes on there. None keeps nothing.
+        training: settings that override those of the sets.
+        out: folder of results and runs; the same call resumes there. None keeps nothing.
         workers: see `evaluate_set`.
-        progress: who watches.
-        loading: options of `limbeck.load`, of test and validation images.
+        progress: receives the progress.
+        loading: options of `limbeck.load` for test and validation images.
         how: see `evaluate_set`.
 
     Returns:
-        one row for each set and network: a `NetworkAccuracy` as a dict, with "set".
+        One row for each set and network: a `NetworkAccuracy` as a dict, with "set".
     """
     progress, options = progress or Silent(), dict(loading or {})
     sets = load_sets(folders)
@@ -155,23 +155,23 @@ def evaluate_saved_sets(
     progress.say("loading images")
     test_images = load_unresized(test, split, shape, **options)
     held_out = None if validation is None else load_validation(validation, shape, **options)
-    specs: list[NetworkSpec] = [_network(one) for one in networks] or [None]
+    specs: list[NetworkSpec] = [_network(text) for text in networks] or [None]
     teacher_network = _teacher(teacher)
     settings = {"sets": list(folders), "test": test, "split": split, "networks": list(networks), "seeds": seeds}
     settings |= {"rate": rate, "validation": validation, "training": dict(training or {}), "teacher": teacher, **how}
     if out is not None:
         _claim(out, settings)
-    taught = {name: how[name] for name in ("labels", "protocol") if name in how}
+    labelling = {name: how[name] for name in ("labels", "protocol") if name in how}
     rows: list[Row] = []
-    for name, one in sets.items():
-        if one.use is not None and (absent := lacking(one, settings["training"])) and rate is None:
+    for name, transfer_set in sets.items():
+        if transfer_set.use is not None and (absent := lacking(transfer_set, settings["training"])) and rate is None:
             progress.say(f"{name} does not say {' and '.join(absent)}; limbeck's defaults hold")
-        found = evaluate_set(
-            one,
+        accuracies = evaluate_set(
+            transfer_set,
             test_images,
             networks=specs,
             seeds=seeds,
-            teacher=teacher_network or named_teacher(one, **taught),
+            teacher=teacher_network or named_teacher(transfer_set, **labelling),
             **_rates(rate),
             validation=held_out,
             training=training,
@@ -180,7 +180,7 @@ def evaluate_saved_sets(
             progress=progress,
             **how,
         )
-        rows += [{"set": name, **row.to_dict()} for row in found]
+        rows += [{"set": name, **row.to_dict()} for row in accuracies]
     if out is not None:
         _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": rows})
     return rows
@@ -204,21 +204,21 @@ def rank_saved_set(
     progress: Progress | None = None,
     loading: Mapping[str, Any] | None = None,
 ) -> Row:
-    """DD-Ranking of a set by folder, see `rank_set`; `ranking` and `report.html` go into `out`.
+    """DD-Ranking of a set by folder, see `rank_set`; writes the ranking and `report.html` into `out`.
 
     Args:
         folder: of the set.
         test, split: see `evaluate_saved_sets`.
-        train: the real images that the set stands for.
+        train: the real images that the set was made from.
         full: a number, or settings of training as "{epochs: 50}".
-        rate: those to search among, as "0.01,0.1", or one that is taken as it is; None or "search" for the published
+        rate: numbers to search among, as "0.01,0.1", or a single one to use; None or "search" for the published
             five.
         network, seeds, teacher, validation, training, out, workers, progress, loading: see `evaluate_saved_sets`.
     """
     progress, options = progress or Silent(), dict(loading or {})
     sets = load_sets([folder])
-    ((name, one),) = sets.items()
-    shape = one.images.shape
+    ((name, transfer_set),) = sets.items()
+    shape = transfer_set.images.shape
     progress.say("loading images")
     test_images, real = load_unresized(test, split, shape, **options), load_unresized(train, "train", shape, **options)
     settings = {"sets": [folder], "test": test, "split": split, "networks": [network], "seeds": seeds}
@@ -227,14 +227,14 @@ def rank_saved_set(
     if out is not None:
         _claim(out, settings)
     held_out = {} if validation is None else {"validation": load_validation(validation, shape, **options)}
-    found = rank_set(
-        one,
+    ranking = rank_set(
+        transfer_set,
         test_images,
         real,
         full=load_value(full, f"`--full` {full!r}"),
         network=None if network is None else _network(network),
         seeds=seeds,
-        teacher=_teacher(teacher) or named_teacher(one),
+        teacher=_teacher(teacher) or named_teacher(transfer_set),
         training=training,
         folder=None if out is None else out / "runs",
         workers=workers,
@@ -243,27 +243,28 @@ def rank_saved_set(
         **held_out,
     ).to_dict()
     if out is not None:
-        _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": [], "ranking": found})
-    return {"set": name, **found}
+        _write(out, settings, {"sets": _described(sets), "test": _images(test_images), "rows": [], "ranking": ranking})
+    return {"set": name, **ranking}
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:
-    """Writes down what is judged how, or compares it with what is written there; more networks and seeds may come.
+    """Records the settings of an evaluation, or compares them with the recorded ones; networks and seeds may be added.
 
     Raises:
-        UserError: the folder holds something else, or more, which the report would lack from now on.
+        UserError: the folder holds something else, or results of more networks or seeds, which the report would lose.
     """
     check_path(out)
     path = out / "settings.yaml"
     if out.is_file():
         raise UserError(f"`--out` must be a folder, got the file {str(out)!r}.")
-    visible = [one.name for one in out.iterdir() if not one.name.startswith(".")] if out.is_dir() else []
+    visible = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")] if out.is_dir() else []
     if visible and not (path.is_file() and (out / "runs").is_dir()):
         raise UserError(
             f"the folder {str(out)!r} holds files that are no evaluation ({', '.join(sorted(visible)[:3])}); nothing "
             "is ever overwritten, choose another --out."
         )
-    begun = any(one.is_file() for one in (out / "runs").rglob("*"))  # else it was refused, and may be mended
+    # Without files, the evaluation was refused, and its settings may change.
+    begun = any(entry.is_file() for entry in (out / "runs").rglob("*"))
     before = load_mapping(path) if begun else {}
     fixed = {name: value for name, value in settings.items() if name not in _MAY_GROW}
     changed = [name for name, value in fixed.items() if begun and not _same(name, before.get(name), value)]
@@ -283,30 +284,30 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _same(name: str, then: Any, now: Any) -> bool:
-    """Sets are the same by any path to them."""
+    """Compares a setting; sets are the same under any path to them."""
     if name != "sets" or then is None:
         return then == now
-    then, now = ([Path(one).expanduser().resolve() for one in folders] for folders in (then, now))
+    then, now = ([Path(folder).expanduser().resolve() for folder in folders] for folders in (then, now))
     return then == now
 
 
 def _fewer(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The setting of which less is asked for than is there; "" where it is none."""
+    """The setting, networks or seeds, of which fewer are asked for than are recorded; "" if none is."""
     if not {*_named(then["networks"])} <= {*_named(now["networks"])}:
         return "networks"
     return "seeds" if then["seeds"] > now["seeds"] else ""
 
 
 def _named(networks: Sequence[str | None]) -> Sequence[str | None]:
-    """None is the network that a set is made for, which is judged where none is named."""
+    """None stands for the network that a set is made for, the default."""
     return networks or [None]
 
 
 def _write(out: Path, settings: Mapping[str, Any], content: Mapping[str, Any]) -> None:
     created = datetime.now(UTC).isoformat("T", "seconds")
     atomic_write_text(out / "environment.json", json.dumps(describe_environment(), indent=1) + "\n")
-    whole = {"created": created, "settings": settings, **content}
-    atomic_write_text(out / ACCURACIES, json.dumps(whole, indent=1) + "\n")
+    results = {"created": created, "settings": settings, **content}
+    atomic_write_text(out / ACCURACIES, json.dumps(results, indent=1) + "\n")
     write_set_report(out)
 
 
@@ -314,15 +315,16 @@ def _described(sets: Mapping[str, TransferSet]) -> list[Row]:
     return [
         {
             "name": name,
-            "images": len(one),
-            "per_image": one.per_image,
-            "classes": one.images.num_classes or (0 if one.soft_labels is None else one.soft_labels.shape[1]),
-            "shape": list(one.images.shape),
-            "soft_labels": one.soft_labels is not None,
-            "maker": str(one.about.get("maker", "")),
-            "method": str(one.about.get("method", "")),
+            "images": len(transfer_set),
+            "per_image": transfer_set.per_image,
+            "classes": transfer_set.images.num_classes
+            or (0 if transfer_set.soft_labels is None else transfer_set.soft_labels.shape[1]),
+            "shape": list(transfer_set.images.shape),
+            "soft_labels": transfer_set.soft_labels is not None,
+            "maker": str(transfer_set.about.get("maker", "")),
+            "method": str(transfer_set.about.get("method", "")),
         }
-        for name, one in sets.items()
+        for name, transfer_set in sets.items()
     ]
 
 
@@ -331,9 +333,9 @@ def _images(images: ImageSet) -> Row:
 
 
 def _network(text: str) -> str | Mapping[str, Any]:
-    """A name stands for the set's own network where it is that one."""
-    found = name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
-    return found if text.lstrip().startswith("{") else text
+    """The network of an option; a bare name stays one, which means the set's own network if it is of that name."""
+    parsed = name_or_mapping(text, "--network", "model", "{model: convnet_d3, options: {width: 64}}")
+    return parsed if text.lstrip().startswith("{") else text
 
 
 def _teacher(name: str | None) -> Classifier | None:
@@ -341,19 +343,19 @@ def _teacher(name: str | None) -> Classifier | None:
 
 
 def _rates(text: str | None) -> dict[str, Any]:
-    """A rate, or several among which validation images choose."""
+    """A learning rate, or several among which validation images choose."""
     if text is None or text == SEARCH:
         return {"rate": text}
     try:
-        several = [float(one) for one in text.split(",")]
+        rates = [float(rate) for rate in text.split(",")]
     except ValueError:
         raise UserError(
             f"`--rate` must be a number, 'search', or numbers to search among, as 0.01,0.1, got {text!r}."
         ) from None
-    return {"rate": several[0]} if len(several) == 1 else {"rate": SEARCH, "rates": several}
+    return {"rate": rates[0]} if len(rates) == 1 else {"rate": SEARCH, "rates": rates}
 
 
 def _searched(text: str | None) -> Sequence[float]:
-    """The rates that DD-Ranking searches among: a lone number leaves it no choice."""
-    found = _rates(text)
-    return [found["rate"]] if isinstance(found["rate"], float) else found.get("rates", RATES)
+    """The learning rates that DD-Ranking searches among: only one if a single number is given."""
+    rates = _rates(text)
+    return [rates["rate"]] if isinstance(rates["rate"], float) else rates.get("rates", RATES)

@@ -1,4 +1,4 @@
-"""The images that a saved network is judged on: by default those that its own recipe would judge it on."""
+"""The images that a saved network is evaluated on: by default those that its own recipe would use."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ _NOT_OPTIONS = {"name", "split", "seed", "images", "labels", "fingerprint"}
 def load_sized(
     name: str | Path, split: str, known: KnownSize | None, say: Say | None = None, **options: Any
 ) -> ImageSet:
-    """Images of a data set, those of several sizes in the one that is known; `say` is told of it.
+    """Images of a data set; those of several sizes are resized to `known`, which `say` reports.
 
     Raises:
         UserError: see `limbeck.load`.
@@ -51,15 +51,15 @@ def load_sized(
 def load_evaluation_images(
     student: str | Path | None, data: str | Path, split: str | None, known: KnownSize | None, say: Say, **options: Any
 ) -> ImageSet:
-    """The images of `data` to judge a saved network on, in its size; what was chosen for them is said.
+    """The images of `data` to evaluate a saved network on, in its size; `say` reports what was chosen.
 
     Args:
-        student: where it was loaded from, if that is known. Of a run that names `data` itself, loading options are
-            those of its recipe where none are given, and what it held out to judge on is judged on here.
+        student: where it was loaded from, if that is known. If its run names `data` itself, loading options default to
+            those of its recipe, and the images that it held out for evaluation are used here.
         data: a data set, folder, file or hub id.
-        split: or None for the test images, else the validation images, else all of a folder without splits.
-        known: the size that the network takes or was trained with, to which images of others are brought.
-        say: told what was chosen where that may surprise.
+        split: or None for the test images, else the validation images, else all images of a folder without splits.
+        known: the size that the network takes or was trained with, to which images of other sizes are resized.
+        say: called with a sentence on each choice that may surprise.
         options: of `limbeck.load`.
 
     Raises:
@@ -87,7 +87,7 @@ def load_evaluation_images(
 
 
 def _load_in_size(name: str | Path, split: str, known: KnownSize | None, say: Say, **options: Any) -> ImageSet:
-    """As `load_sized`, and images that are all of another size, which a network may take as they are."""
+    """As `load_sized`, but also resizes images that all have one other size, which the network would not refuse."""
     images = load_sized(name, split, known, say, **options)
     if known is None or known.by_itself or options.get("size") is not None or images.shape[1:] == known.size:
         return images
@@ -97,16 +97,18 @@ def _load_in_size(name: str | Path, split: str, known: KnownSize | None, say: Sa
 
 
 def run_of(network: str | Path) -> Path | None:
-    """The folder of the run whose student is meant, by itself or by the weights in it."""
+    """The run folder of a student, given that folder or the folder of weights in it; None for other networks."""
     path = Path(network).expanduser()
     if not path.exists():
         return None
-    # A recipe alone may be one of the user's own that lies beside weights from elsewhere.
-    return next((one for one in (path, path.parent) if all((one / name).is_file() for name in _OF_A_RUN)), None)
+    # A recipe without a status may be a file of the user's own beside weights from elsewhere.
+    return next(
+        (folder for folder in (path, path.parent) if all((folder / name).is_file() for name in _OF_A_RUN)), None
+    )
 
 
 def recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
-    """The recipe of a run that learned from `data`, a folder or file; None for whatever else."""
+    """The recipe of the student's run, if that learned from `data`, a folder or file; otherwise None."""
     path, run = own_path(data), run_of(student)
     if path is None or run is None:
         return None
@@ -119,7 +121,7 @@ def recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
 
 
 def loading_of(recipe: Recipe | None) -> Mapping[str, Any]:
-    """Options of `limbeck.load` by which a run loads the images that it is judged on; none without a recipe."""
+    """Options of `limbeck.load` with which a run loads its evaluation images; empty without a recipe."""
     if recipe is None:
         return {}
     test, train = recipe.data.test, recipe.data.train
@@ -130,15 +132,15 @@ def loading_of(recipe: Recipe | None) -> Mapping[str, Any]:
 
 
 def held_out_of(student: str | Path, recipe: Recipe | None, images: ImageSet) -> tuple[ImageSet | None, str]:
-    """Those of all images of a folder that a run held out to be judged on, and in words what there is to doubt.
+    """The images of a folder that a run held out for evaluation, and in words any doubt about them.
 
     Args:
         student: where the network was loaded from.
-        recipe: of its run, where that names the folder.
-        images: all there are in the folder.
+        recipe: of its run, if that names the folder.
+        images: all images of the folder.
 
     Returns:
-        None in place of images where the run held none out, or nobody knows which; the words are then said of all.
+        None in place of images if the run held none out, or it is unknown which; the words are then about all images.
     """
     if recipe is not None:
         assert recipe.data.train is not None
@@ -156,16 +158,16 @@ def held_out_of(student: str | Path, recipe: Recipe | None, images: ImageSet) ->
 
 
 def _written_data(run: Path) -> Mapping[str, Any]:
-    """`data` of a run's recipe, also where parts of one's own that it names are gone."""
+    """`data` of a run's recipe, which is found even if the recipe names parts that are no longer there."""
     try:
         data = load_mapping(run / "recipe.yaml").get("data")
     except UserError:
-        return {}  # which is told by whoever needs it
+        return {}  # reported where the recipe is needed
     return data if isinstance(data, Mapping) else {}
 
 
 def _changed(source: DatasetSettings, images: ImageSet) -> bool:
-    """Whether images that were loaded as `source` says are others than its fingerprint tells."""
+    """Whether images loaded with the settings of `source` have another fingerprint than it records."""
     if source.fingerprint is None or images.origin is None:
         return False
     loaded = DatasetSettings.model_validate(source_of(images))
@@ -174,13 +176,13 @@ def _changed(source: DatasetSettings, images: ImageSet) -> bool:
 
 
 def _learned_from(run: Path, data: Mapping[str, Any], images: ImageSet) -> str:
-    """What the fingerprints and names that a run wrote down say of images that it does not name."""
+    """Whether the network learned from `images`, in words, by fingerprints and names that its run recorded."""
     try:
-        taught = json.loads((run / INPUTS_FILE).read_text()).get("train") or {}
+        recorded = json.loads((run / INPUTS_FILE).read_text()).get("train") or {}
     except (OSError, ValueError):
-        taught = {}
+        recorded = {}
     train = data.get(TRAIN)
-    if images.fingerprint[:HASH] in (hash_of(train), str(taught.get("fingerprint"))[:HASH]):
+    if images.fingerprint[:HASH] in (hash_of(train), str(recorded.get("fingerprint"))[:HASH]):
         return _LEARNED_FROM
     handed = isinstance(train, Mapping) and str(train.get("name")).startswith(FROM_PYTHON)
-    return _PERHAPS_LEARNED_FROM.format(name=images.name) if handed and taught.get("name") == images.name else ""
+    return _PERHAPS_LEARNED_FROM.format(name=images.name) if handed and recorded.get("name") == images.name else ""

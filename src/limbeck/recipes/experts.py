@@ -1,4 +1,4 @@
-"""The verb `experts`: networks taught on all the images, whose snapshots `condense` reads."""
+"""The verb `experts`: networks trained on all the images, whose snapshots `condense` reads."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -24,11 +24,11 @@ from limbeck.transfer.condense.settings import SNAPSHOTS_SAID, CondenseSettings
 from limbeck.workers.shares import check_workers
 
 _SENT = 2**28
-"""Bytes of decoded images that are sent to workers; of more, each loads its own."""
+"""Most bytes of decoded images that are sent to workers; of larger sets, each worker loads its own."""
 
 
 class NamedImages:
-    """Gives a data set's images: here those that are open, in another process those that the name leads to.
+    """Returns a data set's images when called: in this process the loaded ones, in another it loads them by name.
 
     Args:
         name, split, options: see `limbeck.load`.
@@ -55,10 +55,10 @@ class NamedImages:
 
 
 class Rest:
-    """Gives the images that `choose` leaves to be learned from, here and in other processes.
+    """Returns the images that `choose` leaves for training, here and in other processes.
 
     Args:
-        images: all of them.
+        images: all images.
         settings: of the maker.
     """
 
@@ -72,18 +72,18 @@ class Rest:
 def settings_for_experts(
     said: Mapping[str, Any], overrides: Sequence[str] = (), *, snapshots: int | None = None
 ) -> CondenseSettings:
-    """Those that a recipe has under `transfer: {maker: condense, ...}`, as far as experts hang on them.
+    """Settings as a recipe has them under `transfer: {maker: condense, ...}`, as far as they concern experts.
 
     Args:
-        said: by a recipe.
-        overrides: more of it, "key=value" each.
-        snapshots: see `experts_of`; where so many are wanted, how many the method would read says nothing.
+        said: the given settings; None is as good as absent.
+        overrides: more settings, "key=value" each.
+        snapshots: see `experts_of`; if given, it does not matter how many the method would read.
 
     Raises:
-        UserError: all that is wrong with them; a method that reads no experts.
+        UserError: lists everything that is wrong with the settings; a method that reads no experts.
     """
-    known = {name: value for name, value in said.items() if value is not None}
-    content = {"maker": "condense", "budget": "1/class", **known}
+    stated = {name: value for name, value in said.items() if value is not None}
+    content = {"maker": "condense", "budget": "1/class", **stated}
     settings = parse_transfer(content, overrides, alone=True, context={SNAPSHOTS_SAID: snapshots is not None})
     assert isinstance(settings, CondenseSettings)
     return settings
@@ -98,22 +98,22 @@ def experts_of(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> ExpertStore:
-    """Makes experts as `condense` with these settings reads them, as far as they are not in `folder` already.
+    """Makes the experts that `condense` reads with these settings, unless they are in `folder` already.
 
     Args:
         settings: of the maker.
-        images: labelled. Where `choose` holds out a tenth of them, that is left out.
-        folder: of the experts, also one that holds some.
-        snapshots: how many of each are kept; by default those that are read.
+        images: labelled. If `choose` holds out a tenth of them, experts are not trained on those.
+        folder: of the experts; may hold some.
+        snapshots: how many of each expert are kept; by default those that are read.
         workers, progress: see `make_experts`.
 
     Raises:
-        UserError: see `make_experts`; snapshots fewer than two, or more than there are epochs for; settings that read
-            none, or name a folder of their own; images of one class.
+        UserError: see `make_experts`; `snapshots` below two, or more than the epochs allow; settings that read no
+            experts, or name a folder of their own; images of one class.
     """
     experts = settings.experts
     _check_snapshots(snapshots, experts.epochs)
-    last = () if experts.judges else (experts.epochs,)  # which is then read of each
+    last = () if experts.judges else (experts.epochs,)  # the last snapshot is then read of each expert
     read = range(snapshots) if snapshots is not None else snapshots_read(settings) or last
     if not read:
         raise UserError(
@@ -124,15 +124,15 @@ def experts_of(
             f"`experts.folder` names experts that are there, got {experts.folder!r}; leave it out, and give the folder "
             "to make them in (`--out`)."
         )
-    whole = images if isinstance(images, ImageSet) else images()
-    class_sizes(settings, whole)
-    here = split_for(settings, whole)[0]
-    there = here if isinstance(images, ImageSet) else Rest(images, settings)
-    networks = FreshNetworks.of(settings.network, here)
-    sent = here if here.is_decoded and len(here) * prod(here.shape) <= _SENT else there
+    all_images = images if isinstance(images, ImageSet) else images()
+    class_sizes(settings, all_images)
+    train = split_for(settings, all_images)[0]
+    loader = train if isinstance(images, ImageSet) else Rest(images, settings)
+    networks = FreshNetworks.of(settings.network, train)
+    sent = train if train.is_decoded and len(train) * prod(train.shape) <= _SENT else loader
     epsilon = settings.network.whitening_epsilon if settings.network.whitening else None
-    how = {"workers": workers, "progress": progress, "whitening_epsilon": epsilon}
-    make_experts(experts, networks, sent, folder, snapshots=read, **how)
+    arguments = {"workers": workers, "progress": progress, "whitening_epsilon": epsilon}
+    make_experts(experts, networks, sent, folder, snapshots=read, **arguments)
     return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges)
 
 
@@ -163,7 +163,7 @@ def save_experts(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Makes experts as a command line asks for them; returns what there is now, in words.
+    """Makes experts as the command line asks; returns a summary of all experts in the folder.
 
     Args:
         said: `method`, `network` (a model's name, or a mapping in YAML) and `experts`.
@@ -176,10 +176,10 @@ def save_experts(
         UserError: see `experts_of`.
     """
     check_workers(workers)
-    known = dict(said)
-    if isinstance(known.get("network"), str):
-        known["network"] = name_or_mapping(known["network"], "--network", "model", "{model: convnet_d3}")
-    settings = settings_for_experts(known, overrides, snapshots=snapshots)
+    stated = dict(said)
+    if isinstance(stated.get("network"), str):
+        stated["network"] = name_or_mapping(stated["network"], "--network", "model", "{model: convnet_d3}")
+    settings = settings_for_experts(stated, overrides, snapshots=snapshots)
     if folder is None:
         name = f"experts-{printable(Path(data).name)}-{settings.network.model}"
         folder = Path("runs") / name.replace(":", "-")
@@ -188,7 +188,7 @@ def save_experts(
 
 
 def summary(store: ExpertStore) -> str:
-    """What experts there are, how their loss fell, and what they took."""
+    """A summary of the experts: their number, how their loss fell, and what they cost."""
     size = sum(file.stat().st_size for file in store.folder.rglob("*") if file.is_file())
     judges = plural(int(store.about["judges"]), "judge")
     losses = " ".join(f"{loss:.3f}" for loss in store.mean_losses())

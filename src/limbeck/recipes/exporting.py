@@ -1,4 +1,4 @@
-"""The verb `export`: a student by name or as it is, checked and calibrated on images by name or on those of its run."""
+"""The verb `export`: a student by name or in memory, checked and calibrated on given images or those of its run."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ def export_saved(
     progress: Progress | None = None,
     loading: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Exports a network by name; `out` is by default runs/<name>-<format>. The rest as in `export_network`."""
+    """Exports a network by name; `out` defaults to runs/<name>-<format>. Otherwise as `export_network`."""
     out = Path("runs") / f"{_name_of(Path(what))}-{settings.format}" if out is None else out
     check_folder(out)
     network = load_network(what, model=model)
@@ -73,12 +73,12 @@ def export_network(
         network: the student.
         out: a new folder.
         settings: what is written.
-        source: where it was loaded from; of a run, its images are those that nothing else is said of.
-        test: to check and judge it on.
-        split: of `test`, where that is a name; by default as in `load_evaluation_images`.
-        calibration: of int8.
+        source: where it was loaded from; if that is a run, images that are not given are those of the run.
+        test: images to check and evaluate it on.
+        split: of `test`, if that is a name; by default as in `load_evaluation_images`.
+        calibration: images for int8.
         loading: options of `limbeck.load`, for images by name.
-        progress: who watches.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.export`.
@@ -86,7 +86,7 @@ def export_network(
     progress = progress or Silent()
     run = None if source is None else run_of(source)
     check_folder(out)
-    settings.check_runtime()  # after the network was found, whose lack is said first
+    settings.check_runtime()  # after the network was found: an unknown network is reported first
     if calibration is not None and not settings.int8:
         raise UserError("`calibration` images are of int8; say `int8`, too, or leave them out.")
     if settings.int8 and calibration is None and run is None:
@@ -94,18 +94,18 @@ def export_network(
             "`int8` needs images such as the network will see: `calibration`, a data set, folder or transfer set. The "
             "folder of a run brings those that it was taught on."
         )
-    said = {} if loading is None else dict(loading)
+    options = {} if loading is None else dict(loading)
     size = settings.size or network.input_size
-    if size is not None and "size" not in said:
-        said["size"] = size
-    images = _images_to_check(network, settings, source, test, split, said, progress.say)
+    if size is not None and "size" not in options:
+        options["size"] = size
+    images = _images_to_check(network, settings, source, test, split, options, progress.say)
     shape = input_shape(network, settings, images)
-    calibrating = _calibration(network, shape, run, calibration, said) if settings.int8 else None
+    calibrating = _calibration(network, shape, run, calibration, options) if settings.int8 else None
     return export_classifier(network, out, settings, images=images, calibration=calibrating, progress=progress)
 
 
 def _name_of(path: Path) -> str:
-    """A folder's name; of a run of a comparison with what is above it, as each of its arms has a `seed-0`."""
+    """A folder's name; for a run of a comparison with comparison and arm, as every arm has a `seed-0`."""
     match path.parts[-4:]:
         case (comparison, "runs", arm, seed) if (path.parents[2] / "recipe.yaml").is_file():
             return f"{comparison}-{arm}-{seed}"
@@ -122,26 +122,26 @@ def _images_to_check(
     loading: Mapping[str, Any],
     say: Say,
 ) -> ImageSet:
-    run, known = None if source is None else run_of(source), size_for_network(network, source)
+    run, known_size = None if source is None else run_of(source), size_for_network(network, source)
     if test is not None:
-        found = _read(
+        images = _read(
             test,
             split or TEST,
             "test",
-            lambda name: load_evaluation_images(run, name, split, known, say, **loading),
+            lambda name: load_evaluation_images(run, name, split, known_size, say, **loading),
         )
-        if found.skipped:
-            warnings.warn(f"left out {found.skipped:,} unreadable images of {found.name!r}.", stacklevel=4)
-        return found
+        if images.skipped:
+            warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=4)
+        return images
     why = "nothing says on what to check the file"
     if run is not None:
         try:
             return _evaluation_images(written_recipe(run))
         except UserError as error:
             why = f"the images of the run {str(run)!r} cannot be read ({error})"
-    if settings.size is None and network.input_size is None and known is not None:
-        shape = (network.channels, *known.size)
-        why += f", and the file takes images of {known}: {known.source}"
+    if settings.size is None and network.input_size is None and known_size is not None:
+        shape = (network.channels, *known_size.size)
+        why += f", and the file takes images of {known_size}: {known_size.source}"
     else:
         try:
             shape = input_shape(network, settings, None)
@@ -152,12 +152,12 @@ def _images_to_check(
         "real ones.",
         stacklevel=4,
     )
-    channels = 3 if shape[0] == 3 else 1  # gray becomes any
+    channels = 3 if shape[0] == 3 else 1  # gray images are repeated to any number of channels
     return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], channels=channels)
 
 
 def _evaluation_images(recipe: Recipe) -> ImageSet:
-    """Test images of a run, else validation images, else those it was taught on."""
+    """Test images of a run, else its validation images, else its training images."""
     if isinstance(recipe.data.test, DatasetSettings):
         _check_named(recipe.data.test)
         alone = recipe.data.model_copy(update={"train": None, "validation": 0})
@@ -184,14 +184,14 @@ def _calibration(
                 "give others as `calibration` (--calibration on the command line), a data set's name or a folder."
             ) from error
     options = {"size": shape[1:], "labels": False, **loading}
-    found = _read(calibration, "train", "calibration", lambda name: _load_calibration(name, options))
-    if found.shape[0] != network.channels and network.channels in (1, 3):
+    images = _read(calibration, "train", "calibration", lambda name: _load_calibration(name, options))
+    if images.shape[0] != network.channels and network.channels in (1, 3):
         raise UserError(
             f"`calibration` images must have the {network.channels} channel(s) that {network.name} takes, got "
-            f"{found.shape[0]} of {found.name!r}; load them with `channels={network.channels}` if they are such as the "
-            "network will see."
+            f"{images.shape[0]} of {images.name!r}; load them with `channels={network.channels}` if they are such as "
+            "the network will see."
         )
-    return found
+    return images
 
 
 def _load_calibration(name: str | Path, options: Mapping[str, Any]) -> ImageSet:
@@ -211,7 +211,7 @@ def _check_named(source: DatasetSettings | None) -> None:
 
 
 def _training_set_of(run: Path) -> ImageSet:
-    """The transfer set of a run, of one that grew as it was after the last round."""
+    """The transfer set of a run; if it grew, as it was after the last round."""
     recipe = written_recipe(run)
     _check_named(recipe.data.train)
     if recipe.transfer is None:
@@ -225,6 +225,6 @@ def _training_set_of(run: Path) -> ImageSet:
 
 
 def _home(run: Path) -> Path:
-    """Where the teacher of a run is: in its folder, or in that of the comparison that it belongs to."""
+    """The folder that holds a run's trained teacher: its own, or that of the comparison that it belongs to."""
     comparison = run.absolute().parents[2:3]
-    return next((one for one in (run, *comparison) if (one / "teacher").is_dir()), run)
+    return next((folder for folder in (run, *comparison) if (folder / "teacher").is_dir()), run)

@@ -1,51 +1,51 @@
-"""Recipes of runs that go on for longer than they were begun for."""
+"""Runs that are extended: resumed for more steps than they were begun with."""
 
 from collections.abc import Callable, Sequence
 
 from limbeck.objectives.sums import weighted_sum
 from limbeck.recipes.making import MADE_FILE
-from limbeck.recipes.making_alone import rounding_remark, rounding_settings
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.work_folder import rounding_remark, rounding_settings
 from limbeck.training.extension import Extension, extension, is_longer
 from limbeck.training.run_folder import Difference, Extend, RunFolder
 from limbeck.training.settings import TrainingSettings
 
 
 def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
-    """For `RunFolder.open`: makes the run that is there the beginning of that of `recipe`, where it only is longer.
+    """For `RunFolder.open`: turns the existing run into the beginning of that of `recipe`, if that is only longer.
 
-    Before its images are made, it may also differ in what makes them differ by rounding alone.
+    Before its images are made, settings that change them only by rounding may also differ.
     """
 
     def extend(run_folder: RunFolder, differences: list[Difference]) -> list[Difference]:
         free = () if recipe.transfer is None else rounding_settings(recipe.transfer.maker)
         if free and not (run_folder.path / MADE_FILE).exists():
-            changed = {one.path.removeprefix("transfer."): one for one in differences}
-            for path in (one for one in free if one in changed):
+            changed = {difference.path.removeprefix("transfer."): difference for difference in differences}
+            for path in (name for name in free if name in changed):
                 say(rounding_remark(path, changed[path].then, changed[path].now))
-                differences = [one for one in differences if one != changed[path]]
+                differences = [difference for difference in differences if difference != changed[path]]
         if not is_longer(differences):
             return differences
-        found = extension_of(recipe, run_folder, differences)
-        if found.remark:
-            say(found.remark)
-        found.carry_out()
+        longer = extension_of(recipe, run_folder, differences)
+        if longer.remark:
+            say(longer.remark)
+        longer.carry_out()
         return []
 
     return extend
 
 
 def extension_of(recipe: Recipe, run_folder: RunFolder, differences: Sequence[Difference]) -> Extension:
-    """How the run that is there becomes the longer one of `recipe`.
+    """How the existing run becomes the longer one of `recipe`.
 
     Args:
         recipe: of one run.
-        run_folder: of the run that is there.
-        differences: of its recipe, which make it longer and nothing else.
+        run_folder: of the existing run.
+        differences: between the two recipes, which only make the run longer.
 
     Raises:
         UserError: see `limbeck.training.extension.extension`.
     """
-    then = {one.path.removeprefix("training."): one.then for one in differences}
+    then = {difference.path.removeprefix("training."): difference.then for difference in differences}
     before = TrainingSettings.model_validate({**recipe.training.model_dump(), **then})
     return extension(run_folder, before, recipe.training, weighted_sum(recipe.resolved_objective()))

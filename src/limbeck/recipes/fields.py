@@ -26,11 +26,11 @@ def _dataset(value: Any) -> Any:
     if isinstance(value, Path):
         return path_text(value)
     if isinstance(value, str):
-        DATASETS.get(value)  # one of a package's that cannot be used says so here
+        DATASETS.get(value)  # raises for a package's data set that cannot be used
     if not isinstance(value, str) or in_catalogue(value) or "/" in value or Path(value).exists():
         return value
     if value.startswith(FROM_PYTHON) or Path(value).suffix:
-        return value  # a subset or a file: `load` knows what is wrong with it
+        return value  # a subset or a file: `load` reports what is wrong with it
     folders = "a folder is looked for from where the command runs"
     raise unknown_name("dataset", value, DATASETS, f"`limbeck ls datasets` lists them all; {folders}")
 
@@ -66,7 +66,7 @@ def _weights(value: Any) -> Any:
 
 
 def check_model_options(model: str | None, options: Mapping[str, Any]) -> None:
-    """Raises a UserError for options that `model` does not have; without a name, the weights will tell."""
+    """Raises a UserError for options that `model` does not have; without a name, loading the weights checks them."""
     if model is not None and (not model.startswith(FROM_PYTHON) or model in MODELS.handed_over):
         name = canonical(model)
         check_options(name, entry(name).options, options)
@@ -79,14 +79,14 @@ def _objective(value: Any) -> Any:
         if name not in NAMES:
             raise unknown_name("objective", str(name), NAMES, "`limbeck ls objectives` lists them all")
     if isinstance(spec, Mapping):
-        from limbeck.objectives.sums import weighted_sum  # needs torch, which a wrong name need not wait for
+        from limbeck.objectives.sums import weighted_sum  # imports torch, which a wrong name need not wait for
 
         weighted_sum(spec)
     return spec
 
 
 def _changed_training(changes: Any) -> Any:
-    """Changed settings of training, with names in place of what was handed over in Python."""
+    """Changed settings of training, with names in place of parts that were handed over in Python."""
     if not isinstance(changes, Mapping):
         return changes
     return {key: _HANDED[key].named(value) if key in _HANDED else value for key, value in changes.items()}
@@ -98,16 +98,16 @@ _HANDED: Mapping[str, Catalogue[Any]] = {
     "views": VIEWS,
     "normalised_views": NORMALISED_VIEWS,
 }
-"""Settings that name parts."""
+"""Settings that name parts, which may be handed over in Python."""
 
 
 def _training(settings: TrainingSettings) -> TrainingSettings:
-    from limbeck.data.views import augmentation  # needs torch
+    from limbeck.data.views import augmentation  # imports torch
     from limbeck.training.schedule import UNLEARNED_RATE, schedule_of
 
     augmentation(settings.views, per_image=settings.views_per_image)
     learned = settings.learning_rate == "learned"
-    # One of the user's own may not go with the optimiser, or fail at this number of steps.
+    # A schedule of the user's own may not fit the optimiser, or fail at this number of steps.
     schedule_of(settings.steps or 100, settings.model_copy(update={"learning_rate": UNLEARNED_RATE} if learned else {}))
     return settings
 

@@ -1,4 +1,4 @@
-"""What the names of a recipe stood for when its run began, so that a resume goes on with the same or not at all."""
+"""Fingerprints of what a recipe names, recorded when its run begins and checked when it resumes."""
 
 import hashlib
 from typing import Any
@@ -35,9 +35,9 @@ _WHAT = {
 
 
 def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
-    """Name, size and fingerprint of teacher, student and images, and whose parts are used.
+    """Name, size and fingerprint of teacher, student and images, and the plug-ins that are used.
 
-    Each image is read once, if it was not before.
+    Reads every image once, unless it was read before.
     """
     teacher = inputs.teacher if recipe.teacher is not None else None
     starts = load_weights(recipe.student) if recipe.student.weights is not None else None
@@ -54,7 +54,7 @@ def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
 
 
 def describe_images(images: ImageSet | None) -> dict[str, Any] | None:
-    """What tells a set from others of its name; for those that differ, words to say so."""
+    """What distinguishes a set from others of its name: its fingerprint, and numbers for messages."""
     if images is None:
         return None
     classes = list(images.classes) if images.labels is not None else []
@@ -62,24 +62,24 @@ def describe_images(images: ImageSet | None) -> dict[str, Any] | None:
 
 
 def check_fingerprints(run_folder: RunFolder, fingerprints: Fingerprints, progress: Progress, *, begun: bool) -> None:
-    """Writes those `fingerprints` that are not known in `run_folder`, and compares the others with what is known.
+    """Compares `fingerprints` with those recorded in `run_folder`, and records the new ones.
 
     Args:
-        run_folder: open, and one that writes.
-        fingerprints: any of them.
-        progress: told where nothing is known of a run that has begun, as an earlier version left it.
-        begun: whether the folder holds more than intentions.
+        run_folder: open, in the process that writes.
+        fingerprints: any of those of `fingerprints_of`, or more.
+        progress: is told if a run that has begun has none recorded, as by an earlier version.
+        begun: whether the run has done any work.
 
     Raises:
-        UserError: something else stands behind the same names now.
+        UserError: the same names now stand for something else.
     """
-    known = run_folder.read(INPUTS_FILE)
-    if known is None and begun:
+    noted = run_folder.read(INPUTS_FILE)
+    if noted is None and begun:
         progress.say(
             f"{str(run_folder.path)!r} was begun by an earlier version, which did not write down what the names "
             "in its recipe stood for; going on with what they stand for now"
         )
-    before = known or {}
+    before = noted or {}
     if differences := changed(before, fingerprints):
         versions = _other_versions(run_folder)
         raise UserError(
@@ -90,7 +90,7 @@ def check_fingerprints(run_folder: RunFolder, fingerprints: Fingerprints, progre
 
 
 def changed(before: Fingerprints, now: Fingerprints) -> list[str]:
-    """In words, what is not as it was; what was not known is not compared."""
+    """The differences in words; what was not recorded is not compared."""
     lines = [_difference(name, before[name], fingerprint) for name, fingerprint in now.items() if name in before]
     return [line for line in lines if line]
 
@@ -103,18 +103,20 @@ def _soft_labels(soft_labels: SoftTargets | None) -> dict[str, Any] | None:
     if soft_labels is None:
         return None
     values = soft_labels.values.detach().cpu().contiguous()
-    what = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
-    digest = hashlib.blake2b(what.encode(), digest_size=16)
+    header = repr((values.dtype, tuple(values.shape), soft_labels.kind, soft_labels.temperature))
+    digest = hashlib.blake2b(header.encode(), digest_size=16)
     digest.update(values.reshape(-1).view(torch.uint8).numpy().tobytes())
     return {"shape": list(values.shape), "fingerprint": digest.hexdigest()}
 
 
 def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | None) -> str:
-    """In words, or nothing; the name alone may differ, as it does where a folder was moved."""
-    kept = [None if one is None else {key: one[key] for key in one if key != "name"} for one in (before, now)]
-    if kept[0] == kept[1]:
+    """The difference in words, or ""; the name may differ, as when a folder was moved."""
+    compared = [
+        None if entry is None else {key: entry[key] for key in entry if key != "name"} for entry in (before, now)
+    ]
+    if compared[0] == compared[1]:
         return ""
-    if before and now and before.get("from") != now.get("from"):  # which says it all
+    if before and now and before.get("from") != now.get("from"):  # different origins make the rest irrelevant
         before, now = {"from": before["from"]}, {"from": now["from"]}
     return f"{_what(name)} ({_words(before)} then, {_words(now)} now)"
 
@@ -135,11 +137,14 @@ def _words(described: dict[str, Any] | None) -> str:
 
 
 def _other_versions(run_folder: RunFolder) -> str:
-    """Libraries that decode, embed or cluster may have changed what is otherwise the same."""
-    before, now = (one.get("packages", {}) for one in (run_folder.read("environment.json", {}), describe_environment()))
-    other = [
+    """Changed versions of libraries in words: another decoder, for one, changes fingerprints."""
+    before, now = (
+        environment.get("packages", {})
+        for environment in (run_folder.read("environment.json", {}), describe_environment())
+    )
+    differing = [
         f"{name} {before[name]} then, {version} now"
         for name, version in now.items()
         if name in before and before[name] != version
     ]
-    return f" Versions differ, too: {'; '.join(other)}." if other else ""
+    return f" Versions differ, too: {'; '.join(differing)}." if differing else ""

@@ -1,4 +1,4 @@
-"""What was found behind the names of a recipe's own images, in words."""
+"""What was found in the user's own folders and files of images, in words."""
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path
@@ -9,20 +9,20 @@ from limbeck.recipes.sources import sources_of
 
 _USES = {TRAIN: "to learn from", VALIDATION: "for validation", TEST: "to judge on"}
 LARGE = 256
-"""Pixels a side above which images that stay as they are stored are worth a word."""
+"""Pixels a side above which images that are not resized get a remark."""
 
 
 def found_images(recipe: Recipe, inputs: Inputs) -> list[str]:
-    """One line on the splits and one on the size, where images are a folder or file of the user's own; else nothing."""
+    """A line on the splits and one on the size if images are the user's own folder or file; otherwise none."""
     sources = sources_of(recipe.data)
-    own = {part: one for part, one in sources.items() if own_path(one.name) is not None}
+    own = {part: source for part, source in sources.items() if own_path(source.name) is not None}
     if not own:
         return []
     sets = {TRAIN: inputs.train, VALIDATION: inputs.validation, TEST: inputs.test}
-    said = [_images(part, one, sources) for part, one in sets.items() if one is not None]
-    names = " and ".join(dict.fromkeys(repr(one.name) for one in own.values()))
+    counts = [_images(part, images, sources) for part, images in sets.items() if images is not None]
+    names = " and ".join(dict.fromkeys(repr(source.name) for source in own.values()))
     classes = f" of {inputs.train.num_classes} classes" if inputs.labelled and inputs.train is not None else ""
-    lines = [f"found in {names}: {', '.join(said)}{classes}"]
+    lines = [f"found in {names}: {', '.join(counts)}{classes}"]
     first = next((sets[part] for part in (TRAIN, TEST, VALIDATION) if part in own and sets[part] is not None), None)
     if first is not None:
         lines.append(_size(first, next(iter(own.values())), inputs))
@@ -41,9 +41,9 @@ def _images(part: str, images: ImageSet, sources: dict[str, DatasetSettings]) ->
 
 def _size(images: ImageSet, source: DatasetSettings, inputs: Inputs) -> str:
     _, height, width = images.shape
-    known = inputs.known_size
-    if known is not None:
-        return f"images are brought to {height}x{width}: {known.source} (`data.size` says another)"
+    known_size = inputs.known_size
+    if known_size is not None:
+        return f"images are brought to {height}x{width}: {known_size.source} (`data.size` says another)"
     if source.size is not None:
         return f"images are brought to {height}x{width}, as `size` says"
     large = "; `data.size` would bring them to fewer pixels, which saves time" if max(height, width) > LARGE else ""

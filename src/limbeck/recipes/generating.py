@@ -1,4 +1,4 @@
-"""The verb `generate`: a transfer set made from nothing but a teacher, while a student learns or without one."""
+"""The verb `generate`: a transfer set made from a teacher alone, with or without training a student meanwhile."""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -24,25 +24,16 @@ from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.handed_images import name_of_images, source_of
 from limbeck.recipes.held_out import held_out_images
-from limbeck.recipes.image_sizes import KnownSize, size_for_network
+from limbeck.recipes.image_sizes import KnownSize, shape_for, size_for_network, trained_size
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.making import context_for, evaluating, last_source
-from limbeck.recipes.making_alone import (
-    check_new,
-    context_alone,
-    make_alone,
-    making,
-    making_folder,
-    shape_for,
-    trained_size,
-    whole_folder,
-    write_whole,
-)
+from limbeck.recipes.making_alone import context_alone, make_alone, whole_folder, write_whole
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_recipe, parse_transfer
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.run_result import RunResult
 from limbeck.recipes.schema import Recipe
+from limbeck.recipes.work_folder import check_new, making, making_folder
 from limbeck.recipes.yaml_files import load_value, name_or_mapping, named_value
 from limbeck.report import write_run_report
 from limbeck.report.model_card import write_model_card
@@ -57,21 +48,21 @@ from limbeck.transfer.generate.teacher_logits import with_teacher_logits
 
 GENERATE = "generate"
 _STUDENT = "student"
-_ANY = 10**6  # images, where nobody asks how many
+_ANY = 10**6  # images, where the number does not matter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """The student that is taught while images are made, and how.
+    """The student that is trained while images are made, and how.
 
     Attributes:
         student: as a recipe has it under `student`.
-        make: seed -> a fresh student, where it was handed over in Python.
+        make: seed -> a fresh student, if it was handed over in Python.
         objective: as a recipe has it.
-        training: settings of `TrainingSettings` that are not the usual ones here.
+        training: settings of `TrainingSettings` that differ from the defaults of `recipe_with`.
         test: images to evaluate it on at the end.
-        validation: images that choose among its states by agreement with the teacher, or how many are made for that
-            beforehand, which nobody is taught on; 0 for none.
+        validation: images that choose among its states by agreement with the teacher, or how many to make for that
+            beforehand, which are not trained on; 0 for none.
     """
 
     student: Mapping[str, Any]
@@ -83,13 +74,13 @@ class Learner:
 
 
 def settings_to_generate(said: Mapping[str, Any], overrides: Sequence[str] = (), *, alone: bool) -> GenerateSettings:
-    """Those that a recipe has under `transfer: {maker: generate, ...}`; None is what nobody said.
+    """Settings as a recipe has them under `transfer: {maker: generate, ...}`; None is as good as absent.
 
     Raises:
-        UserError: all that is wrong with them.
+        UserError: lists everything that is wrong with the settings.
     """
-    known = {name: value for name, value in said.items() if value is not None}
-    settings = parse_transfer({"maker": GENERATE, **known}, overrides, alone=alone)
+    stated = {name: value for name, value in said.items() if value is not None}
+    settings = parse_transfer({"maker": GENERATE, **stated}, overrides, alone=alone)
     assert isinstance(settings, GenerateSettings)
     return settings
 
@@ -104,16 +95,16 @@ def generate_images(
     target: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[TransferSet, str]:
-    """Makes images, and saves the transfer set where there is a `target`; returns it, and what happened in words.
+    """Makes images and saves the transfer set if there is a `target`; returns it and a summary.
 
     Args:
-        settings: of the maker; with rounds where there is a learner, else without.
+        settings: of the maker; with rounds if there is a learner, else without.
         teacher: with its weights.
-        learner: who is taught meanwhile; its run folder becomes `<target>-student`.
-        size: pixels a side, or (height, width); by default that of the test images, or else what the teacher takes.
-        seed: of all that is drawn.
-        target: a new folder. What is needed to go on lies in `<target>.making` until all is saved.
-        progress: who watches.
+        learner: the student to train meanwhile; its run folder becomes `<target>-student`.
+        size: pixels a side, or (height, width); by default that of the test images, or else the teacher's input size.
+        seed: of all random draws.
+        target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.generate`.
@@ -141,13 +132,13 @@ def generate_images(
         "progress": progress,
     }
     with context_alone(target, **context_arguments) as context:
-        find_maker(settings.maker).count(settings, context)  # refuses what cannot be before anything is said
+        find_maker(settings.maker).count(settings, context)  # raises before any progress is reported
         progress.say("there is no student, so nothing is made against one (`losses.adversarial` is left out)")
-        made, words = make_alone(settings, context, target)
+        transfer_set, words = make_alone(settings, context, target)
         if target is not None:
-            return made, words
-        keep_known(made, teacher, progress)
-        return _in_memory(made), words
+            return transfer_set, words
+        keep_known(transfer_set, teacher, progress)
+        return _in_memory(transfer_set), words
 
 
 def save_generated(
@@ -165,7 +156,7 @@ def save_generated(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> str:
-    """Generates as a command line asks for it, and saves the transfer set; returns what happened, in words.
+    """Generates images as the command line asks and saves the transfer set; returns a summary.
 
     Args:
         said: `method` and `budget`.
@@ -176,21 +167,21 @@ def save_generated(
         training: settings of its training as "key=value".
         objective: a name, or what a recipe has under `objective`, in YAML.
         test: labelled images to evaluate the student on.
-        validation: a count of images to be made for choosing, or the name, folder or file of others.
+        validation: how many validation images to make, or the name, folder or file of others.
         size, seed, progress: see `generate_images`.
 
     Raises:
         UserError: see `limbeck.generate`.
     """
-    beside = {
+    student_options = {
         "--training or --steps": training,
         "--objective": objective,
         "--test": test,
         "--validation": validation,
     }
-    idle = [name for name, value in beside.items() if value]
-    if student is None and idle:
-        raise UserError(f"`{idle[0]}` is of a student that learns meanwhile, and there is none; name a --student.")
+    unused = [name for name, value in student_options.items() if value]
+    if student is None and unused:
+        raise UserError(f"`{unused[0]}` is of a student that learns meanwhile, and there is none; name a --student.")
     settings = settings_to_generate(said, overrides, alone=student is None)
     target = Path("runs") / f"generated-{settings.method}" if target is None else target
     check_new(target)
@@ -201,7 +192,7 @@ def save_generated(
     learner = None
     if student is not None:
         wanted = None if objective is None else load_value(objective, f"`--objective` {objective!r}")
-        changes = dict(named_value(one, "--training") for one in training)
+        changes = dict(named_value(text, "--training") for text in training)
         learner = Learner(
             student=name_or_mapping(student, "--student", "model", "{model: resnet8}"),
             objective=wanted,
@@ -209,14 +200,14 @@ def save_generated(
             test=test_images,
             validation=_choosing(validation, size if test_images is None else test_images.shape[1:]),
         )
-    how = {"size": size, "seed": seed, "target": target, "progress": progress}
-    return generate_images(settings, network, learner=learner, **how)[1]
+    arguments = {"size": size, "seed": seed, "target": target, "progress": progress}
+    return generate_images(settings, network, learner=learner, **arguments)[1]
 
 
 def _test_images(
     test: str, size: int | tuple[int, int] | None, known: KnownSize | None, progress: Progress | None
 ) -> ImageSet:
-    """Images to evaluate on by name, in the size that is stated, or else, where theirs differ, in the teacher's."""
+    """Test images by name, in the given size, or else, if they have several sizes, in the teacher's."""
     say = (progress or Silent()).say
     split, why = evaluation_split(test)
     if why:
@@ -225,7 +216,7 @@ def _test_images(
 
 
 def _choosing(validation: str | None, size: int | tuple[int, int] | None) -> ImageSet | int:
-    """Images that choose, by name, or how many are to be made."""
+    """Validation images by name, or how many to make."""
     if validation is None or validation.isdecimal():
         return int(validation or 0)
     return load_images(validation, "train", size=size, labels=False)
@@ -238,10 +229,10 @@ def check_to_generate(
     overrides: Sequence[str] = (),
     size: int | tuple[int, int] | None = None,
 ) -> TeacherCheck:
-    """What a teacher is good for, looked at without any data, see `check_teacher`.
+    """Checks without any data what a teacher is good for, see `check_teacher`.
 
     Args:
-        said: `method` and `budget`, of which this needs none.
+        said: `method` and `budget`, neither of which is needed here.
         teacher: a network's name or folder.
         overrides: settings as "key=value".
         size: pixels a side of the images, or (height, width).
@@ -249,15 +240,15 @@ def check_to_generate(
     Raises:
         UserError: settings or a teacher that cannot be read.
     """
-    known = {"budget": _ANY, **{name: value for name, value in said.items() if value is not None}}
-    settings = settings_to_generate(known, overrides, alone=False)
+    stated = {"budget": _ANY, **{name: value for name, value in said.items() if value is not None}}
+    settings = settings_to_generate(stated, overrides, alone=False)
     network = evaluating(load_network(teacher))
     size = size or trained_size(teacher)
     return check_teacher(network, settings, shape=None if size is None else shape_for(network, size, GENERATE))
 
 
 def student_folder(target: Path) -> Path:
-    """The run folder of the student that was taught while `target` was made."""
+    """The run folder of the student that is trained while `target` is made."""
     return target.with_name(f"{target.name}-{_STUDENT}")
 
 
@@ -274,15 +265,15 @@ def _with_student(
         check_new(student_folder(target))
     if learner.make is not None and isinstance(fresh := learner.make(seed), Classifier):
         check_other_network(teacher, fresh)  # before any image is held out
-    recipe_with(settings, teacher, replace(learner, validation=0), seed)  # refuses what is wrong, likewise
+    recipe_with(settings, teacher, replace(learner, validation=0), seed)  # raises for invalid settings, likewise
     with making(target, progress):
         result = _teach_and_save(settings, teacher, learner, shape, seed, target, progress)
-    made = TransferSet.load(target)
-    return made, _summary(made, result, target)
+    transfer_set = TransferSet.load(target)
+    return transfer_set, _summary(transfer_set, result, target)
 
 
 def _saved(target: Path) -> bool:
-    """Whether all was saved, and killed before the set was where it belongs."""
+    """Whether everything was saved by a process that was killed before it moved the set to `target`."""
     return student_folder(target).exists() and whole_folder(making_folder(target), target).exists()
 
 
@@ -315,7 +306,7 @@ def _teach_and_save(
 
 
 def _put_in_place(whole: Path, target: Path, student: Path) -> None:
-    """Ends what lies whole in two folders: what was needed to go on is removed, and the set comes last."""
+    """Finishes two complete folders: removes what was needed to resume, and moves the set to `target` last."""
     shutil.rmtree(student / "making", ignore_errors=True)
     write_run_report(student)
     write_model_card(student)
@@ -325,7 +316,7 @@ def _put_in_place(whole: Path, target: Path, student: Path) -> None:
 
 
 def _summary(made: TransferSet, result: RunResult, target: Path) -> str:
-    """What was made and who was taught, in words."""
+    """A summary of the images and of the student."""
     evidence = read_evidence(target / EVIDENCE, pictures=False)
     assert evidence is not None
     accuracy = "" if result.evaluation is None else f", {100 * result.evaluation.top1:.2f} % on the test images"
@@ -339,8 +330,11 @@ def _summary(made: TransferSet, result: RunResult, target: Path) -> str:
 
 
 def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learner, seed: int) -> Recipe:
-    """A run in which a student is taught while images are made: by SGD with a cosine schedule, as the methods' papers
-    do, on views as those of inversion, for as many steps as fill the budget."""
+    """The recipe of a run that trains a student while images are made.
+
+    By default with SGD and a cosine schedule, as in the methods' papers, on the views that inversion uses, for as many
+    steps as fill the budget.
+    """
     if learner.training.get("epochs") is not None:
         raise UserError(
             "`epochs` has no meaning while images are made, of which there are more from round to round; give `steps`."
@@ -372,26 +366,26 @@ def recipe_with(settings: GenerateSettings, teacher: Classifier, learner: Learne
 def _finished(
     recipe: Recipe, inputs: Inputs, folder: Path, result: RunResult, progress: Progress
 ) -> tuple[TransferSet, Cost, Evidence]:
-    """What was made in a run, filled up where pruning left it short, with the teacher's logits; cost and evidence."""
+    """The images of a run, filled up if pruning left too few, with the teacher's logits; their cost and evidence."""
     source, inputs = last_source(recipe, inputs, folder, progress)
     assert isinstance(source, GeneratingSource)
     assert inputs.teacher is not None
-    making = RunCost.from_dict(result.cost).making or Cost()
+    making_cost = RunCost.from_dict(result.cost).making or Cost()
     if not source.engine.full and not source.engine.endless:
-        making += source.fill(result.student.eval())
-    made, labelling_cost = with_teacher_logits(source.images(0), inputs.teacher)
+        making_cost += source.fill(result.student.eval())
+    transfer_set, labelling_cost = with_teacher_logits(source.images(0), inputs.teacher)
     if recipe.training.cache:
-        keep_known(made, inputs.teacher, progress)
+        keep_known(transfer_set, inputs.teacher, progress)
     assert recipe.transfer is not None
     context = context_for(recipe, inputs, folder, progress)
     evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
     assert evidence is not None
     evidence.save(folder / EVIDENCE)
-    return _in_memory(made), making + labelling_cost, evidence
+    return _in_memory(transfer_set), making_cost + labelling_cost, evidence
 
 
 def _in_memory(made: TransferSet) -> TransferSet:
-    """The same without the files that it was made in."""
+    """A copy in memory, independent of the files that the set was made in."""
     images = made.images
-    whole = ImageSet(images.tensor().clone(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
-    return replace(made, images=whole, known_logits=None)
+    copied = ImageSet(images.tensor().clone(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
+    return replace(made, images=copied, known_logits=None)

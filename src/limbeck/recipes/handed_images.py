@@ -1,4 +1,4 @@
-"""Images that are handed over in Python, as recipes name them, and whether two recipes name the same."""
+"""How recipes name images that are handed over in Python, and whether two recipes name the same images."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -16,11 +16,11 @@ from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.sources import PARTS
 
 HASH = 12
-"""Hex digits of a fingerprint that recipes write down."""
+"""Hex digits of a fingerprint in recipes."""
 
 
 def name_of_images(images: ImageSet) -> str:
-    """What stands for images in a recipe that no name finds, so that a run is never resumed with others.
+    """The name in a recipe of images that cannot be loaded by name, so that a run is never resumed with others.
 
     Example:
         >>> name_of_images(images).partition("#")[0]
@@ -30,24 +30,24 @@ def name_of_images(images: ImageSet) -> str:
 
 
 def source_of(images: ImageSet) -> dict[str, Any]:
-    """Images as a recipe has them: by what `limbeck.load` found them by, and by their fingerprint.
+    """Images as a recipe has them: the arguments of `limbeck.load` that loaded them, and their fingerprint.
 
-    Where nothing finds them again, as a subset or an array, a name stands for them.
+    Images that cannot be loaded again, as a subset or an array, are named by `name_of_images`.
 
     Example:
         >>> source_of(lb.load("digits", "test", size=16))["size"]
         16
     """
     if (origin := images.origin) is not None:
-        said = {"name": origin.name, "split": origin.split, **origin.options}
-        with suppress(ValidationError):  # `load` takes more than recipes may say, as numbers of NumPy's
-            DatasetSettings.model_validate(said)
-            return {**said, "fingerprint": images.fingerprint[:HASH]}
+        source = {"name": origin.name, "split": origin.split, **origin.options}
+        with suppress(ValidationError):  # `load` accepts more than recipes do, as NumPy's numbers
+            DatasetSettings.model_validate(source)
+            return {**source, "fingerprint": images.fingerprint[:HASH]}
     return {"name": name_of_images(images)}
 
 
 def hash_of(source: Any) -> str | None:
-    """The hash in what a recipe, as it is written down, says of images; None of those that are known by name alone."""
+    """The hash of images in a written recipe; None if it has only their name."""
     if not isinstance(source, Mapping):
         return None
     name = str(source.get("name"))
@@ -55,13 +55,14 @@ def hash_of(source: Any) -> str | None:
 
 
 def renewing(now: Mapping[str, Any], pool: ImageSet | None = None) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """`renewed`, with images as `now` has them where both recipes mean the same ones by their fingerprints.
+    """`renewed`, but images that have the same fingerprint in both recipes are written as in `now`.
 
-    Earlier versions named none of those that were handed over, and wrote down both parts of a folder without splits.
+    Earlier versions did not write how images that were handed over could be loaded, and wrote both parts of a folder
+    without splits.
 
     Args:
-        now: a recipe as it would be written down.
-        pool: the images to learn from that were handed over, nothing held out of them.
+        now: a recipe as it would be written.
+        pool: the training images that were handed over, with nothing held out of them.
     """
 
     def renew(written: dict[str, Any]) -> dict[str, Any]:
@@ -78,23 +79,23 @@ def renewing(now: Mapping[str, Any], pool: ImageSet | None = None) -> Callable[[
 
 
 def split_by_earlier_version(images: ImageSet, data: Mapping[str, Any]) -> tuple[ImageSet, ImageSet] | None:
-    """(learned from, judged on), where `data` of a recipe of an earlier version names these two parts of `images`."""
-    known = [hash_of(data.get(part)) for part in PARTS[:2]]
-    if None in known or not 0 < round(TEST_SHARE * len(images)) < len(images):
+    """(training, test) parts of `images`, if `data` of a recipe of an earlier version names just these."""
+    hashes = [hash_of(data.get(part)) for part in PARTS[:2]]
+    if None in hashes or not 0 < round(TEST_SHARE * len(images)) < len(images):
         return None
     parts = images.split(TEST_SHARE, seed=0)
-    return parts if [one.fingerprint[:HASH] for one in parts] == known else None
+    return parts if [part.fingerprint[:HASH] for part in parts] == hashes else None
 
 
 def _same(before: Any, after: Any) -> bool:
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return False
-    if all(str(one.get("name")).startswith(FROM_PYTHON) for one in (before, after)):
-        return False  # and compared as they are
+    if all(str(source.get("name")).startswith(FROM_PYTHON) for source in (before, after)):
+        return False  # their names are compared
     then = hash_of(before)
     return then is not None and then == hash_of(after)
 
 
 def _was_split(before: Mapping[str, Any], after: Mapping[str, Any], pool: ImageSet) -> bool:
-    whole = after.get(TEST) == TEST_SHARE and isinstance(before.get(TEST), Mapping)
-    return whole and split_by_earlier_version(pool, before) is not None
+    plausible = after.get(TEST) == TEST_SHARE and isinstance(before.get(TEST), Mapping)
+    return plausible and split_by_earlier_version(pool, before) is not None

@@ -1,4 +1,4 @@
-"""What a comparison's workers find the same inputs by: names in the recipe, files in its folder, objects of Python."""
+"""How a comparison's workers get the same inputs: by names in the recipe, files in its folder, pickled objects."""
 
 import dataclasses
 import pickle
@@ -20,20 +20,20 @@ from limbeck.training.distributed import share_token
 from limbeck.workers.packing import pack
 
 TEACHER_LOGITS = "shared/teacher-test-logits.safetensors"
-"""In the folder of a comparison: the teacher's answers to the test images, asked for once for all workers."""
+"""In the folder of a comparison: the teacher's logits on the test images, computed once for all workers."""
 
 _CALLED = {"make_student": "student"}
 
 
 @dataclass(frozen=True)
 class HandedOver:
-    """A recipe, the objects that were handed over in Python, and what all of it stood for when the comparison began.
+    """A recipe, the Python objects that were handed over, and the fingerprints of both in the main process.
 
     Attributes:
         recipe: of the comparison.
-        objects: name in `PythonObjects` -> pickled.
-        fingerprints: of the inputs that the comparison has.
-        token: of the process that compares, by which a teacher is known that cannot be told by its weights.
+        objects: name in `PythonObjects` -> pickled object.
+        fingerprints: of the comparison's inputs.
+        token: of the main process, which identifies a teacher that cannot be identified by its weights.
     """
 
     recipe: Recipe
@@ -42,7 +42,7 @@ class HandedOver:
     token: str
 
     def inputs(self, folder: Path) -> Inputs:
-        """The same inputs once more, in another process.
+        """Loads the same inputs in another process.
 
         Raises:
             UserError: they are not the same there.
@@ -50,18 +50,18 @@ class HandedOver:
         share_token(self.token)
         objects = PythonObjects(**{name: pickle.loads(packed) for name, packed in self.objects.items()})
         inputs = find_inputs(self.recipe, folder, objects)
-        found = fingerprints_of(self.recipe, inputs)
-        if wrong := changed(self.fingerprints, found):
-            raise UserError(f"what the recipe names is not the same there: {'; '.join(wrong)}")
-        logits = read_teacher_logits(folder, found)
+        fingerprints = fingerprints_of(self.recipe, inputs)
+        if differences := changed(self.fingerprints, fingerprints):
+            raise UserError(f"what the recipe names is not the same there: {'; '.join(differences)}")
+        logits = read_teacher_logits(folder, fingerprints)
         return inputs if logits is None else inputs.knowing(logits)
 
 
 def pack_objects(objects: PythonObjects | None) -> dict[str, bytes]:
-    """Those that there are, each as bytes.
+    """The objects that are not None, pickled.
 
     Raises:
-        UserError: one cannot be sent to workers.
+        UserError: an object cannot be sent to workers.
     """
     packed = dict[str, bytes]()
     for field in dataclasses.fields(PythonObjects) if objects is not None else ():
@@ -70,7 +70,7 @@ def pack_objects(objects: PythonObjects | None) -> dict[str, bytes]:
             continue
         try:
             packed[field.name] = pack(value)
-        except Exception as error:  # whatever an object of somebody else's raises
+        except Exception as error:  # pickling a user's object may raise anything
             name = _CALLED.get(field.name, field.name)
             raise UserError(
                 f"`{name}` cannot be sent to workers ({type(error).__name__}: {error}); give one that can be pickled, "
@@ -80,7 +80,7 @@ def pack_objects(objects: PythonObjects | None) -> dict[str, bytes]:
 
 
 def keep_teacher_logits(folder: Path, fingerprints: Fingerprints, inputs: Inputs) -> None:
-    """Asks for them, unless they are kept already."""
+    """Computes and saves the teacher's test logits, unless they are there already."""
     if inputs.teacher is None or inputs.test is None or read_teacher_logits(folder, fingerprints) is not None:
         return
     logits = inputs.teacher_test_logits
@@ -90,7 +90,7 @@ def keep_teacher_logits(folder: Path, fingerprints: Fingerprints, inputs: Inputs
 
 
 def read_teacher_logits(folder: Path, fingerprints: Fingerprints) -> Tensor | None:
-    """float32 `[N, K]`, or None where there are none of this teacher and these images."""
+    """float32 `[N, K]`, or None if there are none of this teacher on these images."""
     try:
         with safe_open(folder / TEACHER_LOGITS, framework="pt") as file:
             return file.get_tensor("logits") if file.metadata() == _key(fingerprints) else None

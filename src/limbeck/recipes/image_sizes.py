@@ -1,4 +1,4 @@
-"""The size that images of several sizes are brought to: what networks take, or were trained with."""
+"""The size that images of several sizes are resized to: what networks take, or were trained with."""
 
 import json
 from contextlib import suppress
@@ -18,7 +18,7 @@ from limbeck.recipes.settings import NetworkSettings
 
 @dataclass(frozen=True)
 class KnownSize:
-    """(H, W) in pixels, in words what it is known from, and whether the network brings images to it by itself."""
+    """(H, W) in pixels, how it is known, in words, and whether the network resizes images to it by itself."""
 
     size: tuple[int, int]
     source: str
@@ -29,25 +29,25 @@ class KnownSize:
 
 
 def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
-    """What a network of a recipe takes, nothing of it built or downloaded; None where that is any size or unknown.
+    """The image size of a network of a recipe, without building or downloading it; None if it takes any or is unknown.
 
     Args:
         settings: of `student` or `teacher`.
-        who: which of them.
+        who: "student" or "teacher".
     """
     if settings.input_size is not None:
         return KnownSize(both_sides(settings.input_size), f"`{who}.input_size`")
     name = settings.weights or settings.model
     if name is None or name.startswith(FROM_PYTHON):
         return None
-    if settings.weights is not None and (known := size_of_saved(name)) is not None:
-        return KnownSize(known.size, f"the {who}, {known.source}")
+    if settings.weights is not None and (saved := size_of_saved(name)) is not None:
+        return KnownSize(saved.size, f"the {who}, {saved.source}")
     size = _size_of_model(settings.model or name)
     return None if size is None else KnownSize(size, f"the {who}, a {settings.model or name}")
 
 
 def size_for_network(network: Classifier, name: str | Path | None = None) -> KnownSize | None:
-    """What a network takes, or else what the weights or the run `name` that it came from are known to be trained with.
+    """The image size a network takes, or else the one that the weights or run `name` it is from were trained with.
 
     Example:
         >>> size_for_network(student).size
@@ -68,16 +68,48 @@ def size_of_saved(name: str | Path) -> KnownSize | None:
         size = _size_of_model(str(name))
         return None if size is None else KnownSize(size, f"what {name} was trained with")
     folder = Path(name).expanduser()
-    for one in (folder, folder / "student"):
-        if (size := _stated_size(one)) is not None:
+    for place in (folder, folder / "student"):
+        if (size := _stated_size(place)) is not None:
             return KnownSize(size, f"what the network in {str(name)!r} takes", by_itself=True)
     if (size := taught_size_of(folder)) is not None:
         return KnownSize(size, f"what the student in {str(name)!r} was taught with")
-    for one in (folder, folder.parent):
-        shape = _read(one / "evaluation.json").get("image_shape")
+    for place in (folder, folder.parent):
+        shape = _read(place / "evaluation.json").get("image_shape")
         if isinstance(shape, list) and len(shape) == 3:
             return KnownSize((shape[1], shape[2]), f"what the student in {str(name)!r} was taught with")
     return None
+
+
+def trained_size(teacher: Any) -> int | None:
+    """Pixels a side of the images that a teacher was trained with, if its name is one of published weights.
+
+    Example:
+        >>> trained_size("cifar10-resnet20")
+        32
+    """
+    weights = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
+    return None if weights is None else weights.size
+
+
+def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str = "borrow") -> tuple[int, int, int]:
+    """(C, H, W) of images for a teacher, of the given size or else of the teacher's input size.
+
+    Args:
+        teacher: with its input size, if it has one.
+        size: pixels a side, or (height, width); None for the teacher's input size.
+        what: the verb for the error message, such as "borrow".
+
+    Raises:
+        UserError: an invalid size, or neither a size nor an input size.
+    """
+    sides = teacher.input_size if size is None else both_sides(size)
+    if sides is None:
+        raise UserError(
+            f"`size` must be given, the pixels a side of the images to {what}, or `test` images: {teacher.name} takes "
+            "any; give that of the images that the student will see."
+        )
+    channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
+    return (channels, *sides)
 
 
 def _size_of_model(name: str) -> tuple[int, int] | None:
@@ -85,14 +117,14 @@ def _size_of_model(name: str) -> tuple[int, int] | None:
         from limbeck.models.timm_models import published_size  # see `create_timm`
 
         return published_size(name[len(TIMM_PREFIX) :])
-    with suppress(UserError):  # a name that nobody knows is told of elsewhere
+    with suppress(UserError):  # an unknown name is reported elsewhere
         size = entry(name).input_size
         return None if size is None else (size, size)
     return None
 
 
 def _stated_size(folder: Path) -> tuple[int, int] | None:
-    """What the description of a saved network says, limbeck's or timm's."""
+    """The input size in the description of a saved network, limbeck's or timm's."""
     config = _read(folder / CONFIG_FILE)
     stated = config.get("input_size") or list((config.get("pretrained_cfg") or {}).get("input_size") or ())[-2:]
     return (stated[0], stated[1]) if isinstance(stated, list) and len(stated) == 2 else None

@@ -1,4 +1,4 @@
-"""Recipes made of others: one may extend a `base`, and offer `choices` between named changes of itself.
+"""Recipes made of others: a recipe may extend a `base`, and offer `choices` between named changes to itself.
 
 Example:
     base: cifar100-kd                # another recipe; what stands here is laid over it
@@ -29,21 +29,21 @@ from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.yaml_files import load_mapping
 
 SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name", "racing": "by", "tracker": "name"}
-"""What a lone string is short for."""
+"""Key -> the setting that a lone string is short for."""
 
-_OWN = ("name", "summary")  # of each recipe, whatever it extends
-_REFUSE = "refuse"  # why an option, or two together, are not to be had
-# Replaced, for their keys are a choice, not settings.
+_OWN = ("name", "summary")  # not inherited
+_REFUSE = "refuse"  # why an option, or a pair of them, is not available
+# Replaced as a whole, as their keys are a choice, not settings.
 _WHOLE = ("objective", "views", "normalised_views", "criterion", "optimizer", "schedule")
 
 
 def load_recipe(path: Path) -> dict[str, Any]:
-    """What a file says, over what its bases say; its name is the file's where it says none.
+    """The content of a file merged over its bases; the name defaults to the file's.
 
-    Modules beside it are found from now on.
+    Modules in the file's folder can be imported from now on.
 
     Raises:
-        UserError: a file that cannot be read, bases that lead back to it.
+        UserError: the file cannot be read, or its bases form a circle.
     """
     content = {"name": path.stem, **with_bases(load_mapping(path), path)}
     if path not in packaged_recipes().values():
@@ -52,7 +52,7 @@ def load_recipe(path: Path) -> dict[str, Any]:
 
 
 def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """`content` over its base, if it has one; `path` is the file that it came from, `above` those that extend it."""
+    """`content` merged over its base, if any; `path` is the file of `content`, `above` are those that extend it."""
     content = dict(content)
     base = content.pop("base", None)
     if base is None:
@@ -60,25 +60,25 @@ def with_bases(content: dict[str, Any], path: Path | None = None, above: tuple[P
     origin = "the recipe" if path is None else f"the recipe {str(path)!r}"
     if not isinstance(base, str):
         raise UserError(f"`base` of {origin} must be a packaged recipe or a file, got {base!r}.")
-    beside = None if path is None else path.parent / base
+    sibling = None if path is None else path.parent / base
     try:
-        found = beside if beside is not None and beside.is_file() else find_recipe(base)
+        base_path = sibling if sibling is not None and sibling.is_file() else find_recipe(base)
     except UserError as error:
         raise UserError(f"`base` of {origin}: {error}") from None
     chain = above if path is None else (*above, path.resolve())
-    if found.resolve() in chain:
-        names = " -> ".join(one.name for one in (*chain, found))
+    if base_path.resolve() in chain:
+        names = " -> ".join(file.name for file in (*chain, base_path))
         raise UserError(f"the bases of {origin} lead in a circle ({names}); drop one `base`.")
-    lower = with_bases(load_mapping(found), found, chain)
+    lower = with_bases(load_mapping(base_path), base_path, chain)
     return merge({key: value for key, value in lower.items() if key not in _OWN}, content)
 
 
 def copy_recipe(name: str, destination: str | Path | None) -> Path:
-    """Makes a packaged recipe the user's own, with its bases written into it; returns where it is.
+    """Copies a packaged recipe, with its bases merged into it; returns the path of the copy.
 
     Args:
         name: a packaged recipe.
-        destination: a file or an existing folder; by default `<name>.yaml` here.
+        destination: a file or an existing folder; by default `<name>.yaml` in the current folder.
 
     Raises:
         UserError: unknown name, or the destination exists.
@@ -99,31 +99,31 @@ def copy_recipe(name: str, destination: str | Path | None) -> Path:
 
 
 def made_by(folder: str | Path) -> str:
-    """The command that makes a run folder in runs/, where a packaged recipe does, else nothing.
+    """The command that makes a run folder in runs/, if a packaged recipe makes it; otherwise "".
 
     Example:
         >>> made_by("runs/cifar100-teacher-resnet56")
         'limbeck run cifar100-teacher -s network=resnet56'
     """
-    place = Path(folder)
-    for recipe, path in packaged_recipes().items() if place.parent == Path("runs") else ():
-        if place.name != recipe and not place.name.startswith(f"{recipe}-"):
+    run_folder = Path(folder)
+    for recipe, path in packaged_recipes().items() if run_folder.parent == Path("runs") else ():
+        if run_folder.name != recipe and not run_folder.name.startswith(f"{recipe}-"):
             continue
         choices = load_recipe(path).get("choices") or {}
-        for made in _spelt(place.name.removeprefix(recipe), list(choices.items())):
-            return " ".join([f"limbeck run {recipe}", *(f"-s {choice}={option}" for choice, option in made)])
+        for spelling in _spelt(run_folder.name.removeprefix(recipe), list(choices.items())):
+            return " ".join([f"limbeck run {recipe}", *(f"-s {choice}={option}" for choice, option in spelling)])
     return ""
 
 
 def _spelt(rest: str, choices: list[tuple[str, Mapping[Any, Any]]]) -> Iterator[list[tuple[str, str]]]:
-    """Choices whose options, in their order and some of them left out, make up `rest` of a name, each after a dash."""
+    """Choices whose options, in order and possibly with gaps, spell `rest` of a name, each after a dash."""
     if not rest:
         yield []
-    for place, (choice, options) in enumerate(choices):
+    for index, (choice, options) in enumerate(choices):
         for option in options:
             if rest == f"-{option}" or rest.startswith(f"-{option}-"):
-                for more in _spelt(rest[len(str(option)) + 1 :], choices[place + 1 :]):
-                    yield [(choice, str(option)), *more]
+                for following in _spelt(rest[len(str(option)) + 1 :], choices[index + 1 :]):
+                    yield [(choice, str(option)), *following]
 
 
 def spelt_out(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +136,7 @@ def spelt_out(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key; objectives, views and whatever else is no mapping of settings are replaced."""
+    """`above` over `below`: mappings are merged key by key; objectives, views and everything else are replaced."""
     if "select" in {*below, *above} and "transfer" in {*below, *above}:
         below, above = spelt_out(below), spelt_out(above)
     merged = dict(below)
@@ -149,7 +149,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
         if key not in _WHOLE and isinstance(old, Mapping) and isinstance(value, Mapping):
             value = merge(old, value)
         merged[key] = value
-    # Of these, whoever speaks last is heard: together they are an error.
+    # The last of these to be set wins: both together are an error.
     for key, other in (("steps", "epochs"), ("epochs", "steps")):
         if key in above and other not in above:
             merged.pop(other, None)
@@ -157,18 +157,18 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[str, Any]:
-    """`content` with what is chosen among its `choices` laid over it.
+    """`content` with the chosen options of its `choices` merged over it.
 
-    The name of what is chosen goes into the recipe's, so that its runs have a folder of their own; a choice that
-    changes nothing leaves it.
+    The names of the options are appended to the recipe's, so that its runs have a folder of their own, except those of
+    options that change nothing.
 
     Args:
-        content: of a recipe, its bases laid under it.
+        content: of a recipe, merged over its bases.
         origin: names the recipe in errors.
-        keys: what recipes may say, which no choice may be called.
+        keys: of recipes, which no choice may be called.
 
     Raises:
-        UserError: `choices` of another shape, a choice that is not made or not known.
+        UserError: `choices` of another shape, a choice that is not made, or an unknown option.
     """
     choices = content.get("choices") or {}
     _check_shape(choices, origin, keys)
@@ -176,27 +176,27 @@ def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[
     for key in content.keys() - choices.keys() - set(keys):
         if near := closest(key, choices, 1):
             raise UserError(f"{origin}: unknown key {key!r}; did you mean {near[0]!r}?")
-    made: dict[str, str] = {}
+    picked: dict[str, str] = {}
     together: list[tuple[str, Mapping[Any, Any]]] = []
     for name, options in choices.items():
         if name not in content:
             raise UserError(f"{origin} leaves `{name}` open; choose {_listing(options)}.")
-        known = {str(key): changes or {} for key, changes in options.items()}
+        by_option = {str(key): changes or {} for key, changes in options.items()}
         value = content.pop(name)
         if value is None or isinstance(value, bool):
             raise UserError(f"`{name}` of {origin} is {value}, for YAML reads yes, no, on, off and null so; quote it.")
-        made[name] = value = str(value)
-        if value not in known:
-            raise unknown_name(name, value, known, f"{origin} knows {_listing(known)}")
-        changes = dict(known[value])
+        picked[name] = value = str(value)
+        if value not in by_option:
+            raise unknown_name(name, value, by_option, f"{origin} knows {_listing(by_option)}")
+        changes = dict(by_option[value])
         together += [(other, changes.pop(other)) for other in choices if isinstance(changes.get(other), Mapping)]
         content = merge(content, changes)
-        if known[value] and isinstance(content.get("name"), str):
+        if by_option[value] and isinstance(content.get("name"), str):
             content["name"] += f"-{value}"
     for name, options in together:
-        content = merge(content, _of_both(name, options, made, choices, origin))
+        content = merge(content, _of_both(name, options, picked, choices, origin))
     if reason := content.pop(_REFUSE, ""):
-        pairs = ", ".join(f"{name} {value}" for name, value in made.items())
+        pairs = ", ".join(f"{name} {value}" for name, value in picked.items())
         raise UserError(f"{origin} does not go with {pairs}: {reason}.")
     return content
 
@@ -204,11 +204,11 @@ def chosen(content: dict[str, Any], origin: str, keys: Collection[str]) -> dict[
 def _of_both(
     name: str, options: Mapping[Any, Any], made: Mapping[str, str], choices: Mapping[str, Any], origin: str
 ) -> Mapping[str, Any]:
-    """What an option of another choice changes together with that of `name`."""
-    known = [str(one) for one in choices[name]]
-    for one in options:
-        if str(one) not in known:
-            raise unknown_name(name, str(one), known, f"{origin} knows {_listing(choices[name])}")
+    """What an option of another choice changes in combination with the chosen option of `name`."""
+    names = [str(option) for option in choices[name]]
+    for option in options:
+        if str(option) not in names:
+            raise unknown_name(name, str(option), names, f"{origin} knows {_listing(choices[name])}")
     changes = {str(key): changes or {} for key, changes in options.items()}.get(made[name], {})
     if not isinstance(changes, Mapping):
         raise UserError(f"`choices` of {origin} must map each {name} to what it changes, got {changes!r}.")
@@ -216,8 +216,12 @@ def _of_both(
 
 
 def _check_shape(choices: Any, origin: str, keys: Collection[str]) -> None:
-    named = isinstance(choices, Mapping) and all(isinstance(one, Mapping) and one for one in choices.values())
-    if not named or not all(isinstance(one, Mapping | None) for some in choices.values() for one in some.values()):
+    mapped = isinstance(choices, Mapping) and all(
+        isinstance(options, Mapping) and options for options in choices.values()
+    )
+    if not mapped or not all(
+        isinstance(changes, Mapping | None) for options in choices.values() for changes in options.values()
+    ):
         raise UserError(f"`choices` of {origin} must map names to options, and each option to what it changes.")
     taken = sorted(choices.keys() & set(keys))
     if taken:
@@ -225,5 +229,5 @@ def _check_shape(choices: Any, origin: str, keys: Collection[str]) -> None:
 
 
 def _listing(options: Mapping[Any, Any]) -> str:
-    names = [str(one) for one in options]
+    names = [str(option) for option in options]
     return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]

@@ -1,4 +1,4 @@
-"""What a run works with: images, teacher, a fresh student; loaded once, shared by all runs of a comparison."""
+"""The inputs of a run: images, teacher and student; loaded once and shared by all runs of a comparison."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -36,12 +36,12 @@ class PythonObjects:
 
     Attributes:
         train, test: images, before the validation images are held out.
-        validation: images of their own, in place of a data set that the recipe names.
+        validation: separate images, in place of a data set that the recipe names.
         teacher: with its weights.
         soft_labels: of `train`.
-        use: what `train` carries as a transfer set; see `TransferSet.use`.
+        use: of `train`, if it is a transfer set; see `TransferSet.use`.
         make_student: seed -> a fresh student.
-        shape: (C, H, W) of images to make, where no images tell.
+        shape: (C, H, W) of images to make, if there are no images to take it from.
     """
 
     train: ImageSet | None = None
@@ -59,18 +59,18 @@ class Inputs:
     """Images and teacher of a recipe.
 
     Attributes:
-        train: what transfer sets are made of; the validation images are out of it already. None where the maker needs
+        train: the images that transfer sets are made from, without the validation images. None if the maker needs
             none.
-        validation: held out of the training images or of their own, or None.
-        test: judged on at the end, or None.
+        validation: held out of the training images, or separate images, or None.
+        test: images for the final evaluation, or None.
         teacher: or None.
-        teacher_cost: of the training that made it, where it is known.
-        teacher_named: it as recipes name it, to be found again; None where it was handed over.
-        soft_labels: of `train`, where a transfer set brought them.
-        make_student: seed -> a fresh student, where Python gives one instead of a recipe's name.
-        made_shape: (C, H, W) of images to make, where that was said.
-        use: what `train` carries, where it is a transfer set that says how it is to be used; see `TransferSet.use`.
-        known_size: what images of several sizes were brought to.
+        teacher_cost: of training the teacher, if known.
+        teacher_named: the teacher's settings in a recipe, to load it again; None if it was handed over.
+        soft_labels: of `train`, if it is a transfer set with soft labels.
+        make_student: seed -> a fresh student, if it was handed over in Python in place of a name.
+        made_shape: (C, H, W) of images to make, if given.
+        use: of `train`, if it is a transfer set that says how it is to be used; see `TransferSet.use`.
+        known_size: the size that images of several sizes were resized to.
     """
 
     train: ImageSet | None
@@ -87,18 +87,18 @@ class Inputs:
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:
-        """The teacher's float32 answers to the test images, asked once for all runs."""
+        """The teacher's float32 logits [N, K] on the test images, computed once for all runs."""
         if self.teacher is None or self.test is None:
             return None
         return predict(self.teacher, self.test)
 
     @cached_property
     def teacher_validation_logits(self) -> Tensor | None:
-        """The teacher's float32 answers to validation images without labels, asked once for all runs."""
+        """The teacher's float32 logits [N, K] on unlabelled validation images, computed once for all runs."""
         return validation_logits(self.validation, self.teacher)
 
     def knowing(self, teacher_test_logits: Tensor) -> "Inputs":
-        """The same inputs, and what their teacher answers is known."""
+        """A copy of the inputs with the teacher's test logits already computed."""
         inputs = replace(self)
         vars(inputs)["teacher_test_logits"] = teacher_test_logits
         return inputs
@@ -110,7 +110,7 @@ class Inputs:
 
     @property
     def classes(self) -> Classes:
-        """The classes that the student will tell apart."""
+        """The classes of the student."""
         if self.train is not None:
             return classes_of(self.train, f"the images ({self.train.name})")
         assert self.teacher is not None, "without training images there is a teacher"
@@ -121,7 +121,7 @@ class Inputs:
         """(C, H, W) of the images that the student takes.
 
         Raises:
-            UserError: nothing tells their size.
+            UserError: their size is unknown.
         """
         if self.made_shape is not None:
             return self.made_shape
@@ -137,28 +137,28 @@ class Inputs:
 
 
 def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
-    """The images that a recipe names, or those given, with the validation and test images held out.
+    """The images that a recipe names, or those handed over, with validation and test images held out.
 
     Raises:
-        UserError: see `limbeck.load`; a split that cannot be held out; test images without labels.
+        UserError: see `limbeck.load`; a share that cannot be held out; test images without labels.
     """
     handed = {"train": objects.train, "test": objects.test, "validation": objects.validation}
-    named = {part: one for part, one in sources_of(recipe.data).items() if handed[part] is None}
+    named = {part: source for part, source in sources_of(recipe.data).items() if handed[part] is None}
     loaded = load_sources(named, lambda: size_for_images(recipe, objects))
     train, soft_labels, use = objects.train, objects.soft_labels, objects.use
     if train is None and recipe.data.train is not None:
-        taught = loaded.parts["train"]
-        train, soft_labels, use = taught.images, taught.soft_targets, taught.use
+        transfer_set = loaded.parts["train"]
+        train, soft_labels, use = transfer_set.images, transfer_set.soft_targets, transfer_set.use
     test = objects.test if objects.test is not None else loaded.images("test")
     held_out = recipe.data.validation
     own_validation = isinstance(held_out, DatasetSettings)
     validation = None
     if own_validation:
         validation = objects.validation if objects.validation is not None else loaded.images("validation")
-    made: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
-    made["made_shape"] = objects.shape if train is None or own_validation else None
+    common: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
+    common["made_shape"] = objects.shape if train is None or own_validation else None
     if train is None:
-        return Inputs(None, validation, _labelled(test), **made)
+        return Inputs(None, validation, _labelled(test), **common)
     pool = train
     if test is None and isinstance(recipe.data.test, int | float) and recipe.data.test:
         pool, test = _hold_out(pool, "test", recipe)
@@ -169,11 +169,11 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
         pool, validation = _hold_out(pool, "validation", recipe, share) if share else (pool, None)
     if soft_labels is not None and pool is not train:
         soft_labels = soft_labels.rows(train.positions(pool.ids))
-    return Inputs(pool, validation, test, soft_labels=soft_labels, **made)
+    return Inputs(pool, validation, test, soft_labels=soft_labels, **common)
 
 
 def size_for_images(recipe: Recipe, objects: PythonObjects) -> KnownSize | None:
-    """What images of several sizes are brought to: what the student takes, or else the teacher."""
+    """The size for images of several sizes: that of the student, or else of the teacher."""
     student, teacher = None, None
     if objects.make_student is not None:
         student = size_for_network(_made_in_python(recipe.student.model or "", objects.make_student, recipe.seed))
@@ -187,7 +187,7 @@ def size_for_images(recipe: Recipe, objects: PythonObjects) -> KnownSize | None:
 def _hold_out(
     train: ImageSet, part: Literal["test", "validation"], recipe: Recipe, share: int | float | None = None
 ) -> tuple[ImageSet, ImageSet]:
-    """(rest, held out): a share, by default that of the recipe, of each class."""
+    """(rest, held out): holds out a share of each class, by default that of the recipe."""
     try:
         return train.split(getattr(recipe.data, part) if share is None else share, seed=recipe.data.split_seed)
     except UserError as error:
@@ -204,9 +204,9 @@ def _labelled(test: ImageSet | None) -> ImageSet | None:
 
 
 def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Classifier:
-    """A student for the classes, channels and, where it is built for one, size of the images.
+    """A student for the classes, channels and, if its model is built for one, size of the images.
 
-    Fresh from the seed, or from weights, which bring their own.
+    Freshly initialised from the seed, or loaded from weights, which bring their own classes, channels and size.
     """
     if settings.weights is not None:
         return load_weights(settings)
@@ -231,10 +231,10 @@ def build_student(settings: StudentSettings, inputs: Inputs, *, seed: int) -> Cl
 
 
 def whitening_for(settings: NetworkSettings, inputs: Inputs) -> Whitening:
-    """What the transfer set carries that is learned from, or else that of the training images.
+    """The whitening that the transfer set carries, or else one fitted on the training images.
 
     Raises:
-        UserError: neither; the set says that it is of whitened images, and lacks the whitening.
+        UserError: neither exists; the set says that its images are whitened, but lacks the whitening.
     """
     carried = (inputs.use or {}).get("student", {}).get("whitening")
     if carried is True:
@@ -268,7 +268,7 @@ def load_weights(settings: NetworkSettings) -> Classifier:
 
 
 def name_of_weights(settings: NetworkSettings | None) -> dict[str, Any] | None:
-    """Settings by which `load_weights` finds a network again, those that are not the usual ones; None for one that was
+    """The settings that differ from the defaults, with which `load_weights` loads a network again; None if it was
     handed over."""
     if settings is None or (settings.weights or "").startswith(FROM_PYTHON):
         return None
@@ -276,14 +276,14 @@ def name_of_weights(settings: NetworkSettings | None) -> dict[str, Any] | None:
 
 
 def known_teacher_cost(settings: NetworkSettings | None) -> Cost | None:
-    """What the run took whose student is the teacher, where `weights` names its folder; None where that is unknown."""
+    """The cost of the run that trained the teacher, if `weights` names its folder; None if unknown."""
     if settings is None or settings.weights is None:
         return None
     path = Path(settings.weights) / "cost.json"
     try:
         return RunCost.from_dict(json.loads(path.read_text())).total
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # no run folder, or one that tells no cost
+        return None  # no run folder, or one without costs
 
 
 def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: int) -> Classifier:
@@ -295,10 +295,10 @@ def _made_in_python(name: str, make: Callable[[int], Classifier] | None, seed: i
             f"`student` must make a Classifier out of a seed, got a {type(student).__name__}; `lb.wrap` makes one."
         )
     check_ready(student, "student")
-    # A function may give one network again and again, or parts of the teacher; neither may be taught itself.
+    # The function may return the same network every time, or share modules with the teacher: train a copy.
     return private_copy(student, "student")
 
 
 def _specified(settings: NetworkSettings, *names: str) -> dict[str, Any]:
-    """Those of the settings that the recipe gives."""
+    """The named settings that are not None."""
     return {name: value for name in names if (value := getattr(settings, name)) is not None}

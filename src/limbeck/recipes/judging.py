@@ -1,4 +1,4 @@
-"""A taught student on the test images, and what its report wants to look at."""
+"""Evaluation of a trained student on the test images, and what its report needs."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def evaluate_student(
     Args:
         recipe: of the run.
         result: with the last student.
-        chosen: the other one, or None.
+        chosen: the validation-chosen student, or None.
         inputs: with the test images, if any.
         test_logits: of the last student on them.
     """
@@ -51,12 +51,12 @@ def evaluate_student(
 
 
 def by_labels(validation: ImageSet | None) -> ImageSet | None:
-    """Validation images that need no teacher to judge by, or None."""
+    """The validation images if they are labelled, so that no teacher is needed; otherwise None."""
     return None if validation is None or validation.labels is None else validation
 
 
 def validation_of(recipe: Recipe, inputs: Inputs) -> ImageSet | None:
-    """What chooses among the states of a run; a control without the teacher is not judged by its agreement with it."""
+    """The images that choose among the states of a run; controls without a teacher need labels, not agreement."""
     control = recipe.teacher is None and inputs.teacher is not None
     return by_labels(inputs.validation) if control else inputs.validation
 
@@ -87,7 +87,7 @@ def validation_scores(
 def look_inside(
     recipe: Recipe, run_folder: RunFolder, student: Classifier, inputs: Inputs, test_logits: Tensor | None
 ) -> None:
-    """Leaves for the report what teacher and student make of the test images."""
+    """Saves for the report the embeddings of the test images by teacher and student."""
     teacher, logits = inputs.teacher, inputs.teacher_test_logits
     if recipe.teacher is None or teacher is None or logits is None or test_logits is None or not recipe.inside:
         return

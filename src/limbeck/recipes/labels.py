@@ -1,4 +1,4 @@
-"""What a run needs of labels and soft labels, asked before anything is loaded or trained for hours."""
+"""Which labels and soft labels a run needs, checked before anything is loaded or trained for hours."""
 
 import warnings
 from typing import Any
@@ -15,7 +15,7 @@ from limbeck.training.checks import unmixable
 
 
 def unlabelled(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, None]:
-    """Why a recipe cannot choose from, or learn from, its images without labels, if it cannot.
+    """Reasons, if any, why a recipe cannot select from, or learn from, its unlabelled images.
 
     Args:
         recipe: of one run.
@@ -24,10 +24,10 @@ def unlabelled(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, Non
     """
     images, soft_labels = inputs.train, inputs.soft_labels is not None
     if inputs.labelled or (recipe.teacher is None and not soft_labels):
-        return {}  # the latter has nothing to learn from, which is said of it elsewhere
+        return {}  # a run without labels, teacher and soft labels is refused elsewhere
     terms = weighted_sum(recipe.resolved_objective(labelled=False, soft_labels=soft_labels)).objectives()
     needing = [name for name, objective in terms.items() if "labels" in objective.needs]
-    # A maker may give labels to what it makes, which is looked at once it is made.
+    # A maker may label what it makes, which is checked once it is made.
     if not needing or images is None:
         return {}
     return {
@@ -36,13 +36,13 @@ def unlabelled(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, Non
 
 
 def teacher_of(recipe: Recipe, inputs: Inputs) -> Classifier | None:
-    """The teacher that a student learns from, if it does not learn from labels that its images bring."""
+    """The teacher that a student learns from; None if it learns from labels that the maker gives its images."""
     own = recipe.transfer is not None and recipe.transfer.own_labels
     return inputs.teacher if recipe.teacher is not None and not own else None
 
 
 def objective_on(recipe: Recipe, made: TransferSet) -> dict[str, Any]:
-    """The objective on a fixed transfer set, or the usual one: of labels that the set brings, what it says itself."""
+    """The objective on a fixed transfer set; if a maker brings its labels, by default that of the set's `use`."""
     guessed = recipe.transfer is not None and recipe.transfer.guesses_labels
     labelled, soft = made.images.labels is not None and not guessed, made.soft_labels is not None
     own = recipe.transfer is not None and recipe.transfer.own_labels
@@ -53,7 +53,7 @@ def objective_on(recipe: Recipe, made: TransferSet) -> dict[str, Any]:
 
 
 def terms_without_teacher_outputs(recipe: Recipe, made: TransferSet) -> list[str]:
-    """Terms of the recipe's objective that read the teacher's outputs, on a set that brings hard labels alone."""
+    """Terms of the recipe's objective that need teacher outputs, if the set brings only hard labels."""
     own = recipe.transfer is not None and recipe.transfer.own_labels
     if not own or recipe.objective is None or made.soft_labels is not None:
         return []
@@ -62,12 +62,12 @@ def terms_without_teacher_outputs(recipe: Recipe, made: TransferSet) -> list[str
 
 
 def placeholder_label(classes: int) -> SoftTargets:
-    """A soft label for one image, in place of those that are still to be made."""
+    """A soft label for one image, in place of those still to be made."""
     return SoftTargets(torch.zeros(1, classes), "logits")
 
 
 def untrainable_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
-    """Why a recipe's teacher cannot be trained, if there is one to train and no labels to do so."""
+    """The reason, if any, why a recipe's teacher cannot be trained: it is to be, and there are no labels."""
     trained = recipe.teacher is not None and recipe.teacher.training is not None
     if not trained or inputs.labelled:
         return {}
@@ -76,7 +76,7 @@ def untrainable_teacher(recipe: Recipe, inputs: Inputs) -> dict[str, None]:
 
 
 def warn_of_unread_soft_labels(inputs: Inputs, teacher: Classifier | None) -> None:
-    """Says that soft labels are not read where a teacher is asked."""
+    """Warns that soft labels are not read, as the teacher labels the images."""
     set_names_teacher = (inputs.use or {}).get("teacher") is not None
     if inputs.soft_labels is not None and teacher is not None and not set_names_teacher:
         name = inputs.classes.owner if inputs.train is None else repr(inputs.train.name)
@@ -88,7 +88,7 @@ def warn_of_unread_soft_labels(inputs: Inputs, teacher: Classifier | None) -> No
 
 
 def unmixed(recipe: Recipe, inputs: Inputs, where: str = "") -> dict[str, None]:
-    """Why a recipe whose views mix images cannot learn from mixtures, if it cannot.
+    """Reasons, if any, why a recipe whose views mix images cannot learn from mixtures.
 
     Args:
         recipe: of one run.

@@ -1,4 +1,4 @@
-"""`limbeck.load` for verbs, which have a seed of their own."""
+"""`limbeck.load` for verbs, which have a `seed` option of their own."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from limbeck.data.loading import load as load_images
 
 
 def load(name: str | Path, split: str, *, images_seed: int | None = None, **options: Any) -> ImageSet:
-    """See `limbeck.load`; `images_seed` is its `seed`, of procedural images.
+    """As `limbeck.load`; `images_seed` is its `seed`, that of procedural images.
 
     Example:
         >>> len(load("noise", "train", images=5, images_seed=1))

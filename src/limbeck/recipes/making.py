@@ -1,4 +1,4 @@
-"""The transfer set of a run, made before it is taught on, and found again when the run is gone on with."""
+"""The transfer set of a run, made before training, and loaded again when the run is resumed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,17 +30,17 @@ from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.settings import MakerSettings
 
 MADE_FILE, FOLDER = "making.json", "making"
-"""In a run folder: what a finished making says of itself, and the maker's own folder."""
+"""In a run folder: the file written when making has finished, and the maker's own folder."""
 
 
 def unmakeable(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress, where: str = "") -> dict[str, None]:
-    """Why the maker of a recipe cannot do its work, if it cannot; nothing has been made yet.
+    """The reason, if any, why the maker of a recipe cannot do its work, found before anything is made.
 
     Args:
         recipe: of one run.
         inputs: its images; a teacher that is to be trained is not there yet.
         folder: of the run.
-        progress: who watches.
+        progress: receives the progress.
         where: begins each sentence about labels.
     """
     settings = recipe.transfer
@@ -59,17 +59,17 @@ def context_for(
     recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress, shared: Path | None = None
 ) -> MakerContext:
     """What the maker of a recipe may use in the run folder `folder`."""
-    known = inputs.teacher is not None or inputs.train is not None
+    classes_known = inputs.teacher is not None or inputs.train is not None
     device = PartialState(cpu=recipe.device == "cpu").device
     assert device is not None
     return MakerContext(
         folder=folder / FOLDER,
         pool=inputs.train,
-        classes=inputs.classes.names if known else (),
+        classes=inputs.classes.names if classes_known else (),
         shape=inputs.shape,
         teacher=None if inputs.teacher is None or recipe.teacher is None else evaluating(inputs.teacher),
         teacher_named=inputs.teacher_named,
-        held_out=[one for one in (inputs.validation, inputs.test) if one is not None],
+        held_out=[images for images in (inputs.validation, inputs.test) if images is not None],
         steps=recipe.training.steps,
         seed=recipe.seed,
         shared=shared,
@@ -79,8 +79,8 @@ def context_for(
 
 
 def evaluating(teacher: Classifier) -> Classifier:
-    """In evaluation mode: one that was just trained, or handed over so, would answer a maker as no resumed run's does,
-    and drift while it is asked."""
+    """A copy in eval mode: a teacher left in training mode would give different outputs after a resume, and its batch
+    statistics would drift."""
     if not any(part.training for part in teacher.modules()):
         return teacher
     return private_copy(teacher, "teacher").eval()
@@ -89,21 +89,21 @@ def evaluating(teacher: Classifier) -> Classifier:
 def make_source(
     recipe: Recipe, inputs: Inputs, run_folder: RunFolder, progress: Progress, shared: Path | None = None
 ) -> tuple[TransferSource, Cost]:
-    """What the student is taught on, and what making it took.
+    """The source of training images, and the cost of making it.
 
-    Of several processes one makes it, and the others read what it made. Cost and evidence are on disk before this
-    returns; a run that is gone on with makes nothing again, unless the maker's folder was removed.
+    Of several processes one makes it, and the others load what it made. Cost and evidence are on disk before this
+    returns; a resumed run makes nothing again, unless the maker's folder was removed.
 
     Raises:
-        UserError: see the maker's `make` and `load`; what a run left is damaged.
+        UserError: see the maker's `make` and `load`; `making.json` is damaged.
     """
     settings = recipe.transfer
     if settings is None:
         assert inputs.train is not None, "recipes without a maker have training images"
         return _with_carried(FixedSource(inputs.train), inputs), Cost()
     context = context_for(recipe, inputs, run_folder.path, progress, shared)
-    made = (run_folder.path / MADE_FILE).exists() and context.folder.is_dir()
-    if not made and run_folder.writes:
+    already_made = (run_folder.path / MADE_FILE).exists() and context.folder.is_dir()
+    if not already_made and run_folder.writes:
         source, cost = _make(settings, context, run_folder)
     else:
         PartialState().wait_for_everyone()
@@ -125,7 +125,7 @@ def _read_cost(settings: MakerSettings, run_folder: RunFolder) -> Cost:
 
 def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder) -> tuple[TransferSource, Cost]:
     with disk_errors(context.folder):
-        context.folder.mkdir(parents=True, exist_ok=True)  # whose absence says that it is to be made again
+        context.folder.mkdir(parents=True, exist_ok=True)  # if it is missing later, everything is made again
     with metering(run_folder, MAKING):
         made = find_maker(settings.maker).make(settings, context)
     cost = at_least(made.cost, metered(run_folder, MAKING))
@@ -136,13 +136,13 @@ def _make(settings: MakerSettings, context: MakerContext, run_folder: RunFolder)
 
 
 def last_source(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress) -> tuple[TransferSource, Inputs]:
-    """The source of a run that has finished, as it was after its last round, and the inputs as the run had them.
+    """The source of a finished run after its last round, and the inputs matched to its student.
 
     Args:
         recipe: of the run.
         inputs: as they were gathered for it.
         folder: of the run.
-        progress: who watches what the source makes from now on.
+        progress: receives the progress of what the source makes from now on.
     """
     assert recipe.transfer is not None
     inputs = match_student(inputs, build_student(recipe.student, inputs, seed=recipe.seed))
@@ -155,7 +155,7 @@ def last_source(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress
 def keep_last_evidence(
     recipe: Recipe, inputs: Inputs, run_folder: RunFolder, source: TransferSource, shared: Path | None
 ) -> None:
-    """Replaces the evidence by what a source that has rounds says after the last one."""
+    """Replaces the evidence by that after the last round, if the source has rounds."""
     if recipe.transfer is None or source.steps_per_round is None:
         return
     context = context_for(recipe, inputs, run_folder.path, Silent(), shared)
@@ -165,31 +165,31 @@ def keep_last_evidence(
 
 
 def _with_carried(source: TransferSource, inputs: Inputs) -> TransferSource:
-    """The source, its images with what they had in the pool: its use, and, where no teacher is asked, soft labels."""
+    """The source, with the pool's `use` and, if there is no teacher, its soft labels added to images from the pool."""
     pool = inputs.train
     soft_labels = None if inputs.teacher is not None else inputs.soft_labels
     if pool is None or not isinstance(source, FixedSource) or (soft_labels is None and inputs.use is None):
         return source
-    made = source.transfer_set
-    if made.soft_labels is not None or not _taken_from(pool, made.images):
+    transfer_set = source.transfer_set
+    if transfer_set.soft_labels is not None or not _taken_from(pool, transfer_set.images):
         return source
-    rows = None if soft_labels is None else soft_labels.rows(pool.positions(made.images.ids))
-    with_rows = transfer_set_of(made.images, rows)
-    return FixedSource(replace(with_rows, provenance=made.provenance, about=made.about, use=inputs.use))
+    rows = None if soft_labels is None else soft_labels.rows(pool.positions(transfer_set.images.ids))
+    with_rows = transfer_set_of(transfer_set.images, rows)
+    return FixedSource(replace(with_rows, provenance=transfer_set.provenance, about=transfer_set.about, use=inputs.use))
 
 
 def _taken_from(pool: ImageSet, images: ImageSet) -> bool:
-    """Whether these are images of the pool: ids alone do not tell, as a maker numbers what it makes from 0 on, too."""
+    """Whether `images` are from the pool. Ids do not prove it, as makers also number their images from 0."""
     if images.shape != pool.shape or not torch.isin(images.ids, pool.ids).all():
         return False
     return torch.equal(pool.subset(images.ids).digests(), images.digests())
 
 
 class WithoutSoftLabels:
-    """A source whose soft labels are left aside, because a teacher is asked; a maker need not know which of the two.
+    """A source without its soft labels, because a teacher labels the images; makers need not know which it is.
 
     Args:
-        source: what a maker made.
+        source: of a maker.
     """
 
     def __init__(self, source: TransferSource) -> None:

@@ -1,10 +1,10 @@
-"""The verb `make`: a transfer set by any maker, saved by itself."""
+"""The verb `make`: a transfer set by any maker, saved on its own."""
 
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,21 +14,17 @@ from accelerate import PartialState
 
 from limbeck.caching import cache_folder
 from limbeck.cost import Cost
-from limbeck.data.encoded.build import both_sides
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text, check_path, disk_errors, nearest_folder, takes_files
-from limbeck.locks import LOCK_FILE, only_one
-from limbeck.models.classifier import Classifier
-from limbeck.models.fingerprint import fingerprint
-from limbeck.models.published import NAMED
+from limbeck.files import atomic_write_text, disk_errors, nearest_folder, takes_files
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.evaluation_images import load_sized
-from limbeck.recipes.image_sizes import size_for_network
+from limbeck.recipes.image_sizes import shape_for, size_for_network, trained_size
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.metering import MAKING, at_least, metered, metering
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.reading import parse_transfer
+from limbeck.recipes.work_folder import beginning, check_new, making, making_folder
 from limbeck.report import write_selection_report
 from limbeck.report.formats import plural
 from limbeck.training.run_folder import RunFolder
@@ -51,38 +47,40 @@ def save_made(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Makes a transfer set and saves it in `target`, with evidence, cost and a report; returns what happened, in words.
+    """Makes a transfer set and saves it in `target`, with evidence, cost and a report; returns a summary.
 
-    What a maker keeps to go on with lies in `<target>.making` until all is made, beside what it was begun with.
+    What a maker needs to resume, and the settings it was begun with, lie in `<target>.making` until everything is made.
 
     Args:
-        settings: those that a recipe has under `transfer`.
+        settings: as in a recipe under `transfer`.
         target: a new folder.
-        overrides: more of them, "key=value" each.
+        overrides: more settings, "key=value" each.
         data, split, options: see `limbeck.load`; for makers that need images. Without `data`, `size` is that of the
             images to make.
-        teacher: a network's name or folder, for makers that ask one.
-        seed: of all that is drawn.
-        progress: who watches.
+        teacher: a network's name or folder, for makers that need one.
+        seed: of all random draws.
+        progress: receives the progress.
 
     Raises:
-        UserError: unknown settings, images or a teacher that are missing; the target exists, or was begun with other
-            settings, images or teacher; a maker whose images grow with the student.
+        UserError: unknown settings; images or a teacher are missing; the target exists, or was begun with other
+            settings, images or teacher; the maker makes images while a student learns.
     """
     check_new(target)
-    found = parse_transfer(settings, overrides, alone=True)
-    if found.needs_pool and data is None:
-        raise UserError(f"{found.title} takes its images from DATA, and none is given; name a data set.")
-    if found.needs_teacher and teacher is None:
-        raise UserError(f"{found.title} asks a teacher, and none is given; give --teacher.")
+    maker_settings = parse_transfer(settings, overrides, alone=True)
+    if maker_settings.needs_pool and data is None:
+        raise UserError(f"{maker_settings.title} takes its images from DATA, and none is given; name a data set.")
+    if maker_settings.needs_teacher and teacher is None:
+        raise UserError(f"{maker_settings.title} asks a teacher, and none is given; give --teacher.")
     network = None if teacher is None else load_network(teacher)
     size = options.pop("size", None) or trained_size(teacher) if data is None else None
-    known = None if network is None or data is None else size_for_network(network, teacher)
+    known_size = None if network is None or data is None else size_for_network(network, teacher)
     say = None if progress is None else progress.say
-    images = None if data is None else load_sized(data, split, known, say, **options)
+    images = None if data is None else load_sized(data, split, known_size, say, **options)
     inputs = Inputs(images, None, None, teacher=network)
     if inputs.train is None and network is None:
-        raise UserError(f"{found.title} needs DATA or --teacher to tell classes and size of the images; give one.")
+        raise UserError(
+            f"{maker_settings.title} needs DATA or --teacher to tell classes and size of the images; give one."
+        )
     context = MakerContext(
         folder=making_folder(target) / "maker",
         pool=inputs.train,
@@ -95,83 +93,16 @@ def save_made(
         device=PartialState().device or torch.device("cpu"),
         progress=progress or Silent(),
     )
-    return summary(*make_and_save(found, context, target), target)
-
-
-def trained_size(teacher: Any) -> int | None:
-    """Pixels a side of the images that a teacher was trained with, where its name tells.
-
-    Example:
-        >>> trained_size("cifar10-resnet20")
-        32
-    """
-    known = NAMED.get(teacher.casefold()) if isinstance(teacher, str) else None
-    return None if known is None else known.size
-
-
-def shape_for(teacher: Classifier, size: int | tuple[int, int] | None, what: str = "borrow") -> tuple[int, int, int]:
-    """(C, H, W) of images that a teacher takes, of a size in pixels a side, or (height, width), where it takes any.
-
-    Args:
-        teacher: with its input size, if it has one.
-        size: or None for what the teacher takes.
-        what: is to be done with the images, in a word.
-
-    Raises:
-        UserError: no such size, or none that is known.
-    """
-    sides = teacher.input_size if size is None else both_sides(size)
-    if sides is None:
-        raise UserError(
-            f"`size` must be given, the pixels a side of the images to {what}, or `test` images: {teacher.name} takes "
-            "any; give that of the images that the student will see."
-        )
-    channels = teacher.channels if teacher.channels in (1, 3) else 1  # gray images are repeated for any other
-    return (channels, *sides)
-
-
-def check_new(target: Path) -> None:
-    """Raises a UserError for a folder that exists, or that cannot be."""
-    check_path(target)
-    if target.exists():
-        raise UserError(f"{str(target)!r} exists already and is never overwritten; choose another --out.")
-
-
-def making_folder(target: Path) -> Path:
-    """Where a maker keeps what it goes on with until `target` is there."""
-    return target.with_name(f"{target.name}.making")
-
-
-@contextmanager
-def making(target: Path, progress: Progress) -> Iterator[Path]:
-    """The folder to make `target` in, while no other process does: one that does is waited for.
-
-    Raises:
-        UserError: the target is there by then.
-    """
-    folder = making_folder(target)
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    waiting = f"another process makes {str(target)!r}; waiting for it"
-    with ExitStack() as alone:
-        try:
-            alone.enter_context(only_one(folder, lambda: progress.say(waiting)))
-        except FileNotFoundError:  # it has ended, and removed the folder with its lock
-            check_new(target)
-            raise
-        if target.exists() and {one.name for one in folder.iterdir()} <= {LOCK_FILE}:
-            shutil.rmtree(folder, ignore_errors=True)  # which waiting for the lock made anew
-        check_new(target)
-        yield folder
+    return summary(*make_and_save(maker_settings, context, target), target)
 
 
 @contextmanager
 def context_alone(target: Path | None, **arguments: Any) -> Iterator[MakerContext]:
-    """What a maker needs, which works beside `target`, or where nothing is saved in a folder that is gone afterwards.
+    """The context of a maker that works in the work folder of `target`, or in a temporary folder without a target.
 
     Args:
-        target: a new folder.
-        arguments: of `MakerContext`, but for its folder.
+        target: a new folder, or None if nothing is saved.
+        arguments: of `MakerContext`, except its folder.
     """
     if target is not None:
         yield MakerContext(folder=making_folder(target) / "maker", **arguments)
@@ -181,7 +112,7 @@ def context_alone(target: Path | None, **arguments: Any) -> Iterator[MakerContex
 
 
 def make_alone(settings: MakerSettings, context: MakerContext, target: Path | None) -> tuple[TransferSet, str]:
-    """What a maker made, saved where there is a `target`, and what happened in words.
+    """Makes a transfer set and saves it if there is a `target`; returns it and a summary.
 
     Args:
         settings: of the maker.
@@ -201,11 +132,11 @@ def make_alone(settings: MakerSettings, context: MakerContext, target: Path | No
 
 
 def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) -> tuple[Made, Path]:
-    """What a maker made, saved in `target` with evidence, cost and a report, and the path of that.
+    """Makes a transfer set and saves it in `target` with evidence, cost and a report; returns it and the report's path.
 
     Args:
         settings: of the maker.
-        context: its folder in `making_folder(target)`, which is removed once all is saved.
+        context: with a folder in `making_folder(target)`, which is removed once everything is saved.
         target: a new folder.
 
     Raises:
@@ -230,7 +161,7 @@ def make_and_save(settings: MakerSettings, context: MakerContext, target: Path) 
 
 
 def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
-    """Writes the folder of a transfer set whole or not at all, at first below `folder`; returns where its report is."""
+    """Writes a transfer set below `folder` and renames it to `target` once complete; returns the report's path."""
     whole = whole_folder(folder, target)
     report = write_whole(made.source.images(0), made.evidence, whole, cost)
     with disk_errors(target):
@@ -239,13 +170,13 @@ def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
 
 
 def whole_folder(folder: Path, target: Path) -> Path:
-    """Where below `folder` all of a transfer set is written, before it is renamed to `target`."""
-    return folder / "saved" / target.name  # whose name the report has for its title
+    """The folder below `folder` in which a transfer set is written before it is renamed to `target`."""
+    return folder / "saved" / target.name  # the report takes its title from this name
 
 
 def write_whole(images: TransferSet, evidence: Evidence, folder: Path, cost: Cost | None = None) -> Path:
-    """Writes a transfer set with evidence, cost and a report into a folder; returns where the report is."""
-    shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+    """Writes a transfer set with evidence, cost and a report into a folder; returns the report's path."""
+    shutil.rmtree(folder, ignore_errors=True)  # left by a process that was killed
     images.save(folder)
     evidence.save(folder / EVIDENCE)
     if cost is not None:
@@ -254,130 +185,12 @@ def write_whole(images: TransferSet, evidence: Evidence, folder: Path, cost: Cos
 
 
 def summary(made: Made, report: Path, target: Path) -> str:
-    """What was made, in words."""
+    """A summary of what was made."""
     count = plural(len(made.source.images(0)), "image")
     return "\n".join([made.evidence.headline, *made.evidence.findings, f"{count} -> {target}", f"report: {report}"])
 
 
-@contextmanager
-def beginning(folder: Path, settings: MakerSettings, context: MakerContext) -> Iterator[None]:
-    """While images are made in a folder, which tells what of: it is gone on with as it was begun, or not at all.
-
-    After a UserError other settings are what is needed, and may take the folder; scores and experts in it stay. A
-    folder with a checkpoint they may not take: what was learned until the error is not thrown away.
-
-    Raises:
-        UserError: something else was begun there.
-    """
-    _check_same_request(folder, settings, context)
-    (folder / _REFUSED).unlink(missing_ok=True)
-    try:
-        yield
-    except UserError:
-        if not any((context.folder / name).exists() for name in getattr(find_maker(settings.maker), "checkpoints", ())):
-            atomic_write_text(folder / _REFUSED, "")
-        raise
-
-
-def _check_same_request(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """Notes in a folder what is begun there, unless that was something else, which was not refused."""
-    pool, teacher = context.pool, context.teacher
-    now = {
-        "settings": settings.model_dump(mode="json"),
-        "seed": context.seed,
-        "images": None if pool is None else pool.fingerprint,
-        "teacher": None if teacher is None else fingerprint(teacher),
-        "shape": list(context.shape),
-        "judged": [one.fingerprint for one in context.held_out],
-    }
-    path = folder / "begun.json"
-    if path.exists():
-        try:
-            before = dict(json.loads(path.read_text()))
-        except (ValueError, TypeError):
-            before = {}
-        before |= {"settings": _as_now(before.get("settings"), settings)}
-        remarks = _take_over_rounding(before["settings"], now["settings"], settings.maker)
-        compared = [name for name in now if name in before or name not in _CALLED]  # which earlier versions lack
-        other = [_CALLED.get(name, name) for name in compared if before.get(name) != now[name]]
-        if "settings" in other:
-            other[other.index("settings")] += _first_change(before["settings"], now["settings"])
-        if other and (folder / _REFUSED).exists():
-            _clear(folder, settings, context)
-            atomic_write_text(path, json.dumps(now, indent=1) + "\n")
-        elif other:
-            raise UserError(
-                f"{str(folder)!r} holds what was begun with other {' and other '.join(other)}; go on with what it "
-                "was begun with, remove that folder, or choose another --out."
-            )
-        elif remarks:
-            for remark in remarks:
-                context.progress.say(remark)
-            atomic_write_text(path, json.dumps(now, indent=1) + "\n")
-        return
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(path, json.dumps(now, indent=1) + "\n")
-
-
-def _clear(folder: Path, settings: MakerSettings, context: MakerContext) -> None:
-    """Leaves of what was refused, and so serves nobody, what can be found again: scores and experts."""
-    for path in (*folder.iterdir(), *(context.folder.iterdir() if context.folder.exists() else ())):
-        kept = path == context.folder or path.name == LOCK_FILE  # which this process holds
-        if kept or path.name in getattr(find_maker(settings.maker), "findable", ()):
-            continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
 def kept_folder() -> Path | None:
-    """The cache, where this process, and its workers on other machines if there are any, can write to it."""
+    """The cache folder, if this process and all its workers can write to it; None if not, or with Ray workers."""
     folder = cache_folder()
     return folder if takes_files(nearest_folder(folder / "any")) and "RAY_ADDRESS" not in os.environ else None
-
-
-def _take_over_rounding(before: Any, now: Any, maker: str) -> list[str]:
-    """Puts settings that change nothing but rounding among those of before; says so of each that was another."""
-    remarks = []
-    for path in rounding_settings(maker):
-        *groups, name = path.split(".")
-        then, new = before, now
-        for group in groups:
-            then, new = (one.get(group) if isinstance(one, Mapping) else None for one in (then, new))
-        if isinstance(then, dict) and isinstance(new, Mapping) and then.get(name) != new[name]:
-            remarks.append(rounding_remark(path, then.get(name), new[name]))
-            then[name] = new[name]
-    return remarks
-
-
-def rounding_settings(maker: str) -> tuple[str, ...]:
-    """Paths of a maker's settings that may change while a set is made."""
-    return getattr(find_maker(maker), "rounding", ())
-
-
-def rounding_remark(path: str, then: Any, now: Any) -> str:
-    """What a change of such a setting means."""
-    return (
-        f"`{path}` was {then} and is {now}: from here on, images may differ by rounding from those without the change"
-    )
-
-
-def _first_change(before: Any, now: Any, path: str = "") -> str:
-    """Where settings differ at first, and how, in brackets."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for name in now:
-            if before.get(name) != now[name]:
-                return _first_change(before.get(name), now[name], f"{path}.{name}".lstrip("."))
-    return f" (`{path}` {before!r} then, {now!r} now)" if path else ""
-
-
-def _as_now(before: Any, settings: MakerSettings) -> Any:
-    """Settings as an earlier version wrote them down, with what came since at its default; or as they are."""
-    try:
-        return type(settings).model_validate(before).model_dump(mode="json")
-    except ValueError:
-        return before
-
-
-_REFUSED = "refused"
-"""Beside what was begun: it ended in a UserError."""
-_CALLED = {"shape": "size of the images", "judged": "images to be judged on"}

@@ -1,4 +1,4 @@
-"""Images, teacher and student of a run, brought to mean the same by each class."""
+"""Brings the classes of a run's images, teacher and student into the same order."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,61 +15,63 @@ from limbeck.recipes.inputs import Inputs
 
 
 def match_images(inputs: Inputs, teacher: Classifier | None) -> Inputs:
-    """The images with their classes numbered as the teacher does, or else as the training images do.
+    """The images with their classes numbered as by the teacher, or else as by the training images.
 
-    Unlabelled training images take over the teacher's classes, and a teacher without names for its classes goes by
-    those of the images, with a warning.
+    Unlabelled training images take over the teacher's classes; a teacher without class names is assumed to have those
+    of the images, with a warning.
 
     Raises:
-        UserError: training or test images of other classes; nothing tells the classes of unlabelled images.
+        UserError: training or test images have other classes; the classes of unlabelled images are unknown.
     """
     train, test, validation = inputs.train, inputs.test, inputs.validation
-    known = _known(inputs, teacher)
+    target = _known(inputs, teacher)
     if train is None:
-        return _match_to_teacher(inputs, known, teacher)
-    pool = _match_training(train, known, teacher)
-    # A teacher without names calls its classes as the training images do.
-    names_of_images = train.labels is not None and known.numbers is not None
-    whose = f"the training images ({train.name})" if names_of_images else known.owner
+        return _match_to_teacher(inputs, target, teacher)
+    pool = _match_training(train, target, teacher)
+    # A teacher without class names takes those of the training images.
+    names_of_images = train.labels is not None and target.numbers is not None
+    whose = f"the training images ({train.name})" if names_of_images else target.owner
     if test is not None:
-        test = _match_labelled(test, Classes(whose, known.count, pool.classes), "`data.test`", train, teacher)
-        pool = pool.with_labels(pool.labels, test.classes)  # which may have names where the others have none
+        test = _match_labelled(test, Classes(whose, target.count, pool.classes), "`data.test`", train, teacher)
+        pool = pool.with_labels(pool.labels, test.classes)  # may add names where the others have none
     if validation is not None and validation.labels is not None:
         if train.labels is not None and validation.classes == train.classes:
-            places, _ = class_places(classes_of(train), known)  # the same that was said of the training images
+            places, _ = class_places(classes_of(train), target)  # the warning was given for the training images already
             validation = place_labels(validation, places, pool.classes)
         else:
-            there = Classes(whose, known.count, pool.classes)
-            validation = _match_labelled(validation, there, "`data.validation`", train, teacher)
+            expected = Classes(whose, target.count, pool.classes)
+            validation = _match_labelled(validation, expected, "`data.validation`", train, teacher)
     return replace(inputs, train=pool, test=test, validation=validation)
 
 
 def _match_to_teacher(inputs: Inputs, known: Classes, teacher: Classifier | None) -> Inputs:
-    """Test and validation images with their classes numbered as the teacher does, where there are no others."""
+    """Test and validation images with their classes numbered as by the teacher, if there are no training images."""
     by_argument = {"`data.test`": inputs.test, "`data.validation`": inputs.validation}
     test, validation = (
-        one if one is None or one.labels is None else _match_labelled(one, known, argument, None, teacher)
-        for argument, one in by_argument.items()
+        images if images is None or images.labels is None else _match_labelled(images, known, argument, None, teacher)
+        for argument, images in by_argument.items()
     )
     return replace(inputs, test=test, validation=validation)
 
 
 def match_student(inputs: Inputs, student: Classifier) -> Inputs:
-    """The same with classes numbered as the student does; one that has no names for its classes is given them.
+    """The inputs with classes numbered as by the student; a student without class names is given those of the inputs.
 
     Raises:
-        UserError: the student knows others; the teacher's cannot be put in its order.
+        UserError: the student has other classes; the teacher's cannot be put in its order.
     """
-    here = inputs.classes
-    known = classes_of(student, f"the student {student.name}")
-    if known.numbers == tuple(range(here.count)):
-        student.classes = here.names
-    if student.classes == here.names or (known.count != here.count and known.numbers is not None):
-        return inputs  # other counts are told apart before training
-    places, assumed = class_places(here, known)
+    classes = inputs.classes
+    student_classes = classes_of(student, f"the student {student.name}")
+    if student_classes.numbers == tuple(range(classes.count)):
+        student.classes = classes.names
+    if student.classes == classes.names or (
+        student_classes.count != classes.count and student_classes.numbers is not None
+    ):
+        return inputs  # different numbers of classes are reported before training
+    places, assumed = class_places(classes, student_classes)
     if assumed:
         warnings.warn(assumed, stacklevel=3)
-    names = joint_names(here, known, places)
+    names = joint_names(classes, student_classes, places)
     return _placed(inputs, places, names)
 
 
@@ -83,9 +85,9 @@ def _placed(inputs: Inputs, places: Sequence[int], names: tuple[str, ...]) -> In
             f"{len(names)}; teach one that knows these alone."
         )
     if teacher is not None and complete:
-        some = inputs.train or inputs.test
+        sample = inputs.train or inputs.test
         first = torch.zeros(1, dtype=torch.int64)
-        example = torch.zeros(1, *inputs.shape, dtype=torch.uint8) if some is None else some.gather(first)
+        example = torch.zeros(1, *inputs.shape, dtype=torch.uint8) if sample is None else sample.gather(first)
         teacher = reordered(teacher, places, names, example)
 
     def moved(images: ImageSet | None) -> ImageSet | None:

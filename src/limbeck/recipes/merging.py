@@ -1,4 +1,4 @@
-"""Reports of several folders: what they hold decides which one."""
+"""Reports of several folders, of selections or of comparisons."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,21 +10,21 @@ from limbeck.recipes.yaml_files import load_mapping
 from limbeck.report import formats, write_merged_report, write_selections_report
 from limbeck.report.reading import json_file
 
-_LONGEST = 80  # letters of a folder that nobody named
+_LONGEST = 80  # characters of a generated folder name
 
 
 def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -> Path:
     """One report of several selections in the new file `path`, or of several comparisons in the folder `path`.
 
-    A folder that holds the report of the very same comparisons is written anew; else nothing is overwritten.
+    A folder that holds the report of the same comparisons is rewritten; otherwise nothing is overwritten.
 
     Args:
         folders: of selections, or of comparisons.
-        path: for comparisons by default a folder beside the first, called after all.
+        path: for comparisons, defaults to a folder beside the first, named after all.
 
     Raises:
-        UserError: a folder is not there; they hold different things, or neither; `path` lacks, is there already or is
-            of another kind; see `write_selections_report` and `write_merged_report`.
+        UserError: a folder is missing; folders hold different things, or neither; `path` is missing, exists already or
+            is of another kind; see `write_selections_report` and `write_merged_report`.
     """
     for missing in (folder for folder in folders if not folder.is_dir()):
         raise no_folder(missing)
@@ -32,8 +32,10 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
     if set(kinds.values()) == {"a comparison"}:
         return _merge(folders, path)
     if set(kinds.values()) != {"a selection"}:
-        found = formats.listing(f"{kind} in {str(folder)!r}" for folder, kind in kinds.items())
-        raise UserError(f"several folders make one report where all hold comparisons, or all selections; got {found}.")
+        contents = formats.listing(f"{kind} in {str(folder)!r}" for folder, kind in kinds.items())
+        raise UserError(
+            f"several folders make one report where all hold comparisons, or all selections; got {contents}."
+        )
     if path is None:
         raise UserError("several selections make one page, a file; say where as --out FILE.html.")
     if path.exists():
@@ -42,7 +44,7 @@ def write_report_of_several(folders: Sequence[Path], path: Path | None = None) -
 
 
 def no_folder(folder: Path) -> UserError:
-    """The error for a report of what is not there."""
+    """The error for a report of a missing folder."""
     return UserError(f"there is no folder {str(folder)!r} to report of; `limbeck ls runs` lists those below runs/.")
 
 
@@ -56,10 +58,10 @@ def kind_of(folder: Path) -> str:
 
 
 def merged_folders(folder: Path) -> list[Path]:
-    """The comparisons whose common report `folder` holds; none where it holds something else."""
-    found = json_file(folder / "results.json", "Remove it, and name the comparisons.")
-    listed = found.get("merged") if isinstance(found, dict) else None
-    return [folder / one["folder"] for one in listed or ()]
+    """The comparisons whose common report `folder` holds; empty if it holds something else."""
+    results = json_file(folder / "results.json", "Remove it, and name the comparisons.")
+    listed = results.get("merged") if isinstance(results, dict) else None
+    return [folder / entry["folder"] for entry in listed or ()]
 
 
 def _merge(folders: Sequence[Path], path: Path | None) -> Path:
@@ -69,7 +71,7 @@ def _merge(folders: Sequence[Path], path: Path | None) -> Path:
             f"`--out` must be a folder for the report of several comparisons and its tables, got {str(out)!r}; leave "
             "out the ending, or leave out --out."
         )
-    ours = {one.resolve() for one in merged_folders(out)} == {one.resolve() for one in folders}
+    ours = {folder.resolve() for folder in merged_folders(out)} == {folder.resolve() for folder in folders}
     if out.is_dir() and any(out.iterdir()) and not ours:
         raise UserError(f"{str(out)!r} exists already and is never overwritten; choose another --out.")
     results = []

@@ -1,4 +1,4 @@
-"""Time and energy of parts of a run, added up over its interruptions."""
+"""Time and energy of parts of a run, summed over interruptions."""
 
 import threading
 import time
@@ -12,15 +12,15 @@ from limbeck.evaluation.energy import Energy, EnergyMeter
 from limbeck.training.run_folder import RunFolder
 
 MAKING, TEACHING = "making-energy.json", "energy.json"
-"""Where each part's are kept."""
+"""Files in a run folder that keep time and energy of making and of training."""
 
 SECONDS_BETWEEN_NOTES = 10.0
-"""A process that is killed leaves what it took up to the last."""
+"""Interval at which time and energy are written: the most that a killed process loses."""
 
 
 @contextmanager
 def metering(run_folder: RunFolder, name: str) -> Iterator[None]:
-    """Adds seconds and energy of what happens inside to those in the file `name`, also where it is interrupted."""
+    """Adds seconds and energy of the block to those in the file `name`, even if it is interrupted."""
     before = run_folder.read(name) or {}
     meter, started = EnergyMeter(), time.perf_counter()
 
@@ -38,13 +38,13 @@ def metering(run_folder: RunFolder, name: str) -> Iterator[None]:
 
 @contextmanager
 def _now_and_then(note: Callable[[], None]) -> Iterator[None]:
-    left = threading.Event()
+    stopped = threading.Event()
 
     def keep_noting() -> None:
-        while not left.wait(SECONDS_BETWEEN_NOTES):
+        while not stopped.wait(SECONDS_BETWEEN_NOTES):
             try:
                 note()
-            except (UserError, OSError):  # of a disk that is full now; the last note says so
+            except (UserError, OSError):  # the disk is full; the last note reports it
                 return
 
     thread = threading.Thread(target=keep_noting, name="metering", daemon=True)
@@ -52,21 +52,21 @@ def _now_and_then(note: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        left.set()
+        stopped.set()
         thread.join()
 
 
 def at_least(cost: Cost, here: Cost) -> Cost:
-    """What a maker says that its work took, where that is not less than the time and energy that were metered here.
+    """The cost that a maker reports, with time and energy raised to those metered here if these are larger.
 
-    Some of it may have been done for another run, and some of it twice, where this one was stopped on the way.
+    The maker's may be larger as work was done for another run, those metered here as work was repeated after a stop.
     """
     seconds, kwh = max(cost.seconds, here.seconds), max(cost.kwh, here.kwh)
     return replace(cost, seconds=seconds, kwh=kwh, measured=cost.measured and here.measured)
 
 
 def metered(run_folder: RunFolder, name: str) -> Cost:
-    """Seconds and energy that the file `name` knows of."""
-    found = run_folder.read(name) or {}
-    measured = found.get("kind", "measured") == "measured"
-    return Cost(seconds=found.get("seconds", 0.0), kwh=found.get("kwh", 0.0), measured=measured)
+    """Seconds and energy in the file `name`."""
+    noted = run_folder.read(name) or {}
+    measured = noted.get("kind", "measured") == "measured"
+    return Cost(seconds=noted.get("seconds", 0.0), kwh=noted.get("kwh", 0.0), measured=measured)

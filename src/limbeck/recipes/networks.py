@@ -10,7 +10,7 @@ from limbeck.recipes.inheritance import made_by
 
 
 def load_network(source: str | Path, **options: Any) -> Classifier:
-    """What `limbeck.load_model` loads, with the same options; of a run that a packaged recipe makes, how to make it.
+    """As `limbeck.load_model`, with the same options; if a packaged recipe makes a missing run, the error says how.
 
     Raises:
         UserError: see `limbeck.load_model`; the run has not been made.

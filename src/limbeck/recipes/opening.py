@@ -1,4 +1,4 @@
-"""`limbeck validate`: opens what a recipe names, puts it together, and says all that would fail, trained nothing."""
+"""`limbeck validate`: opens what a recipe names, puts it together, and reports all that would fail; trains nothing."""
 
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -31,7 +31,8 @@ from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_im
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.own_teacher import check_students
 from limbeck.recipes.plan import far_longer, plan
-from limbeck.recipes.run import check_choices, check_with_pool, rehearse, teacher_recipe, trainings
+from limbeck.recipes.run import teacher_recipe, trainings
+from limbeck.recipes.run_checks import check_choices, check_with_pool, rehearse
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import NoSize, encoded_images, is_transfer_set, load_sources, sources_of
@@ -53,8 +54,8 @@ class Findings:
     """What opening a recipe found.
 
     Attributes:
-        problems: each would stop the run, in the order in which they were found.
-        remarks: what was found, what could not be looked at, what would be downloaded.
+        problems: each would stop the run, in the order found.
+        remarks: what was found, what could not be checked, what would be downloaded.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Findings:
 def open_recipe(recipe: Recipe, folder: Path) -> Findings:
     """Opens images, weights and teacher of a recipe, and checks all that a run in `folder` checks before it trains.
 
-    Nothing is downloaded, trained or written but for an empty file that is removed at once.
+    Nothing is downloaded, trained or written, except an empty file that is removed at once.
     """
     with unmeasured():
         return _opened(recipe, folder)
@@ -83,16 +84,16 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
             _check_writable(place)
     if RunFolder(folder).begun:
         findings.remarks.append(f"{str(folder)!r} holds a run already; --resume goes on with it, --out names another")
-    loaded, known = _open_images(recipe, findings)
+    loaded, known_size = _open_images(recipe, findings)
     teacher = _open_teacher(recipe, findings)
     missing = {part for part in sources_of(recipe.data) if part not in loaded}
     if TRAIN in missing or (recipe.data.train is None and teacher is None):
         return findings
     data = recipe.data.model_copy(update=dict.fromkeys(missing))
-    objects = PythonObjects(**{part: one.images for part, one in loaded.items()}, **_carried(loaded))
+    objects = PythonObjects(**{part: transfer_set.images for part, transfer_set in loaded.items()}, **_carried(loaded))
     with collecting(findings.problems):
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
-        inputs = replace(inputs, known_size=known)
+        inputs = replace(inputs, known_size=known_size)
         findings.remarks += found_images(recipe, inputs)
         findings.remarks += train_test_overlap(inputs, seconds=SECONDS, keep=False)
         findings.remarks += unread_by_training(recipe, labelled=inputs.labelled)
@@ -101,28 +102,28 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
 
 
 def check_extras(recipe: Recipe) -> None:
-    """Raises a UserError for settings whose library is missed in the midst of a run only."""
-    if any(one.get("mask") for one in transfers_of(recipe)):
+    """Raises a UserError for settings that need a missing library, which a run would only notice midway."""
+    if any(settings.get("mask") for settings in transfers_of(recipe)):
         check_torchcam()
 
 
 def _check_writable(folder: Path) -> None:
     check_path(folder)
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise UserError(f"{str(folder)!r} cannot be a folder, for {str(place)!r} is a file; choose another --out.")
-    with disk_errors(place), tempfile.TemporaryFile(dir=place):
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise UserError(f"{str(folder)!r} cannot be a folder, for {str(existing)!r} is a file; choose another --out.")
+    with disk_errors(existing), tempfile.TemporaryFile(dir=existing):
         pass
-    if (free := free_bytes(place)) < _LITTLE_ROOM:
+    if (free := free_bytes(existing)) < _LITTLE_ROOM:
         raise UserError(f"the disk of {str(folder)!r} has {free / 2**20:.0f} MB left; make room, or choose another.")
 
 
 def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, TransferSet], KnownSize | None]:
-    """What is there of the images, none of it decoded as a whole, and the size that it will be brought to."""
+    """The images that are on this disk, not decoded as a whole, and the size that they will be resized to."""
     loaded: dict[str, TransferSet] = {}
-    known: KnownSize | None = None
+    known_size: KnownSize | None = None
     no_size = ""
     for part, source in sources_of(recipe.data).items():
         with collecting(findings.problems):
@@ -135,20 +136,20 @@ def _open_images(recipe: Recipe, findings: Findings) -> tuple[dict[str, Transfer
             sources = {**sources_of(recipe.data), part: at_hand}
             train = None if TRAIN not in loaded else loaded[TRAIN].images
             try:
-                found = load_sources(
+                opened = load_sources(
                     sources, partial(size_for_images, recipe, PythonObjects()), only=(part,), train=train
                 )
-            except NoSize as error:  # one key mends it for all
+            except NoSize as error:  # reported once, as one key mends it for all
                 no_size = no_size or str(error)
                 continue
-            loaded |= found.parts
-            known = known or found.size
+            loaded |= opened.parts
+            known_size = known_size or opened.size
     findings.problems += [no_size] if no_size else []
-    return loaded, known
+    return loaded, known_size
 
 
 def _look_at(part: str, source: DatasetSettings, findings: Findings) -> bool:
-    """Whether images are broken that are not to be left out; said are the first ones, and how many were looked at."""
+    """Whether images are broken that may not be skipped; reports the first ones, and how many were decoded."""
     images = None if source.skip_unreadable else encoded_images(source, part)
     if images is None:
         return False
@@ -165,7 +166,7 @@ def _look_at(part: str, source: DatasetSettings, findings: Findings) -> bool:
 
 
 def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
-    """The teacher with its weights; where these would be downloaded, its network without, if that is known."""
+    """The teacher with its weights; if these would be downloaded, its network without them, if that is known."""
     settings = recipe.teacher
     if settings is None or settings.training is not None:
         return None
@@ -184,9 +185,9 @@ def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
 
 
 def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, folder: Path, findings: Findings) -> None:
-    """All that a run checks once images and teacher are there."""
+    """Checks all that a run checks once images and teacher are loaded."""
     trains = recipe.teacher is not None and recipe.teacher.training is not None
-    if teacher is not None:  # whom makers ask, and who tells their shape where there are no images
+    if teacher is not None:  # which makers use, and which gives the shape if there are no images
         with collecting(findings.problems):
             inputs = replace(match_images(inputs, teacher), teacher=teacher)
             if (images := inputs.train or inputs.test) is not None:
@@ -206,31 +207,36 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
             network = _fresh(teacher_recipe(recipe).student, "teacher", findings)
             inputs = replace(inputs, teacher=build_student(network, inputs, seed=recipe.seed))
         if inputs.teacher is None:
-            return  # of one that is named, none of the rest is to say that there is none
+            return  # the rest would report that there is no teacher, though the recipe names one
+    _try_runs(recipe, inputs, findings)
+
+
+def _try_runs(recipe: Recipe, inputs: Inputs, findings: Findings) -> None:
+    """Tries each distinct criterion, and each distinct run of a recipe or its arms."""
     planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
     if inputs.train is not None:
         findings.remarks += far_longer(planned, len(inputs.train), inputs.train.num_classes)
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in planned]
+    runs = [recipe] if recipe.compare is None else [run.recipe for run in planned]
     seen: set[str] = set()
-    for one in runs:
-        chosen_by = repr(getattr(one.transfer, "criterion", None))
+    for run in runs:
+        chosen_by = repr(getattr(run.transfer, "criterion", None))
         if chosen_by not in seen:
             seen.add(chosen_by)
             with collecting(findings.problems):
-                try_criterion(one, inputs, inputs.teacher)
-        described = repr((one.student, one.objective, one.training, one.teacher is None))
+                try_criterion(run, inputs, inputs.teacher)
+        described = repr((run.student, run.objective, run.training, run.teacher is None))
         if described in seen:
             continue
         seen.add(described)
-        student = _fresh(one.student, "student", findings)
+        student = _fresh(run.student, "student", findings)
         if weights_to_download(student):
-            continue  # whose network only its weights tell
+            continue  # its network is unknown until the weights are downloaded
         with collecting(findings.problems):
-            _check_run(one.model_copy(update={"student": student}), inputs)
+            _check_run(run.model_copy(update={"student": student}), inputs)
 
 
 def _fresh(network: StudentSettings, who: str, findings: Findings) -> StudentSettings:
-    """A network, with random weights in place of those that timm would download for it, which is said."""
+    """The network with random weights in place of those that timm would download, which is remarked on."""
     where = weights_to_download(network)
     if not where:
         return network

@@ -1,4 +1,4 @@
-"""Students that are their own teacher, found before any work where images are made by what the two disagree on."""
+"""Refuses, before any work, students that equal the teacher where images are made by what the two disagree on."""
 
 from limbeck.models.classifier import Classifier
 from limbeck.recipes.downloads import weights_to_download
@@ -12,22 +12,22 @@ from limbeck.transfer.generate.source import check_other_network
 
 
 def check_students(recipe: Recipe, inputs: Inputs, teacher: Classifier) -> None:
-    """Looks at each student of a recipe, and of the arms of a comparison, for which images are made round by round.
+    """Checks each student of a recipe, and of a comparison's arms, for which images are made in rounds.
 
-    Fresh ones have weights of their own, and those whose weights are still to be downloaded are looked at later.
+    Freshly initialised students need no check, and those whose weights are yet to be downloaded are checked later.
 
     Raises:
-        UserError: one is the teacher, or has its weights.
+        UserError: a student is the teacher, or has its weights.
     """
     planned = [] if recipe.compare is None else plan(recipe, labelled=inputs.labelled)
-    runs = [recipe] if recipe.compare is None else [one.recipe for one in planned if not one.control]
+    runs = [recipe] if recipe.compare is None else [run.recipe for run in planned if not run.control]
     seen: set[str] = set()
-    for one in runs:
-        settings, made, described = one.student, one.transfer, repr((one.student, one.seed))
+    for run in runs:
+        settings, transfer, described = run.student, run.transfer, repr((run.student, run.seed))
         has_weights = settings.weights or (settings.model or "").startswith(FROM_PYTHON)
-        rounds = isinstance(made, GenerateSettings) and made.steps_per_round is not None
+        rounds = isinstance(transfer, GenerateSettings) and transfer.steps_per_round is not None
         if described in seen or not has_weights or not rounds or weights_to_download(settings):
             continue
         seen.add(described)
-        student = build_student(settings, inputs, seed=one.seed)
+        student = build_student(settings, inputs, seed=run.seed)
         check_other_network(match_student(inputs, student).teacher or teacher, student)

@@ -13,7 +13,7 @@ def packaged_recipes() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """The file of a packaged recipe, or a path as it is.
+    """The file of a packaged recipe, or `name` as a path.
 
     Raises:
         UserError: neither a packaged name nor an existing file.

@@ -1,4 +1,4 @@
-"""How often the teacher was asked for arms that ask it while they make images, beside their controls."""
+"""Teacher passes of arms that use the teacher to make images, compared with their controls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,18 +13,18 @@ def compared_passes(
     table: Sequence[Mapping[str, Any]],
     against: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Teacher passes of arms and of the controls that they are set against, and of those that were asked as often.
+    """Teacher passes of arms, of the controls that they are compared with, and of controls at equal passes.
 
     Args:
         arms: name -> settings under `transfer`.
         controls: of these arms.
         table: per arm and budget, with mean costs.
-        against: what verdicts on each arm go by, see `Against`.
+        against: what each arm is compared with, see `Against`.
 
     Returns:
-        For each arm and budget of makers that know controls at equal passes `arm`, `budget`, `passes`, and `controls`,
-        each with its `name`, `passes`, and whether it was to be asked as often (`equal`); what an arm has to say to
-        have such ones is `mend`. Both passes are those of making and teaching together, means per run.
+        For each arm and budget of makers that have controls at equal passes: `arm`, `budget`, `passes`, `controls`,
+        each with its `name`, `passes`, and whether it was to have as many passes (`equal`), and `mend`, the setting
+        that gives an arm such controls. All passes are those of making and training together, means per run.
     """
     passes = {(row["arm"], row["budget"]): row["teacher_passes"] for row in table}
     opponent = {row["arm"]: row["control"] for row in against}
@@ -33,11 +33,11 @@ def compared_passes(
         mend = settings_of(str(arms[arm]["maker"])).equal_passes if arm in opponent else ""
         if not mend:
             continue
-        beside = [one for one in controls if arm in one.arms and (one.name, budget) in passes]
+        controls_of_arm = [control for control in controls if arm in control.arms and (control.name, budget) in passes]
         shown = [
-            {"name": one.name, "passes": passes[one.name, budget], "equal": one.control.asked_as_often}
-            for one in beside
-            if one.name == opponent[arm] or one.control.asked_as_often
+            {"name": control.name, "passes": passes[control.name, budget], "equal": control.control.asked_as_often}
+            for control in controls_of_arm
+            if control.name == opponent[arm] or control.control.asked_as_often
         ]
         if shown:
             rows.append({"arm": arm, "budget": budget, "passes": own, "controls": shown, "mend": mend})

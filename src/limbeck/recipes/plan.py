@@ -1,4 +1,4 @@
-"""The runs of a comparison: arms x budgets x seeds, and the controls that nobody has to ask for."""
+"""The runs of a comparison: arms x budgets x seeds, and the controls, which are added automatically."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from limbeck.transfer.catalogue import settings_of
 
 FULL_LABEL = "all"
 FAR_LONGER = 100
-"""Times the steps of the longest arm: all the data for longer than that is hardly what was meant."""
+"""A run on all the data of more than so many times the steps of the longest arm is hardly intended."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class PlannedRun:
 
     Attributes:
         arm: its name in tables.
-        control: whether it was added by itself.
+        control: whether it was added automatically.
         budget: None for all the data.
         recipe: the run, with its seed.
-        repeats: the control whose run an arm's would be, and is; None where it has its own.
+        repeats: the control whose run this arm shares, as its own would be the same; None if it has its own.
     """
 
     arm: str
@@ -52,7 +52,7 @@ class PlannedRun:
 
     @property
     def group(self) -> str:
-        """Arm and budget as one word, the folder of all seeds."""
+        """Arm and budget as one word, the name of the folder of all seeds."""
         return self._group(self.arm)
 
     def _group(self, arm: str) -> str:
@@ -79,17 +79,17 @@ def plan(
 ) -> list[PlannedRun]:
     """All runs, seed by seed and from the smallest budget, so that an unfinished comparison already has every arm.
 
-    Without budgets all arms learn from all the data, and the one control is the student that learns from labels alone.
-    At budgets of which no arm takes training images, controls that would need more of them than there are are left out.
+    Without budgets all arms learn from all the data, and the only control is the student that learns from labels alone.
+    At budgets where no arm takes training images, controls that would need more of them than there are are left out.
 
     Args:
         recipe: with `compare`.
-        images: how many there are to choose from; by default what the catalogue says of the data set, and where that
-            says nothing, budgets of different kinds stay in the order in which they are written.
+        images: how many there are to choose from; by default the number in the catalogue, and if that has none, budgets
+            of different kinds stay in the order in which they are written.
         classes: how many of them have images, likewise.
-        labelled: whether the training images have labels. Without, the controls that need them are left out: images
+        labelled: whether the training images have labels. If not, the controls that need them are left out: images
             chosen at random within every class, and the students without a teacher.
-        suited: false for a comparison that an earlier version began: its students without a teacher learn from random
+        suited: false for a comparison begun by an earlier version: its students without a teacher learn from random
             images, whatever its arms are, and arms that repeat a control have runs of their own.
 
     Raises:
@@ -98,7 +98,7 @@ def plan(
     compare = _comparison(recipe)
     if images is None or classes is None:
         images, classes = _published_size(recipe)
-    budgets = _in_order([parse_budget(one) for one in compare.budgets_of()], images, classes)
+    budgets = _in_order([parse_budget(spec) for spec in compare.budgets_of()], images, classes)
     runs = [
         run for seed in compare.seeds for run in _runs(_base(recipe, seed), compare, budgets, classes, suited=suited)
     ]
@@ -118,29 +118,29 @@ def plan(
 
 
 def repeated(planned: Sequence[PlannedRun]) -> list[str]:
-    """Which arms repeat a control, in sentences.
+    """Sentences on the arms that repeat a control.
 
     Example:
         >>> repeated([])
         []
     """
-    found: dict[tuple[str, str], list[str]] = {}
-    for one in planned:
-        if one.repeats is not None:
-            found.setdefault((one.arm, one.repeats), []).append(one.budget_label)
+    repeats: dict[tuple[str, str], list[str]] = {}
+    for run in planned:
+        if run.repeats is not None:
+            repeats.setdefault((run.arm, run.repeats), []).append(run.budget_label)
     return [
         f"the arm {arm!r} repeats the control {control!r} at {', '.join(dict.fromkeys(budgets))}: it is not run, and "
         "its numbers are those of the control"
-        for (arm, control), budgets in found.items()
+        for (arm, control), budgets in repeats.items()
     ]
 
 
 def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int | None) -> list[str]:
-    """In a sentence or none: runs on all the data that `epochs` make far longer than those of any arm.
+    """At most one sentence: on runs on all the data that `epochs` make far longer than those of any arm.
 
     Args:
         planned: runs of one comparison.
-        images: how many there are to choose from; None where that is not known, or there are none.
+        images: how many there are to choose from; None if unknown, or if there are none.
         classes: how many of them have images, likewise.
 
     Example:
@@ -151,48 +151,47 @@ def far_longer(planned: Sequence[PlannedRun], images: int | None, classes: int |
         return []
 
     def steps(run: PlannedRun) -> int:
-        taught_on = images if run.budget is None else round(run.budget.about(images, classes or 0))
-        return run.recipe.training.total_steps(taught_on)
+        count = images if run.budget is None else round(run.budget.about(images, classes or 0))
+        return run.recipe.training.total_steps(count)
 
-    arms = [one for one in planned if not one.control and one.budget is not None]
-    wholes = [one for one in planned if one.control and one.budget is None and one.recipe.training.steps is None]
-    if not arms or not wholes:
+    arms = [run for run in planned if not run.control and run.budget is not None]
+    full_runs = [run for run in planned if run.control and run.budget is None and run.recipe.training.steps is None]
+    if not arms or not full_runs:
         return []
-    whole, arm = max(wholes, key=steps), max(arms, key=steps)
-    if steps(whole) <= FAR_LONGER * steps(arm):
+    full, arm = max(full_runs, key=steps), max(arms, key=steps)
+    if steps(full) <= FAR_LONGER * steps(arm):
         return []
     return [
-        f"the control {whole.arm!r} takes {steps(whole):,} steps, {steps(whole) / steps(arm):,.0f} times as many as "
+        f"the control {full.arm!r} takes {steps(full):,} steps, {steps(full) / steps(arm):,.0f} times as many as "
         f"{arm.group}: `training.epochs` are passes over what a run has. Set `training.steps`, which holds for all the "
         "data, and `steps: null` and `epochs` under `training` of the arms"
     ]
 
 
 def repeating(runs: Sequence[PlannedRun], *, labelled: bool) -> list[PlannedRun]:
-    """`runs`, of which arms name the control that they repeat."""
+    """`runs`, with `repeats` set for arms whose run would be the same as a control's."""
     controls = {
-        (one.budget_label, one.recipe.seed, same_run(one.recipe, labelled=labelled)): one.arm
-        for one in reversed(runs)
-        if one.control
+        (run.budget_label, run.recipe.seed, same_run(run.recipe, labelled=labelled)): run.arm
+        for run in reversed(runs)
+        if run.control
     }
-    found = [controls.get((one.budget_label, one.recipe.seed, same_run(one.recipe, labelled=labelled))) for one in runs]
+    names = [controls.get((run.budget_label, run.recipe.seed, same_run(run.recipe, labelled=labelled))) for run in runs]
     return [
-        replace(one, repeats=name) if name is not None and not one.control else one
-        for one, name in zip(runs, found, strict=True)
+        replace(run, repeats=name) if name is not None and not run.control else run
+        for run, name in zip(runs, names, strict=True)
     ]
 
 
 def _needed(runs: Sequence[PlannedRun], compare: CompareSettings) -> list[PlannedRun]:
-    """Less the students without a teacher that only arms which repeat a control would be set against."""
-    compared = {one.arm for one in runs if not one.control and one.repeats is None}
+    """`runs` without the students that only arms which repeat a control would be compared with."""
+    compared = {run.arm for run in runs if not run.control and run.repeats is None}
     students = students_of(compare, controls_of(compare), suited=True)
-    idle = {one.name for one in students if not compared & {*one.arms}} if compared else set[str]()
-    return [one for one in runs if one.arm not in idle]
+    idle = {student.name for student in students if not compared & {*student.arms}} if compared else set[str]()
+    return [run for run in runs if run.arm not in idle]
 
 
 def _asks_too_much(run: PlannedRun, images: int, classes: int) -> bool:
-    """Whether a control needs more training images than there are, beside arms that need none; the full data is there,
-    too."""
+    """Whether a control needs more training images than there are; the controls on the full data never do."""
     transfer = run.recipe.transfer
     if run.budget is None or transfer is None or not transfer.needs_pool:
         return False
@@ -204,12 +203,12 @@ def _needs_labels(recipe: Recipe) -> bool:
 
 
 def controls_of(compare: CompareSettings) -> list[ControlArm]:
-    """The controls that the makers of its arms bring."""
+    """The controls that the makers of its arms define."""
     return controls_beside(transfers_of(compare))
 
 
 def transfers_of(compare: CompareSettings) -> dict[str, dict[str, Any]]:
-    """What arms say under `transfer`, by name; those that say something."""
+    """Arm -> its settings under `transfer`, for arms that have some."""
     return {name: arm.transfer for name, arm in compare.arms.items() if arm.transfer is not None}
 
 
@@ -217,29 +216,29 @@ def students_of(compare: CompareSettings, controls: Sequence[ControlArm], *, sui
     """The students without a teacher; `suited` as in `plan`."""
     if suited:
         return students_beside(transfers_of(compare), controls)
-    first = [one for one in controls if one.control.from_labels][:1]
-    return [StudentArm(NO_TEACHER, one, tuple(compare.arms), alone=True) for one in first]
+    first = [control for control in controls if control.control.from_labels][:1]
+    return [StudentArm(NO_TEACHER, control, tuple(compare.arms), alone=True) for control in first]
 
 
 def _in_order(budgets: list[Budget], images: int | None, classes: int | None) -> list[Budget]:
-    if len({one.kind for one in budgets}) <= 1:
-        return sorted(budgets, key=lambda one: one.amount)
+    if len({budget.kind for budget in budgets}) <= 1:
+        return sorted(budgets, key=lambda budget: budget.amount)
     if images is None or classes is None:
         return budgets
-    return sorted(budgets, key=lambda one: one.about(images, classes))
+    return sorted(budgets, key=lambda budget: budget.about(images, classes))
 
 
 def _published_size(recipe: Recipe) -> tuple[int | None, int | None]:
-    """Images to choose from and classes of a named data set, as far as the catalogue knows.
+    """Images to choose from and classes of a named data set; (None, None) unless the catalogue has them.
 
-    Some of its classes are taken to have their share of the images, which is near enough to order budgets by.
+    A subset of the classes is assumed to have its share of the images, which is good enough for ordering budgets.
     """
     source, held_out = recipe.data.train, recipe.data.validation
     info = None if source is None else DATASETS.get(source.name)
     split = None if info is None or source is None else info.splits.get(source.split or "train")
     if source is None or info is None or split is None or split.images is None or source.label_column:
         return None, None
-    if info.num_classes == 0:  # nobody said
+    if info.num_classes == 0:  # unknown
         return None, None
     classes = len(source.classes or ()) or info.num_classes
     images = split.images * classes // info.num_classes
@@ -260,18 +259,28 @@ def _runs(
         "training": merge(base["training"], compare.without_teacher),
     }
     has_images = base["data"].get("train") is not None
-    controls = [one for one in controls_of(compare) if has_images or not settings_of(one.transfer["maker"]).needs_pool]
+    controls = [
+        control
+        for control in controls_of(compare)
+        if has_images or not settings_of(control.transfer["maker"]).needs_pool
+    ]
     for budget in budgets or [None]:
         arms = {name: arm for name, arm in compare.arms.items() if budget is None or _has(compare, name, budget)}
         runs += [_run(name, budget, _changed(base, arm, budget), control=False) for name, arm in arms.items()]
         if budget is None:
             continue
-        beside = [one._replace(arms=tuple(name for name in one.arms if name in arms)) for one in controls]
-        for one in [one for one in beside if one.arms]:
-            content = _with_equal_passes(_with_training_of_arms(base, one, compare), one, compare, budget, classes)
-            runs += [] if content is None else [_run(one.name, budget, _made(content, one.transfer, budget))]
-        students = [one for one in students_of(compare, controls, suited=suited) if arms.keys() & {*one.arms}]
-        runs += [_run(one.name, budget, _made(without_teacher, one.on.transfer, budget)) for one in students]
+        beside = [control._replace(arms=tuple(name for name in control.arms if name in arms)) for control in controls]
+        for control in [control for control in beside if control.arms]:
+            content = _with_equal_passes(
+                _with_training_of_arms(base, control, compare), control, compare, budget, classes
+            )
+            runs += [] if content is None else [_run(control.name, budget, _made(content, control.transfer, budget))]
+        students = [
+            student for student in students_of(compare, controls, suited=suited) if arms.keys() & {*student.arms}
+        ]
+        runs += [
+            _run(student.name, budget, _made(without_teacher, student.on.transfer, budget)) for student in students
+        ]
     if has_images:
         runs += [_run(FULL, None, base)] if budgets else []
         runs.append(_run(FULL_NO_TEACHER, None, without_teacher))
@@ -279,7 +288,7 @@ def _runs(
 
 
 def _has(compare: CompareSettings, arm: str, budget: Budget) -> bool:
-    return budget in [parse_budget(one) for one in compare.budgets_of(arm)]
+    return budget in [parse_budget(spec) for spec in compare.budgets_of(arm)]
 
 
 def _run(arm: str, budget: Budget | None, content: dict[str, Any], *, control: bool = True) -> PlannedRun:
@@ -287,36 +296,36 @@ def _run(arm: str, budget: Budget | None, content: dict[str, Any], *, control: b
 
 
 def _base(recipe: Recipe, seed: int) -> dict[str, Any]:
-    """The recipe of one run; latency is measured once for a comparison, not in each run."""
+    """The recipe of one run of a comparison; latency is measured once for all, not in each run."""
     content = recipe.model_dump(mode="json", exclude={"compare", "transfer", "seed", "latency"}, exclude_none=True)
     return {**content, "seed": seed, "latency": False}
 
 
-def _with_training_of_arms(base: dict[str, Any], one: ControlArm, compare: CompareSettings) -> dict[str, Any]:
-    """The recipe that a control's student is taught by: that of the arms it stands beside, where all of them agree."""
-    if not one.control.taught_alike:
+def _with_training_of_arms(base: dict[str, Any], control: ControlArm, compare: CompareSettings) -> dict[str, Any]:
+    """The recipe of a control's student: that of its arms, if all of them agree, else the base."""
+    if not control.control.taught_alike:
         return base
-    alike = [_teaching(base, compare.arms[name]) for name in one.arms]
+    alike = [_teaching(base, compare.arms[name]) for name in control.arms]
     return alike[0] if all(other == alike[0] for other in alike) else base
 
 
 def _with_equal_passes(
-    content: dict[str, Any], one: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
+    content: dict[str, Any], control: ControlArm, compare: CompareSettings, budget: Budget, classes: int | None
 ) -> dict[str, Any] | None:
-    """The same with as many steps more as a control's teacher is to be asked more often; None where nobody can tell."""
-    if not one.control.asked_as_often:
+    """`content` with more steps, so that the control has as many teacher passes as its arms; None if unknown."""
+    if not control.control.asked_as_often:
         return content
     training = content["training"]
     if not training.get("steps") or (classes is None and budget.kind == "per-class"):
         return None
-    most = 0
-    for name in one.arms:
+    most_passes = 0
+    for name in control.arms:
         transfer = compare.arms[name].transfer
         assert transfer is not None, "a control stands beside arms with makers"
-        made = settings_of(transfer["maker"]).model_validate({**transfer, "budget": _written(budget)})
-        most = max(most, made.passes(classes or 0, training["steps"]))
-    more = -(-most // training["batch_size"])
-    return {**content, "training": {**training, "steps": training["steps"] + more}}
+        settings = settings_of(transfer["maker"]).model_validate({**transfer, "budget": _written(budget)})
+        most_passes = max(most_passes, settings.passes(classes or 0, training["steps"]))
+    extra_steps = -(-most_passes // training["batch_size"])
+    return {**content, "training": {**training, "steps": training["steps"] + extra_steps}}
 
 
 def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str, Any]:
@@ -328,7 +337,7 @@ def _changed(base: dict[str, Any], arm: Arm, budget: Budget | None) -> dict[str,
 
 
 def _teaching(content: dict[str, Any], arm: Arm) -> dict[str, Any]:
-    """A recipe with what an arm changes of its objective, student and training."""
+    """A recipe with an arm's changes to its objective, student and training."""
     content = {**content, "training": merge(content["training"], arm.training)}
     if arm.objective is not None:
         content["objective"] = arm.objective

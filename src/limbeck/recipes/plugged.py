@@ -1,4 +1,4 @@
-"""Whose parts a run uses: written down when it begins, and told where a resume lacks them or has others."""
+"""Which plug-ins a run uses: recorded at the start, checked when it resumes."""
 
 import json
 from collections.abc import Iterator
@@ -24,32 +24,32 @@ from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 def plugins_of(recipe: Recipe, teacher: Classifier | None) -> dict[str, dict[str, Any] | None]:
     """Parts that are not limbeck's own and that a recipe or its teacher names, as "objectives/brier".
 
-    Of each where it is `from`, and its `code`: digests of a package's source, and of what Python runs where it was
-    registered in Python.
+    For each, where it is `from`, and its `code`: a digest of a package's source, or of the code that Python runs if it
+    was registered in Python.
     """
     used = _used(recipe, teacher)
-    found: dict[str, dict[str, Any] | None] = {}
-    for name, one in used.items():
-        code = _code(one)
-        found[name] = {"from": one.source, **({} if code is None else {"code": code})}
-    return found
+    plugins: dict[str, dict[str, Any] | None] = {}
+    for name, part in used.items():
+        code = _code(part)
+        plugins[name] = {"from": part.source, **({} if code is None else {"code": code})}
+    return plugins
 
 
 def known_here_alone(recipe: Recipe) -> list[str]:
-    """What cannot be done with a recipe that names what was handed over in Python, in a sentence for each part."""
+    """A sentence for each part of a recipe that was handed over in Python, on what that rules out."""
     return [
-        f"the {FAMILIES[one.family][0]} {one.name!r} is known to this process alone: go on with the run from Python, "
+        f"the {FAMILIES[part.family][0]} {part.name!r} is known to this process alone: go on with the run from Python, "
         "handing it over again; the command line cannot. What stands in a module can be named 'module:name' everywhere"
-        for one in _used(recipe).values()
-        if one.source == HANDED_OVER
+        for part in _used(recipe).values()
+        if part.source == HANDED_OVER
     ]
 
 
 def check_sendable(recipe: Recipe) -> None:
-    """Raises a UserError where workers could not be told of a part that was handed over in Python."""
-    for one in _used(recipe).values():
-        if one.source == HANDED_OVER:
-            packed(one)
+    """Raises a UserError if a part that was handed over in Python cannot be sent to workers."""
+    for part in _used(recipe).values():
+        if part.source == HANDED_OVER:
+            packed(part)
 
 
 def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreign[Any]]:
@@ -57,8 +57,8 @@ def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreig
         parse_recipe(recipe.model_dump(mode="json", exclude_none=True))  # looks up every name
         if teacher is not None and teacher.config is not None:
             MODELS.get(teacher.config["name"])
-        for one in [one for one in used.values() if one.family == "criteria"]:
-            criterion = CRITERIA[one.name]  # made once, when its parts were looked up
+        for part in [part for part in used.values() if part.family == "criteria"]:
+            criterion = CRITERIA[part.name]  # built only once, so its parts are looked up again here
             for family, name in (
                 (REPRESENTATIONS, criterion.representation),
                 (REPRESENTATIONS, criterion.space),
@@ -69,16 +69,16 @@ def _used(recipe: Recipe, teacher: Classifier | None = None) -> dict[str, Foreig
     return used
 
 
-def _code(one: Foreign[Any]) -> str | None:
-    """What tells a part from what it was: of what is one's own what Python runs, of what is installed its files."""
-    if one.source == BY_PATH and is_installed(one.where.partition(":")[0]):
-        return one.code
-    return describe(one.load())[0] if one.source in (IN_PYTHON, HANDED_OVER, BY_PATH) else one.code
+def _code(part: Foreign[Any]) -> str | None:
+    """A digest that changes with a part: of the code that Python runs, or of the files if it is installed."""
+    if part.source == BY_PATH and is_installed(part.where.partition(":")[0]):
+        return part.code
+    return describe(part.load())[0] if part.source in (IN_PYTHON, HANDED_OVER, BY_PATH) else part.code
 
 
 @contextmanager
 def telling_lost_plugins(folder: str | Path) -> Iterator[None]:
-    """Errors about what a run's recipe names also tell which parts it used that are not here."""
+    """Adds to errors in the block which parts the run used that are missing here."""
     try:
         yield
     except UserError as error:
@@ -91,14 +91,14 @@ def telling_lost_plugins(folder: str | Path) -> Iterator[None]:
 
 
 def lost_plugins(folder: str | Path) -> list[str]:
-    """Parts that the run in `folder` was begun with and that have no name here, in words."""
+    """Parts that the run in `folder` was begun with and that are missing here, in words."""
     try:
-        known = json.loads((Path(folder) / INPUTS_FILE).read_text())
+        noted = json.loads((Path(folder) / INPUTS_FILE).read_text())
     except (OSError, ValueError):
         return []
     lost = []
-    for place, one in known.items() if isinstance(known, dict) else ():
-        family, found, name = place.partition("/")
-        if found and family in FAMILIES and one and name not in catalogue_of(family):
-            lost.append(f"{FAMILIES[family][0]} {name!r} ({one['from']})")
+    for key, part in noted.items() if isinstance(noted, dict) else ():
+        family, separator, name = key.partition("/")
+        if separator and family in FAMILIES and part and name not in catalogue_of(family):
+            lost.append(f"{FAMILIES[family][0]} {name!r} ({part['from']})")
     return lost

@@ -1,4 +1,4 @@
-"""`limbeck probe`: networks and data sets by name, beside their controls, and a folder of results."""
+"""`limbeck probe`: probes networks by name and their controls on data sets, and writes a folder of results."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -53,20 +53,20 @@ def probe_saved(
         datasets: names, folders, files or hub ids.
         out: a new folder.
         against: more networks to probe in the same way.
-        test_split: of the data sets, to judge on.
+        test_split: of the data sets, to evaluate on.
         hold_out: instead of `test_split`, a count or share of training images, stratified.
         schedule: "l2" or "published".
         seeds: how many, from 0.
         size: pixels a side that images are resized to, see `limbeck.evaluation.probe`; images of several sizes are also
-            loaded so.
+            loaded at this size.
         model: network of a bare weights file.
         precision: of the forward passes.
-        control: probe each architecture without training, too.
-        progress: who watches.
+        control: also probe each architecture untrained.
+        progress: receives the progress.
         options: of `limbeck.load`.
 
     Returns:
-        one row for each data set and network: a `Probe` as a dict with "on", "name" and "role" ("network", "against"
+        One row for each data set and network: a `Probe` as a dict with "on", "name" and "role" ("network", "against"
         or "untrained").
 
     Raises:
@@ -89,14 +89,14 @@ def probe_saved(
         "untrained": control,
         **({"loading": options} if options else {}),
     }
-    networks = {one: load_network(one, model=model) for one in dict.fromkeys([network, *against])}
+    networks = {name: load_network(name, model=model) for name in dict.fromkeys([network, *against])}
     progress.say("loading images")
-    known = size_for_network(networks[network], network)
-    loaded_at = known.size if size is None and known is not None else size
+    known_size = size_for_network(networks[network], network)
+    loaded_at = known_size.size if size is None and known_size is not None else size
     splits = {"test_split": test_split, "hold_out": hold_out, "size": loaded_at}
-    images = {one: train_and_test(one, **splits, **options) for one in dict.fromkeys(datasets)}
-    how = {"schedule": schedule, "size": None if size is None else (size, size), "precision": precision}
-    rows = probe_all(networks, images, seeds=range(seeds), control=control, progress=progress, **how)
+    images = {data: train_and_test(data, **splits, **options) for data in dict.fromkeys(datasets)}
+    arguments = {"schedule": schedule, "size": None if size is None else (size, size), "precision": precision}
+    rows = probe_all(networks, images, seeds=range(seeds), control=control, progress=progress, **arguments)
     with atomic_folder(out) as folder:
         content = {"created": datetime.now(UTC).isoformat("T", "seconds"), "settings": settings, "rows": rows}
         (folder / "probe.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -115,10 +115,10 @@ def train_and_test(
     size: int | tuple[int, int] | None = None,
     **options: Any,
 ) -> tuple[ImageSet, ImageSet]:
-    """Training and test images: as given, of the splits of a data set, or held out of the training images.
+    """Training and test images: as given, from the splits of a data set, or held out of the training images.
 
-    `size` is for images of several sizes, and `options` are those of `limbeck.load`. The test images' classes are found
-    by name among those of the training images, and numbered likewise.
+    `size` is for images of several sizes, and `options` are those of `limbeck.load`. The test images' classes are
+    matched by name to those of the training images, and numbered likewise.
 
     Raises:
         UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set; test images
@@ -139,14 +139,14 @@ def train_and_test(
             "`test` must be images or a data set's name where `train` is given as images, got None; or give `hold_out`."
         )
     try:
-        found = load(data, test_split)
+        test_images = load(data, test_split)
     except UserError as error:
         raise UserError(f"{error} A `hold_out` of 0.2 judges on a fifth of the training images instead.") from error
-    return train, _matched(found, train)
+    return train, _matched(test_images, train)
 
 
 def _load(name: str | Path, split: str, *, size: int | tuple[int, int] | None, **options: Any) -> ImageSet:
-    """Images in their own size, which a network resizes; those of several sizes in that which is asked for."""
+    """Images in their own size, which a network resizes; images of several sizes in the given size."""
     try:
         return load_images(name, split, **options)
     except SizesDiffer:
@@ -157,7 +157,7 @@ def _load(name: str | Path, split: str, *, size: int | tuple[int, int] | None, *
 
 def _matched(test: ImageSet, train: ImageSet) -> ImageSet:
     if train.labels is None or test.labels is None:
-        return test  # which a probe refuses
+        return test  # the probe refuses unlabelled images
     try:
         return match_classes(test, classes_of(train), stacklevel=4)
     except UserError as error:
@@ -176,23 +176,23 @@ def probe_all(
     progress: Progress,
     **options: Any,
 ) -> list[Row]:
-    """Rows as in `probe_saved`; the first network is the one that was asked about."""
+    """Rows as in `probe_saved`; the first network has the role "network", the others "against"."""
     rows = []
     controls = {}
     for name, classifier in networks.items():
         controls.setdefault(json.dumps(classifier.config), (name, classifier))
     for data, (train, test) in images.items():
-        for place, (name, classifier) in enumerate(networks.items()):
+        for index, (name, classifier) in enumerate(networks.items()):
             title = f"{name} on {data}"
-            found = _watched(classifier, train, test, title, progress, seeds=seeds, **options)
-            rows.append(_row(found, data, name, "against" if place else "network"))
+            result = _watched(classifier, train, test, title, progress, seeds=seeds, **options)
+            rows.append(_row(result, data, name, "against" if index else "network"))
         for name, classifier in controls.values() if control else ():
             title = f"{CONTROL} {classifier.name} on {data}"
             fresh = [(seed, untrained(classifier, seed=seed)) for seed in seeds]
             parts = [
-                _watched(one, train, test, title, progress, seeds=[seed], **options)
-                for seed, one in fresh
-                if one is not None
+                _watched(network, train, test, title, progress, seeds=[seed], **options)
+                for seed, network in fresh
+                if network is not None
             ]
             if parts:
                 rows.append(_row(_joined(parts), data, f"{classifier.name} {CONTROL}", CONTROL))
@@ -219,16 +219,16 @@ def _watched(
 
 
 def _joined(parts: Sequence[Probe]) -> Probe:
-    """Probes of one seed each as one of many."""
+    """Probes of one seed each, joined to one of many seeds."""
     first = parts[0]
     return replace(
         first,
-        seeds=[one for part in parts for one in part.seeds],
-        top1=[one for part in parts for one in part.top1],
-        top5=None if first.top5 is None else [one for part in parts for one in part.top5 or ()],
-        train_top1=[one for part in parts for one in part.train_top1],
-        strengths=[one for part in parts for one in part.strengths],
-        tried=[one for part in parts for one in part.tried],
+        seeds=[seed for part in parts for seed in part.seeds],
+        top1=[accuracy for part in parts for accuracy in part.top1],
+        top5=None if first.top5 is None else [accuracy for part in parts for accuracy in part.top5 or ()],
+        train_top1=[accuracy for part in parts for accuracy in part.train_top1],
+        strengths=[strength for part in parts for strength in part.strengths],
+        tried=[trial for part in parts for trial in part.tried],
         converged=all(part.converged for part in parts),
         seconds={key: sum(part.seconds[key] for part in parts) for key in first.seconds},
     )

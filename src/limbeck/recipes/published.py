@@ -1,4 +1,4 @@
-"""What others report for pairs of networks: to judge runs by, never measured here."""
+"""Published results for pairs of networks, for comparison with runs; never measured here."""
 
 from collections.abc import Mapping
 
@@ -65,7 +65,7 @@ OTHER_PAIRS: tuple[str, ...] = (
     "wrn_40_2-MobileNetV2",
     "resnet32x4-vgg8",
 )
-"""Pairs that no recipe names, of networks that the others are of."""
+"""Pairs of the same networks that no recipe names."""
 
 OTHER_TABLE = {
     "kd": (_STANDARDISED, "74.90 77.70 73.97 68.36"),
@@ -139,11 +139,11 @@ TABLE_CONDENSED = {
 
 
 def published(recipe: str, choices: Mapping[str, str]) -> str:
-    """What is reported for a recipe of published pairs, in words; nothing where nothing is known.
+    """The published result for a recipe of published pairs, in words; "" if none is known.
 
     Args:
         recipe: its packaged name.
-        choices: `pair`, and `variant`, `dataset` or `method` where there are some.
+        choices: `pair`, and `variant`, `dataset` or `method` if the recipe has them.
 
     Example:
         >>> published("cifar100-kd", {"pair": "resnet56-resnet20"})

@@ -32,24 +32,25 @@ class Push:
     def sizes(self) -> dict[str, int]:
         """Bytes of each file, by name."""
         return {
-            name: len(one) if isinstance(one, bytes) else one.stat().st_size for name, one in sorted(self.files.items())
+            name: len(content) if isinstance(content, bytes) else content.stat().st_size
+            for name, content in sorted(self.files.items())
         }
 
 
 def prepare_push(run: str | Path, repository: str, *, private: bool = False, license: str | None = None) -> Push:
-    """What `push` will upload, put together without asking anybody.
+    """Collects what `send` will upload, without contacting the hub.
 
-    The card is the one in the run folder where somebody changed it, and else says how to load from the hub.
+    The card is the one in the run folder if it was changed by hand; otherwise it says how to load from the hub.
 
     Args:
-        run: a run folder, whose student after the last step it is.
+        run: a run folder, whose student after the last step is uploaded.
         repository: "owner/name".
         private: see `Push`.
         license: in place of that of the recipe.
 
     Raises:
-        UserError: no folder, none of one finished run, a student that nothing describes, another form of name, a card
-            that is none, or one that was changed beside `license`.
+        UserError: no folder of one finished run, a student without a description, an invalid name, an invalid card, or
+            `license` given while the card was changed by hand.
 
     Example:
         >>> list(prepare_push("runs/teacher", "somebody/digits").sizes)
@@ -85,17 +86,17 @@ def prepare_push(run: str | Path, repository: str, *, private: bool = False, lic
 
 
 def send(push: Push, *, token: str | None = None) -> str:
-    """Uploads what was prepared, in one commit; returns where it is.
+    """Uploads what was prepared, in one commit; returns its address.
 
     Args:
-        push: of `prepare_push`.
+        push: from `prepare_push`.
         token: of the hub; by default that of `hf auth login`, or HF_TOKEN.
 
     Raises:
-        UserError: no token, one that may not write there, no connection; a public repository where a private one was
-            asked for.
+        UserError: no token, or one that may not write there; no connection; the repository is public, but a private one
+            was asked for.
     """
-    import huggingface_hub  # which takes a while, and is of use for this alone
+    import huggingface_hub  # imported late: it takes a while and is needed only here
     from huggingface_hub.utils import HfHubHTTPError
 
     if token is None and huggingface_hub.get_token() is None:
@@ -104,14 +105,14 @@ def send(push: Push, *, token: str | None = None) -> str:
             f"{_TOKENS}, then run `hf auth login` or set HF_TOKEN. Nothing was uploaded."
         )
     api = huggingface_hub.HfApi(token=token)
-    errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)  # of connections, those of another library
+    errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)  # errors of connections are those of another library
     try:
-        hidden: dict[str, Any] = {"private": True} if push.private else {}  # else as the owner has it by default
-        api.create_repo(push.repository, exist_ok=True, **hidden)
-        there = api.model_info(push.repository)
-        _check_private(push, there.private)
+        visibility: dict[str, Any] = {"private": True} if push.private else {}  # otherwise the owner's default
+        api.create_repo(push.repository, exist_ok=True, **visibility)
+        remote = api.model_info(push.repository)
+        _check_private(push, remote.private)
         added = push.files
-        if _is_others(api, push.repository, [one.rfilename for one in there.siblings or ()]):
+        if _is_others(api, push.repository, [sibling.rfilename for sibling in remote.siblings or ()]):
             warnings.warn(
                 f"the model card of {push.repository!r} on the hub was changed there and stays; that of the run was "
                 "not uploaded.",
@@ -122,7 +123,7 @@ def send(push: Push, *, token: str | None = None) -> str:
             huggingface_hub.CommitOperationAdd(name, file if isinstance(file, bytes) else str(file))
             for name, file in sorted(added.items())
         ]
-        done = api.create_commit(push.repository, operations, commit_message="Student of a limbeck run")
+        commit = api.create_commit(push.repository, operations, commit_message="Student of a limbeck run")
     except UserError:
         raise
     except errors as error:
@@ -131,7 +132,7 @@ def send(push: Push, *, token: str | None = None) -> str:
             f"{push.repository!r} could not be pushed ({reason}). Check the name, the connection, and that the token "
             f"may write there (`hf auth whoami`; {_TOKENS})."
         ) from error
-    return str(done.commit_url)
+    return str(commit.commit_url)
 
 
 def _check_name(repository: str) -> None:
@@ -166,7 +167,7 @@ def _card(folder: Path, repository: str, license: str | None) -> str:
         raise UserError(f"`license` goes into the card, and {str(path)!r} was changed by hand; state it there instead.")
     try:
         ModelCard(text)
-    except Exception as error:  # of YAML, of types and of names alike
+    except Exception as error:  # YAML, types and names may all be wrong
         raise UserError(
             f"the front matter of {str(path)!r} is none that the hub reads ({error}); mend it, or remove the file and "
             f"have `limbeck report {folder}` write it anew."
@@ -175,7 +176,7 @@ def _card(folder: Path, repository: str, license: str | None) -> str:
 
 
 def _is_others(api: Any, repository: str, there: list[str]) -> bool:
-    """Whether the card on the hub is one that somebody wrote or changed."""
+    """Whether the card on the hub was written or changed by hand."""
     if CARD_FILE not in there:
         return False
     path = Path(api.hf_hub_download(repository, CARD_FILE))

@@ -1,7 +1,7 @@
-"""A race: which runs of a comparison go on to where, one rung of the ladder after the other.
+"""A race: which runs of a comparison continue, and how far, one rung of the ladder after the other.
 
-What is decided follows from the run folders alone, so that a comparison that is stopped and gone on with, or to which
-arms and seeds were added, decides as one that ran at once.
+Decisions follow from the run folders alone, so that a comparison that was interrupted and resumed, or to which arms and
+seeds were added, decides like one that ran without interruption.
 """
 
 import math
@@ -21,7 +21,7 @@ from limbeck.training.run_folder import FINISHED, PAUSED, RunFolder
 from limbeck.training.validation import MEASURES, Measure, measure_of, unpacked
 
 RACING_FILE = "racing.json"
-"""What was decided, in the folder of the comparison."""
+"""File of the decisions, in the folder of the comparison."""
 Group = tuple[str, str]
 """Arm and budget."""
 
@@ -33,9 +33,9 @@ class Rung:
     Attributes:
         label: in words.
         budget: of these arms.
-        share: of the steps of their runs, 1 for runs that finished.
-        runs: those that are compared.
-        drops: budgets at which an arm that stops here is not gone on with.
+        share: of the steps of their runs, in (0, 1]; 1 for finished runs.
+        runs: that are compared.
+        drops: budgets at which an arm that stops here is not continued.
     """
 
     label: str
@@ -47,12 +47,12 @@ class Rung:
 
 @dataclass(frozen=True)
 class Curve:
-    """How a run did on the validation images.
+    """Validation results of a run.
 
     Attributes:
         steps: of the whole run.
-        done: steps that are done for sure.
-        validations: as its metrics have them, by step.
+        done: steps that are certainly done.
+        validations: step -> row of its metrics.
     """
 
     steps: int
@@ -61,27 +61,27 @@ class Curve:
 
     @property
     def measure(self) -> Measure:
-        """What its validations tell."""
+        """What its validations measure: "top1" or "agreement"."""
         return measure_of(next(iter(self.validations.values()), {"top1": 0.0}))
 
     def at(self, share: Fraction, images: int) -> ValidationScore | None:
-        """After a share of the steps; None where the run did not come so far, or did not validate there.
+        """The score after a share of the steps; None if the run did not get that far, or did not validate there.
 
         Args:
             share: in (0, 1].
-            images: validation images.
+            images: number of validation images.
         """
         step = max(1, round(self.steps * share))
-        found = self.validations.get(step) if step <= self.done else None
-        if found is None:
+        row = self.validations.get(step) if step <= self.done else None
+        if row is None:
             return None
-        measure = measure_of(found)
-        right = found.get("right" if measure == "top1" else "agrees")  # earlier versions did not note it
-        return ValidationScore(found[measure], None if right is None else unpacked(right, images))
+        measure = measure_of(row)
+        right = row.get("right" if measure == "top1" else "agrees")  # missing in earlier versions
+        return ValidationScore(row[measure], None if right is None else unpacked(right, images))
 
 
 def read_curve(run_folder: RunFolder) -> Curve | None:
-    """Of a run that finished or paused; None of any other, which has to be gone on with before it can be judged."""
+    """The curve of a finished or paused run; None for any other, which must be resumed before it can be compared."""
     if run_folder.finished:
         steps = done = RunCost.from_dict(run_folder.read("cost.json")).teaching.steps
     elif run_folder.state == PAUSED:
@@ -93,29 +93,29 @@ def read_curve(run_folder: RunFolder) -> Curve | None:
 
 
 def ladder(planned: Sequence[PlannedRun], settings: RacingSettings) -> list[list[Rung]]:
-    """Rungs in order; those of all budgets at once, but for a ladder of budgets."""
+    """Rungs in order, each a list with one rung per budget, except on a ladder of budgets."""
     by_budget: dict[str, list[PlannedRun]] = {}
-    for one in raced(planned):
-        by_budget.setdefault(one.budget_label, []).append(one)
+    for run in raced(planned):
+        by_budget.setdefault(run.budget_label, []).append(run)
     budgets, whole = list(by_budget), Fraction(1)
     if settings.by == "budgets":
         each = enumerate(by_budget.items(), start=1)
-        return [[Rung(f"{budget}", budget, whole, runs, budgets[place:])] for place, (budget, runs) in each][:-1]
+        return [[Rung(f"{budget}", budget, whole, runs, budgets[index:])] for index, (budget, runs) in each][:-1]
     if settings.by == "seeds":
-        seeds = list(dict.fromkeys(one.recipe.seed for one in planned))
+        seeds = list(dict.fromkeys(run.recipe.seed for run in planned))
         return [
             [
-                Rung(f"{n} seeds", budget, whole, [one for one in runs if one.recipe.seed in seeds[:n]], [budget])
+                Rung(f"{n} seeds", budget, whole, [run for run in runs if run.recipe.seed in seeds[:n]], [budget])
                 for budget, runs in by_budget.items()
             ]
             for n in seed_rungs(settings, len(seeds))
         ]
     return [
         [
-            Rung(f"{100 * float(at):.3g} % of the steps", budget, at, runs, [budget])
+            Rung(f"{100 * float(share):.3g} % of the steps", budget, share, runs, [budget])
             for budget, runs in by_budget.items()
         ]
-        for at in share_rungs(settings, planned)
+        for share in share_rungs(settings, planned)
     ]
 
 
@@ -128,32 +128,33 @@ def stand(
     decisions: int,
     images: int,
 ) -> list[Standing]:
-    """How arms stand at a share of their steps.
+    """The standings of arms at a share of their steps.
 
     Args:
-        curves: arm -> seed -> of its run.
-        share: at which they are compared.
-        shares: all at which they validate.
+        curves: arm -> seed -> curve of its run.
+        share: of the steps, in (0, 1], at which they are compared.
+        shares: all shares at which they validate.
         settings: of the race.
-        decisions: about arms of this budget in the whole race, among which the doubt is shared out (Bonferroni).
-        images: validation images.
+        decisions: number of decisions about arms of this budget in the whole race, among which the error probability
+            is divided (Bonferroni).
+        images: number of validation images.
     """
     level = 1 - (1 - settings.confidence) / max(1, decisions)
     now = _scores(curves, share, images)
     if share == 1:
         return standings(now, keep=settings.keep, level=level, images=images)
     start = earlier(share, shares)
-    # What is learnt goes by the logarithm of the steps rather than by steps.
+    # Scores grow with the logarithm of the steps rather than with the steps.
     ahead = math.log(1 / share) / math.log(share / start)
     return standings(now, _scores(curves, start, images), ahead=ahead, keep=settings.keep, level=level, images=images)
 
 
 def _scores(curves: Mapping[str, Mapping[int, Curve | None]], share: Fraction, images: int) -> Scores:
-    found = {
+    scores = {
         arm: {seed: curve.at(share, images) for seed, curve in seeds.items() if curve is not None}
         for arm, seeds in curves.items()
     }
-    return {arm: {seed: one for seed, one in seeds.items() if one is not None} for arm, seeds in found.items()}
+    return {arm: {seed: score for seed, score in seeds.items() if score is not None} for arm, seeds in scores.items()}
 
 
 def in_words(why: Mapping[str, Any]) -> str:
@@ -164,7 +165,7 @@ def in_words(why: Mapping[str, Any]) -> str:
         ...           "n": 3})
         'at 25 % of the steps of 50 images it is 5.2 points below margin in validation accuracy, n = 3 seeds'
     """
-    measure = MEASURES[why.get("measure", "top1")]  # earlier versions knew accuracy alone
+    measure = MEASURES[why.get("measure", "top1")]  # earlier versions had accuracy only
     budget = "" if why["budget"] in ("all", why["rung"]) else f" of {why['budget']}"
     return (
         f"at {why['rung']}{budget} it is {-100 * why['difference']:.1f} points below {why['against']} in validation "
@@ -179,11 +180,11 @@ class Race:
         planned: all runs.
         settings: of the race.
         folder: of the comparison.
-        images: validation images.
-        say: told who stops.
+        images: number of validation images.
+        say: called with a sentence on each arm that stops.
 
     Attributes:
-        dropped: arm and budget -> what is to be said of it, as `racing.json` has it.
+        dropped: arm and budget -> why it stopped, as in `racing.json`.
     """
 
     def __init__(
@@ -207,46 +208,46 @@ class Race:
         self._tried: set[str] = set()
 
     def batches(self) -> Iterator[list[RunTask]]:
-        """Runs that are to be gone on with, rung after rung; the next are known once all of these have been."""
+        """Runs to continue, rung after rung; the next rung's are known once all of these have been run."""
         before = RunFolder(self.folder).read(RACING_FILE, {})
         self._write(before, self._ladder)
-        for place, rungs in enumerate(self._ladder, start=1):
+        for index, rungs in enumerate(self._ladder, start=1):
             for until in [rungs[0].share] if rungs else []:
-                yield self._tasks([one for rung in rungs for one in rung.runs], None if until == 1 else until)
+                yield self._tasks([run for rung in rungs for run in rung.runs], None if until == 1 else until)
             for rung in rungs:
                 self._decide(rung)
-            self._write(before, self._ladder[place:])
+            self._write(before, self._ladder[index:])
         yield self._tasks(self.planned, None)
 
     def runs_dropped(self) -> int:
-        """How many runs are not gone on with; those that broke before count as done already."""
-        gone = [one for one in self.planned if (one.arm, one.budget_label) in self.dropped]
-        return sum(not self._ended(one) for one in gone)
+        """How many runs are not continued; those that broke before count as done already."""
+        gone = [run for run in self.planned if (run.arm, run.budget_label) in self.dropped]
+        return sum(not self._ended(run) for run in gone)
 
     def _tasks(self, runs: Iterable[PlannedRun], until: Fraction | None) -> list[RunTask]:
-        """Of the runs that are neither dropped nor so far already; one that breaks is not tried again."""
+        """Tasks for the runs that are neither dropped nor that far already; a broken run is not tried again."""
         chosen = []
-        for one in runs:
-            if self._ended(one) or (one.arm, one.budget_label) in self.dropped:
+        for run in runs:
+            if self._ended(run) or (run.arm, run.budget_label) in self.dropped:
                 continue
-            curve = read_curve(self._run_folder(one))
+            curve = read_curve(self._run_folder(run))
             if until is None or curve is None or curve.done < round(curve.steps * until):
-                chosen.append(one)
-        self._tried |= {one.folder for one in chosen}
-        return [RunTask(one, until) for one in chosen]
+                chosen.append(run)
+        self._tried |= {run.folder for run in chosen}
+        return [RunTask(run, until) for run in chosen]
 
-    def _ended(self, one: PlannedRun) -> bool:
-        """Finished, or tried and broken."""
-        state = self._run_folder(one).state
-        return state == FINISHED or (one.folder in self._tried and state != PAUSED)
+    def _ended(self, run: PlannedRun) -> bool:
+        """Whether a run has finished, or was tried and broke."""
+        state = self._run_folder(run).state
+        return state == FINISHED or (run.folder in self._tried and state != PAUSED)
 
     def _decide(self, rung: Rung) -> None:
         curves: dict[str, dict[int, Curve | None]] = {}
-        for one in rung.runs:
-            if (one.arm, one.budget_label) not in self.dropped:
-                curves.setdefault(one.arm, {})[one.recipe.seed] = read_curve(self._run_folder(one))
-        arms = len({one.arm for one in rung.runs})
-        found = stand(
+        for run in rung.runs:
+            if (run.arm, run.budget_label) not in self.dropped:
+                curves.setdefault(run.arm, {})[run.recipe.seed] = read_curve(self._run_folder(run))
+        arms = len({run.arm for run in rung.runs})
+        arm_standings = stand(
             curves,
             rung.share,
             self._shares,
@@ -254,38 +255,41 @@ class Race:
             decisions=(arms - 1) * len(self._ladder),
             images=self.images,
         )
-        place: dict[str, Any] = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
-        if any(one.measure == "agreement" for seeds in curves.values() for one in seeds.values() if one is not None):
-            place["measure"] = "agreement"
-        self._standings += [{**place, **one._asdict()} for one in found]
-        for one in [one for one in found if one.stops]:
+        entry: dict[str, Any] = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}
+        if any(
+            curve.measure == "agreement" for seeds in curves.values() for curve in seeds.values() if curve is not None
+        ):
+            entry["measure"] = "agreement"
+        self._standings += [{**entry, **standing._asdict()} for standing in arm_standings]
+        for standing in [standing for standing in arm_standings if standing.stops]:
             why = {
-                **place,
-                "against": found[0].arm,
-                **{key: value for key, value in one._asdict().items() if key != "arm"},
+                **entry,
+                "against": arm_standings[0].arm,
+                **{key: value for key, value in standing._asdict().items() if key != "arm"},
             }
-            self.dropped |= {(one.arm, budget): why for budget in rung.drops}
-            self.say(f"{one.arm} stops: {in_words(why)}")
+            self.dropped |= {(standing.arm, budget): why for budget in rung.drops}
+            self.say(f"{standing.arm} stops: {in_words(why)}")
 
     def _write(self, before: Mapping[str, Any], ahead: Iterable[Sequence[Rung]]) -> None:
-        """Keeps what was decided.
+        """Writes the decisions.
 
         Args:
-            before: content of the file when this race began. Its decisions stand until their rung is decided again,
-                lest a race that is stopped before seems to have dropped nobody.
+            before: content of the file when this race began. Its decisions are kept until their rung is decided again,
+                or a race that is stopped before that would seem to have dropped no arm.
             ahead: rungs that are yet to be decided.
         """
         pending = {(rung.label, rung.budget) for rungs in ahead for rung in rungs}
         dropped = [{"arm": arm, "at": budget, "why": why} for (arm, budget), why in self.dropped.items()]
         dropped += [
-            one
-            for one in before.get("dropped", ())
-            if (one["why"]["rung"], one["why"]["budget"]) in pending and (one["arm"], one["at"]) not in self.dropped
+            entry
+            for entry in before.get("dropped", ())
+            if (entry["why"]["rung"], entry["why"]["budget"]) in pending
+            and (entry["arm"], entry["at"]) not in self.dropped
         ]
-        standings = [one for one in before.get("standings", ()) if (one["rung"], one["budget"]) in pending]
+        kept = [entry for entry in before.get("standings", ()) if (entry["rung"], entry["budget"]) in pending]
         rungs = [rungs[0].label for rungs in self._ladder if rungs]
-        content = {"rungs": rungs, "standings": self._standings + standings, "dropped": dropped}
+        content = {"rungs": rungs, "standings": self._standings + kept, "dropped": dropped}
         RunFolder(self.folder).write(RACING_FILE, content)
 
-    def _run_folder(self, one: PlannedRun) -> RunFolder:
-        return RunFolder(self.folder / one.folder)
+    def _run_folder(self, run: PlannedRun) -> RunFolder:
+        return RunFolder(self.folder / run.folder)

@@ -1,4 +1,4 @@
-"""What a race came to, for the results of a comparison: who stopped where, why, and what that saved."""
+"""Results of a race, for those of a comparison: which arms stopped where, why, and what that saved."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,55 +12,54 @@ from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import PAUSED, RunFolder
 
 DROPPED = "dropped"
-"""State of a run, in results, that did not go on because its arm stopped."""
+"""State, in the results, of a run that was not continued because its arm stopped."""
 _BROKEN = ("failed", "finished")
 
 
 def read_race(folder: Path, recipe: Recipe) -> dict[str, Any]:
-    """What was decided in a comparison so far; nothing where its recipe lets no arm stop (any more)."""
+    """The decisions in a comparison so far; empty if its recipe lets no arm stop (any more)."""
     racing = None if recipe.compare is None else recipe.compare.racing
     return RunFolder(folder).read(RACING_FILE, {}) if racing is not None else {}
 
 
 def dropped_runs(folder: Path, planned: Iterable[PlannedRun], race: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The runs that were not gone on with, by folder: `step` of `steps` at which they stand, and `why`."""
-    why: dict[Group, dict[str, Any]] = {(one["arm"], one["at"]): one["why"] for one in race.get("dropped", ())}
-    found = {}
-    for one in raced(planned):
-        status = RunFolder(folder / one.folder).read("status.json", {})
-        if (one.arm, one.budget_label) in why and status.get("state") not in _BROKEN:
-            place = {"step": status.get("step", 0), "steps": status.get("steps")}
-            found[one.folder] = {**place, "why": why[one.arm, one.budget_label]}
-    return found
+    """Folder -> `step` of `steps` that it reached, and `why`, for runs that were not continued."""
+    why: dict[Group, dict[str, Any]] = {(row["arm"], row["at"]): row["why"] for row in race.get("dropped", ())}
+    dropped = {}
+    for run in raced(planned):
+        status = RunFolder(folder / run.folder).read("status.json", {})
+        if (run.arm, run.budget_label) in why and status.get("state") not in _BROKEN:
+            position = {"step": status.get("step", 0), "steps": status.get("steps")}
+            dropped[run.folder] = {**position, "why": why[run.arm, run.budget_label]}
+    return dropped
 
 
 def race_results(
     folder: Path, recipe: Recipe, planned: Sequence[PlannedRun], race: dict[str, Any], dropped: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Results of a race, None of a comparison without.
+    """Results of a race; None for a comparison without one.
 
     Returns:
         `settings`; `rungs` in words; `standings` of the arms at each; `dropped`, one row per arm and budget with its
-        `runs`; `spent` on all runs of these arms; `saved` by not going on with those that stopped, estimated by what
-        their steps up to there took, or other runs of the arm; `share` of the steps of all runs, controls too, that
-        this is.
+        `runs`; `spent` on all runs of these arms; `saved` by stopping, estimated from the cost of their steps so far,
+        or else from other runs of the arm; `share`, the saved part of the steps of all runs, including controls.
     """
     racing = None if recipe.compare is None else recipe.compare.racing
     if racing is None:
         return None
-    stopped = {(one.arm, one.budget_label) for one in planned if one.folder in dropped}
+    stopped = {(run.arm, run.budget_label) for run in planned if run.folder in dropped}
     spent, saved, steps = Cost(), Cost(), 0
-    for one in planned:
-        taken, _ = _taken(RunFolder(folder / one.folder))
+    for run in planned:
+        taken, _ = _taken(RunFolder(folder / run.folder))
         steps += taken.steps
-        if (one.arm, one.budget_label) in stopped:
-            spent += taken  # its finished seeds too, which are in no table of costs
-        if one.folder in dropped:
-            saved += _left(folder, one, planned)
+        if (run.arm, run.budget_label) in stopped:
+            spent += taken  # including its finished seeds, which are in no table of costs
+        if run.folder in dropped:
+            saved += _left(folder, run, planned)
     rows = []
     for row in race.get("dropped", ()):
         group = (row["arm"], row["at"])
-        runs = sum(one.folder in dropped for one in planned if (one.arm, one.budget_label) == group)
+        runs = sum(run.folder in dropped for run in planned if (run.arm, run.budget_label) == group)
         rows += [{**row["why"], "arm": row["arm"], "budget": row["at"], "runs": runs}] if runs else []
     return {
         "settings": racing.model_dump(mode="json"),
@@ -74,7 +73,7 @@ def race_results(
 
 
 def _taken(run_folder: RunFolder) -> tuple[Cost, int]:
-    """What a run took so far, and the steps that it has in all; nothing of one that did not pause or finish."""
+    """The cost of a run so far, and its total number of steps; zero for one that did not pause or finish."""
     if run_folder.finished:
         cost = RunCost.from_dict(run_folder.read("cost.json"))
         return Cost.from_dict({**cost.total.to_dict(), "steps": cost.teaching.steps}), cost.teaching.steps
@@ -85,15 +84,19 @@ def _taken(run_folder: RunFolder) -> tuple[Cost, int]:
 
 
 def _left(folder: Path, run: PlannedRun, planned: Iterable[PlannedRun]) -> Cost:
-    """What the rest of a run would have taken."""
+    """The estimated cost of the rest of a run."""
     cost, steps = _taken(RunFolder(folder / run.folder))
     if cost.steps:
         return _times(cost, (steps - cost.steps) / cost.steps)
-    same = [one for one in planned if one.arm == run.arm]
-    for some in ([one for one in same if one.budget == run.budget], same):
-        whole = [_times(one, of / one.steps) for one, of in (_taken(RunFolder(folder / o.folder)) for o in some) if of]
-        if whole:
-            return mean_cost(whole)
+    same_arm = [other for other in planned if other.arm == run.arm]
+    for runs in ([other for other in same_arm if other.budget == run.budget], same_arm):
+        whole_costs = [
+            _times(taken, total / taken.steps)
+            for taken, total in (_taken(RunFolder(folder / other.folder)) for other in runs)
+            if total
+        ]
+        if whole_costs:
+            return mean_cost(whole_costs)
     return Cost()
 
 

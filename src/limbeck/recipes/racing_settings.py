@@ -39,9 +39,9 @@ class RacingSettings(Strict):
     @model_validator(mode="after")
     def _of_its_kind(self) -> Self:
         rungs = self.rungs or []
-        if self.by == "steps" and not all(0 < one < 1 for one in rungs):
+        if self.by == "steps" and not all(0 < rung < 1 for rung in rungs):
             raise ValueError(f"`rungs` must be shares of the steps, > 0 and < 1, got {rungs}")
-        if self.by == "seeds" and not all(one >= 2 and one == int(one) for one in rungs):
+        if self.by == "seeds" and not all(rung >= 2 and rung == int(rung) for rung in rungs):
             raise ValueError(f"`rungs` must be whole numbers of seeds, >= 2, got {rungs}")
         if self.by == "budgets" and self.rungs is not None:
             raise ValueError(f"`rungs` of `by: budgets` are the budgets themselves; leave them out, got {rungs}")

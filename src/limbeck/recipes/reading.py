@@ -1,4 +1,4 @@
-"""From YAML and the command line's overrides to a `Recipe`, with all that is wrong said at once."""
+"""From YAML and the command line's overrides to a `Recipe`; all errors are reported at once."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import MakerSettings
 
-# Setting one of these on the command line drops the other from the recipe: they exclude each other.
+# These exclude each other: setting one on the command line drops the other from the recipe.
 _EITHER = {"steps": "epochs", "epochs": "steps"}
 _KEYS = (*Recipe.model_fields, *Recipe.short_forms)
 
@@ -29,10 +29,10 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
     Args:
         source: name, path or mapping.
-        overrides: `path.to.key=value` each, the value in YAML; later ones win. They also win over what the recipe's
-            `choices` change, of which they may choose, as in `pair=resnet56-resnet20`.
+        overrides: `path.to.key=value` each, the value in YAML; later ones win. They also win over the changes of the
+            recipe's `choices`, and may make these choices, as in `pair=resnet56-resnet20`.
 
-    Where `data.train` is a transfer set that says how it is taught on, what the recipe leaves out is as that says.
+    If `data.train` is a transfer set with a `use`, that supplies what the recipe leaves out.
 
     Raises:
         UserError: no such recipe, no YAML, or every error of the recipe: where, what is allowed, what came.
@@ -45,8 +45,8 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         origin, content = "the recipe", with_bases(copy.deepcopy(dict(source)))
     else:
         origin, content = f"recipe {str(source)!r}", load_recipe(find_recipe(str(source)))
-    # What no recipe knows can only be a choice, or a misspelt one.
-    choosing = [one for one in overrides if one.partition("=")[0].strip().split(".")[0] not in _KEYS]
+    # A key that is none of a recipe's can only be a choice, or a misspelt one.
+    choosing = [override for override in overrides if override.partition("=")[0].strip().split(".")[0] not in _KEYS]
     for override in choosing:
         _apply(content, override, load_text)
     content = chosen(content, origin, _KEYS)
@@ -60,7 +60,7 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
 
 
 def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Recipe:
-    """A `Recipe` from plain data; raises one UserError for all that is wrong."""
+    """A `Recipe` from plain data; raises one UserError that lists all errors."""
     lines, recipe = [], None
     try:
         recipe = Recipe.model_validate(content)
@@ -75,26 +75,26 @@ def parse_recipe(content: Mapping[str, Any], origin: str = "the recipe") -> Reci
 
 
 def written_recipe(folder: Path) -> Recipe:
-    """The recipe that a run or a comparison wrote into its folder; its parts are also looked for where they were then.
+    """The recipe that a run or a comparison wrote into its folder; its parts are also searched where they were then.
 
     Raises:
-        UserError: it cannot be read here, as where parts of the user's own are gone.
+        UserError: it cannot be read here, for instance because parts of the user's own are gone.
     """
     look_where_found(folder)
     return parse_recipe(load_mapping(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
 
 
 def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """`content` of a recipe with `path.to.key=value` each laid over it.
+    """`content` of a recipe with overrides, `path.to.key=value` each, applied to it.
 
     Example:
         >>> overridden({"training": {"steps": 5}}, ["training.epochs=2", "seed=1"])
         {'training': {'epochs': 2}, 'seed': 1}
     """
-    made = copy.deepcopy(dict(content))
+    result = copy.deepcopy(dict(content))
     for override in overrides:
-        _apply(made, override)
-    return made
+        _apply(result, override)
+    return result
 
 
 def parse_transfer(
@@ -104,13 +104,13 @@ def parse_transfer(
     alone: bool = False,
     context: Mapping[str, Any] | None = None,
 ) -> MakerSettings:
-    """The settings of a maker, as a recipe has them under `transfer`; raises one UserError for all that is wrong.
+    """The settings of a maker, as a recipe has them under `transfer`; raises one UserError that lists all errors.
 
     Args:
         content: of `transfer`.
-        overrides: more of it, "key=value" each.
-        alone: whether a transfer set is made by itself, and no student learns meanwhile.
-        context: what the maker's settings are checked for, where that is not a transfer set.
+        overrides: more settings, "key=value" each.
+        alone: whether a transfer set is made on its own, while no student learns.
+        context: of pydantic's validation, if the settings are not for making a transfer set.
     """
     content = copy.deepcopy(dict(content))
     for override in overrides:
@@ -119,18 +119,18 @@ def parse_transfer(
         raise UserError(f"`maker` must be one of {', '.join(MAKERS)}, got {content['maker']!r}.")
     settings = settings_of(content["maker"])
     try:
-        found = settings.model_validate(settings.alone(content) if alone else content, context=context)
+        parsed = settings.model_validate(settings.alone(content) if alone else content, context=context)
     except ValidationError as error:
         lines = error_lines(error.errors(), settings)
         raise UserError(f"the settings of maker {content['maker']!r}:\n  " + "\n  ".join(lines)) from None
-    _check_without_controls(found)
-    return found
+    _check_without_controls(parsed)
+    return parsed
 
 
 def _check_without_controls(settings: MakerSettings, where: str = "") -> None:
-    """Raises a UserError for settings that only the controls of a comparison heed, where there is none.
+    """Raises a UserError for settings that only affect the controls of a comparison, outside of one.
 
-    The runs of a comparison have them in their recipes, and are not read from files.
+    The runs of a comparison have them in their recipes, but those are not read from files.
     """
     for name in settings.about_controls:
         if getattr(settings, name) != type(settings).model_fields[name].default:
@@ -141,21 +141,21 @@ def _check_without_controls(settings: MakerSettings, where: str = "") -> None:
 
 
 def _as_written(line: str, content: Mapping[str, Any]) -> str:
-    """An error about `transfer` with the path of its short form, where `content` has that."""
+    """An error about `transfer`, with the path of the short form if `content` uses that."""
     if content.get("select") is not None and line.startswith("transfer"):
         return f"select{line.removeprefix('transfer')}"
-    head, found, rest = line.partition(".transfer")
-    place = head.split(".")
-    arms = (content.get("compare") or {}).get("arms") if place[:2] == ["compare", "arms"] else None
-    arm = arms.get(place[2]) if found and len(place) == 3 and isinstance(arms, Mapping) else None
+    head, separator, rest = line.partition(".transfer")
+    keys = head.split(".")
+    arms = (content.get("compare") or {}).get("arms") if keys[:2] == ["compare", "arms"] else None
+    arm = arms.get(keys[2]) if separator and len(keys) == 3 and isinstance(arms, Mapping) else None
     short = isinstance(arm, str) or (isinstance(arm, Mapping) and arm.get("select") is not None)
     return f"{head}.select{rest.removeprefix('.criterion')}" if short else line
 
 
 def renewed(written: dict[str, Any]) -> dict[str, Any]:
-    """A recipe that an earlier version wrote down, with the defaults of settings that came later.
+    """A recipe written by an earlier version, with the defaults of settings that were added later.
 
-    One that cannot be read any more stays as it is: its run cannot be gone on with, and comparing says why.
+    One that can no longer be read is returned unchanged: its run cannot be resumed, and the comparison says why.
     """
     try:
         fresh = parse_recipe(written).model_dump(mode="json")
@@ -165,7 +165,7 @@ def renewed(written: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changed_trainings(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Path and content of everything in a comparison that changes some of the training settings."""
+    """Path and content of everything in a comparison that changes training settings."""
     compare = content.get("compare")
     if not isinstance(compare, Mapping) or not isinstance(content.get("training"), Mapping):
         return
@@ -178,19 +178,19 @@ def _changed_trainings(content: Mapping[str, Any]) -> Iterator[tuple[str, dict[s
 
 
 def _training_lines(path: str, changes: dict[str, Any], training: Mapping[str, Any]) -> list[str]:
-    """What is wrong with changed training settings and was not wrong before."""
+    """Errors of changed training settings that the changes caused."""
     try:
         TrainingSettings.model_validate(merge(training, changes))
     except ValidationError as error:
-        mine = [one for one in error.errors() if not one["loc"] or one["loc"][0] in changes]
-        return error_lines(mine, TrainingSettings, path)
+        details = [detail for detail in error.errors() if not detail["loc"] or detail["loc"][0] in changes]
+        return error_lines(details, TrainingSettings, path)
     return []
 
 
 def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], Any] = load_value) -> None:
-    path, found, text = override.partition("=")
+    path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    if not found or not all(keys):
+    if not equals or not all(keys):
         raise UserError(f"an override must look like training.epochs=5, got {override!r}.")
     value = load(text, f"the value of override {override!r}")
     keys = _in_one_form(content, keys)
@@ -205,29 +205,29 @@ def _apply(content: dict[str, Any], override: str, load: Callable[[str, str], An
 
 
 def _in_one_form(content: Any, keys: list[str]) -> list[str]:
-    """`keys` in the form, `select` or `transfer`, in which `content` says what to teach on; that may change for it."""
+    """`keys` in the form, `select` or `transfer`, that `content` uses; `content` may be converted to fit them."""
     node: Any = content
-    place = keys
+    tail = keys
     if keys[:2] == ["compare", "arms"] and len(keys) > 3:
         compare = content.get("compare")
         arms = compare.get("arms") if isinstance(compare, dict) else None
-        node, place = arms.get(keys[2]) if isinstance(arms, dict) else None, keys[3:]
-        if isinstance(arms, dict) and isinstance(node, str) and place[0] == "transfer":
+        node, tail = arms.get(keys[2]) if isinstance(arms, dict) else None, keys[3:]
+        if isinstance(arms, dict) and isinstance(node, str) and tail[0] == "transfer":
             node = arms[keys[2]] = {"select": node}
     if not isinstance(node, dict):
-        return keys  # which is said where it is reached into
-    start = keys[: len(keys) - len(place)]
-    known, short = node.get("transfer"), node.get("select")
-    if place[0] == "select" and known is not None:
-        if place == ["select"] and not start:
+        return keys  # reported when the override is applied
+    start = keys[: len(keys) - len(tail)]
+    transfer, short = node.get("transfer"), node.get("select")
+    if tail[0] == "select" and transfer is not None:
+        if tail == ["select"] and not start:
             del node["transfer"]  # replaced as a whole
             return keys
-        if isinstance(known, dict) and known.get("maker", "select") != "select":
-            node["transfer"] = {"maker": "select"}  # nothing of another maker's
-        return [*start, "transfer", *(["criterion"] if start else []), *place[1:]]
-    if place[0] == "transfer" and (start or isinstance(short, dict) or place == ["transfer"]):
+        if isinstance(transfer, dict) and transfer.get("maker", "select") != "select":
+            node["transfer"] = {"maker": "select"}  # drop the settings of another maker
+        return [*start, "transfer", *(["criterion"] if start else []), *tail[1:]]
+    if tail[0] == "transfer" and (start or isinstance(short, dict) or tail == ["transfer"]):
         node.pop("select", None)
-        if short is not None and len(place) > 1:
+        if short is not None and len(tail) > 1:
             node["transfer"] = {"maker": "select", **({"criterion": short} if start else short)}
     return keys
 
@@ -241,7 +241,7 @@ def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]
     key = "select" if list(keys[:-1]) == ["compare", "arms"] else SHORT.get(keys[-1])
     if isinstance(short, str) and key is not None:
         return {key: short}
-    place = ".".join(keys)
+    path = ".".join(keys)
     raise UserError(
-        f"the override {override!r} reaches into `{place}`, which holds {short!r}; give `{place}=...` as a whole."
+        f"the override {override!r} reaches into `{path}`, which holds {short!r}; give `{path}=...` as a whole."
     )

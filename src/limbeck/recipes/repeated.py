@@ -1,4 +1,4 @@
-"""Recipes that come to the same run, whatever their parts are called and however they are written."""
+"""Recipes of the same run, whatever their parts are called and however they are written."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from limbeck.transfer.criteria import find_criterion
 
 
 def same_run(recipe: Recipe, *, labelled: bool = True) -> str:
-    """What two recipes of one run have in common if and only if they come to the same.
+    """A key that is equal for two recipes if and only if their runs are the same.
 
     Args:
         recipe: without `compare`.
-        labelled: whether the training images have labels, on which the usual objective hangs.
+        labelled: whether the training images have labels, on which the default objective depends.
     """
     content = recipe.model_dump(mode="json", exclude={"compare", "summary", "tracker"})
     content["objective"] = _objective(recipe.resolved_objective(labelled=labelled))
@@ -28,7 +28,7 @@ def same_run(recipe: Recipe, *, labelled: bool = True) -> str:
 
 
 def _objective(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """By the names of its terms, each with its weight and all options."""
+    """The objective by the names of its terms, each with its weight and all options."""
     named = {NAMES.get(name, name): term for name, term in spec.items()}
     return {
         name: {

@@ -31,7 +31,7 @@ from limbeck.training.settings import TrainingSettings
 
 RESULTS = "results.json"
 SUITED = "suited"
-"""Key of networks.json: whether arms are set against the controls that suit them, as no earlier version knew."""
+"""Key of networks.json: whether arms are compared with controls that suit them; absent in earlier versions."""
 UNLABELLED = (
     "The training images have no labels, so the controls that need them are left out: balanced random images, and "
     "students without a teacher."
@@ -50,19 +50,19 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
     """The results of a comparison as far as its runs have finished.
 
     Args:
-        folder: that of the comparison.
-        recipe: its recipe.
-        planned: its runs, where the caller has planned them for the images that there are.
+        folder: of the comparison.
+        recipe: of the comparison.
+        planned: its runs, if the caller has planned them for the actual images.
 
     Returns:
         `runs`: one row per planned run; `table`: per arm and budget n, mean, 95 % half-width and standard deviation
         of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
-        arms as are set against the same at the same budget; `enough`: how little data is enough (see `enough`);
-        `against`: which control the verdicts on each arm go by, and why (see `Against`); `passes`: how often the
-        teacher was asked for arms that make images out of it, and for their controls (see `compared_passes`);
-        `racing`: which arms stopped early (see `race_results`); and what they were made of. An arm that stopped before
-        all its seeds were run is in none but `runs` and `racing`.
+        arms as are compared with the same at the same budget; `enough`: how little data is enough (see `enough`);
+        `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `passes`: teacher
+        passes of arms that make images with the teacher, and of their controls (see `compared_passes`); `racing`: which
+        arms stopped early (see `race_results`); and teacher, student and numbers of images. An arm that stopped before
+        all its seeds were run is only in `runs` and `racing`.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
@@ -72,12 +72,12 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         images, classes = networks["train_images"], networks.get("train_classes")
         planned = plan(recipe, images, classes, labelled=labelled, suited=suited)
     race = read_race(folder, recipe)
-    own = [one for one in planned if one.repeats is None]
+    own = [run for run in planned if run.repeats is None]
     dropped = dropped_runs(folder, own, race)
-    runs = [_run_row(folder, one, dropped.get(one.folder)) for one in planned]
+    runs = [_run_row(folder, run, dropped.get(run.folder)) for run in planned]
     stopped = {(row["arm"], row["budget"]) for row in runs if row["state"] == DROPPED}
-    whole = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
-    table = [_table_row(rows) for rows in _grouped(whole)]
+    unstopped = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
+    table = [_table_row(rows) for rows in _grouped(unstopped)]
     against = _against(recipe.compare, runs) if suited else []
     return {
         "name": recipe.name,
@@ -90,8 +90,8 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         **networks,
         "runs": runs,
         "table": table,
-        "differences": _differences(whole, recipe, against),
-        "enough": _enough(whole, table, recipe.compare, networks),
+        "differences": _differences(unstopped, recipe, against),
+        "enough": _enough(unstopped, table, recipe.compare, networks),
         "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
             *_notes(recipe, planned),
@@ -103,12 +103,12 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
 
 
 def current_results(folder: Path) -> dict[str, Any]:
-    """The results of the comparison in `folder` by its recipe; where that cannot be read here, as last written.
+    """The results of the comparison in `folder`, collected anew; as last written if its recipe cannot be read here.
 
-    A recipe may name parts of the user's own, which a report of what they led to does not need.
+    A recipe may name parts of the user's own, which a report of their results does not need.
 
     Raises:
-        UserError: the recipe cannot be read, and no results are written.
+        UserError: the recipe cannot be read, and there are no written results.
     """
     try:
         recipe = written_recipe(folder)
@@ -129,30 +129,30 @@ def current_results(folder: Path) -> dict[str, Any]:
 
 
 def left_out(*, has_images: bool, labelled: bool) -> list[str]:
-    """Which controls a comparison cannot have, by whether training images are given, and are labelled."""
+    """Sentences on the controls that a comparison lacks without training images, or without their labels."""
     return [WITHOUT_IMAGES] if not has_images else [] if labelled else [UNLABELLED]
 
 
 def _controls(compare: CompareSettings | None, runs: Sequence[dict[str, Any]], *, suited: bool) -> list[dict[str, Any]]:
-    """Those that this comparison has; see `described`."""
+    """The controls that this comparison has; see `described`."""
     assert compare is not None, "results are of comparisons"
-    there = {row["arm"] for row in runs if row["control"]}
+    present = {row["arm"] for row in runs if row["control"]}
     controls, budgets = controls_of(compare), compare.budgets is not None
     students = students_of(compare, controls, suited=suited) if budgets else []
-    return [row for row in described(controls, students, budgets=budgets) if row["name"] in there]
+    return [row for row in described(controls, students, budgets=budgets) if row["name"] in present]
 
 
 def _against(compare: CompareSettings | None, runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What the verdicts on each arm go by, see `Against`; of the controls that there are."""
+    """With which of the existing controls each arm is compared for its verdicts, see `Against`."""
     assert compare is not None, "results are of comparisons"
-    there = {row["arm"] for row in runs if row["control"]}
-    controls = [one for one in controls_of(compare) if one.name in there]
+    present = {row["arm"] for row in runs if row["control"]}
+    controls = [control for control in controls_of(compare) if control.name in present]
     repeating = {row["arm"] for row in runs if row["repeats"] is not None}
-    arms = {name: one for name, one in transfers_of(compare).items() if name not in repeating}
+    arms = {name: transfer for name, transfer in transfers_of(compare).items() if name not in repeating}
     parts = ("objective", "student", "training")
-    changes = {name: [one for one in parts if getattr(arm, one)] for name, arm in compare.arms.items()}
-    rows = [one._asdict() for one in set_against(arms, controls, changes)]
-    return [row if row["student"] in there else {**row, "student": None} for row in rows]
+    changes = {name: [part for part in parts if getattr(arm, part)] for name, arm in compare.arms.items()}
+    rows = [row._asdict() for row in set_against(arms, controls, changes)]
+    return [row if row["student"] in present else {**row, "student": None} for row in rows]
 
 
 def _passes(
@@ -171,9 +171,9 @@ def _enough(
     if compare is None or compare.budgets is None:
         return None
     teacher = (networks.get("teacher") or {}).get("evaluation") or {}
-    found = enough(runs, table, compare.margin, teacher.get("top1"))
+    result = enough(runs, table, compare.margin, teacher.get("top1"))
     others = [name for name, arm in compare.arms.items() if arm.student is not None]
-    return found if found is None or not others else {**found, "other_students": others}
+    return result if result is None or not others else {**result, "other_students": others}
 
 
 def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
     status = run_folder.read("status.json", {"state": "missing", "error": None})
     cost = run_folder.read("cost.json") if run_folder.finished else None
     if cost is not None and _is_short(cost, planned):
-        status, cost = {"state": "interrupted", "error": None}, None  # it has yet to go on for longer
+        status, cost = {"state": "interrupted", "error": None}, None  # it is yet to be extended
     evaluated = run_folder.read("evaluation.json", {}) if cost is not None else {}
     last, chosen = evaluated.get("last"), evaluated.get("chosen")
     return {
@@ -202,7 +202,7 @@ def _run_row(folder: Path, planned: PlannedRun, dropped: dict[str, Any] | None) 
 
 
 def _is_short(cost: Mapping[str, Any], planned: PlannedRun) -> bool:
-    """Whether a finished run took less steps than it is to take; earlier versions may not have counted them."""
+    """Whether a finished run took fewer steps than planned; earlier versions may not have counted them."""
     steps = RunCost.from_dict(cost).teaching.steps
     return 0 < steps < planned.recipe.training.total_steps(cost["images"])
 
@@ -224,9 +224,9 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
     chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
-    counted = [one.making for one in costs if one.making is not None]
-    making = mean_cost(counted) if len(counted) == len(costs) else None  # runs of earlier versions did not count it
-    teaching = mean_cost([one.teaching for one in costs])
+    counted = [cost.making for cost in costs if cost.making is not None]
+    making = mean_cost(counted) if len(counted) == len(costs) else None  # missing in runs of earlier versions
+    teaching = mean_cost([cost.teaching for cost in costs])
     total = teaching if making is None else making + teaching
     return {
         **{key: first[key] for key in ("arm", "control", "repeats", "budget", "images")},
@@ -256,50 +256,52 @@ def _differences(
         if row["last"] is not None:
             by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
             first.setdefault((row["arm"], row["budget"]), row)
-    found: list[tuple[dict[str, Any], list[float]]] = []
+    differences: list[tuple[dict[str, Any], list[float]]] = []
     for (arm, budget), values in by_seed.items():
         if first[arm, budget]["control"] or first[arm, budget]["repeats"] is not None:
             continue
         for other in _opponents(arm, budget, recipe, {row["arm"]: row for row in against}):
-            beside = by_seed.get(other, {})
-            if values.keys() & beside.keys():
+            opposing = by_seed.get(other, {})
+            if values.keys() & opposing.keys():
                 images = first[arm, budget]["images"]
-                place = {"arm": arm, "against": other[0], "budget": budget, "images": images}
-                if other[1] == budget and first[other]["images"] != images:  # as where classes are left short
-                    place["images_against"] = first[other]["images"]
-                found.append(({**place, **paired_difference(values, beside)}, paired_values(values, beside)))
-    return _corrected(found)
+                entry = {"arm": arm, "against": other[0], "budget": budget, "images": images}
+                if other[1] == budget and first[other]["images"] != images:  # as when classes have too few images
+                    entry["images_against"] = first[other]["images"]
+                differences.append(({**entry, **paired_difference(values, opposing)}, paired_values(values, opposing)))
+    return _corrected(differences)
 
 
 def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> list[dict[str, Any]]:
-    """Rows, given with their differences seed by seed, corrected for as many arms as are set against the same at the
-    same budget, and with the seeds that would tell where these do not."""
+    """Rows corrected for as many arms as are compared with the same at the same budget.
+
+    Each is given with its differences seed by seed; rows that are within noise get the number of seeds needed.
+    """
     rows = [row for row, _ in differences]
     families: dict[tuple[str, str], list[int]] = {}
-    for place, row in enumerate(rows):
-        families.setdefault((row["against"], row["budget"]), []).append(place)
-    for places in families.values():
-        for place, row in zip(places, corrected([rows[place] for place in places]), strict=True):
-            needed = None if row["beyond_noise"] else seeds_needed(differences[place][1], tests=row["tests"])
-            rows[place] = {**row, "seeds_needed": needed}
+    for index, row in enumerate(rows):
+        families.setdefault((row["against"], row["budget"]), []).append(index)
+    for indices in families.values():
+        for index, row in zip(indices, corrected([rows[index] for index in indices]), strict=True):
+            needed = None if row["beyond_noise"] else seeds_needed(differences[index][1], tests=row["tests"])
+            rows[index] = {**row, "seeds_needed": needed}
     return rows
 
 
 def _opponents(arm: str, budget: str, recipe: Recipe, against: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
-    """Arm and budget of all that an arm is set against: the baseline, the controls of its maker, and all the data.
+    """(arm, budget) of all that an arm is compared with: the baseline, the controls of its maker, and all the data.
 
-    One that has the images of a control is set against no other images.
+    An arm that has the same images as its control is compared with no other images.
     """
     assert recipe.compare is not None
     baseline = recipe.compare.baseline
     named = [(baseline, budget)] if baseline not in (None, arm) else []
     if recipe.compare.budgets is None:
         return [*named, (FULL_NO_TEACHER, FULL_LABEL)]
-    mine = against.get(arm, {"control": None, "student": NO_TEACHER, "same_images": False})
-    controls = [one.name for one in controls_of(recipe.compare) if arm in one.arms]
-    if mine["same_images"]:
-        controls = [mine["control"]]
-    students = [] if mine["student"] is None else [mine["student"]]
+    verdict = against.get(arm, {"control": None, "student": NO_TEACHER, "same_images": False})
+    controls = [control.name for control in controls_of(recipe.compare) if arm in control.arms]
+    if verdict["same_images"]:
+        controls = [verdict["control"]]
+    students = [] if verdict["student"] is None else [verdict["student"]]
     return [*named, *((control, budget) for control in (*controls, *students)), (FULL, FULL_LABEL)]
 
 
@@ -311,11 +313,11 @@ def _notes(recipe: Recipe, planned: Sequence[PlannedRun]) -> list[str]:
 
 
 def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
-    """For how long runs learn, and which arms, controls too, do for another time at any of their budgets."""
+    """A sentence on the length of training, and on arms, including controls, with another length at any budget."""
     training, budgets = recipe.training, recipe.compare is not None and recipe.compare.budgets is not None
     usual = _steps_of(training)
-    apart = dict.fromkeys(one.arm for one in planned if _steps_of(one.recipe.training) != usual)
-    if len(apart) == len({one.arm for one in planned}):
+    apart = dict.fromkeys(run.arm for run in planned if _steps_of(run.recipe.training) != usual)
+    if len(apart) == len({run.arm for run in planned}):
         return "Every arm learns for as long as its own settings say; see the recipe."
     every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
     if training.steps is None:

@@ -1,4 +1,4 @@
-"""What a comparison that is resumed holds already: runs that stay, go on for longer, or are put aside."""
+"""Runs that a resumed comparison already holds: they stay, are extended, or are put aside."""
 
 import itertools
 import shutil
@@ -22,26 +22,29 @@ _FOUND = (*_TABLES, "report.html", "frontier.svg", "arms.svg", RACING_FILE)
 
 
 def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path) -> list[PlannedRun]:
-    """A comparison may grow, but what it holds already was made by these very recipes; failed runs may be mended.
+    """Checks that the existing runs were made by these recipes; a comparison may grow, and failed runs may be fixed.
 
     Returns:
-        The runs that are to go on for longer than they were begun for. Either all can that the recipe says, or none is.
+        The runs to extend beyond the steps they were begun with.
+
+    Raises:
+        UserError: runs of another recipe; runs to extend that race, or of which some cannot be extended.
     """
     wrong, differences, longer, short = [], {}, [], []
-    for one in planned:
-        own = replace(one, repeats=None)  # an arm that had a run of its own cannot become a control
+    for run in planned:
+        own = replace(run, repeats=None)  # an arm that had a run of its own cannot become a control
         run_folder = RunFolder(folder / own.folder)
-        changed = _changed(one, run_folder, but="failed")
+        changed = _changed(run, run_folder, but="failed")
         if changed and is_longer(changed):
-            longer.append(one)
+            longer.append(run)
             try:
-                extension_of(one.recipe, run_folder, changed)
+                extension_of(run.recipe, run_folder, changed)
             except UserError as error:
                 short.append(str(error))
             continue
-        differences |= {one.path: one for one in changed}
+        differences |= {difference.path: difference for difference in changed}
         if changed:
-            wrong.append(f"{one.folder} differs in {'; '.join(map(str, changed[:3]))}")
+            wrong.append(f"{run.folder} differs in {'; '.join(map(str, changed[:3]))}")
     if wrong:
         raise UserError(
             f"{str(folder)!r} holds runs of another recipe: {'. '.join(wrong[:3])}. Arms, budgets and seeds may be "
@@ -62,36 +65,36 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
 
 
 def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: Progress) -> None:
-    """Makes all of these runs beginnings of longer ones, before any goes on; what was found so far is kept."""
+    """Turns all these runs into beginnings of longer ones before any continues; keeps the results so far."""
     if not longer:
         return
     _keep_results(run_folder)
     progress.say(f"{len(longer)} runs go on for longer than they were begun for")
     remarks: list[str] = []
-    for one in longer:
-        described = one.recipe.model_dump(mode="json", exclude={"compare"})
-        extend = extending(one.recipe, remarks.append)
+    for run in longer:
+        described = run.recipe.model_dump(mode="json", exclude={"compare"})
+        extend = extending(run.recipe, remarks.append)
         with RunFolder.open(
-            run_folder.path / one.folder, described, resume=True, renew=renewing(described), extend=extend
+            run_folder.path / run.folder, described, resume=True, renew=renewing(described), extend=extend
         ) as opened:
             opened.set_state("interrupted")
-    for remark in remarks[:1]:  # which are of one kind
+    for remark in remarks[:1]:  # all are alike
         progress.say(remark)
 
 
 def _keep_results(run_folder: RunFolder) -> None:
-    """Results, tables and pages of a comparison whose runs go on for longer, beside those to come."""
+    """Moves results, tables and pages of a comparison whose runs are extended into a folder of their own."""
     numbers = itertools.count(1)
     places = (run_folder.path / f"before-extension-{number}" for number in numbers)
-    there = [one for name in _FOUND if (one := run_folder.path / name).exists()]
+    files = [path for name in _FOUND if (path := run_folder.path / name).exists()]
     if (run_folder.path / "results.json").exists():
-        with atomic_folder(next(one for one in places if not one.exists())) as kept:
-            for one in there:
-                shutil.move(one, kept / one.name)
+        with atomic_folder(next(place for place in places if not place.exists())) as kept:
+            for path in files:
+                shutil.move(path, kept / path.name)
 
 
 def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> list[Difference]:
-    """Where a run's recipe differs from the one in its folder, which is not looked at in the state `but`."""
+    """Where a run's recipe differs from the one in its folder; empty if its state is `but`."""
     if not run_folder.begun or run_folder.state == but:
         return []
     described = planned.recipe.model_dump(mode="json", exclude={"compare"})
@@ -99,7 +102,7 @@ def _changed(planned: PlannedRun, run_folder: RunFolder, *, but: str = "") -> li
 
 
 def make_room(planned: PlannedRun, run_folder: RunFolder) -> None:
-    """Puts a failed run aside whose recipe was mended since."""
+    """Puts a failed run aside if its recipe was changed since."""
     if run_folder.state == "failed" and _changed(planned, run_folder):
         numbers = itertools.count(1)
         names = (run_folder.path.with_name(f"{run_folder.path.name}-failed-{number}") for number in numbers)

@@ -1,4 +1,4 @@
-"""One run of a recipe: make the transfer set, teach the student on it, judge it, write everything down."""
+"""One run of a recipe: make the transfer set, train the student on it, evaluate it, and write the results."""
 
 import warnings
 from dataclasses import replace
@@ -6,13 +6,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate.state import PartialState
 
 from limbeck.cost import Cost, RunCost
-from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_source import TransferSource
-from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.shared_memory import shared_with
@@ -36,22 +33,17 @@ from limbeck.recipes.inputs import (
 from limbeck.recipes.judging import by_labels, evaluate_student, look_inside, validation_of, validation_scores
 from limbeck.recipes.labels import (
     objective_on,
-    placeholder_label,
     teacher_of,
     terms_without_teacher_outputs,
-    unlabelled,
-    unmixed,
-    untrainable_teacher,
     warn_of_unread_soft_labels,
 )
-from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source, transfer_set_of, unmakeable
+from limbeck.recipes.making import WithoutSoftLabels, keep_last_evidence, make_source
 from limbeck.recipes.matching import match_images, match_student
 from limbeck.recipes.metering import TEACHING, metered, metering
 from limbeck.recipes.own_teacher import check_students
-from limbeck.recipes.plan import plan
 from limbeck.recipes.plugged import known_here_alone
+from limbeck.recipes.run_checks import check_choices, check_with_pool, rehearse
 from limbeck.recipes.run_result import RunResult, read_run, run_result
-from limbeck.recipes.rungs import unraceable
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import StudentSettings
 from limbeck.recipes.sources import is_transfer_set
@@ -59,9 +51,8 @@ from limbeck.recipes.students import best_student
 from limbeck.recipes.tracked import last_numbers, tracking
 from limbeck.recipes.trials import try_student
 from limbeck.recipes.unread import unread_by_training
-from limbeck.recipes.use import rounded, settings_followed, unlike_student, unlike_training
+from limbeck.recipes.use import settings_followed, unlike_student, unlike_training
 from limbeck.report.model_card import write_model_card
-from limbeck.training.checks import check_parts
 from limbeck.training.distributed import is_main_process
 from limbeck.training.launcher import check_launcher, make_accelerator
 from limbeck.training.loop import TrainingResult, fit
@@ -83,23 +74,23 @@ def run(
     inside: bool = True,
     until: Fraction | None = None,
 ) -> RunResult:
-    """Runs a recipe in `folder`, or goes on with what was begun there.
+    """Runs a recipe in `folder`, or resumes what was begun there.
 
     Args:
         recipe: without `compare`.
-        folder: the run folder; made if need be, never overwritten.
-        resume: go on with the run in `folder`; a finished one is only read, unless `recipe` is for more steps and its
+        folder: the run folder; created if needed, never overwritten.
+        resume: continue the run in `folder`; a finished one is only read, unless `recipe` is for more steps and its
             schedule allows it.
-        inputs: images and teacher, where they are loaded already.
-        objects: those handed over in Python, in place of what the recipe names.
-        progress: who watches.
-        shared: where the runs of a comparison keep what several of them need.
-        inside: keep what the report needs to look inside teacher and student; the runs of a comparison do without.
-        until: share of the steps after which to pause; resuming goes on from there, to the same student.
+        inputs: images and teacher, if they are loaded already.
+        objects: Python objects, in place of what the recipe names.
+        progress: receives the progress.
+        shared: folder in which the runs of a comparison keep what several of them need.
+        inside: keep the embeddings of teacher and student for the report; the runs of a comparison do without.
+        until: share of the steps after which to pause; resuming continues from there, to the same student.
 
     Raises:
-        UserError: anything the user can mend, before the training starts where it can be known.
-        Interrupted: stopped by Ctrl-C or SIGTERM; resume goes on.
+        UserError: anything the user can mend, before training starts if it can be known by then.
+        Interrupted: stopped by Ctrl-C or SIGTERM; resume continues.
         Paused: `until` is reached.
     """
     progress = progress or Silent()
@@ -112,7 +103,7 @@ def run(
     with RunFolder.open(
         folder, described, resume=resume, writes=writes, renew=renew, extend=extending(recipe, progress.say)
     ) as run_folder:
-        PartialState().wait_for_everyone()  # what the first process finds here may make a longer run of it
+        PartialState().wait_for_everyone()  # the first process may have extended the run
         if run_folder.finished:
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
@@ -128,105 +119,82 @@ def gather_inputs(recipe: Recipe, folder: Path, progress: Progress, objects: Pyt
         progress.say(sentence)
     progress.say("loading images")
     inputs = load_images_of(recipe, objects)
-    for line in found_images(recipe, inputs):
+    for line in _remarks_on_images(recipe, inputs):
         progress.say(line)
-    taught_on_it = recipe.transfer is None and recipe.compare is None
-    if taught_on_it and (line := settings_followed(inputs.use or {}, recipe)):
-        progress.say(line)
-    if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
-        why = "they are a transfer set" if inputs.labelled else "they have no labels"
-        progress.say(f"no images are held out of {inputs.train.name} for validation: {why}")
-    teacher = objects.teacher
-    if inputs.train is not None:  # before a teacher is loaded; without images it is the teacher that tells their shape
-        check_choices(recipe, inputs, folder, trains=teacher is None)
-    if teacher is None and recipe.teacher is not None and recipe.teacher.training is None:
-        teacher = load_weights(recipe.teacher)
-    cost = None if objects.teacher is not None else known_teacher_cost(recipe.teacher)
-    named = name_of_weights(recipe.teacher)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
-    if inputs.train is None or teacher is not None:  # what makers ask of a teacher shows once there is one
-        check_choices(recipe, inputs, folder, trains=teacher is None)
-    if teacher is not None:
-        warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=4)
-    for line in [*train_test_overlap(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
-        warnings.warn(line, stacklevel=3)
-    rehearse(recipe, inputs)
-    if teacher is not None:
-        check_students(recipe, inputs, teacher)
-    made = objects.make_student
-    if objects.teacher is not None and made is not None and shared_with(made(recipe.seed), objects.teacher):
+    if inputs.train is not None:  # before loading a teacher; without images, their shape comes from it
+        check_choices(recipe, inputs, folder, trains=objects.teacher is None)
+    inputs = _with_teacher(recipe, inputs, objects)
+    _check_with_teacher(recipe, inputs, folder)
+    make = objects.make_student
+    if objects.teacher is not None and make is not None and shared_with(make(recipe.seed), objects.teacher):
         progress.say("student and teacher have modules in common; a copy is taught, and the teacher stays as it is")
-    if teacher is not None or recipe.teacher is None:
+    if inputs.teacher is not None or recipe.teacher is None:
         return inputs
     if not RunFolder(folder / "teacher").finished:
         progress.say(f"training the teacher {recipe.teacher.model}")
     alone = replace(inputs, make_student=None, soft_labels=None, validation=by_labels(inputs.validation))
-    taught = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
-    return _with_trained_teacher(inputs, taught, folder)
+    trained = run(teacher_recipe(recipe), folder / "teacher", resume=True, inputs=alone, progress=progress)
+    return _with_trained_teacher(inputs, trained, folder)
 
 
 def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
-    """What `gather_inputs` gathered in `folder`, found once more by another process; nothing is trained or checked."""
-    inputs = load_images_of(recipe, objects)
+    """Loads in another process what `gather_inputs` gathered in `folder`; nothing is trained or checked."""
+    inputs = _with_teacher(recipe, load_images_of(recipe, objects), objects)
+    if inputs.teacher is not None or recipe.teacher is None:
+        return inputs
+    trained = read_run(folder / "teacher")  # without its lock, as several processes may read at once
+    return _with_trained_teacher(inputs, trained, folder)
+
+
+def _remarks_on_images(recipe: Recipe, inputs: Inputs) -> list[str]:
+    """What was found in folders, follows a transfer set's `use`, and is not held out."""
+    remarks = found_images(recipe, inputs)
+    trains_on_them = recipe.transfer is None and recipe.compare is None
+    if trains_on_them and (line := settings_followed(inputs.use or {}, recipe)):
+        remarks.append(line)
+    if inputs.train is not None and recipe.data.validation is None and inputs.validation is None:
+        why = "they are a transfer set" if inputs.labelled else "they have no labels"
+        remarks.append(f"no images are held out of {inputs.train.name} for validation: {why}")
+    return remarks
+
+
+def _with_teacher(recipe: Recipe, inputs: Inputs, objects: PythonObjects) -> Inputs:
+    """The inputs with the teacher, unless it is yet to be trained, and with its order of classes."""
     teacher, settings = objects.teacher, recipe.teacher
     if teacher is None and settings is not None and settings.training is None:
         teacher = load_weights(settings)
     cost, named = None if objects.teacher is not None else known_teacher_cost(settings), name_of_weights(settings)
-    inputs = replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
-    if teacher is not None or settings is None:
-        return inputs
-    taught = read_run(folder / "teacher")  # without its lock, which several may want
-    return _with_trained_teacher(inputs, taught, folder)
+    return replace(match_images(inputs, teacher), teacher=teacher, teacher_cost=cost, teacher_named=named)
+
+
+def _check_with_teacher(recipe: Recipe, inputs: Inputs, folder: Path) -> None:
+    """Checks and warnings that wait for the teacher, or for knowing that it is yet to be trained."""
+    teacher = inputs.teacher
+    if inputs.train is None or teacher is not None:  # makers can check a teacher once it is loaded
+        check_choices(recipe, inputs, folder, trains=teacher is None)
+    if teacher is not None:
+        warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=5)
+    for line in [*train_test_overlap(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
+        warnings.warn(line, stacklevel=4)
+    rehearse(recipe, inputs)
+    if teacher is not None:
+        check_students(recipe, inputs, teacher)
 
 
 def _with_trained_teacher(inputs: Inputs, taught: RunResult, folder: Path) -> Inputs:
-    """The inputs with the teacher that was taught in a run's or comparison's folder."""
+    """The inputs with the teacher that was trained in a run's or comparison's folder."""
     cost, named = RunCost.from_dict(taught.cost).total, {"weights": str(folder / "teacher")}
     return replace(inputs, teacher=taught.student, teacher_cost=cost, teacher_named=named)
 
 
-def check_choices(recipe: Recipe, inputs: Inputs, folder: Path, *, trains: bool) -> None:
-    """What is wrong with budgets and objectives shows here, before a teacher is loaded or trained for hours."""
-    wrong: dict[str, None] = {}
-    size = (None, None) if inputs.train is None else (len(inputs.train), inputs.train.num_classes)
-    seen: set[str] = set()
-    for one in plan(recipe, *size, labelled=inputs.labelled) if recipe.compare is not None else ():
-        where = f"arm {one.arm!r}: "
-        about = repr((one.recipe.transfer, one.recipe.training.steps, one.recipe.teacher is None))
-        if about not in seen:  # whatever the seed: pools are opened for that, which takes its time
-            seen.add(about)
-            wrong |= unmakeable(one.recipe, inputs, folder, Silent())
-        wrong |= unlabelled(one.recipe, inputs, where)
-        wrong |= unmixed(one.recipe, inputs, where) | rounded(one.recipe, where)
-    if recipe.compare is None:
-        wrong |= unmakeable(recipe, inputs, folder, Silent()) | unlabelled(recipe, inputs)
-        wrong |= unmixed(recipe, inputs) | rounded(recipe)
-    wrong |= untrainable_teacher(recipe, inputs) if trains else {}
-    wrong |= unraceable(recipe, inputs)
-    if wrong:
-        raise UserError("\n".join(wrong))
-
-
-def rehearse(recipe: Recipe, inputs: Inputs) -> None:
-    """What is wrong with the student shows here, before a teacher is trained for hours."""
-    student = build_student(recipe.student, inputs, seed=recipe.seed)
-    match_student(inputs, student)
-    try_student(student, inputs)
-    if inputs.test is not None and student.num_classes != inputs.test.num_classes:
-        raise UserError(
-            f"the student {student.name} tells {student.num_classes} classes apart, but the test images have "
-            f"{inputs.test.num_classes}; set `student.num_classes: {inputs.test.num_classes}`."
-        )
-
-
 def trainings(recipe: Recipe) -> list[TrainingSettings]:
-    """How a recipe trains its student and, if it does, its teacher."""
+    """The training settings of a recipe's student and, if it is trained, its teacher."""
     teacher = None if recipe.teacher is None else recipe.teacher.training
     return [recipe.training, *([] if teacher is None else [teacher])]
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
-    """The run that makes a recipe's teacher out of labels."""
+    """The recipe of the run that trains a recipe's teacher from labels."""
     assert recipe.teacher is not None
     network = recipe.teacher.model_dump(exclude={"training", "objective"})
     return recipe.model_copy(
@@ -253,7 +221,7 @@ def _execute(
     until: Fraction | None,
     tracker: RunTracker | None,
 ) -> RunResult:
-    """Make, teach, judge; what each leaves is on disk before the next begins."""
+    """Makes, trains, evaluates; the results of each step are on disk before the next begins."""
     if run_folder.writes:
         begun = run_folder.checkpoint.exists()
         check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
@@ -262,22 +230,22 @@ def _execute(
     try_student(student, inputs)
     for line in unlike_student(inputs.use or {}, student):
         warnings.warn(f"{line}; taught so, it learns little.", stacklevel=4)
-    if recipe.transfer is not None:  # else the loop looks at once at what it teaches on
+    if recipe.transfer is not None:  # otherwise the training loop checks its images at once
         check_with_pool(recipe, inputs, student)
     source, making = make_source(recipe, inputs, run_folder, progress, shared)
     result = _teach(recipe, run_folder, inputs, student, source, progress, until, tracker)
     chosen = best_student(result)
     test_logits = None if inputs.test is None else predict(result.student, inputs.test)
     evaluations = evaluate_student(recipe, result, chosen, inputs, test_logits)
-    if shared is None and recipe.teacher is not None:  # of a comparison, it is said once
+    if shared is None and recipe.teacher is not None:  # a comparison warns once
         doubt_teacher(inputs, stacklevel=5)
     evaluations["validation"] = validation_scores(result, run_folder, validation_of(recipe, inputs))
     if run_folder.writes:
         if inside:
             look_inside(recipe, run_folder, result.student, inputs, test_logits)
-        for one, name in ((result.student, "student"), (chosen, "student-chosen")):
-            if one is not None:
-                save_model(one, run_folder.path / name, taught_size=inputs.shape[1:])
+        for network, name in ((result.student, "student"), (chosen, "student-chosen")):
+            if network is not None:
+                save_model(network, run_folder.path / name, taught_size=inputs.shape[1:])
         keep_last_evidence(recipe, inputs, run_folder, source, shared)
     cost = _cost(recipe, inputs, run_folder, source, making, result)
     run_folder.write("cost.json", cost)
@@ -288,26 +256,6 @@ def _execute(
     if tracker is not None:
         tracker.finish(last_numbers(evaluations, cost), result.steps)
     return run_result(run_folder.path, result.student, chosen, evaluations, cost)
-
-
-def check_with_pool(recipe: Recipe, inputs: Inputs, student: Classifier) -> None:
-    """What does not fit together shows here, before anything is made that may take hours."""
-    teacher = teacher_of(recipe, inputs)
-    soft_labels = inputs.soft_labels if teacher is None else None
-    pool = transfer_set_of(inputs.train or _stand_in(inputs), soft_labels)
-    objective = recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None)
-    if recipe.transfer is not None and recipe.transfer.own_labels:
-        # Which labels come, hard or soft, is seen once they are made: here is an image with both.
-        pool = transfer_set_of(pool.images.subset(pool.images.ids[:1]), placeholder_label(pool.images.num_classes))
-        objective = recipe.objective or {"cross_entropy": 1.0}
-    check_parts(student, pool, weighted_sum(objective), recipe.training, teacher, validation_of(recipe, inputs))
-
-
-def _stand_in(inputs: Inputs) -> ImageSet:
-    """One image as those that will be made, which may come with labels or without."""
-    empty = torch.zeros(1, *inputs.shape, dtype=torch.uint8)
-    names = inputs.classes.names or tuple(map(str, range(inputs.classes.count)))
-    return ImageSet(empty, [0], classes=names, name="what will be made")
 
 
 def _teach(
@@ -324,19 +272,21 @@ def _teach(
     warn_of_unread_soft_labels(inputs, teacher)
     objective = recipe.resolved_objective(labelled=False)
     if source.steps_per_round is None:
-        made = source.images(0)
-        objective = objective_on(recipe, made)
-        use = made.use or {}
-        if terms := terms_without_teacher_outputs(recipe, made):
+        transfer_set = source.images(0)
+        objective = objective_on(recipe, transfer_set)
+        use = transfer_set.use or {}
+        if terms := terms_without_teacher_outputs(recipe, transfer_set):
             progress.say(
-                f"{made.images.name} bring hard labels alone, and no teacher is asked about them, so that "
+                f"{transfer_set.images.name} bring hard labels alone, and no teacher is asked about them, so that "
                 f"{', '.join(terms)} of the objective would have nothing to read; taught by {', '.join(objective)}"
             )
         unlike = unlike_student(use, student) if inputs.use is None else []
         for line in [*unlike, *unlike_training(use, recipe.training)]:
             progress.say(line)
         if recipe.transfer is not None and run_folder.writes:
-            check_fingerprints(run_folder, {"transfer_set": describe_images(made.images)}, progress, begun=False)
+            check_fingerprints(
+                run_folder, {"transfer_set": describe_images(transfer_set.images)}, progress, begun=False
+            )
     with metering(run_folder, TEACHING):
         return fit(
             student,
@@ -363,15 +313,15 @@ def _cost(
     making: Cost,
     result: TrainingResult,
 ) -> dict[str, Any]:
-    """What `cost.json` holds; energy was metered for rounds and teaching together, and goes by their time."""
+    """The content of `cost.json`; energy was metered for rounds and training together, and is divided by their time."""
     last = 0 if source.steps_per_round is None else (result.steps - 1) // source.steps_per_round
     energy = metered(run_folder, TEACHING)
-    whole = result.cost.seconds + result.rounds_cost.seconds
-    share = result.rounds_cost.seconds / whole if whole else 0.0
-    taught = source.images(last)
+    seconds = result.cost.seconds + result.rounds_cost.seconds
+    share = result.rounds_cost.seconds / seconds if seconds else 0.0
+    transfer_set = source.images(last)
     cost = RunCost(
-        images=len(taught) * taught.per_image,
-        real_images=_real_images(recipe, inputs, len(taught)),
+        images=len(transfer_set) * transfer_set.per_image,
+        real_images=_real_images(recipe, inputs, len(transfer_set)),
         making=making + replace(result.rounds_cost, kwh=share * energy.kwh, measured=energy.measured),
         teaching=replace(result.cost, kwh=(1 - share) * energy.kwh, measured=energy.measured),
         teacher=inputs.teacher_cost if recipe.teacher is not None else None,
@@ -380,9 +330,9 @@ def _cost(
 
 
 def _real_images(recipe: Recipe, inputs: Inputs, made: int) -> int | None:
-    """See `RunCost.real_images`; what a transfer set that was made before had needed, nobody knows here."""
+    """See `RunCost.real_images`; None for a transfer set made before, as it is unknown what that needed."""
     named = recipe.data.train is not None and is_transfer_set(recipe.data.train)
     if named or inputs.soft_labels is not None or inputs.use is not None:
         return None
-    there = 0 if inputs.train is None else len(inputs.train)
-    return there if recipe.transfer is None else recipe.transfer.real_images(there, made)
+    count = 0 if inputs.train is None else len(inputs.train)
+    return count if recipe.transfer is None else recipe.transfer.real_images(count, made)

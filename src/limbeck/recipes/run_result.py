@@ -1,4 +1,4 @@
-"""A finished run, as its folder keeps it."""
+"""A finished run, as stored in its folder."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,10 +46,10 @@ def read_run(folder: str | Path, make_student: Callable[[int], Classifier] | Non
 
     Args:
         folder: of the run.
-        make_student: seed -> a student for the weights, where no name rebuilds it.
+        make_student: seed -> a student to load the weights into, if it cannot be rebuilt by name.
 
     Raises:
-        UserError: the folder holds no finished run, or one of a student that has no name to rebuild it by.
+        UserError: the folder holds no finished run, or its student cannot be rebuilt by name.
     """
     run_folder = RunFolder(Path(folder))
     if not run_folder.path.exists():

@@ -1,4 +1,4 @@
-"""The runs of a comparison, each at most once: one by one in this process, or side by side by workers."""
+"""Executes the runs of a comparison, each at most once: in sequence in this process, or in parallel by workers."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from limbeck.workers.crew import Task
 from limbeck.workers.shares import computing_on
 
 SHARED = "shared"
-"""Folder of what several runs of a comparison need, as tables of scores."""
+"""Folder for what several runs of a comparison need, such as score tables."""
 
 
 @dataclass(frozen=True)
 class RunTask:
-    """A run of a comparison that is to be begun or gone on with.
+    """A run of a comparison that is to be begun or resumed.
 
     Attributes:
         planned: the run.
@@ -37,15 +37,15 @@ class RunTask:
 
 @dataclass(frozen=True)
 class Runs:
-    """Where and with what the runs of a comparison are done.
+    """Where and with what the runs of a comparison are executed.
 
     Attributes:
         folder: of the comparison.
         inputs: images and teacher.
-        progress: who watches; every run is watched beside the others.
-        threads: on which each run computes, whoever does it.
-        crew: workers that do them; None is this process.
-        handed_over: what these find the same inputs by.
+        progress: receives the progress, with a line for every run.
+        threads: number of threads of each run, in any process.
+        crew: workers that execute them; None is this process.
+        handed_over: from which workers get the same inputs.
     """
 
     folder: Path
@@ -57,10 +57,10 @@ class Runs:
 
 
 def run_tasks(tasks: Sequence[RunTask], runs: Runs) -> Iterator[RunTask]:
-    """Runs all, none of which has finished, and gives each as soon as it ended: it finished, paused or failed.
+    """Executes unfinished runs, and yields each as soon as it has finished, paused or failed.
 
     Raises:
-        UserError: workers cannot begin, or keep dying.
+        UserError: workers cannot start, or keep dying.
         Interrupted: stopped by Ctrl-C or SIGTERM.
     """
     if runs.crew is None:
@@ -84,7 +84,7 @@ def run_tasks(tasks: Sequence[RunTask], runs: Runs) -> Iterator[RunTask]:
 
 
 class _Begin:
-    """Makes what does one run after another in a worker, with the same inputs."""
+    """Makes, in a worker, a runner that executes one run after another with the same inputs."""
 
     def __init__(self, folder: Path, handed_over: HandedOver) -> None:
         self.folder = folder
@@ -104,17 +104,17 @@ class _Runner:
 
 
 def _run(task: RunTask, folder: Path, inputs: Inputs, progress: Progress) -> str:
-    """What came of it, in a few words."""
+    """Executes a run; returns its outcome in a few words."""
     planned = task.planned
     how = {"resume": True, "inside": False, "shared": folder / SHARED}
     try:
-        wait_until_free(folder / planned.folder)  # of a worker whose comparison was killed, and which saves its run
+        wait_until_free(folder / planned.folder)  # a worker of a killed comparison may still be saving it
         result = run(planned.recipe, folder / planned.folder, inputs=inputs, progress=progress, until=task.until, **how)
     except Paused as pause:
         return str(pause)
     except UserError as error:
         return f"{FAILED}: {error}"
-    except Exception as error:  # whatever broke this arm, the others go on; its folder keeps the traceback
+    except Exception as error:  # the other arms continue; the folder keeps the traceback
         return f"{FAILED}: {described(error)}"
     assert result.evaluation is not None
     return f"{result.evaluation.top1:.2%} in {result.cost['seconds']:.1f} s"

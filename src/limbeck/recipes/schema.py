@@ -51,7 +51,7 @@ def _transfer(value: Any) -> Any:
     try:
         return settings.model_validate(dict(value))
     except ValidationError as error:
-        # Which class checks them is known here alone, so pydantic cannot join these errors to the recipe's by itself.
+        # Only here is it known which class checks them, so pydantic cannot merge these errors into the recipe's.
         raise SettingsError(list(error.errors()), settings) from None
 
 
@@ -74,7 +74,7 @@ def _distinct(values: list[Any], name: str) -> None:
 
 
 def _budgets(budgets: list[BudgetSpec]) -> list[BudgetSpec]:
-    _distinct([parse_budget(one).label for one in budgets], "budgets")
+    _distinct([parse_budget(spec).label for spec in budgets], "budgets")
     return budgets
 
 
@@ -180,7 +180,7 @@ class CompareSettings(Strict):
         wrong = [f"the name of an arm must be {NAME_ALLOWED}, got {name!r}" for name in odd]
         transfers = {name: arm.transfer for name, arm in self.arms.items() if arm.transfer is not None}
         makers = [str(transfer["maker"]) for transfer in transfers.values()]
-        controls = {one.name for one in controls_beside(transfers)}
+        controls = {control.name for control in controls_beside(transfers)}
         taken = sorted((reserved_names(makers) | controls) & self.arms.keys())
         wrong += [f"the control {name!r} is added by itself; give the arm another name, or drop it" for name in taken]
         if wrong:
@@ -237,7 +237,7 @@ class CompareSettings(Strict):
                 raise ValueError(
                     f"`racing` needs two `{name}` or more to tell arms apart by, got {count}; leave it out"
                 )
-        if self.racing.by == "seeds" and not any(one < len(self.seeds) for one in self.racing.rungs or [3]):
+        if self.racing.by == "seeds" and not any(rung < len(self.seeds) for rung in self.racing.rungs or [3]):
             raise ValueError(
                 f"`racing` by seeds needs more of them than its first rung, {self.racing.rungs or [3]}, got "
                 f"{len(self.seeds)}; give more `seeds`, or smaller `racing.rungs`"
@@ -247,7 +247,7 @@ class CompareSettings(Strict):
     def budgets_of(self, *arms: str) -> list[BudgetSpec]:
         """The budgets at which any of these arms is run, each once; those of all arms where none is named."""
         each = [self.arms[name].budgets or self.budgets or [] for name in arms or self.arms]
-        return list({parse_budget(one).label: one for some in each for one in some}.values())
+        return list({parse_budget(spec).label: spec for specs in each for spec in specs}.values())
 
 
 class Recipe(Strict):
@@ -307,11 +307,11 @@ class Recipe(Strict):
     def _has_images(self) -> Self:
         if self.data.train is not None:
             return self
-        compared = [] if self.compare is None else [one.transfer for one in self.compare.arms.values()]
-        makers = [settings_of(one["maker"]) for one in compared if one] or [type(self.transfer)]
+        compared = [] if self.compare is None else [arm.transfer for arm in self.compare.arms.values()]
+        makers = [settings_of(transfer["maker"]) for transfer in compared if transfer] or [type(self.transfer)]
         if self.transfer is None and not any(compared):
             raise ValueError("`data.train` must be given, the images to learn from, or a `transfer` that makes them")
-        needing = [one for one in makers if issubclass(one, MakerSettings) and one.needs_pool]
+        needing = [maker for maker in makers if issubclass(maker, MakerSettings) and maker.needs_pool]
         if needing or (self.compare is not None and not all(compared)):
             raise ValueError("`data.train` must be given, from which images are taken")
         for part in ("validation", "test"):

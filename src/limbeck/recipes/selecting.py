@@ -1,4 +1,4 @@
-"""The verbs `select` and `score`: images chosen from a data set or a table of scores, saved."""
+"""The verbs `select` and `score`: save images selected from a data set, or from a table of scores."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -41,15 +41,15 @@ def save_selection(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Chooses images and saves them as a transfer set in `target`, with a report; returns what happened, for people.
+    """Selects images and saves them as a transfer set in `target`, with a report; returns a summary.
 
     Args:
         data, split, options: see `limbeck.load`.
         target: a new folder.
         criterion, budget, seed, dedupe, precision: see `limbeck.select`.
-        teacher: a network's name or folder, for criteria that ask one.
+        teacher: a network's name or folder, for criteria that need one.
         scores: a table that `save_scores` made, in place of scoring.
-        progress: who watches.
+        progress: receives the progress.
 
     Raises:
         UserError: see `limbeck.load` and `limbeck.select`; the target exists.
@@ -62,8 +62,8 @@ def save_selection(
         raise UserError(_NO_DEDUPE)
     if scores is None and criterion.needs_teacher and teacher is None:
         raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
-    known = None if teacher is None else size_of_saved(teacher)
-    images = load_sized(data, split, known, None if progress is None else progress.say, **options)
+    known_size = None if teacher is None else size_of_saved(teacher)
+    images = load_sized(data, split, known_size, None if progress is None else progress.say, **options)
     if scores is not None:
         selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
@@ -87,7 +87,7 @@ def save_selection(
 
 
 def _save(transfer_set: TransferSet, evidence: Evidence, target: Path) -> Path:
-    """Writes the folder of a transfer set whole or not at all; returns where its report is."""
+    """Writes the folder of a transfer set completely or not at all; returns the report's path."""
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
@@ -106,16 +106,16 @@ def save_chosen_ids(
     seed: int,
     dedupe: bool = False,
 ) -> str:
-    """Chooses by a table of scores alone and saves ids and scores; returns what happened, for people.
+    """Selects by a table of scores alone and saves ids and scores; returns a summary.
 
     Args:
         scores: a table that `save_scores` made.
         target: a new Parquet file; by default in runs/.
         criterion, budget, seed: see `select_from_scores`.
-        dedupe: refused.
+        dedupe: must be false, as a table does not say which images are equal.
 
     Raises:
-        UserError: see `select_from_scores`; there is no table, or the target exists.
+        UserError: see `select_from_scores`; the table is missing, or the target exists.
     """
     if scores is None:
         raise UserError("give DATA to choose from, or a table of scores as --from-scores; got neither.")
@@ -132,7 +132,7 @@ def save_chosen_ids(
 
 
 def default_folder(source: str, criterion: Criterion) -> Path:
-    """Where a selection goes that is not told where: runs/<source>-<criterion>."""
+    """The default folder of a selection: runs/<source>-<criterion>."""
     name = f"{printable(Path(source).name)}-{criterion.name}"
     return Path("runs") / name.replace(":", "-").replace("/", "-")
 
@@ -150,7 +150,7 @@ def save_scores(
     progress: Progress | None = None,
     **options: Any,
 ) -> str:
-    """Scores images into the table `target`; returns what happened, for people.
+    """Scores images into the table `target`; returns a summary.
 
     Raises:
         UserError: see `limbeck.load` and `score_table`.
@@ -160,7 +160,7 @@ def save_scores(
         find_criterion(name)
     teacher_network = None if teacher is None else load_network(teacher)
     load = partial(load_sized, data, split, None if teacher is None else size_of_saved(teacher), **options)
-    how = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
-    score_table(load, target, criteria=criteria, teacher=teacher_network, **how)
+    arguments = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
+    score_table(load, target, criteria=criteria, teacher=teacher_network, **arguments)
     table = ScoreTable(target)
     return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"

@@ -100,7 +100,7 @@ HeldOut = Annotated[
 ]
 """Images of their own, or how many to hold out."""
 VALIDATION_SHARE = 0.1
-"""What is held out of labelled training images where a recipe says nothing of validation."""
+"""Share held out of labelled training images if a recipe says nothing of validation."""
 _FOR_ALL = ("size", "channels", "image_column", "label_column", "classes", "skip_unreadable", "scale", "in_memory")
 
 
@@ -168,9 +168,9 @@ class DataSettings(Strict):
         common = {name: value for name in _FOR_ALL if (value := getattr(self, name)) is not None}
         changed = {}
         for part in ("train", "test", "validation") if common else ():
-            if isinstance(one := getattr(self, part), DatasetSettings):
-                more = {name: value for name, value in common.items() if name not in one.model_fields_set}
-                changed[part] = one.model_copy(update=more)
+            if isinstance(source := getattr(self, part), DatasetSettings):
+                more = {name: value for name, value in common.items() if name not in source.model_fields_set}
+                changed[part] = source.model_copy(update=more)
         return self.model_copy(update=changed | dict.fromkeys(common))
 
 

@@ -1,4 +1,4 @@
-"""The images that a recipe names, loaded together, in one size where theirs differ."""
+"""Loads the images that a recipe names, in one size if theirs differ."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -22,30 +22,30 @@ from limbeck.recipes.settings import DatasetSettings, DataSettings
 
 PARTS = (TRAIN, TEST, VALIDATION)
 _NOT_OPTIONS = {"name", "split", "fingerprint"}
-"""Settings that `limbeck.load` does not have as options."""
+"""Settings that are no options of `limbeck.load`."""
 Sources = Mapping[str, DatasetSettings]
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Images of a recipe by what they are for, and the size that they were brought to, where theirs differed."""
+    """Images of a recipe by part, and the size that they were resized to if theirs differed."""
 
     parts: Mapping[str, TransferSet]
     size: KnownSize | None = None
 
     def images(self, part: str) -> ImageSet | None:
-        """Those for "train", "test" or "validation", if the recipe names some."""
+        """The images for "train", "test" or "validation", if the recipe names some."""
         return self.parts[part].images if part in self.parts else None
 
 
 class NoSize(UserError):
-    """Images of several sizes, and neither networks nor recipe say which they are brought to."""
+    """Images of several sizes, and neither networks nor recipe say to which one to resize them."""
 
 
 def sources_of(data: DataSettings) -> dict[str, DatasetSettings]:
-    """What is to be loaded for "train", "test" and "validation"; not what is held out."""
-    found = {part: getattr(data, part) for part in PARTS}
-    return {part: one for part, one in found.items() if isinstance(one, DatasetSettings)}
+    """Settings of the images to load for "train", "test" and "validation", except shares to hold out."""
+    named = {part: getattr(data, part) for part in PARTS}
+    return {part: source for part, source in named.items() if isinstance(source, DatasetSettings)}
 
 
 def load_sources(
@@ -55,18 +55,18 @@ def load_sources(
     only: Collection[str] = PARTS,
     train: ImageSet | None = None,
 ) -> Loaded:
-    """Loads images, those of several sizes in the one that `size` gives.
+    """Loads images; those of several sizes are resized to the one that `size` returns.
 
-    Images of one size stay as they are, but where others of the user's own beside them are brought to a size.
+    Images of one size are not resized, except the user's own beside others that are.
 
     Args:
         sources: what the recipe names.
-        size: what networks take; asked for where images differ in size.
+        size: returns the size that networks take; called if images differ in size.
         only: parts to load.
-        train: images to learn from that are loaded already.
+        train: training images that are loaded already.
 
     Raises:
-        UserError: see `limbeck.load`; a split that is not there, or no size, and which key of the recipe says it.
+        UserError: see `limbeck.load`; a missing split or an unknown size, and the key of the recipe that sets it.
     """
     loaded: dict[str, TransferSet] = {}
     differing: dict[str, SizesDiffer] = {}
@@ -78,23 +78,23 @@ def load_sources(
             differing[part] = error
     if not differing:
         return Loaded(loaded)
-    known = size() or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
-    if known is None:
+    known_size = size() or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
+    if known_size is None:
         raise NoSize(_no_size(differing, sources))
     for part, source in wanted.items():
         own = own_path(source.name) is not None and not is_transfer_set(source)
         if part in differing or (own and source.size is None):
-            resized = source.model_copy(update={"size": known.size})
+            resized = source.model_copy(update={"size": known_size.size})
             loaded[part] = load_part(part, {**sources, part: resized})
-    return Loaded({part: loaded[part] for part in wanted}, known)
+    return Loaded({part: loaded[part] for part in wanted}, known_size)
 
 
 def load_part(part: str, sources: Sources) -> TransferSet:
-    """The images for `part`; a folder without splits is all for it, unless it is what is learned from.
+    """The images for `part`: all of a folder without splits, unless the same folder is trained on.
 
     Raises:
-        SizesDiffer: its images have several sizes.
-        UserError: see `limbeck.load`; the split is not there.
+        SizesDiffer: the images have several sizes.
+        UserError: see `limbeck.load`; the split is missing.
     """
     source = sources[part]
     try:
@@ -108,10 +108,10 @@ def load_part(part: str, sources: Sources) -> TransferSet:
 
 
 def load_named(source: DatasetSettings, split: str) -> ImageSet:
-    """The images that settings name, of `split` where they name none.
+    """The images that settings name, from `split` if they name none.
 
     Raises:
-        UserError: see `limbeck.load`; images that were handed over in Python; others than `fingerprint` tells.
+        UserError: see `limbeck.load`; the images were handed over in Python, or do not match `fingerprint`.
     """
     if source.name.startswith(FROM_PYTHON):
         raise UserError(f"the images {source.name!r} were handed over in Python; hand them over again to resume there.")
@@ -120,26 +120,28 @@ def load_named(source: DatasetSettings, split: str) -> ImageSet:
 
 
 def is_transfer_set(source: DatasetSettings) -> bool:
-    """Whether it is the folder of one; what the catalogue names is none, even where a folder is called so."""
+    """Whether it is the folder of a transfer set; catalogue names are not, even if a folder has such a name."""
     return not in_catalogue(source.name) and (Path(source.name).expanduser() / CONFIG_NAME).is_file()
 
 
 def load_training_images(source: DatasetSettings) -> TransferSet:
-    """Images to teach on, with all that they carry where `source` is the folder of a transfer set."""
+    """Training images, with everything that they carry if `source` is the folder of a transfer set."""
     if not is_transfer_set(source):
         return TransferSet(load_named(source, TRAIN))
     changes = source.model_dump(exclude={*_NOT_OPTIONS, "in_memory", "labels"}, exclude_defaults=True)
-    found = TransferSet.load(Path(source.name).expanduser())
+    transfer_set = TransferSet.load(Path(source.name).expanduser())
     if not changes:
-        images = found.images if source.labels else found.images.with_labels(None, found.images.classes)
-        taught = replace(found, images=images).decoded()
+        images = (
+            transfer_set.images if source.labels else transfer_set.images.with_labels(None, transfer_set.images.classes)
+        )
+        decoded = replace(transfer_set, images=images).decoded()
         origin = Origin(source.name, TRAIN, {} if source.labels else {"labels": False})
-        return replace(taught, images=_checked(taught.images, source).with_origin(origin))
+        return replace(decoded, images=_checked(decoded.images, source).with_origin(origin))
     carried = {
-        "soft labels are": found.soft_labels is not None,
-        "use is": found.use is not None,
-        "floats are": found.floats is not None,
-        "parts are": found.per_image > 1,
+        "soft labels are": transfer_set.soft_labels is not None,
+        "use is": transfer_set.use is not None,
+        "floats are": transfer_set.floats is not None,
+        "parts are": transfer_set.per_image > 1,
     }
     if any(carried.values()):
         what = next(name for name, there in carried.items() if there)
@@ -151,8 +153,8 @@ def load_training_images(source: DatasetSettings) -> TransferSet:
 
 
 def encoded_images(source: DatasetSettings, part: str) -> EncodedImages | None:
-    """The images for `part` before anything is decoded; None of those that were never encoded, of a choice of classes,
-    and where `load_part` has something to say first."""
+    """The images for `part`, not yet decoded; None for images that are not encoded, for a choice of classes, and where
+    `load_part` reports an error."""
     info = find(source.name) if in_catalogue(source.name) else None
     if is_transfer_set(source) or source.classes or (info is not None and info.hub_id is None):
         return None
@@ -164,7 +166,7 @@ def encoded_images(source: DatasetSettings, part: str) -> EncodedImages | None:
 
 
 def _checked(images: ImageSet, source: DatasetSettings) -> ImageSet:
-    """The same, if they are those that are meant."""
+    """`images`, if they match the fingerprint of `source`; otherwise raises a UserError."""
     if source.fingerprint is None or images.fingerprint.startswith(source.fingerprint):
         return images
     raise UserError(
@@ -174,13 +176,13 @@ def _checked(images: ImageSet, source: DatasetSettings) -> ImageSet:
     )
 
 
-def _same_place(one: DatasetSettings, other: DatasetSettings) -> bool:
-    paths = [own_path(source.name) for source in (one, other)]
+def _same_place(source: DatasetSettings, other: DatasetSettings) -> bool:
+    paths = [own_path(settings.name) for settings in (source, other)]
     return None not in paths and paths[0].resolve() == paths[1].resolve()  # pyright: ignore
 
 
 def _size_of(train: ImageSet | None, sources: Sources) -> KnownSize | None:
-    """That of the images to learn from, where all of them have one."""
+    """The size of the training images, if all have the same."""
     if train is None:
         return None
     _, height, width = train.shape
@@ -188,7 +190,7 @@ def _size_of(train: ImageSet | None, sources: Sources) -> KnownSize | None:
 
 
 def _no_size(differing: Mapping[str, SizesDiffer], sources: Sources) -> str:
-    """Which key of the recipe says the size, and an example."""
+    """The error message for unknown sizes: the key of the recipe that sets it, and an example."""
     names = dict.fromkeys(sources[part].name for part in differing)
     first = next(iter(differing.values()))
     all_names = {source.name for source in sources.values()}
@@ -201,7 +203,7 @@ def _no_size(differing: Mapping[str, SizesDiffer], sources: Sources) -> str:
 
 
 def _no_split(part: str, source: DatasetSettings, error: NoSuchSplit, *, learned: bool) -> str:
-    """Which key of the recipe says the split, or holds images out."""
+    """The error message for a missing split: the key of the recipe that names it, or that holds images out."""
     have = " and ".join(map(repr, error.available))
     wanted = f"{source.name!r} has no split {source.split or part!r}, but {have}"
     if learned and error.available == (TRAIN,):

@@ -1,4 +1,4 @@
-"""Students on disk: ready to load, with the names of their classes, whether or not a name rebuilds the network."""
+"""Students on disk, with the names of their classes, whether or not the network can be rebuilt by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,5 +20,5 @@ def best_student(result: TrainingResult) -> Classifier | None:
 
 
 def load_student(folder: Path, make: Callable[[int], Classifier] | None) -> Classifier:
-    """The student that a run saved; `make` gives a network for weights that no name rebuilds."""
+    """The student that a run saved; `make` builds a network that cannot be rebuilt by name."""
     return load_model(folder) if make is None or is_named(folder) else load_model(folder, model=make(0))

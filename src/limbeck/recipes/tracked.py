@@ -1,4 +1,4 @@
-"""The run of a recipe in a tracker: what it is called there, and what is shown of it at the end."""
+"""The run of a recipe in a tracker: its name there, and the numbers shown at the end."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from limbeck.training.tracking import RunTracker
 
 @contextmanager
 def tracking(recipe: Recipe, run_folder: RunFolder, *, of_comparison: bool) -> Iterator[RunTracker | None]:
-    """A tracker's run for that of `recipe`, ended on the way out; None where it names no tracker, and in all processes
-    but the one that writes.
+    """A tracker's run for that of `recipe`, closed at the end of the block; None if the recipe names no tracker, and in
+    all processes but the one that writes.
 
     Args:
         recipe: of one run.
@@ -37,5 +37,5 @@ def tracking(recipe: Recipe, run_folder: RunFolder, *, of_comparison: bool) -> I
 
 
 def last_numbers(evaluations: Mapping[str, Any], cost: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run came to: on the test images after the last step and at its best validation, and what it cost."""
+    """Final numbers of a run: test results after the last step and at its best validation, and the cost."""
     return {"test": evaluations["last"], "test_chosen": evaluations["chosen"], "cost": cost["total"]}

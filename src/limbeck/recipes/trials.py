@@ -1,4 +1,4 @@
-"""The parts of a run, tried on a few images before anything is made or taught."""
+"""Tries the parts of a run on a few images before anything is made or trained."""
 
 import torch
 from torch import Tensor
@@ -25,9 +25,9 @@ from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.score import score_images
 
 _KNOWN = 1000
-"""Images that an objective is built for, so that what remembers all of millions is built at once."""
+"""Most images that an objective is built for, so that memory banks over millions of images take no time."""
 _SCORED = 20
-"""More than a slip like `[:5]` leaves."""
+"""Images that a criterion is tried on: more than are left by a slip like `[:5]`."""
 
 
 def is_own(network: Classifier) -> bool:
@@ -47,8 +47,8 @@ def try_student(student: Classifier, inputs: Inputs) -> None:
     images = inputs.train or inputs.test
     if images is None or not len(images) or not is_own(student):
         return
-    if any(one.is_floating_point() and one.dtype != torch.float32 for one in student.parameters()):
-        return  # which is refused in words of its own
+    if any(parameter.is_floating_point() and parameter.dtype != torch.float32 for parameter in student.parameters()):
+        return  # refused elsewhere with a message of its own
     copied = private_copy(student, "student")
     with evaluating(copied), torch.no_grad(), own_randomness(0, "trial"), errors_of(f"the student {student.name}"):
         copied(_first(images).tensor())
@@ -64,19 +64,20 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
         teacher: or None.
 
     Raises:
-        UserError: a network or the objective fails, lacks what the other needs, or gives what nobody can learn from.
+        UserError: a network or the objective fails, lacks what the other needs, or gives values that cannot be trained
+            on.
     """
     train = inputs.train
     assert train is not None, "tried where there are training images"
     if len(train) < 2:
-        return  # of which batch norms make nothing
-    some = train.subset(train.ids[:: -(-len(train) // _KNOWN)])
-    pair = _first(some)  # which what remembers images by their ids then knows
+        return  # batch norm needs at least two images
+    sample = train.subset(train.ids[:: -(-len(train) // _KNOWN)])
+    pair = _first(sample)  # from the sample, so that their ids are in any memory bank
     soft_labels = inputs.soft_labels if teacher is None else None
     objective = weighted_sum(recipe.resolved_objective(labelled=inputs.labelled, soft_labels=soft_labels is not None))
     if teacher is None and soft_labels is None and objective.outputs_needed("teacher"):
-        return  # labels that are still to be made
-    objective.build(setup_for(student, teacher, objective, some, recipe.training.batch_size), seed=recipe.seed)
+        return  # the labels are still to be made
+    objective.build(setup_for(student, teacher, objective, sample, recipe.training.batch_size), seed=recipe.seed)
     batch = Batch(_views(recipe, pair, train), pair.labels, pair.ids, _teacher_logits(soft_labels, train, pair))
     want = objective.outputs_needed("teacher", preparing=False)
     with own_randomness(recipe.seed, "trial"):
@@ -89,7 +90,7 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
             loss, terms = step(batch, teacher_outputs)
     if is_own(student) and step.student_outputs is not None and not step.student_outputs.logits.isfinite().all():
         raise UserError(f"the student {student.name} gives logits that are not finite, of images that are.")
-    wrong = [name for name, one in terms.items() if name in objective.own and not one.isfinite()]
+    wrong = [name for name, term in terms.items() if name in objective.own and not term.isfinite()]
     if wrong:
         raise UserError(f"the objective {', '.join(wrong)} gives a loss that is not finite, on two images.")
     if not loss.requires_grad:
@@ -97,21 +98,21 @@ def try_run(recipe: Recipe, inputs: Inputs, student: Classifier, teacher: Classi
 
 
 def try_criterion(recipe: Recipe, inputs: Inputs, teacher: Classifier | None) -> None:
-    """Scores a few images by a criterion of one's own, unless a network is trained for that.
+    """Scores a few images by a criterion of the user's own, unless that trains a network.
 
     Raises:
         UserError: it fails, or gives no finite number for each image.
     """
-    said = getattr(recipe.transfer, "criterion", None)
-    if said is None or inputs.train is None:
+    spec = getattr(recipe.transfer, "criterion", None)
+    if spec is None or inputs.train is None:
         return
-    criterion = find_criterion(said)
+    criterion = find_criterion(spec)
     score, seen = SCORES[criterion.score], REPRESENTATIONS[criterion.representation]
     if not (score.own or seen.own) or score.trains or seen.trains or (criterion.needs_teacher and teacher is None):
         return
-    # What computes fastest is not asked: it would be measured, and written down.
-    how = {"device": "cpu", "precision": "fp32", "channels_last": False}
-    context = ScoringContext(teacher=teacher, seed=recipe.seed, **how)
+    # Fixed settings, as finding the fastest ones would measure them and write a cache.
+    arguments = {"device": "cpu", "precision": "fp32", "channels_last": False}
+    context = ScoringContext(teacher=teacher, seed=recipe.seed, **arguments)
     score_images(_first(inputs.train, _SCORED), criterion, seed=recipe.seed, context=context)
 
 
@@ -120,7 +121,7 @@ def _first(images: ImageSet, count: int = 2) -> ImageSet:
 
 
 def _views(recipe: Recipe, pair: ImageSet, train: ImageSet) -> Tensor:
-    """uint8 [2, C, H, W], as they are shown first; of a set that has floats the images themselves."""
+    """The first views of the images, uint8 [2, C, H, W]; for a set with floats, the images themselves."""
     if train.has_floats:
         return pair.tensor()
     views = augmentation(recipe.training.views, per_image=recipe.training.views_per_image)

@@ -1,4 +1,4 @@
-"""Recipes that teach on a transfer set as it says itself; what it lacks for that, and what contradicts it."""
+"""Recipes that train on a transfer set according to its `use`; what the `use` lacks, and what contradicts it."""
 
 import re
 import warnings
@@ -20,7 +20,7 @@ from limbeck.training.settings import TrainingSettings
 
 _BESIDE = ("batch_size", "momentum", "weight_decay", "schedule")
 _CLOSE = 1e-3
-"""Means and deviations of [0, 1] images that differ by less are one normalisation, as others print it."""
+"""Means and deviations of [0, 1] images that differ by less are the same, as published ones are rounded."""
 
 
 def recipe_of_set(
@@ -39,15 +39,15 @@ def recipe_of_set(
     license: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Recipe:
-    """The recipe of a run on a transfer set: what that says of its use, and over it what is given here.
+    """The recipe of a run on a transfer set: its `use`, overridden by the arguments.
 
     Args:
-        transfer_set: whose `use` it is.
+        transfer_set: with the `use`.
         data: as recipes have it; `train` names the set.
-        owner: what messages call the set.
+        owner: names the set in messages.
         name: of the recipe.
         student: a model's name, or the mapping that recipes have; another model keeps the set's normalisation.
-        own_student: whether the student is handed over, and brings its own normalisation.
+        own_student: whether the student is handed over in Python, with its own normalisation.
         teacher: weights by name, or a folder.
         objective, training: as recipes have them.
         seed: of weights, order and views.
@@ -55,7 +55,7 @@ def recipe_of_set(
         overrides: `path.to.key=value` each, over all of this.
 
     Raises:
-        UserError: what the set lacks and nobody gives, all at once; or whatever is wrong with the recipe.
+        UserError: lists everything that neither the set nor the arguments give; or the recipe is wrong.
     """
     use = dict(transfer_set.use or {})
     content: dict[str, Any] = {
@@ -87,17 +87,17 @@ def recipe_of_set(
             f"{', '.join(lacking)}. Give each with -s KEY=VALUE, or in Python as an argument."
         )
     recipe = parse_recipe(content, "the recipe" if transfer_set.use is None else f"the use of {owner}")
-    beside = [name for name in _BESIDE if name not in content["training"]]
-    if transfer_set.use is not None and beside:
-        defaults = ", ".join(f"{name} {getattr(recipe.training, name)}" for name in beside)
+    defaulted = [name for name in _BESIDE if name not in content["training"]]
+    if transfer_set.use is not None and defaulted:
+        defaults = ", ".join(f"{name} {getattr(recipe.training, name)}" for name in defaulted)
         warnings.warn(f"{owner} does not say all of `training`; limbeck's defaults hold: {defaults}.", stacklevel=3)
     return recipe
 
 
 def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
-    """How a student sees other images than a set was made for, in words; nothing where it sees the same."""
-    said = use.get("student", {})
-    whitening, own = said.get("whitening"), student.whitening
+    """Sentences on how a student's normalisation differs from the one that a set was made for."""
+    stated = use.get("student", {})
+    whitening, own = stated.get("whitening"), student.whitening
     if isinstance(whitening, Mapping) and (
         own is None or own.fingerprint != Whitening.of_tensors(whitening).fingerprint
     ):
@@ -108,61 +108,61 @@ def unlike_student(use: Mapping[str, Any], student: Classifier) -> list[str]:
             f"the transfer set is for images whitened as it carries, and the student {student.name} sees them {other}"
         ]
     for number, name in enumerate(("mean", "std")):
-        there = said.get(name)
-        if not isinstance(there, Sequence) or isinstance(whitening, Mapping):
+        expected = stated.get(name)
+        if not isinstance(expected, Sequence) or isinstance(whitening, Mapping):
             continue
-        here = student.normalisation[number]
+        actual = student.normalisation[number]
         if (
             own is not None
-            or len(here) != len(there)
-            or max(abs(a - b) for a, b in zip(here, there, strict=True)) > _CLOSE
+            or len(actual) != len(expected)
+            or max(abs(a - b) for a, b in zip(actual, expected, strict=True)) > _CLOSE
         ):
-            sees = "whitened images" if own is not None else f"{list(here)} (`student.mean` and `student.std` set it)"
+            sees = "whitened images" if own is not None else f"{list(actual)} (`student.mean` and `student.std` set it)"
             return [
-                f"the transfer set is for images of {name} {list(there)}, and the student {student.name} has {sees}"
+                f"the transfer set is for images of {name} {list(expected)}, and the student {student.name} has {sees}"
             ]
     return []
 
 
 def unlike_training(use: Mapping[str, Any], training: TrainingSettings) -> list[str]:
-    """What a training does otherwise than a set says, in words; of what ruins students: rate and augmentation."""
-    said = use.get("training", {})
+    """Sentences on training settings that differ from a set's `use` and ruin students: rate and augmentation."""
+    stated = use.get("training", {})
     wrong = []
     for name in ("learning_rate", "normalised_views"):
-        if name not in said:
+        if name not in stated:
             continue
-        there = getattr(TrainingSettings(steps=1, **{name: said[name]}), name)
-        here = getattr(training, name)
-        if here != "learned" and _comparable(name, here) != _comparable(name, there):
-            wrong.append(f"the transfer set is for {name} {said[name]}, and the training has {here}")
-    if training.learning_rate == "learned" and "learning_rate" in said and "optimizer" in said:
-        there = TrainingSettings(steps=1, optimizer=said["optimizer"]).optimizer
-        if there != training.optimizer:
+        expected = getattr(TrainingSettings(steps=1, **{name: stated[name]}), name)
+        actual = getattr(training, name)
+        if actual != "learned" and _comparable(name, actual) != _comparable(name, expected):
+            wrong.append(f"the transfer set is for {name} {stated[name]}, and the training has {actual}")
+    if training.learning_rate == "learned" and "learning_rate" in stated and "optimizer" in stated:
+        expected = TrainingSettings(steps=1, optimizer=stated["optimizer"]).optimizer
+        if expected != training.optimizer:
             wrong.append(
-                f"the transfer set's learning_rate {said['learning_rate']} is for the optimizer {there}, and the "
+                f"the transfer set's learning_rate {stated['learning_rate']} is for the optimizer {expected}, and the "
                 f"training has {training.optimizer}"
             )
     return wrong
 
 
 def settings_followed(use: Mapping[str, Any], recipe: Recipe) -> str:
-    """What of a recipe is as the set says that it teaches on, in words; "" where nothing is."""
-    said, student = use.get("training", {}), use.get("student", {}).get("model")
+    """The settings of a recipe that are as the set's `use` says, in words; "" if none is."""
+    stated, student = use.get("training", {}), use.get("student", {}).get("model")
     alike = [f"student {student}"] if student is not None and recipe.student.model == student else []
-    for name, there in said.items():
-        here = getattr(recipe.training, name, None)
-        if _comparable(name, here) == _comparable(name, there):
-            alike.append(f"{name} {there}")
+    for name, expected in stated.items():
+        actual = getattr(recipe.training, name, None)
+        if _comparable(name, actual) == _comparable(name, expected):
+            alike.append(f"{name} {expected}")
     return f"as the transfer set says: {', '.join(alike)}" if alike else ""
 
 
 def _comparable(name: str, value: Any) -> Any:
-    """Views by what they do, however they are written."""
+    """A value for comparison: normalised views by what they do, however they are written."""
     return normalised_views(value).key or value if name == "normalised_views" else value
 
 
 def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
-    """Why a recipe's views would spoil what its maker makes, if they would.
+    """Reasons, if any, why a recipe's views would spoil the images that its maker makes.
 
     Args:
         recipe: of one run.
@@ -171,11 +171,13 @@ def rounded(recipe: Recipe, where: str = "") -> dict[str, None]:
     if recipe.transfer is None or not recipe.transfer.may_keep_floats:
         return {}
     keep = "; or keep images in 8 bits, where the maker does"
-    return {f"{where}{one}{keep}.": None for one in rounding_views(recipe.training, "images that are made may be")}
+    return {
+        f"{where}{reason}{keep}.": None for reason in rounding_views(recipe.training, "images that are made may be")
+    }
 
 
 def name_for(folder: str | Path, student: str | None) -> str:
-    """What the run on the set in `folder` is called; never as the set, which may lie where runs do.
+    """The name of the run on the set in `folder`; never that of the set, which may lie where runs do.
 
     Example:
         >>> name_for("sets/datm (1)/", "resnet18"), name_for("runs/tiny", None)
@@ -194,8 +196,8 @@ def _with_overrides(content: dict[str, Any], overrides: Sequence[str]) -> dict[s
 
 
 def _teacher(use: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Whom the set has asked; nobody where another is, or another objective is given."""
-    other = any(re.match(r"\s*(teacher|teacher\.weights|objective)\s*=", one) for one in overrides)
+    """The teacher that the set names; empty if the overrides give another teacher or objective."""
+    other = any(re.match(r"\s*(teacher|teacher\.weights|objective)\s*=", override) for override in overrides)
     return {} if other else teacher_of_use(use)
 
 
@@ -204,7 +206,7 @@ def _lacking(content: Mapping[str, Any], transfer_set: TransferSet, own_student:
     described = transfer_set.use is not None
     has_weights = student.get("weights") is not None
     if not described and (student.get("model") or has_weights):
-        return []  # images as any, which the user teaches as they like
+        return []  # a set without a `use` may be trained on as the user likes
     normalised = student.get("whitening") or {"mean", "std"} <= student.keys()
     augmented = "normalised_views" in training or training.get("views", "none") != "none"
     labelled = content.get("objective") is not None or content.get("teacher") is not None

@@ -1,4 +1,4 @@
-"""What the verbs do with what lies on disk: transfer sets, saved networks, run folders."""
+"""What the verbs do with files on disk: transfer sets, saved networks, run folders."""
 
 import json
 import warnings
@@ -37,7 +37,7 @@ from limbeck.training.run_folder import RunFolder
 
 
 def run_and_report(recipe: Recipe, folder: Path, *, resume: bool, progress: Progress) -> RunResult | None:
-    """`run`, and its report beside it; None in all processes of a distributed run but the first, which alone tells."""
+    """`run`, and writes its report; None in all processes of a distributed run but the first."""
     result = run(recipe, folder, resume=resume, progress=progress)
     if not is_main_process():
         return None
@@ -53,12 +53,12 @@ def recipe_for_folder(
     teacher: str | None = None,
     student: str | None = None,
 ) -> Recipe:
-    """The recipe that teaches on the transfer set in a folder as it says itself; see `recipe_of_set`.
+    """The recipe that trains on the transfer set in a folder according to its `use`; see `recipe_of_set`.
 
     Args:
         folder: of the set.
         overrides: changes to the recipe, `training.epochs=5` each.
-        test: labelled images to judge on at the end, by name.
+        test: labelled images for the final evaluation, by name.
         teacher: weights by name, or a folder.
         student: a model's name, in place of the one that the set is for.
     """
@@ -93,7 +93,7 @@ def evaluate_saved(
     say: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> Evaluation:
-    """Judges a saved network on a data set, which is loaded with the `options` of `limbeck.load`; see
+    """Evaluates a saved network on a data set, loaded with the `options` of `limbeck.load`; see
     `load_evaluation_images`."""
     if json_file is not None and json_file.is_dir():
         raise UserError(f"`--json` must be a file, got the folder {str(json_file)!r}.")
@@ -109,10 +109,10 @@ def evaluate_saved(
 
 
 def write_reports(folders: Sequence[Path], path: Path | None = None) -> Path:
-    """The report of one folder in it, or one of several; see `write_report` and `write_report_of_several`.
+    """Writes the report of one folder into it, or one of several; see `write_report` and `write_report_of_several`.
 
     Raises:
-        UserError: see there; `path` for a single folder.
+        UserError: see there; `path` is given for a single folder.
     """
     if len(folders) == 1:
         if path is not None:
@@ -122,11 +122,11 @@ def write_reports(folders: Sequence[Path], path: Path | None = None) -> Path:
 
 
 def write_report(folder: Path) -> Path:
-    """The report of whatever `folder` holds; of a comparison, its results as far as they are there.
+    """Writes the report of whatever `folder` holds; for a comparison, of the results so far.
 
     Raises:
-        UserError: it is not there, or holds none of a run, a comparison, the report of several, a probe, judged sets
-            and a selection.
+        UserError: the folder is missing, or holds none of a run, a comparison, the report of several, a probe,
+            evaluated sets and a selection.
     """
     if not folder.is_dir():
         raise no_folder(folder)

@@ -1,4 +1,4 @@
-"""YAML as people expect it: `1e-3` is a number, and what would be read as something else without a word is an error."""
+"""YAML as people expect it: `1e-3` is a number, and what YAML would silently read as something else is an error."""
 
 import re
 from collections.abc import Hashable
@@ -12,7 +12,7 @@ from limbeck.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, less some surprises: keys that are there twice or are no text, and `010` for eight."""
+    """PyYAML's safe loader without some surprises: duplicate keys, keys that are no text, and `010` for eight."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = [key.value for key, _ in node.value]
@@ -51,7 +51,7 @@ def _refuse(node: yaml.Node, how: str) -> NoReturn:
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
-# YAML 1.1 wants a point and a sign, as in 1.0e-3; without this, 1e-3 would be text.
+# YAML 1.1 requires a point and a sign, as in 1.0e-3; without this, 1e-3 would be text.
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
 )
@@ -66,10 +66,10 @@ def load_value(text: str, what: str) -> Any:
 
 
 def name_or_mapping(text: str, option: str, key: str, example: str) -> dict[str, Any]:
-    """What an option says as a name, the value of `key`, or as a mapping in YAML.
+    """The mapping that an option gives in YAML, or as a name, which is the value of `key`.
 
     Raises:
-        UserError: it is neither.
+        UserError: `text` is neither.
 
     Example:
         >>> name_or_mapping("resnet8", "--student", "model", "{model: resnet8}")
@@ -77,17 +77,17 @@ def name_or_mapping(text: str, option: str, key: str, example: str) -> dict[str,
     """
     if not text.lstrip().startswith("{"):
         return {key: text}
-    found = load_value(text, f"`{option}` {text!r}")
-    if not isinstance(found, dict):
+    value = load_value(text, f"`{option}` {text!r}")
+    if not isinstance(value, dict):
         raise UserError(f"`{option}` must be a name or a mapping as {example}, got {text!r}.")
-    return found
+    return value
 
 
 def named_value(text: str, option: str) -> tuple[str, Any]:
-    """What an option says as KEY=VALUE, the value in YAML.
+    """Key and value of an option of the form KEY=VALUE, the value in YAML.
 
     Raises:
-        UserError: it does not look so.
+        UserError: `text` has another form.
 
     Example:
         >>> named_value("learning_rate=0.1", "--training")
@@ -100,7 +100,7 @@ def named_value(text: str, option: str) -> tuple[str, Any]:
 
 
 def load_text(text: str, what: str) -> Any:
-    """The same with every value as the text that stands there: `on` and `010` are what they look like."""
+    """As `load_value`, but every scalar stays text: `on` and `010` are what they look like."""
     try:
         return yaml.load(text, yaml.BaseLoader)  # makes text, lists and mappings alone
     except yaml.YAMLError as error:
@@ -108,10 +108,10 @@ def load_text(text: str, what: str) -> Any:
 
 
 def load_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that a YAML file holds.
+    """The mapping in a YAML file.
 
     Raises:
-        UserError: it cannot be read, is no YAML, or holds something else.
+        UserError: the file cannot be read, is no YAML, or holds something else.
     """
     what = f"the recipe {str(path)!r}"
     try:
@@ -125,7 +125,7 @@ def load_mapping(path: Path) -> dict[str, Any]:
 
 
 def misread(value: Any) -> str:
-    """What to do where YAML made something else of text, or nothing where it did not.
+    """A hint to quote a value that YAML did not read as text; "" if it did.
 
     Example:
         >>> misread(False)
