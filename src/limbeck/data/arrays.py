@@ -95,18 +95,18 @@ def _array(stored: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarra
 def _other_splits(arrays: Mapping[str, np.ndarray], image_key: str) -> dict[str, str]:
     """split -> its array of images, of the splits other than that of `image_key`."""
     names = (_stem(image_key), *_IMAGES)
-    found = {split: _first(arrays, names, split) for split, *_ in SPLIT_ALIASES}
-    return {split: key for split, key in found.items() if key is not None and key != image_key}
+    keys = {split: _first(arrays, names, split) for split, *_ in SPLIT_ALIASES}
+    return {split: key for split, key in keys.items() if key is not None and key != image_key}
 
 
 def _other_labels(arrays: Mapping[str, np.ndarray], label_key: str, others: Mapping[str, str]) -> list[str]:
     """The arrays of labels of the splits `others`, as many as there are images."""
     stem = _stem(label_key)
     names = (stem, *_LABELS) if stem in _LABELS else (stem,)  # "coarse_train" has no say in what "y_test" means
-    found = [(_first(arrays, names, split), key) for split, key in others.items()]
+    pairs = [(_first(arrays, names, split), key) for split, key in others.items()]
     return [
         labels
-        for labels, images in found
+        for labels, images in pairs
         if labels is not None and labels != label_key and arrays[labels].shape[:1] == arrays[images].shape[:1]
     ]
 

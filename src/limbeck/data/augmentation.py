@@ -109,7 +109,7 @@ class Augmentation(ABC):
         if among is None:
             raise UserError("`among` must be the image set whose images are mixed into these views, got none.")
         partners = self.partners(ids.cpu(), draw.cpu(), among.ids.sort().values)
-        others = [among.gather(among.positions(one)).to(images.device) for one in partners]
+        others = [among.gather(among.positions(partner)).to(images.device) for partner in partners]
         return self.mix(images, ids, draw, others)[0]
 
 

@@ -336,7 +336,7 @@ def _procedural(name: str, kind: Kind) -> DatasetInfo:
         channels=3,
         licence="none: made on the fly",
         remark=f"{kind.summary}; without labels",
-        variants={variant: about.summary for variant, about in kind.variants.items()},
+        variants={key: variant.summary for key, variant in kind.variants.items()},
     )
 
 
@@ -382,9 +382,9 @@ def find_split(info: DatasetInfo, split: str) -> Split:
     Raises:
         UserError: there is none; lists those there are.
     """
-    for name, one in info.splits.items():
-        if split in (name, one.hub_name):
-            return one
+    for name, entry in info.splits.items():
+        if split in (name, entry.hub_name):
+            return entry
     names = " or ".join(repr(name) for name in info.splits)
     remark = f" ({info.remark})" if info.remark else ""
     raise UserError(f"`split` of {info.name!r} must be {names}, got {split!r}{remark}.")

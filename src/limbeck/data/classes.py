@@ -115,7 +115,7 @@ def class_places(source: Classes, known: Classes) -> tuple[tuple[int, ...], str]
     """
     if source.names and source.names == known.names:
         return tuple(range(source.count)), ""
-    names, others = ([composed(name) for name in one.names] for one in (source, known))
+    names, others = ([composed(name) for name in side.names] for side in (source, known))
     at = {name: place for place, name in enumerate(others)}
     counts = Counter(others)
     twice = [name for name in names if counts[name] > 1]
@@ -134,8 +134,8 @@ def class_places(source: Classes, known: Classes) -> tuple[tuple[int, ...], str]
     numbers = tuple(range(source.count)) if ours is None else ours
     places = numbers
     if theirs is not None:
-        there = {number: place for place, number in enumerate(theirs)}
-        places = tuple(there[number] for number in numbers)
+        place_of = {number: place for place, number in enumerate(theirs)}
+        places = tuple(place_of[number] for number in numbers)
     in_order = places == tuple(range(source.count))
     if in_order and ours is not None and theirs is not None:
         return places, ""
@@ -185,8 +185,8 @@ def _counts(source: Classes, known: Classes) -> str:
 
 
 def _other_names(source: Classes, known: Classes) -> str:
-    there = {composed(name) for name in known.names}
-    unknown = [name for name in source.names if composed(name) not in there]
+    known_names = {composed(name) for name in known.names}
+    unknown = [name for name in source.names if composed(name) not in known_names]
     alike = {_folded(name): name for name in known.names}
     begins = f"{_counts(source, known)}: " if source.count > known.count else f"{source.has} other classes: "
     same = [(name, alike[_folded(name)]) for name in unknown if _folded(name) in alike]

@@ -35,7 +35,7 @@ def read_decoded(key: str) -> Decoded | None:
         images = np.load(folder / "images.npy", mmap_mode="c")
         digests = np.load(folder / "digests.npy")
         readable = np.load(folder / "readable.npy")
-        seen = [Largest(*one) for one in json.loads((folder / "about.json").read_text())["seen"]]
+        seen = [Largest(*entry) for entry in json.loads((folder / "about.json").read_text())["seen"]]
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
     if images.ndim != 4 or digests.shape != (len(images), DIGEST_BYTES) or readable.sum() != len(images):
@@ -76,7 +76,7 @@ def digest_table(key: str, count: int) -> DigestTable:
             warnings.warn(f"hashes of images are not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=2)
 
     try:
-        known = np.load(path)
+        digests = np.load(path)
     except (OSError, ValueError, EOFError):
         return DigestTable(count, save=save)
-    return DigestTable(count, torch.from_numpy(known) if known.shape == (count, DIGEST_BYTES) else None, save)
+    return DigestTable(count, torch.from_numpy(digests) if digests.shape == (count, DIGEST_BYTES) else None, save)

@@ -86,7 +86,7 @@ def _find(name: str | Path, split: str, reading: Reading) -> Found:
         info = find(str(name))
         encoded_set, whole = _named(info, split, reading)
         remarks = [info.warning, _fewer(info, split, _kept(info, encoded_set)) if whole else ""]
-        return Found(encoded_set, f"{name}/{split}", tuple(one for one in remarks if one), info)
+        return Found(encoded_set, f"{name}/{split}", tuple(remark for remark in remarks if remark), info)
     encoded_set = _own(name, split, reading)
     return Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
 
@@ -101,10 +101,10 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet,
     if isinstance(place, FolderPlace):
         _check_columns(info.name, reading)
         wanted = info.keep if reading.classes is None else reading.classes
-        found = read_imagenet_folders(place.folder, wanted, size=size, channels=info.channels)
-        return found, found.labels is not None and len(np.unique(found.labels)) == info.num_classes
+        encoded_set = read_imagenet_folders(place.folder, wanted, size=size, channels=info.channels)
+        return encoded_set, encoded_set.labels is not None and len(np.unique(encoded_set.labels)) == info.num_classes
     table = _open(place, reading.mapped)
-    found = read_table(
+    encoded_set = read_table(
         table,
         image_column=reading.image_column or if_there(info.image_column, table),
         label_column=reading.label_column or if_there(info.label_column, table),
@@ -112,7 +112,7 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet,
         channels=info.channels,
         labelled=reading.labelled,
     )
-    return found, True
+    return encoded_set, True
 
 
 def _kept(info: DatasetInfo, encoded_set: EncodedSet) -> int:

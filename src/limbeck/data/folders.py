@@ -67,13 +67,13 @@ def read_folder(
     if not splits:
         # First, since a folder around all splits is told from what it holds.
         encoded_set = _read(folder, None, how)
-        choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
+        choose_split({"train": []} | {name: [] for name in hinted_splits(folder.name)}, split, where)
         return _with_lists(encoded_set, labelled, folder)
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []
-    known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
+    class_names = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
     others = tuple(path for path in splits.values() if path != chosen)
-    encoded_set = _with_lists(_read(chosen, known or None, replace(how, others=others)), labelled, folder, chosen)
+    encoded_set = _with_lists(_read(chosen, class_names or None, replace(how, others=others)), labelled, folder, chosen)
     loose = sorted(images_in(folder))
     passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
     return replace(encoded_set, remarks=(*passed, *encoded_set.remarks))
@@ -84,13 +84,13 @@ def _read(folder: Path, known: Sequence[str] | None, how: _How) -> EncodedSet:
     metadata = metadata_of(folder, *columns)
     others = [table for path in how.others if (table := metadata_of(path, *columns)) is not None]
     if metadata is not None:
-        found = read_metadata(metadata, others, *columns, labelled=how.labelled)
+        encoded_set = read_metadata(metadata, others, *columns, labelled=how.labelled)
     elif others:  # whose classes no folders have
-        found = _without_labels(folder)
+        encoded_set = _without_labels(folder)
     else:
         _check_columns(folder, how)
-        found = _labelled(folder, known) if how.labelled else _without_labels(folder)
-    return replace(found, remarks=(*found.remarks, *passed_over(folder)))
+        encoded_set = _labelled(folder, known) if how.labelled else _without_labels(folder)
+    return replace(encoded_set, remarks=(*encoded_set.remarks, *passed_over(folder)))
 
 
 def _check_columns(folder: Path, how: _How) -> None:
@@ -177,7 +177,7 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
     Raises:
         UserError: splits below class folders; one folder around all others.
     """
-    without = [one for one in class_folders if not any(True for _ in images_in(one))]
+    without = [path for path in class_folders if not any(True for _ in images_in(path))]
     first = class_folders[0]
     if num_classes == 1 and without:
         raise UserError(
@@ -195,15 +195,15 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
             f"{str(folder)!r} holds one folder, {first.name!r}, which was taken for the only class. Load "
             f"{str(first)!r} to read its images without labels.",
         )
-    for one in class_folders:
-        if (split := split_below(one)) is not None:
+    for path in class_folders:
+        if (split := split_below(path)) is not None:
             raise UserError(
-                f"{str(split)!r} is a folder of a split below the class folder {one.name!r}, so that images of all "
-                f"splits would be mixed; splits go above classes, as {str(folder / split.name / one.name)!r}."
+                f"{str(split)!r} is a folder of a split below the class folder {path.name!r}, so that images of all "
+                f"splits would be mixed; splits go above classes, as {str(folder / split.name / path.name)!r}."
             )
     if not without:
         return ()
-    deep = listing(path.name for one in without for path in subfolders(one))
+    deep = listing(path.name for parent in without for path in subfolders(parent))
     return (
         f"{str(folder)!r} holds folders without images of their own, {names(without)}, with folders {deep} in them; "
         f"they were taken for {num_classes} classes, each with all images below. If the classes are the folders in "

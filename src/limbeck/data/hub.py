@@ -31,14 +31,14 @@ def open_hub(
         if revision == CONVERTED:
             # That branch has no card that would name its configurations: they are its folders.
             files = {split: f"{config}/{split}/*.parquet"}
-            found = datasets.load_dataset(hub_id, revision=revision, data_files=files)
+            splits = datasets.load_dataset(hub_id, revision=revision, data_files=files)
         else:
-            found = datasets.load_dataset(hub_id, config, revision=revision)
+            splits = datasets.load_dataset(hub_id, config, revision=revision)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise cannot_open(hub_id, config, split, looked, error) from error
-    if split not in found:
-        raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, found))}, got {split!r}.")
-    chosen = found[split]
+    if split not in splits:
+        raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, splits))}, got {split!r}.")
+    chosen = splits[split]
     arrow = chosen.data.table
     return ImageTable(
         schema=arrow.schema,
@@ -47,9 +47,9 @@ def open_hub(
         read=lambda column: arrow[column],
         labels=lambda column: [_labels(hub_id, split, chosen, column)],
         other_labels=lambda column: [
-            _labels(hub_id, str(name), one, column)
-            for name, one in found.items()
-            if name != split and column in one.column_names
+            _labels(hub_id, str(name), rows, column)
+            for name, rows in splits.items()
+            if name != split and column in rows.column_names
         ],
         where=f"split {split!r} of {hub_id!r}",
         # Its own fingerprint covers the files that it was made from.

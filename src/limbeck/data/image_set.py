@@ -150,9 +150,9 @@ class ImageSet:
 
     def with_origin(self, origin: Origin | None) -> "ImageSet":
         """The same images, and it is known where they came from."""
-        known = copy.copy(self)
-        known._origin = origin
-        return known
+        copied = copy.copy(self)
+        copied._origin = origin
+        return copied
 
     @property
     def storage(self) -> Storage:

@@ -39,7 +39,7 @@ def read_imagenet_folders(
     """
     wordnet, classes = list(imagenet_names()), tuple(imagenet_names().values())
     # As the files sort, in whatever order they are wanted.
-    numbers = sorted({class_number(one, classes) for one in (range(len(classes)) if wanted is None else wanted)})
+    numbers = sorted({class_number(choice, classes) for choice in (range(len(classes)) if wanted is None else wanted)})
     missing = [wordnet[number] for number in numbers if not (folder / wordnet[number]).is_dir()]
     if missing:
         raise _without_folders(folder, missing)
@@ -64,8 +64,8 @@ def _without_folders(folder: Path, missing: Sequence[str]) -> UserError:
         )
     first = missing[0]
     several = f", nor those of {len(missing) - 1} more: {listing(missing[1:])}" if len(missing) > 1 else ""
-    there = subfolders(folder)
+    folders = subfolders(folder)
     return UserError(
         f"{str(folder)!r} holds no folder {first!r} of the class {imagenet_names()[first]!r}{several}. "
-        f"There {f'are folders {names(there)}' if there else 'is no folder'}; copy what is missing."
+        f"There {f'are folders {names(folders)}' if folders else 'is no folder'}; copy what is missing."
     )

@@ -12,4 +12,4 @@ def imagenet_names() -> dict[str, str]:
     from timm.data.imagenet_info import ImageNetInfo  # which takes seconds to import
 
     info = ImageNetInfo("imagenet-1k")
-    return {one: _HUB_NAMES.get(one, info.label_name_to_description(one)) for one in info.label_names()}
+    return {wnid: _HUB_NAMES.get(wnid, info.label_name_to_description(wnid)) for wnid in info.label_names()}

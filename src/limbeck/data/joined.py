@@ -44,21 +44,21 @@ def join(
     """
     if not sets:
         raise UserError("`sets` must be at least one, got none.")
-    odd = next((one for one in sets if one.shape != sets[0].shape), None)
+    odd = next((images for images in sets if images.shape != sets[0].shape), None)
     if odd is not None:
         raise UserError(
             f"`sets` must hold images of one shape, got {list(sets[0].shape)} of {sets[0].name!r} and "
             f"{list(odd.shape)} of {odd.name!r}; load them with one `size` and one `channels`."
         )
-    where, at = (torch.as_tensor(one, dtype=torch.int64) for one in (places, positions))
+    where, at = (torch.as_tensor(values, dtype=torch.int64) for values in (places, positions))
     if where.ndim != 1 or where.shape != at.shape:
         raise UserError(
             f"`places` and `positions` must be [N], one of each for every image, got {list(where.shape)} and "
             f"{list(at.shape)}."
         )
     _check_within(where, torch.tensor(len(sets)), "places")
-    _check_within(at, torch.tensor([len(one) for one in sets])[where], "positions")
-    storage = JoinedStorage([one.storage for one in sets], where, at)
+    _check_within(at, torch.tensor([len(images) for images in sets])[where], "positions")
+    storage = JoinedStorage([images.storage for images in sets], where, at)
     return ImageSet(storage, None, ids=ids, classes=classes, name=name)
 
 
@@ -136,8 +136,8 @@ class JoinedStorage(Storage):
         places, rows = self._places[positions], self._positions[positions]
         out = torch.empty(len(positions), *shape, dtype=dtype)
         for place in places.unique().tolist():
-            here = (places == place).nonzero()[:, 0]
-            out[here] = ask(self._parts[place], rows[here])
+            chosen = (places == place).nonzero()[:, 0]
+            out[chosen] = ask(self._parts[place], rows[chosen])
         return out
 
 

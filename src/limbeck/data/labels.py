@@ -73,15 +73,15 @@ def encode_labels(
     """
     plain = [_plain(column) for column in columns]
     names = _stated_names(columns)
-    if all(one.withheld for one in plain):
+    if all(column.withheld for column in plain):
         return None, names or ()
     if names is None:
         siblings = others()
         names = _stated_names(siblings)
         if names is None:
-            names = _names_from_values(plain, [_plain(one) for one in siblings], where)
-    numbers = np.concatenate([_numbers(one, names, where) for one in plain])
-    missing = np.concatenate([one.values.is_null().to_numpy() for one in plain])
+            names = _names_from_values(plain, [_plain(column) for column in siblings], where)
+    numbers = np.concatenate([_numbers(column, names, where) for column in plain])
+    missing = np.concatenate([column.values.is_null().to_numpy() for column in plain])
     if missing.any():
         raise UnusableLabels(
             f"{where} must be there for all images or for none, row {int(missing.argmax())} has none; "
@@ -131,7 +131,10 @@ def _few(names: Sequence[str] | None) -> str:
 def _names_from_values(own: Sequence[_Plain], others: Sequence[_Plain], where: str) -> tuple[str, ...]:
     own, others = _labelled(own), _labelled(others)
     labelled = [*own, *others]
-    texts, integers = [one for one in labelled if one.is_text], [one for one in labelled if not one.is_text]
+    texts, integers = (
+        [column for column in labelled if column.is_text],
+        [column for column in labelled if not column.is_text],
+    )
     if texts and integers:
         raise UnusableLabels(
             f"{integers[0].where} are integers, {texts[0].where} are text "
@@ -139,7 +142,7 @@ def _names_from_values(own: Sequence[_Plain], others: Sequence[_Plain], where: s
             "numbers. Write all as text, or all as integers with class names."
         )
     if texts:
-        return tuple(sorted({text for one in texts for text in one.values.drop_null().unique().to_pylist()}))
+        return tuple(sorted({text for column in texts for text in column.values.drop_null().unique().to_pylist()}))
     # A single -1 in another split is refused where that split is loaded, not here.
     of_others = [numbers[numbers >= 0] for numbers in map(_present, others)]
     present = np.unique(np.concatenate([*map(_present, own), *of_others]))
@@ -160,8 +163,8 @@ def _labelled(columns: Sequence[_Plain]) -> list[_Plain]:
 
 def _present(column: _Plain) -> np.ndarray:
     """Distinct class numbers, int64 [k]; a boolean has two classes also where only one occurs."""
-    found = column.values.drop_null().unique().to_numpy()
-    return np.union1d(found, [0, 1]) if column.boolean else found
+    values = column.values.drop_null().unique().to_numpy()
+    return np.union1d(values, [0, 1]) if column.boolean else values
 
 
 def _numbers(column: _Plain, names: tuple[str, ...], where: str) -> np.ndarray:

@@ -75,19 +75,19 @@ class _Layout:
 
     def doubt(self) -> UserError:
         """Both readings, and how to ask for either."""
-        folder, one = str(self.folder), next(iter(self.named))
+        folder, first = str(self.folder), next(iter(self.named))
         found = ", ".join(f"{path.name}/ ({inside(path)})" for path in self._all[:_SHOWN])
         return UserError(
             f"{folder!r} holds {found}: {names(self.named)} may be of a split ({listing(self.named.values())}), or may "
-            f"be one of the classes. For the split, load {str(one)!r}, or leave only folders of splits "
+            f"be one of the classes. For the split, load {str(first)!r}, or leave only folders of splits "
             f"('train', 'test', 'validation') in {folder!r}; for the classes, move all of them into a new folder "
             f"{str(self.folder / 'all' / 'train')!r} and load {str(self.folder / 'all')!r}."
         )
 
     def _share_classes(self) -> bool:
         """Whether each nested folder has a class folder of the one that has most."""
-        classes = sorted(({path.name for path in subfolders(_unwrapped(one))} for one in self.nested), key=len)
-        return all(one & classes[-1] for one in classes)
+        classes = sorted(({path.name for path in subfolders(_unwrapped(split))} for split in self.nested), key=len)
+        return all(group & classes[-1] for group in classes)
 
 
 def split_below(class_folder: Path) -> Path | None:
@@ -124,9 +124,9 @@ def names(paths: Iterable[Path]) -> str:
 
 def listing(words: Iterable[str]) -> str:
     """The first few distinct words, quoted, and how many more there are."""
-    known: Sequence[str] = list(dict.fromkeys(words))
-    more = len(known) - _SHOWN
-    return ", ".join(chain((repr(one) for one in known[:_SHOWN]), [f"{more} more"] if more > 0 else []))
+    distinct: Sequence[str] = list(dict.fromkeys(words))
+    more = len(distinct) - _SHOWN
+    return ", ".join(chain((repr(word) for word in distinct[:_SHOWN]), [f"{more} more"] if more > 0 else []))
 
 
 def holds_images(folder: Path) -> bool:

@@ -105,15 +105,15 @@ def load(
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
     columns = {"image_column": image_column, "label_column": label_column}
-    said = {"size": size, "channels": channels, "scale": scale, "in_memory": in_memory, **columns}
-    said |= {"classes": None if classes is None else tuple(classes), "images": images, "seed": seed}
-    origin = origin_of_load(name, split, root=root, labels=labels, skip_unreadable=skip_unreadable, **said)
+    arguments = {"size": size, "channels": channels, "scale": scale, "in_memory": in_memory, **columns}
+    arguments |= {"classes": None if classes is None else tuple(classes), "images": images, "seed": seed}
+    origin = origin_of_load(name, split, root=root, labels=labels, skip_unreadable=skip_unreadable, **arguments)
     if images is not None:  # of procedural images alone
         shown = {"seed": 0 if seed is None else seed, "columns": (image_column, label_column), "classes": classes}
         return load_procedural(find(str(name)), split, options, images, **shown).with_origin(origin)
-    if (own := _registered(name)) is not None:
-        made = load_own(own, split, options, (image_column, label_column), classes)
-        return (made if labels else made.with_labels(None, ())).with_origin(origin)
+    if (entry := _registered(name)) is not None:
+        loaded = load_own(entry, split, options, (image_column, label_column), classes)
+        return (loaded if labels else loaded.with_labels(None, ())).with_origin(origin)
     info = find(str(name)) if in_catalogue(name) else None
     keep = classes if info is None or info.keep is None else _within(classes, info)
     reading = Reading(image_column, label_column, in_memory is False, root, scale, classes=keep)
@@ -127,8 +127,8 @@ def load(
             stacklevel=2,
         )
     where = f"{str(name)!r} ({split})"
-    made = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
-    return (made if labels else made.with_labels(None, ())).with_origin(origin)
+    loaded = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
+    return (loaded if labels else loaded.with_labels(None, ())).with_origin(origin)
 
 
 def as_image_set(images: ImagesLike, split: str, argument: str) -> ImageSet:
@@ -198,8 +198,8 @@ def load_first(
         assert count is not None
         return load_procedural(find(str(name)), split, options, count, seed=seed, columns=(image_column, label_column))
     check_number(name, None, seed or None)
-    if (own := _registered(name)) is not None:
-        return first_of(load_own(own, split, options, (image_column, label_column), None), count=count, shape=shape)
+    if (entry := _registered(name)) is not None:
+        return first_of(load_own(entry, split, options, (image_column, label_column), None), count=count, shape=shape)
     reading = Reading(image_column, label_column, False, None, scale)
     found = find_encoded(name, split, reading, labels_needed=label_column is not None)
     if found.unusable:
@@ -256,7 +256,7 @@ def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[
     assert info.keep is not None
     if classes is None:
         return info.keep
-    for one in classes:
-        if isinstance(one, int) and not 0 <= one < len(info.keep):
-            raise UserError(f"`classes` must lie in 0..{len(info.keep) - 1}, got {one}.")
-    return [info.keep[one] if isinstance(one, int) else one for one in classes]
+    for choice in classes:
+        if isinstance(choice, int) and not 0 <= choice < len(info.keep):
+            raise UserError(f"`classes` must lie in 0..{len(info.keep) - 1}, got {choice}.")
+    return [info.keep[choice] if isinstance(choice, int) else choice for choice in classes]

@@ -23,7 +23,7 @@ def broken_images(images: EncodedImages, *, seconds: float) -> tuple[list[str], 
         >>> broken_images(ArrayImages(np.zeros((5, 4, 4), np.uint8), "zeros"), seconds=1.0)
         ([], 5)
     """
-    found: dict[int, str] = {}
+    errors: dict[int, str] = {}
     decoded = 0
     for whole in (False, True):
         ends = time.monotonic() + seconds
@@ -34,11 +34,11 @@ def broken_images(images: EncodedImages, *, seconds: float) -> tuple[list[str], 
                 try:
                     decode(encoded, _SMALL) if whole else header(encoded)
                 except Unreadable as error:
-                    found.setdefault(row, f"{images.where(row)} cannot be decoded: {error}")
+                    errors.setdefault(row, f"{images.where(row)} cannot be decoded: {error}")
                 except WrongShape:
                     pass  # which depends on how the images are loaded
             decoded += len(rows) if whole else 0
-    return [found[row] for row in sorted(found)], decoded
+    return [errors[row] for row in sorted(errors)], decoded
 
 
 def _spread(count: int) -> list[np.ndarray]:

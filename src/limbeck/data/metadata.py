@@ -88,9 +88,9 @@ def read_metadata(
         ],
     )
     image = find_images(table, image_column or FILE_NAME)
-    found = read_table(table, image_column=image, label_column=label_column, labelled=labelled)
+    encoded_set = read_table(table, image_column=image, label_column=label_column, labelled=labelled)
     remarks = [_unnamed(table, image), *(_about_labels(table, label_column) if labelled else ())]
-    return replace(found, remarks=tuple(one for one in remarks if one))
+    return replace(encoded_set, remarks=tuple(remark for remark in remarks if remark))
 
 
 def unread_lists(*folders: Path) -> str:
@@ -154,19 +154,19 @@ def _numbered(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _class_folders(folder: Path) -> list[Path]:
-    return [one for one in subfolders(folder) if holds_images(one)]
+    return [path for path in subfolders(folder) if holds_images(path)]
 
 
 def _unnamed(table: ImageTable, image: str) -> str:
     """What to say of images in the folder that the file does not name."""
     folder = table.folder
     named = {os.path.normpath(folder / path) for path in table.files(image)}
-    there = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
-    unnamed = sorted(path for path in there if os.path.normpath(path) not in named)
+    images = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
+    unnamed = sorted(path for path in images if os.path.normpath(path) not in named)
     if not unnamed:
         return ""
-    one = str(unnamed[0].relative_to(folder))
-    return f"{len(unnamed):,} images are passed over, for {table.where} does not name them, for instance {one!r}."
+    example = str(unnamed[0].relative_to(folder))
+    return f"{len(unnamed):,} images are passed over, for {table.where} does not name them, for instance {example!r}."
 
 
 def _about_labels(table: ImageTable, label_column: str | None) -> list[str]:
@@ -181,5 +181,5 @@ def _about_labels(table: ImageTable, label_column: str | None) -> list[str]:
         return []
     return [
         f"classes are those in column {label!r} of {table.where}, and not the folders "
-        f"{listing(one.name for one in folders)}; remove that file for these."
+        f"{listing(path.name for path in folders)}; remove that file for these."
     ]

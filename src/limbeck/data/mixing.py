@@ -205,7 +205,7 @@ class Mixed(Augmentation):
             for place, earlier in before:
                 other = _rendered(earlier, place, other, other_draw)
             images, share = part.mix(images, other, words(position, _MIXING, draw))
-            shares = [*(one * share for one in shares), 1 - share]
+            shares = [*(previous * share for previous in shares), 1 - share]
         return images, torch.stack(shares, dim=1)
 
 
@@ -272,8 +272,8 @@ def _cut_in(images: Tensor, others: Tensor, kept: Tensor, draw: Tensor) -> tuple
 
 def _rendered(part: Augmentation, position: int, images: Tensor, draw: Tensor) -> Tensor:
     """As `Chain` shows a part where there are endless views."""
-    own = words(position, 1, draw)
-    return part.render(images, own if part.distinct is None else below(own, part.distinct))
+    view = words(position, 1, draw)
+    return part.render(images, view if part.distinct is None else below(view, part.distinct))
 
 
 def _is_number(value: object) -> bool:

@@ -36,7 +36,9 @@ def origin_of_load(
     """
     if root is not None:
         return None
-    said = {key: list(one) if isinstance(one, tuple) else one for key, one in options.items() if one is not None}
-    said |= {} if labels else {"labels": False}
-    said |= {"skip_unreadable": True} if skip_unreadable else {}
-    return Origin(path_text(name), split, said)
+    stated = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items() if value is not None
+    }
+    stated |= {} if labels else {"labels": False}
+    stated |= {"skip_unreadable": True} if skip_unreadable else {}
+    return Origin(path_text(name), split, stated)

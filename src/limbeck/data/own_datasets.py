@@ -41,7 +41,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
     if inputs != ["split"]:
         raise UserError(f"{what} must take `split`, the name of the split to load, got no such parameter.")
     splits = said.get("splits", ("train", "test"))
-    if isinstance(splits, str) or not all(isinstance(one, str) and one for one in splits) or not splits:
+    if isinstance(splits, str) or not all(isinstance(split, str) and split for split in splits) or not splits:
         raise UserError(f"`splits` of {what} must be names, at least one, got {splits!r}.")
     counts = splits if isinstance(splits, Mapping) else dict.fromkeys(splits)
     return DatasetInfo(
@@ -78,9 +78,9 @@ def load_own(
     images = info.made_by(find_split(info, split).hub_name)
     name = f"{info.name}/{split}"
     if classes is None and options == LoadOptions(in_memory=options.in_memory):
-        named = copy.copy(images)
-        named.name = name
-        return named
+        renamed = copy.copy(images)
+        renamed.name = name
+        return renamed
     if options.size is None and options.channels is None:
         options = replace(options, channels=images.shape[0])
     return build_image_set(encoded_from(images), options, name=name, keep=classes)

@@ -40,7 +40,7 @@ def own_splits(name: str | Path) -> tuple[str, ...]:
     if path is None or (path / TRANSFER_SET).is_file():
         return ()
     if path.is_dir():
-        idx = {split for split, what in idx_files(path) if what == "images"}
+        idx = {split for split, kind in idx_files(path) if kind == "images"}
         return tuple(idx or splits_by_file(path) or split_folders(path)) or (TRAIN,)
     if path.suffix.lower() == SUFFIX:
         return (TRAIN,)

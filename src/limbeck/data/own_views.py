@@ -50,10 +50,10 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         for option, value in arguments.items():
             check_option(option, value, options[option], what)
         settled = {**options, **arguments}
-        made: Any = part(**arguments) if is_class else FunctionView(part, what, settled, distinct)
-        if not isinstance(made, Mixing) and not hasattr(made, "distinct"):
+        views: Any = part(**arguments) if is_class else FunctionView(part, what, settled, distinct)
+        if not isinstance(views, Mixing) and not hasattr(views, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
-        return _named(made, name, settled)
+        return _named(views, name, settled)
 
     example = make()
     count = None if isinstance(example, Mixing) else example.distinct
@@ -74,8 +74,8 @@ def _of_torchvision(name: str, part: Any, said: Mapping[str, Any], what: str) ->
 def _named(made: Any, name: str, options: Mapping[str, Any]) -> Any:
     """Views with a key, where the code is known that renders them."""
     # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-    found = VIEWS.find(name)  # None while it is registered
-    code = None if found is None else found.code
+    entry = VIEWS.find(name)  # None while it is registered
+    code = None if entry is None else entry.code
     made.key = None if code is None else f"{name}({made.key or options})@{code}"
     made.own = True
     return made

@@ -46,7 +46,7 @@ def checked_scale(scale: float | None) -> float | None:
 
 def brightest(seen: Sequence[Largest]) -> list[Largest]:
     """The one of `seen` that comes nearest to white, where there is any: it speaks for a set."""
-    return sorted(seen, key=lambda one: one.value / one.white)[-1:]
+    return sorted(seen, key=lambda largest: largest.value / largest.white)[-1:]
 
 
 def check_range(seen: Sequence[Largest], scale: float | None, name: str, *, all_seen: bool = True) -> None:

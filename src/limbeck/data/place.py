@@ -33,8 +33,8 @@ def path_text(path: str | Path) -> str:
 
 def hub_id(name: str | Path) -> tuple[str, str | None] | None:
     """("owner/name", configuration or None) where `name` can be a set on the hub."""
-    found = None if is_path(name) else _HUB_ID.fullmatch(str(name))
-    return found and (found[1], found[2])
+    match = None if is_path(name) else _HUB_ID.fullmatch(str(name))
+    return match and (match[1], match[2])
 
 
 def other_reading(name: str | Path, root: str | Path | None) -> str | None:
@@ -54,8 +54,8 @@ def other_reading(name: str | Path, root: str | Path | None) -> str | None:
     folder = Path(root or os.environ.get(ROOT_VARIABLE) or os.devnull).expanduser() / place[0]
     if folder.is_dir() and not folder.samefile(path):
         other = f"the data set {str(folder)!r} under the local root, which that path names"
-    elif known := next((info.name for info in DATASETS.built_in.values() if info.hub_id == name), None):
-        other = f"a data set on the hub, which the catalogue calls {known!r}"
+    elif listed := next((info.name for info in DATASETS.built_in.values() if info.hub_id == name), None):
+        other = f"a data set on the hub, which the catalogue calls {listed!r}"
     else:
         return None
     return f"{name!r} is a {kind} here and {other}. The {kind} was taken; './{name}' says so without this warning."

@@ -58,5 +58,5 @@ def _orders(side: int, factor: int, device: torch.device) -> Tensor:
     """For each order of the patches in a row, which place each pixel of the new row is from, int64 [factor!, side]."""
     with torch.inference_mode(False):  # what is kept is of use anywhere
         patches = [range(low, high) for low, high in pairwise(edges(side, factor))]
-        found = [[place for patch in order for place in patch] for order in permutations(patches)]
-        return to_device(torch.tensor(found, device="cpu"), device)
+        orders = [[place for patch in order for place in patch] for order in permutations(patches)]
+        return to_device(torch.tensor(orders, device="cpu"), device)

@@ -28,7 +28,7 @@ def stated_splits(name: str) -> set[str]:
         >>> stated_splits("cifar-val_00.parquet"), stated_splits("testament.parquet")
         ({'validation'}, set())
     """
-    return {_SPLITS[found] for found in _STATED.findall(name.casefold())}
+    return {_SPLITS[word] for word in _STATED.findall(name.casefold())}
 
 
 def hinted_splits(name: str) -> set[str]:
@@ -38,7 +38,7 @@ def hinted_splits(name: str) -> set[str]:
         >>> hinted_splits("trainset"), hinted_splits("cifarTest"), hinted_splits("contest")
         ({'train'}, {'test'}, set())
     """
-    return {_SPLITS[found] for found in _HINTED.findall(_words(name))}
+    return {_SPLITS[word] for word in _HINTED.findall(_words(name))}
 
 
 def without_split(name: str) -> str:

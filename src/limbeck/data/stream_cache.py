@@ -59,7 +59,7 @@ class StreamCache:
         while (path := self._path(len(self._shards))).exists():
             self._shards.append(_read_shard(path))
         self.rows = sum(map(len, self._shards))
-        self._kept = sum(int(one["readable"].to_numpy().sum()) for one in self._shards)
+        self._kept = sum(int(shard["readable"].to_numpy().sum()) for shard in self._shards)
 
     def about(self) -> dict[str, Any] | None:
         """What was noted when the stream was first opened; None before."""
@@ -75,10 +75,10 @@ class StreamCache:
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._folder / ".begun"):
-            found = self.about()
-            if found is None:
+            noted = self.about()
+            if noted is None:
                 atomic_write_text(self._folder / "about.json", json.dumps(about, indent=1) + "\n")
-        return about if found is None else found
+        return about if noted is None else noted
 
     @property
     def ended(self) -> bool:
@@ -130,15 +130,17 @@ class StreamCache:
         Raises:
             UserError: the folder is damaged.
         """
-        readable = np.concatenate([one["readable"].to_numpy() for one in self._shards])[:rows]
+        readable = np.concatenate([shard["readable"].to_numpy() for shard in self._shards])[:rows]
         count = int(readable.sum())
         images = self._values("images.bin", count, self._shape)
         digests = self._values("digests.bin", count, (DIGEST_BYTES,))
         storage = TensorStorage(torch.from_numpy(images), torch.from_numpy(np.array(digests)))
         labels = None
         if "label" in self._shards[0].column_names:
-            labels = joined_labels([one["label"] for one in self._shards]).slice(0, rows)
-        seen = [Largest(*one) for table in self._shards for one in json.loads((table.schema.metadata or {})[_LARGEST])]
+            labels = joined_labels([shard["label"] for shard in self._shards]).slice(0, rows)
+        seen = [
+            Largest(*entry) for shard in self._shards for entry in json.loads((shard.schema.metadata or {})[_LARGEST])
+        ]
         return StreamedImages(storage, readable, labels, seen)
 
     def _values(self, name: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -167,12 +169,12 @@ def joined_labels(parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     Raises:
         UserError: types that nothing has in common.
     """
-    schemas = [pa.schema([("label", one.type)]) for one in parts]
+    schemas = [pa.schema([("label", part.type)]) for part in parts]
     try:
         kind = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
-        return pa.chunked_array([chunk for one in parts for chunk in one.cast(kind).chunks], kind)
+        return pa.chunked_array([chunk for part in parts for chunk in part.cast(kind).chunks], kind)
     except pa.ArrowException as error:
-        kinds = " and ".join(sorted({str(one.type) for one in parts}))
+        kinds = " and ".join(sorted({str(part.type) for part in parts}))
         raise UserError(
             f"labels of a stream must be of one type, got {kinds}; state the type of the column."
         ) from error

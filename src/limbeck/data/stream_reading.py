@@ -39,7 +39,10 @@ class _Shard:
 
     @property
     def is_full(self) -> bool:
-        return sum(one.nbytes for one in self._images) >= SHARD_BYTES or time.monotonic() - self._began > SHARD_SECONDS
+        return (
+            sum(images.nbytes for images in self._images) >= SHARD_BYTES
+            or time.monotonic() - self._began > SHARD_SECONDS
+        )
 
     def add(
         self, images: np.ndarray, readable: np.ndarray, labels: pa.ChunkedArray | None, seen: list[Largest]
@@ -72,7 +75,7 @@ def read_on(
         UserError: the stream broke off, or an image is unreadable.
         Interrupted: stopped by Ctrl-C or SIGTERM.
     """
-    wanted = min([one for one in (count, stream.count) if one is not None], default=0)
+    wanted = min([limit for limit in (count, stream.count) if limit is not None], default=0)
     watch.begin(f"streaming {title}", max(wanted, 1), cache.rows if wanted else 0)
     shard = _Shard(cache)
     try:

@@ -64,14 +64,14 @@ def open_stream(
     builder, where, count = _builder(place, begun)
     split = place.split if isinstance(place, HubPlace) else "train"
     try:
-        found = builder.as_streaming_dataset()
-        rows = found.get(split)
+        splits = builder.as_streaming_dataset()
+        rows = splits.get(split)
         schema = None if rows is None else _schema(rows)
     except Exception as error:  # of a dozen libraries that read and connect
         raise _unopened(place, error) from error
     if rows is None:
         name = repr(place.hub_id) if isinstance(place, HubPlace) else where
-        raise UserError(f"`split` of {name} must be {' or '.join(map(repr, found))}, got {split!r}.")
+        raise UserError(f"`split` of {name} must be {' or '.join(map(repr, splits))}, got {split!r}.")
     if schema is None:
         raise UserError(f"{where} holds no images.")
     stream = _stream_of(rows, schema, where, named, usual)

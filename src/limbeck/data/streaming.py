@@ -160,8 +160,8 @@ def _place(name: str | Path, split: str) -> tuple[HubPlace | FilePlace, tuple[st
         return place, (None, None)
     if path.exists():
         raise _no_table(name)
-    if found := hub_id(name):
-        return place_of_hub_id(*found, split, None, exactly=True), (None, None)
+    if at_hub := hub_id(name):
+        return place_of_hub_id(*at_hub, split, None, exactly=True), (None, None)
     if "/" in str(name) or isinstance(name, Path):
         raise UserError(f"there is no file or folder {str(name)!r}.")
     raise unknown_name("dataset", str(name), DATASETS, LIST_HINT)

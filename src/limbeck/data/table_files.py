@@ -42,7 +42,7 @@ def splits_by_file(folder: Path) -> dict[str, list[Path]]:
     if files and (stated := stated_files(folder)):
         carded = {path: {split for split, paths in stated.items() if path in paths} for path in files}
         if any(carded.values()):
-            return _grouped(folder, {path: found for path, found in carded.items() if found})
+            return _grouped(folder, {path: splits for path, splits in carded.items() if splits})
     for rule in (_by_shard, _by_folder, _by_name):
         splits = {path: rule(path.relative_to(folder)) for path in files}
         if any(splits.values()):
@@ -57,8 +57,8 @@ def splits_by_file(folder: Path) -> dict[str, list[Path]]:
 
 
 def _by_shard(path: Path) -> set[str]:
-    found = _SHARD.fullmatch(path.name) if path.parent.name == "data" and len(path.parts) == 2 else None
-    return {found[1].lower()} if found else set()
+    match = _SHARD.fullmatch(path.name) if path.parent.name == "data" and len(path.parts) == 2 else None
+    return {match[1].lower()} if match else set()
 
 
 def _by_folder(path: Path) -> set[str]:
@@ -82,12 +82,12 @@ def _ambiguous(folder: Path, files: Sequence[Path]) -> list[Path]:
 
 def _grouped(folder: Path, splits: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
     where = repr(str(folder))
-    if unnamed := [path for path, found in splits.items() if not found]:
-        others = [path for path, found in splits.items() if found]
+    if unnamed := [path for path, candidates in splits.items() if not candidates]:
+        others = [path for path, candidates in splits.items() if candidates]
         raise UserError(
             f"{_listed(folder, unnamed)} in {where} tell no split where {_listed(folder, others)} do. {_HOW}"
         )
-    if double := [path for path, found in splits.items() if len(found) > 1]:
+    if double := [path for path, candidates in splits.items() if len(candidates) > 1]:
         names = listing(sorted(splits[double[0]]))
         raise UserError(f"{_listed(folder, double[:1])} in {where} may be of the splits {names}. {_HOW}")
     groups: dict[str, list[Path]] = {}

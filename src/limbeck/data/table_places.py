@@ -111,10 +111,10 @@ def _check_root(place: HubPlace | FilePlace, root: str | Path | None) -> None:
     folder = local_root(root)
     if not root or folder is None or isinstance(place, FilePlace):
         return
-    found = listing(path.name for path in subfolders(folder))
+    folders = listing(path.name for path in subfolders(folder))
     raise UserError(
         f"`root` {str(folder)!r} has no split {place.split!r} of {place.hub_id!r}. {place.looked}It holds "
-        f"{f'the folders {found}' if found else 'no folders'}. Give the folder in which "
+        f"{f'the folders {folders}' if folders else 'no folders'}. Give the folder in which "
         f"{place.hub_id.partition('/')[0]!r} lies, put the files there, as "
         f"<root>/{place.hub_id}/{place.config or 'data'}/{place.split}-00000-of-00001.parquet, or leave `root` out: "
         f"then {ROOT_VARIABLE} and the hub are asked."
@@ -136,9 +136,9 @@ def place_of_path(path: Path, split: str, where: str) -> FilePlace | None:
     elif path.is_file() and path.suffix.lower() == SUFFIX:
         check_path(path)
         # What is loaded by itself is the training split, whatever its name; that may say another split as well.
-        splits = {"train": [path]} | {one: [path] for one in stated_splits(path.name)}
+        splits = {"train": [path]} | {name: [path] for name in stated_splits(path.name)}
     else:
         return None
     files = choose_split(splits, split, where)
     check_path(files[0])
-    return FilePlace(files, [one for several in splits.values() if several is not files for one in several])
+    return FilePlace(files, [file for several in splits.values() if several is not files for file in several])

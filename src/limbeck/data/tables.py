@@ -156,14 +156,14 @@ def find_images(table: ImageTable, named: str | None = None) -> str:
     Raises:
         UserError: there is none, or it holds something else.
     """
-    found = _column(table, "image_column", named, "Image", _IMAGE_NAMES)
-    if found is None:
+    column = _column(table, "image_column", named, "Image", _IMAGE_NAMES)
+    if column is None:
         raise UserError(
             f"`image_column` must be named: no column of {table.where} looks like images; it has "
             f"{', '.join(table.schema.names)}."
         )
-    image_type([table.schema.field(found).type], table.where)
-    return found
+    image_type([table.schema.field(column).type], table.where)
+    return column
 
 
 def find_labels(table: ImageTable, named: str | None = None) -> str | None:
@@ -176,10 +176,10 @@ def find_labels(table: ImageTable, named: str | None = None) -> str | None:
 
 
 def _column(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
-    found = _found(table, argument, named, kind, usual)
-    if found is not None and table.schema.names.count(found) > 1:
-        raise UserError(f"`{argument}` {found!r} must be one column of {table.where}, which has several of that name.")
-    return found
+    column = _found(table, argument, named, kind, usual)
+    if column is not None and table.schema.names.count(column) > 1:
+        raise UserError(f"`{argument}` {column!r} must be one column of {table.where}, which has several of that name.")
+    return column
 
 
 def _found(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
@@ -238,24 +238,24 @@ def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
 
 def _named_files(parts: Sequence[pq.ParquetFile], column: str, where: str) -> list[str]:
     """Paths of the files that a column names; images that lie in the table are not read for that."""
-    kind, found = image_type([part.schema_arrow.field(column).type for part in parts], where), []
+    kind, paths = image_type([part.schema_arrow.field(column).type for part in parts], where), []
     for part in parts if names_files(kind) else ():
         if _holds_all_bytes(part, column):
             continue
         with _arrow_errors(where):
             for batch in part.iter_batches(batch_size=1024, columns=[column]):
-                found += named_files(pa.chunked_array([batch.column(0).cast(kind)]))
-    return found
+                paths += named_files(pa.chunked_array([batch.column(0).cast(kind)]))
+    return paths
 
 
 def _holds_all_bytes(part: pq.ParquetFile, column: str) -> bool:
     """Whether the file says that no image of the column lacks its bytes."""
-    about = part.metadata
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    metadata = part.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    inside = [one for one in chunks if one.path_in_schema.startswith(f"{column}.")]
-    known = [one.statistics for one in inside if one.path_in_schema.endswith(".bytes")]
-    return bool(known) and all(one is not None and one.has_null_count and one.null_count == 0 for one in known)
+    inside = [chunk for chunk in chunks if chunk.path_in_schema.startswith(f"{column}.")]
+    stats = [chunk.statistics for chunk in inside if chunk.path_in_schema.endswith(".bytes")]
+    return bool(stats) and all(stat is not None and stat.has_null_count and stat.null_count == 0 for stat in stats)
 
 
 @contextmanager

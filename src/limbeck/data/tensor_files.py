@@ -12,7 +12,7 @@ from limbeck.errors import UserError
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
     """As safetensors; `save_file` would report a full disk as an error of its own kind."""
-    path.write_bytes(safetensors.torch.save({name: one.contiguous() for name, one in tensors.items()}, about))
+    path.write_bytes(safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, about))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

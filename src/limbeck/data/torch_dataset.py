@@ -144,10 +144,12 @@ class TorchDataset(Dataset[Item]):
         draw = views.draw(ids, seed=self.view_seed, view=self.epoch)
         if not views.others:
             return views.show(raw, ids, draw), labels
-        partners = [images.positions(one) for one in views.partners(ids, draw, images.ids.sort().values)]
-        shown, shares = views.mix(raw, ids, draw, [images.gather(one) for one in partners])
+        partners = [images.positions(partner) for partner in views.partners(ids, draw, images.ids.sort().values)]
+        shown, shares = views.mix(raw, ids, draw, [images.gather(positions) for positions in partners])
         if images.labels is not None:
-            labels = mixed_labels([labels, *(images.labels[one] for one in partners)], shares, len(self.classes))
+            labels = mixed_labels(
+                [labels, *(images.labels[positions] for positions in partners)], shares, len(self.classes)
+            )
         return shown, labels
 
     def _numbers(self, images: Tensor) -> Tensor:
@@ -168,8 +170,8 @@ class TorchDataset(Dataset[Item]):
                     "asks a teacher, `targets=()` gives images alone."
                 )
             return (soft or "label",)
-        found = (targets,) if isinstance(targets, str) else tuple(targets)
-        for name in found:
+        names = (targets,) if isinstance(targets, str) else tuple(targets)
+        for name in names:
             if name not in TARGETS:
                 raise unknown_name("target", str(name), TARGETS, f"Known are {', '.join(TARGETS)}.")
             if name == "label" and self.images.labels is None:
@@ -179,7 +181,7 @@ class TorchDataset(Dataset[Item]):
                     f"`targets` {name!r} needs soft labels, {self.images.name!r} has none; `lb.distillation_loader` "
                     "asks a teacher."
                 )
-        return found
+        return names
 
     def _soft_labels(self, kind: Target) -> Tensor:
         """A teacher's float32 [N, K], at temperature 1."""
@@ -285,7 +287,7 @@ def dataloader(
 def channel_scale(normalise: Normalisation, channels: int) -> tuple[Tensor, Tensor]:
     """float32 [C, 1, 1] each."""
     try:
-        mean, deviation = (torch.tensor(one, dtype=torch.float32).view(-1) for one in normalise)
+        mean, deviation = (torch.tensor(values, dtype=torch.float32).view(-1) for values in normalise)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"`normalise` must be (mean, deviation) of each channel, got {normalise!r}.") from error
     if len(mean) != channels or len(deviation) != channels or not (deviation > 0).all() or not mean.isfinite().all():

@@ -32,7 +32,11 @@ def options_of(part: Any) -> Options:
     """Options of a class of transforms with their defaults, `inspect.Parameter.empty` of those that must be given."""
     if not isinstance(part, type):
         return {}
-    return {one.name: one.default for one in parameters(part) if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    return {
+        option.name: option.default
+        for option in parameters(part)
+        if option.kind not in (option.VAR_POSITIONAL, option.VAR_KEYWORD)
+    }
 
 
 class TransformView(Augmentation):
@@ -56,9 +60,9 @@ class TransformView(Augmentation):
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
         # On the CPU: some transforms draw on the device of the image, whose generator nobody seeds.
-        there = images.cpu()
+        on_cpu = images.cpu()
         with own_randomness(0, "torchvision"), _own_python_randomness():
-            shown = [self._view(image, bits) for image, bits in zip(there, draw.tolist(), strict=True)]
+            shown = [self._view(image, bits) for image, bits in zip(on_cpu, draw.tolist(), strict=True)]
         return torch.stack(shown).to(images.device) if shown else images
 
     def _view(self, image: Tensor, bits: int) -> Tensor:

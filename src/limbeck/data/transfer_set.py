@@ -169,8 +169,8 @@ class TransferSet:
             [(150, 150, 150), (50, 50, 50)]
         """
         decoded = self.decoded()
-        how: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
-        return dataloader(decoded.images, decoded.soft_targets, **how, **shown)
+        arguments: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
+        return dataloader(decoded.images, decoded.soft_targets, **arguments, **shown)
 
     def to_datasets(self) -> "datasets.Dataset":
         """The set as a `datasets.Dataset` in memory: the columns of the Parquet file that `save` writes.

@@ -98,12 +98,12 @@ def _read_rows(folder: Path, columns: list[str]) -> pa.Table:
 
 
 def _images(folder: Path, config: Mapping[str, Any], table: ImageTable, ids: Any) -> ImageSet:
-    found = read_table(table, image_column="image", label_column="label" if config["labelled"] else None)
-    if config["labelled"] and list(found.classes) != config["classes"]:
+    stored = read_table(table, image_column="image", label_column="label" if config["labelled"] else None)
+    if config["labelled"] and list(stored.classes) != config["classes"]:
         raise _contradiction(folder, f"the classes of {PARQUET_NAME} and {CONFIG_NAME} differ")
-    labels = found.labels if config["labelled"] else None
+    labels = stored.labels if config["labelled"] else None
     channels, height, width = config["shape"]
-    encoded_set = EncodedSet(found.images, labels, tuple(config["classes"]), ids=ids, channels=channels)
+    encoded_set = EncodedSet(stored.images, labels, tuple(config["classes"]), ids=ids, channels=channels)
     images = build_image_set(encoded_set, LoadOptions(size=(height, width)), name=config["name"])
     return _with_floats(folder, images) if config.get("floats") else images
 
@@ -152,12 +152,12 @@ def _check_table(folder: Path, config: Mapping[str, Any], table: ImageTable) -> 
 
 
 def _check_content(folder: Path, config: Mapping[str, Any], images: ImageSet, soft_labels: Tensor | None) -> None:
-    known = config.get("soft_labels") or {}
+    stored = config.get("soft_labels") or {}
     if images.fingerprint != config["fingerprint"]:
         raise _contradiction(
             folder, f"{PARQUET_NAME} holds other images, ids or labels than {CONFIG_NAME} was written for"
         )
-    if soft_labels is not None and "hash" in known and _hash(soft_labels) != known["hash"]:
+    if soft_labels is not None and "hash" in stored and _hash(soft_labels) != stored["hash"]:
         raise _contradiction(folder, f"{PARQUET_NAME} holds other soft labels than {CONFIG_NAME} was written for")
 
 
@@ -209,8 +209,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"{str(path)!r} is damaged: it holds no mapping.")
     if config.get("format") not in (_FORMAT, _FORMAT_WITH_USE):
-        known = f"{_FORMAT} or {_FORMAT_WITH_USE}"
-        raise UserError(f"{str(path)!r} must be of format {known}, got {config.get('format')!r}; update limbeck.")
+        formats = f"{_FORMAT} or {_FORMAT_WITH_USE}"
+        raise UserError(f"{str(path)!r} must be of format {formats}, got {config.get('format')!r}; update limbeck.")
     absent = [key for key in _KEPT if key not in config]
     if absent:
         raise UserError(f"{str(path)!r} is damaged: it lacks {', '.join(absent)}.")

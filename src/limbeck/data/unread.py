@@ -14,7 +14,7 @@ _SHOWN = 4
 
 def unread_images(folder: Path) -> list[Path]:
     """The images in `folder` and below, class folders that are links too, that are in no format that can be read."""
-    return sorted(chain(*map(unread_below, [one for one in subfolders(folder) if one.is_symlink()] + [folder])))
+    return sorted(chain(*map(unread_below, [path for path in subfolders(folder) if path.is_symlink()] + [folder])))
 
 
 def passed_over(folder: Path) -> tuple[str, ...]:

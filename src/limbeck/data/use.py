@@ -77,7 +77,7 @@ def carried_beside(folder: str | Path) -> list[str]:
     except (OSError, ValueError):
         return []
     words = {"floats": "floats", "per_image": "several images in each", "use": "how students are taught on it"}
-    return [what for key, what in words.items() if isinstance(config, dict) and config.get(key)]
+    return [text for key, text in words.items() if isinstance(config, dict) and config.get(key)]
 
 
 def _plain(value: Any, path: str) -> Any:
@@ -119,10 +119,10 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if not isinstance(value, Mapping):
         return value
     if set(value) == {_TENSOR, _HASH}:
-        found = tensors.get(value[_TENSOR])
-        if found is None or _hash(found) != value[_HASH]:
-            raise UserError(f"{value[_TENSOR]} is {'not there' if found is None else 'another'}")
-        return found
+        tensor = tensors.get(value[_TENSOR])
+        if tensor is None or _hash(tensor) != value[_HASH]:
+            raise UserError(f"{value[_TENSOR]} is {'not there' if tensor is None else 'another'}")
+        return tensor
     return unpacked_use(value, tensors)
 
 

@@ -194,24 +194,24 @@ class Chain(Augmentation):
         self.moves = all(part.moves for part in self.parts)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        for part, own in self._draws(draw):
-            images = part.render(images, own)
+        for part, part_draw in self._draws(draw):
+            images = part.render(images, part_draw)
         return images
 
     def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
-        for part, own in self._draws(draw):
-            images = part.smooth(images, own)
+        for part, part_draw in self._draws(draw):
+            images = part.smooth(images, part_draw)
         return images
 
     def _draws(self, draw: Tensor) -> Iterator[tuple[Augmentation, Tensor]]:
         """Each part, and which view of it."""
         for position, part in enumerate(self.parts):
             if self.distinct is not None and part.distinct is not None:
-                draw, own = draw // part.distinct, draw % part.distinct  # digits of a mixed-radix number
+                draw, part_draw = draw // part.distinct, draw % part.distinct  # digits of a mixed-radix number
             else:
-                own = words(position, 1, draw)
-                own = own if part.distinct is None else below(own, part.distinct)
-            yield part, own
+                part_draw = words(position, 1, draw)
+                part_draw = part_draw if part.distinct is None else below(part_draw, part.distinct)
+            yield part, part_draw
 
 
 class Few(Augmentation):
@@ -273,9 +273,9 @@ def augmentation(spec: Spec, *, per_image: int | None = None) -> Augmentation:
         >>> augmentation("pad-crop-flip").distinct
         162
     """
-    made = _augmentation(spec)
-    few = per_image is not None and (made.distinct is None or per_image < made.distinct)
-    return Few(made, per_image) if few and per_image is not None else made
+    views = _augmentation(spec)
+    restricted = per_image is not None and (views.distinct is None or per_image < views.distinct)
+    return Few(views, per_image) if restricted and per_image is not None else views
 
 
 def _augmentation(spec: Spec) -> Augmentation:
@@ -294,8 +294,8 @@ def _augmentation(spec: Spec) -> Augmentation:
     elif not isinstance(spec, Sequence):
         raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:
-        made = [_augmentation(part) for part in spec]
-        parts = [part for one in made for part in (one.parts if isinstance(one, Mixed) else (one,))]
+        built = [_augmentation(part) for part in spec]
+        parts = [part for view in built for part in (view.parts if isinstance(view, Mixed) else (view,))]
     if not parts:
         raise UserError("`views` must name at least one augmentation, got none; use 'none' for plain images.")
     alone = [part for part in parts if isinstance(part, Augmentation)]
@@ -323,7 +323,11 @@ def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
 def _check_pair(name: str, value: Any, most: float = math.inf) -> None:
     """Raises a UserError for what is not two finite numbers, 0 < low <= high <= `most`."""
     pair = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    numbers = [one for one in pair if isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one)]
+    numbers = [
+        number
+        for number in pair
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    ]
     if len(pair) != 2 or len(numbers) != 2 or not 0 < pair[0] <= pair[1] <= most:
         above = "" if most == math.inf else f" <= {most:g}"
         raise UserError(f"`{name}` must be (low, high) with 0 < low <= high{above}, got {pair or value!r}.")

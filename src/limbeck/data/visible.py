@@ -80,7 +80,7 @@ def files_below(folder: Path, suffix: str, depth: int) -> Iterator[Path]:
     Folders below that hold images are not looked into any further, so that a million images cost no time.
     """
     entries = _entries(folder)
-    yield from (Path(one.path) for one in entries if one.name.lower().endswith(suffix) and one.is_file())
+    yield from (Path(entry.path) for entry in entries if entry.name.lower().endswith(suffix) and entry.is_file())
     for inner in subfolders(folder) if depth else ():
         if not any(True for _ in images_in(inner)):
             yield from files_below(inner, suffix, depth - 1)

@@ -46,7 +46,7 @@ def showing_settings(function: Function) -> Function:
     What the function does with an unknown name stays its own matter.
     """
     shown = signature(function)
-    own = [one for one in shown.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    own = [parameter for parameter in shown.parameters.values() if parameter.kind is not Parameter.VAR_KEYWORD]
     types = TrainingArguments.__annotations__
     settings = [
         Parameter(name, Parameter.KEYWORD_ONLY, default=field.get_default(), annotation=types[name])

@@ -160,7 +160,7 @@ class BatchStream:
         images, shares = self.augmentation.mix(own, ids, draw, others)
         if self.labels is None:
             return images, None
-        return images, mixed_labels([self.labels[one] for one in positions], shares, self.images.num_classes)
+        return images, mixed_labels([self.labels[rows] for rows in positions], shares, self.images.num_classes)
 
     def _read(self, step: int) -> Tensor:
         """Positions of the images that a batch is made from, int64 [1 + others, B]: those shown, and those mixed in."""
@@ -175,7 +175,7 @@ class BatchStream:
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
         """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""
         if step not in self._shown:
-            beside = {known: what for known, what in self._shown.items() if abs(step - known) == 1}
+            beside = {other: shown for other, shown in self._shown.items() if abs(step - other) == 1}
             self._shown = beside | {step: self._look_up(step)}
         return self._shown[step]
 
@@ -217,7 +217,7 @@ class BatchStream:
     def _order(self, number: int) -> Tensor:
         """The random order of pass `number`, int64 [N], or [n] of those that it shows; the last few are kept."""
         if number not in self._orders:
-            self._orders = {one: order for one, order in self._orders.items() if one >= number - 1}
+            self._orders = {earlier: order for earlier, order in self._orders.items() if earlier >= number - 1}
             shown = None if self.passes is None else self.passes(number)
             count = len(self.images) if shown is None else len(shown)
             order = torch.randperm(count, generator=generator(self.seed, "order", number))

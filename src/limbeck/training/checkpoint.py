@@ -23,10 +23,10 @@ def keeping_state(optimizer: torch.optim.Optimizer) -> Iterator[None]:
 
     Loading turns them into those of the weights, whole and double ones among it.
     """
-    before = {one: dict(entries) for one, entries in optimizer.state.items()}
+    before = {parameter: dict(entries) for parameter, entries in optimizer.state.items()}
     yield
-    for one, entries in before.items():
-        optimizer.state[one].update(entries)
+    for parameter, entries in before.items():
+        optimizer.state[parameter].update(entries)
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Checkpoint:
             state[int(index)][key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
         # Loading turns all numbers into those of the weights, and what was counted or halved must stay so.
-        order = [one for group in optimizer.param_groups for one in group["params"]]
+        order = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for index, entries in state.items():
             now = optimizer.state[order[index]]
             for key, value in entries.items():
@@ -119,8 +119,8 @@ class Checkpoint:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata()
                 names = file.keys() if tensors else ()
-                found = {name: file.get_tensor(name) for name in names}
-            return cls(int(metadata["step"]), found, json.loads(metadata["notes"]))
+                loaded = {name: file.get_tensor(name) for name in names}
+            return cls(int(metadata["step"]), loaded, json.loads(metadata["notes"]))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"the checkpoint {str(path)!r} cannot be read ({error}); remove it to start the run from its beginning."

@@ -83,7 +83,7 @@ def unmixable(objective: WeightedSum, settings: TrainingSettings, *, teacher: bo
     if not augmentation(settings.views).others:
         return []
     reasons = objective.unmixable(teacher=teacher)
-    return [f"`training.views` mix images, and {one}; drop that term, or the mixing view" for one in reasons]
+    return [f"`training.views` mix images, and {reason}; drop that term, or the mixing view" for reason in reasons]
 
 
 def _rounding(images: ImageSet, settings: TrainingSettings) -> list[str]:
@@ -119,8 +119,8 @@ def check_made(cost: object, state: object) -> None:
     """Raises a UserError where a source does not give what a run counts and keeps of a round."""
     if not isinstance(cost, Cost):
         raise UserError(f"`refresh` of a transfer source must return its `Cost`, got {type(cost).__name__}.")
-    others = state.items() if isinstance(state, Mapping) else [("all of it", state)]
-    wrong = [f"{name} ({type(one).__name__})" for name, one in others if not isinstance(one, Tensor)]
+    entries = state.items() if isinstance(state, Mapping) else [("all of it", state)]
+    wrong = [f"{name} ({type(value).__name__})" for name, value in entries if not isinstance(value, Tensor)]
     if wrong:
         raise UserError(
             f"`state_dict` of a transfer source must be tensors by name, got {', '.join(wrong[:3])}; "
@@ -130,8 +130,8 @@ def check_made(cost: object, state: object) -> None:
 
 def check_round(transfer_set: TransferSet, first: TransferSet, number: int) -> None:
     """Raises a UserError where a round's images are of another kind than those that the loop was built for."""
-    found, before = _kind(transfer_set), _kind(first)
-    wrong = [f"{what} must be {before[what]}, got {found[what]}" for what in before if found[what] != before[what]]
+    now, before = _kind(transfer_set), _kind(first)
+    wrong = [f"{what} must be {before[what]}, got {now[what]}" for what in before if now[what] != before[what]]
     if wrong:
         raise UserError(
             f"the images of all rounds must be of one kind, but those of round {number} are not: {'; '.join(wrong)}."
@@ -158,19 +158,19 @@ def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
     """Whether the student can learn, and nothing learns with it that must not."""
     wrong = []
     parameters = dict(student.named_parameters())
-    inner = [name for name, one in parameters.items() if not one.is_leaf]
+    inner = [name for name, parameter in parameters.items() if not parameter.is_leaf]
     if inner:
         wrong.append(
             f"the student's {', '.join(inner[:3])} must be leaves of autograd, got results of others, as a copy of "
             "a scripted module has; give the module that was scripted"
         )
-    types = {one.dtype for one in parameters.values() if one.is_floating_point()}
+    types = {parameter.dtype for parameter in parameters.values() if parameter.is_floating_point()}
     if len(types) == 1 and torch.float32 not in types:  # of several types, it sees to them itself
         wrong.append(
             f"the student's parameters must be float32, got {next(iter(types))}; call `.float()` on it, and "
             "`training.precision` says what it computes in"
         )
-    learning = {name: one for name, one in parameters.items() if one.requires_grad}
+    learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     if not parameters:
         wrong.append(f"the student {student.name} must have parameters to learn, got none")
     elif not learning:
@@ -178,7 +178,7 @@ def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
             f"the student {student.name} must have a parameter that learns, got {len(parameters)} that are all frozen; "
             "set `requires_grad_(True)` on those that are to learn"
         )
-    expanded = [name for name, one in learning.items() if is_expanded(one)]
+    expanded = [name for name, parameter in learning.items() if is_expanded(parameter)]
     if expanded:
         wrong.append(
             f"the student's {', '.join(expanded[:3])} must have memory for each element to learn, got expanded "
@@ -220,9 +220,11 @@ def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | 
     sides = [classes_of(student, f"the student {student.name}")]
     sides += [classes_of(teacher, f"the teacher {teacher.name}")] if teacher is not None else []
     sides += [
-        classes_of(one, f"the images ({one.name})") for one in images if one is not None and one.labels is not None
+        classes_of(image_set, f"the images ({image_set.name})")
+        for image_set in images
+        if image_set is not None and image_set.labels is not None
     ]
-    named = [one for one in sides if one.numbers is None]
+    named = [side for side in sides if side.numbers is None]
     return [
         f"{other.has} the classes {few(other.names)}, {named[0].owner} {few(named[0].names)}; number them alike"
         for other in named[1:]

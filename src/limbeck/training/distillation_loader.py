@@ -91,8 +91,8 @@ class DistillationLoader:
         self._places = _places(teacher, images)
         shown: Shown = {"views": views, "seed": seed, "dtype": torch.float32 if images.has_floats else torch.uint8}
         shown["targets"] = () if images.labels is None else "label"
-        how: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
-        self._loader = dataloader(images, **how, **shown)
+        arguments: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
+        self._loader = dataloader(images, **arguments, **shown)
         self._scale = None if normalise is None else channel_scale(normalise, images.shape[0])
         self.images, self.views, self.classes = images, augmentation(views), images.classes
         computing = resolve_computing(device, precision)

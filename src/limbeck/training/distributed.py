@@ -71,7 +71,7 @@ def gather_all(share: Tensor) -> Tensor:
 
 def _whole(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_whole(one) for one in value)
+        return tuple(_whole(part) for part in value)
     return _Gathered.apply(value.contiguous()) if isinstance(value, Tensor) else value
 
 

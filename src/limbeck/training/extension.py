@@ -69,7 +69,11 @@ class Extension:
 
 def is_longer(differences: Sequence[Difference]) -> bool:
     """Whether nothing differs but the length of a training, and what may change with it."""
-    names = {one.path.removeprefix("training.") for one in differences if one.path.startswith("training.")}
+    names = {
+        difference.path.removeprefix("training.")
+        for difference in differences
+        if difference.path.startswith("training.")
+    }
     return len(names) == len(differences) and names <= {*SHAPING} and bool(names & {*LENGTH})
 
 
@@ -90,15 +94,17 @@ def extension(
     Raises:
         UserError: there are not more steps; or some that were done hang on how many there are.
     """
-    places = [one for one in (run_folder.checkpoint, run_folder.stable_checkpoint) if one.exists()]
+    places = [path for path in (run_folder.checkpoint, run_folder.stable_checkpoint) if path.exists()]
     if not places and not run_folder.finished:
         return Extension(run_folder, 0, None, 0)
     where = f"the run in {str(run_folder.path)!r}"
     if not places:
         raise UserError(f"{where} cannot go on: its checkpoint.safetensors is gone. Begin a new one (another --out).")
-    saved = [Checkpoint.load(one, tensors=False) for one in places]
+    saved = [Checkpoint.load(path, tensors=False) for path in places]
     images = _images(run_folder, saved[0], (before, now))
-    begun, longer = (Phases.of(objective, one, one.total_steps(images)) for one in _with_rates(before, now))
+    begun, longer = (
+        Phases.of(objective, settings, settings.total_steps(images)) for settings in _with_rates(before, now)
+    )
     if longer.total <= begun.total:
         raise UserError(
             f"{where} was begun for {begun.total:,} steps and can go on for more, got {longer.total:,}; set "
@@ -119,20 +125,23 @@ def extension(
 
 def _images(run_folder: RunFolder, saved: Checkpoint, both: Sequence[TrainingSettings]) -> int:
     """Of the transfer set; any number where lengths are steps."""
-    if all(one.steps is not None for one in both):
+    if all(settings.steps is not None for settings in both):
         return 1
-    found = saved.notes.get("images") or (run_folder.read("cost.json") or {}).get("images")
-    if found is None:  # an earlier version stopped it on the way
+    images = saved.notes.get("images") or (run_folder.read("cost.json") or {}).get("images")
+    if images is None:  # an earlier version stopped it on the way
         raise UserError(
             f"the run in {str(run_folder.path)!r} was begun by an earlier version, which did not note how many steps "
             "its `training.epochs` are; finish it as it is, and then go on."
         )
-    return found
+    return images
 
 
 def _with_rates(*both: TrainingSettings) -> list[TrainingSettings]:
     """With a number for a rate that the transfer set carries, which is the same in both."""
-    return [one.model_copy(update={"learning_rate": 1.0}) if one.learning_rate == "learned" else one for one in both]
+    return [
+        settings.model_copy(update={"learning_rate": 1.0}) if settings.learning_rate == "learned" else settings
+        for settings in both
+    ]
 
 
 def _never(saved: Checkpoint, objective: WeightedSum) -> str:
@@ -147,13 +156,13 @@ def _never(saved: Checkpoint, objective: WeightedSum) -> str:
 
 def _first_other(begun: Phases, longer: Phases, steps: int) -> int | None:
     """The first of so many steps that the two do not share."""
-    others = (
+    differing = (
         step
         for step in range(steps)
         if begun.is_preparing(step) != longer.is_preparing(step)
         or begun.learning_rate(step) != longer.learning_rate(step)
     )
-    return next(others, None)
+    return next(differing, None)
 
 
 def _why(begun: Phases, longer: Phases, step: int) -> str:
@@ -162,7 +171,7 @@ def _why(begun: Phases, longer: Phases, step: int) -> str:
             f"its preparing phase is a share of the steps, {begun.preparing:,} of these and {longer.preparing:,} of "
             f"{longer.total:,}; begin a new run (another --out)"
         )
-    settings, rates = begun.settings, [f"{one.learning_rate(step):.4g}" for one in (begun, longer)]
+    settings, rates = begun.settings, [f"{phases.learning_rate(step):.4g}" for phases in (begun, longer)]
     what = (
         f"the learning rate of step {step + 1:,} was {rates[0]} and would have been {rates[1]} in a run of "
         f"{longer.total:,}"
@@ -179,7 +188,7 @@ def _why(begun: Phases, longer: Phases, step: int) -> str:
 def _remark(run_folder: RunFolder, step: int, total: int, now: TrainingSettings) -> str:
     """Where the run did not validate as one that was begun longer, which shapes the validation-chosen student alone."""
     done = {row["step"] for row in run_folder.metrics() if row["kind"] == "validation" and row["step"] <= step}
-    if not done or done == {one for one in validation_steps(total, now.validations) if one <= step}:
+    if not done or done == {due for due in validation_steps(total, now.validations) if due <= step}:
         return ""
     every, rest = divmod(total, min(done))
     same = "" if rest else f"; with -s training.validations={every} it would be"

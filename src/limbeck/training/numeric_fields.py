@@ -13,7 +13,7 @@ def refuse_truth(cls: type[BaseModel], value: Any, info: ValidationInfo) -> Any:
     Raises:
         ValueError: a bool where a number belongs.
     """
-    truth = next((one for one in _flat(value) if isinstance(one, bool)), None)
+    truth = next((item for item in _flat(value) if isinstance(item, bool)), None)
     if truth is not None and _numbers_alone(cls.model_fields[str(info.field_name)].annotation):
         raise ValueError(f"must be a number, got {truth}")
     return value
@@ -28,11 +28,11 @@ def _numbers_alone(annotation: Any) -> bool:
     if get_origin(annotation) is Annotated:
         return _numbers_alone(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
-        return all(type(one) in (int, float) for one in get_args(annotation))
+        return all(type(choice) in (int, float) for choice in get_args(annotation))
     # Beside numbers there may be words, as "learned" for a rate.
-    parts = [one for one in get_args(annotation) if one is not ... and not _words(one)]
+    parts = [part for part in get_args(annotation) if part is not ... and not _words(part)]
     return all(map(_numbers_alone, parts)) if parts else annotation in (int, float, NoneType)
 
 
 def _words(annotation: Any) -> bool:
-    return get_origin(annotation) is Literal and all(isinstance(one, str) for one in get_args(annotation))
+    return get_origin(annotation) is Literal and all(isinstance(word, str) for word in get_args(annotation))

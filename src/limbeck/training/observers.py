@@ -73,7 +73,7 @@ class WeightTrajectory:
         self.weights.append(_parameters(student))
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {f"{epoch}.{name}": one for epoch, each in enumerate(self.weights) for name, one in each.items()}
+        return {f"{epoch}.{name}": tensor for epoch, each in enumerate(self.weights) for name, tensor in each.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         count = 1 + max(int(key.partition(".")[0]) for key in state)
@@ -84,4 +84,4 @@ class WeightTrajectory:
 
 
 def _parameters(student: Classifier) -> dict[str, Tensor]:
-    return {name: one.detach().clone() for name, one in student.named_parameters()}
+    return {name: parameter.detach().clone() for name, parameter in student.named_parameters()}

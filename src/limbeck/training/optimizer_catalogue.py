@@ -72,17 +72,21 @@ def _found(name: str) -> str:
         return name.casefold()
     from torch import optim
 
-    there = {one.casefold(): one for one in optim.__all__ if isinstance(getattr(optim, one, None), type)}
-    there.pop("optimizer", None)
-    if name.casefold() not in there:
+    classes = {
+        class_name.casefold(): class_name
+        for class_name in optim.__all__
+        if isinstance(getattr(optim, class_name, None), type)
+    }
+    classes.pop("optimizer", None)
+    if name.casefold() not in classes:
         hint = (
             "`limbeck ls optimizers` lists limbeck's; any class of torch.optim will do, and 'module:name' of your own"
         )
-        raise unknown_name("optimizer", name, [*OPTIMIZERS, *there.values()], hint)
-    return f"{MODULE}:{there[name.casefold()]}"
+        raise unknown_name("optimizer", name, [*OPTIMIZERS, *classes.values()], hint)
+    return f"{MODULE}:{classes[name.casefold()]}"
 
 
 def _taken(name: str, entry: OptimizerEntry) -> Mapping[str, str]:
     """Options that settings of training say already -> the setting."""
-    said = OPTIMIZERS.built_in[name].settings if name in OPTIMIZERS.built_in else entry.settings
-    return {"lr" if one == "learning_rate" else one: one for one in said}
+    settings = OPTIMIZERS.built_in[name].settings if name in OPTIMIZERS.built_in else entry.settings
+    return {"lr" if setting == "learning_rate" else setting: setting for setting in settings}

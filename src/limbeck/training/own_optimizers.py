@@ -53,13 +53,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
 
     def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **arguments: Any) -> Optimizer:
         arguments |= {"weight_decay": weight_decay} if decays else {}
-        made = build(params=list(parameters), lr=lr, **arguments)
-        if not isinstance(made, Optimizer):
-            raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(made).__name__}.")
-        for group in made.param_groups:
+        optimizer = build(params=list(parameters), lr=lr, **arguments)
+        if not isinstance(optimizer, Optimizer):
+            raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(optimizer).__name__}.")
+        for group in optimizer.param_groups:
             if float(group.get("lr", lr)) != lr:
                 group["lr_scale"] = float(group["lr"]) / lr  # such a group keeps its share of every rate
-        return made
+        return optimizer
 
     tried = set[str]()
 
@@ -92,7 +92,7 @@ def check_optimizes(make: Callable[..., Optimizer], what: str, options: Mapping[
     except Exception as error:  # whatever somebody else's code raises
         closure = " Its `step` may need a closure, which limbeck's loop does not give." if _wants(error) else ""
         raise UserError(f"{what} cannot be used: {type(error).__name__}: {str(error).rstrip('.')}.{closure}") from error
-    if not all(torch.equal(one, other) for one, other in zip(gone_on, resumed, strict=True)):
+    if not all(torch.equal(first, second) for first, second in zip(gone_on, resumed, strict=True)):
         raise UserError(
             f"{what} goes on otherwise after a resume: what it remembers must be tensors and numbers in its `state`, "
             "by parameter, or in its `param_groups`."
@@ -114,12 +114,12 @@ def _after_steps(
                 saved.notes = _through_json(saved.notes, what)
                 optimizer = _made(make, parameters, options)
                 saved.restore_optimizer("optimizer", optimizer)
-            for one in parameters:
-                one.grad = torch.randn(one.shape, generator=numbers)
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=numbers)
             for group in optimizer.param_groups:
                 group["lr"] = 0.1 / (step + 1)
             optimizer.step()
-    return [one.detach() for one in parameters]
+    return [parameter.detach() for parameter in parameters]
 
 
 def _made(make: Callable[..., Optimizer], parameters: list[nn.Parameter], options: Mapping[str, Any]) -> Optimizer:

@@ -92,10 +92,10 @@ def _of_factory(
         )
 
     def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
-        known = {"steps": steps} if "steps" in signals else {}
+        counts = {"steps": steps} if "steps" in signals else {}
 
         def made(optimizer: Optimizer) -> LRScheduler:
-            schedule = part(optimizer=optimizer, **known, **arguments)
+            schedule = part(optimizer=optimizer, **counts, **arguments)
             _check_made(schedule, optimizer, what)
             return schedule
 
@@ -123,29 +123,29 @@ def _check_goes_by_step(kind: type[Any], what: str) -> None:
 
 def _of_class(part: Callable[..., Any], kind: type[Any], what: str, summary: str) -> ScheduleEntry:
     _check_goes_by_step(kind, what)
-    known = {
-        one.name: one.default if one.default is one.empty else default_of(one)
-        for one in parameters(part)
-        if one.name not in _INTERNAL and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    defaults = {
+        parameter.name: parameter.default if parameter.default is parameter.empty else default_of(parameter)
+        for parameter in parameters(part)
+        if parameter.name not in _INTERNAL and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
-    if not any(one.name == "optimizer" for one in parameters(part)):
+    if not any(parameter.name == "optimizer" for parameter in parameters(part)):
         raise UserError(f"{what} must take an `optimizer`, as torch's schedules do.")
 
     def settled(steps: int, rate: float, arguments: Mapping[str, Any]) -> dict[str, Any]:
         usual = {**dict.fromkeys(_OF_RUN, steps), "max_lr": rate}
         bound = part.keywords if isinstance(part, partial) else {}
-        options = {key: value for key, value in usual.items() if key in known and key not in bound} | dict(arguments)
-        missing = [key for key, default in known.items() if default is Parameter.empty and key not in options]
+        options = {key: value for key, value in usual.items() if key in defaults and key not in bound} | dict(arguments)
+        missing = [key for key, default in defaults.items() if default is Parameter.empty and key not in options]
         if missing:
-            others = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""
-            raise UserError(f"{what} needs its options {', '.join(f'`{one}`' for one in missing)}{others}.")
+            hint = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""
+            raise UserError(f"{what} needs its options {', '.join(f'`{key}`' for key in missing)}{hint}.")
         return options
 
     def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
         return Stepped(partial(part, **settled(steps, optimizer.param_groups[0]["lr"], arguments)), optimizer, what).at
 
     # Those that change momenta are tried with the optimiser that has them.
-    return ScheduleEntry(summary, known, lambda **arguments: settled(100, 0.1, arguments), make)
+    return ScheduleEntry(summary, defaults, lambda **arguments: settled(100, 0.1, arguments), make)
 
 
 class Stepped:
@@ -194,9 +194,9 @@ class Stepped:
 def _factor(
     part: Callable[..., Any], what: str, signals: list[str], step: int, steps: int, options: Mapping[str, Any]
 ) -> float:
-    known = {"elapsed": step / steps, "step": step, "steps": steps}
+    values = {"elapsed": step / steps, "step": step, "steps": steps}
     with errors_of(what):
-        factor = part(**{name: known[name] for name in signals}, **options)
+        factor = part(**{name: values[name] for name in signals}, **options)
     return _checked(factor, f"{what} must give a factor of the learning rate, a finite number >= 0", step)
 
 

@@ -27,7 +27,7 @@ def name_and_options(spec: Any, argument: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(spec, Mapping) or len(spec) != 1 or not isinstance(next(iter(spec)), str):
         raise UserError(f"`{argument}` must be a name, or a mapping from one name to its options, got {spec!r}.")
     name, options = next(iter(spec.items()))
-    if not isinstance(options, Mapping | None) or not all(isinstance(one, str) for one in options or ()):
+    if not isinstance(options, Mapping | None) or not all(isinstance(key, str) for key in options or ()):
         raise UserError(f"the options of {argument} {name!r} must be a mapping, got {options!r}.")
     try:
         json.dumps(options or {}, allow_nan=False)

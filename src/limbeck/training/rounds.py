@@ -80,7 +80,7 @@ class Rounds:
             UserError: they are of another kind than those before; the source gives something else than its contract
                 says.
         """
-        made: list[Any] = [None, None]
+        shared: list[Any] = [None, None]
         first = self.accelerator.is_main_process
         if first:
             # A source that looks through the student may leave gradients, statistics or another mode in it.
@@ -89,15 +89,15 @@ class Rounds:
                 cost = self.source.refresh(number, own)
             # Nobody else needs the state; a look at the first one is enough.
             needed = self.accelerator.num_processes > 1 or self.number < 0
-            made = [cost, self.source.state_dict() if needed else {}]
-            check_made(*made)
-        cost, state = broadcast_object_list(made)
+            shared = [cost, self.source.state_dict() if needed else {}]
+            check_made(*shared)
+        cost, state = broadcast_object_list(shared)
         if not first:
             self.source.load_state_dict(state)
-        found = self.source.images(number).decoded()
+        transfer_set = self.source.images(number).decoded()
         if self.number >= 0:
-            check_round(found, self.transfer_set, number)
-        self.number, self.transfer_set, self.cost = number, found, self.cost + cost
+            check_round(transfer_set, self.transfer_set, number)
+        self.number, self.transfer_set, self.cost = number, transfer_set, self.cost + cost
 
     def save(self, saved: Checkpoint) -> None:
         saved.put("source", self.source.state_dict())

@@ -45,7 +45,7 @@ Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
 
 def overrides_to_repeat(changed: Sequence[Difference]) -> str:
     """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
-    overrides = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
+    overrides = " ".join(f"{difference.path}={json.dumps(difference.then)}" for difference in changed)
     return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {overrides}"
 
 
@@ -149,8 +149,8 @@ class RunFolder:
         Where the steps so far were computed in another type, that is kept beside it, and warned of.
         """
         computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
-        known = self.read(ENVIRONMENT_FILE, {})
-        before = known.get("computing")
+        environment = self.read(ENVIRONMENT_FILE, {})
+        before = environment.get("computing")
         if before == computing:
             return
         if resumed and before is not None and before["precision"] != computing["precision"]:
@@ -160,8 +160,8 @@ class RunFolder:
                 "between machines, name `training.precision` in the recipe.",
                 stacklevel=2,
             )
-            known = known | {"computed_before": [*known.get("computed_before", []), before]}
-        self.write(ENVIRONMENT_FILE, known | {"computing": computing})
+            environment = environment | {"computed_before": [*environment.get("computed_before", []), before]}
+        self.write(ENVIRONMENT_FILE, environment | {"computing": computing})
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")
@@ -211,8 +211,8 @@ class RunFolder:
                 )
             for left in ("energy.json", INPUTS_FILE):
                 (self.path / left).unlink(missing_ok=True)
-            found = taken_from()
-            self.write(ENVIRONMENT_FILE, describe_environment() | ({FOUND_IN: found} if found else {}))
+            sources = taken_from()
+            self.write(ENVIRONMENT_FILE, describe_environment() | ({FOUND_IN: sources} if sources else {}))
             self.set_state("running")
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
             return
@@ -231,9 +231,9 @@ class RunFolder:
                 f"{'; '.join(map(str, changed[:5]))}. Resume with the same recipe, or choose another --out. "
                 f"{overrides_to_repeat(changed)}."
             )
-        known = self.read(ENVIRONMENT_FILE, {})
-        if (found := taken_from()) and not {*found} <= {*(known.get(FOUND_IN) or ())}:
-            self.write(ENVIRONMENT_FILE, known | {FOUND_IN: found})
+        environment = self.read(ENVIRONMENT_FILE, {})
+        if (sources := taken_from()) and not {*sources} <= {*(environment.get(FOUND_IN) or ())}:
+            self.write(ENVIRONMENT_FILE, environment | {FOUND_IN: sources})
         if before != recipe:
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:
@@ -314,15 +314,15 @@ def _changed(
         return []
     before = written if renew is None else renew(written)
     free = {*may_change, *_WATCHING}
-    fixed = [{key: value for key, value in one.items() if key not in free} for one in (before, recipe)]
+    fixed = [{key: value for key, value in content.items() if key not in free} for content in (before, recipe)]
     return _differences(fixed[0], fixed[1])
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
-        found = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
-        return [one for several in found for one in several]
+        nested = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
+        return [difference for several in nested for difference in several]
     return [] if old == new else [Difference(path, old, new)]
 
 

@@ -99,22 +99,22 @@ def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSetting
     make = OPTIMIZERS[name].made_by
     if make is not None:
         return make(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **options)
-    storages = {one.untyped_storage().data_ptr() for one in parameters}
+    storages = {parameter.untyped_storage().data_ptr() for parameter in parameters}
     # The fused ones take every parameter for a row of numbers, and would write between those of a strided one.
-    whole = all(one.is_floating_point() and is_dense(one) for one in parameters)
+    whole = all(parameter.is_floating_point() and is_dense(parameter) for parameter in parameters)
     fused = whole and len(storages) == len(parameters)
-    how: dict[str, Any] = (
+    arguments: dict[str, Any] = (
         options if {"foreach", "fused", "differentiable"} & options.keys() else {"fused": fused, **options}
     )
     if name == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **how)
+        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **arguments)
     return torch.optim.SGD(
         parameters,
         lr=settings.rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
-        **how,
+        **arguments,
     )
 
 
@@ -140,9 +140,9 @@ class Phases:
         share = objective.preparing_share
         # At least a step of either phase, if there are two.
         steps = min(total - 1, max(1, round(share * total))) if share else 0
-        made = cls(steps, total, objective.preparing_rate, settings)
-        made.learning_rate(steps)  # a schedule of the user's own may fail here, before the first step
-        return made
+        phases = cls(steps, total, objective.preparing_rate, settings)
+        phases.learning_rate(steps)  # a schedule of the user's own may fail here, before the first step
+        return phases
 
     @property
     def stable(self) -> int | None:

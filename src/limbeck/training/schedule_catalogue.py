@@ -66,11 +66,11 @@ def _found(name: str) -> str:
         return name
     from torch.optim import lr_scheduler
 
-    there = {one.casefold(): one for one in lr_scheduler.__all__}
-    there.pop("lrscheduler", None)
-    if name.casefold() not in there:
+    classes = {class_name.casefold(): class_name for class_name in lr_scheduler.__all__}
+    classes.pop("lrscheduler", None)
+    if name.casefold() not in classes:
         hint = (
             "`limbeck ls schedules` lists limbeck's; any class of torch.optim.lr_scheduler will do, and 'module:name'"
         )
-        raise unknown_name("schedule", name, [*SCHEDULES, *there.values()], hint)
-    return f"{MODULE}:{there[name.casefold()]}"
+        raise unknown_name("schedule", name, [*SCHEDULES, *classes.values()], hint)
+    return f"{MODULE}:{classes[name.casefold()]}"

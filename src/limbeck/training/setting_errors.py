@@ -73,7 +73,7 @@ def error_lines(
         else:
             several = kinds.setdefault(path, [])
             several.append(allowed)
-            words = [one for one in dict.fromkeys(several) if one != WORDS["int"] or WORDS["float"] not in several]
+            words = [word for word in dict.fromkeys(several) if word != WORDS["int"] or WORDS["float"] not in several]
             lines[path] = f"must be {' or '.join(words)}, got {_shown(error['input'])}"
             if remark is not None:
                 lines[path] += remark(location, words, error["input"])
@@ -136,13 +136,13 @@ def _known_beside(location: Sequence[str | int], model: type[BaseModel]) -> str:
         field = model.model_fields.get(str(part))
         # What is no field is the name of an arm: the mapping's values are the next model.
         model = (field and _model_in(field.annotation)) or model
-    known = [*model.model_fields, *getattr(model, "short_forms", ())]
-    near = closest(str(location[-1]), known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}"
+    keys = [*model.model_fields, *getattr(model, "short_forms", ())]
+    near = closest(str(location[-1]), keys, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(keys)}"
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    inner = (_model_in(one) for one in getattr(annotation, "__args__", ()))
-    return next((one for one in inner if one is not None), None)
+    inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model is not None), None)

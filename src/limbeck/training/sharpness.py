@@ -45,10 +45,12 @@ def perturbation(
         [tensor([1., 0.])]
     """
     if adaptive:
-        scale = rho / (_length([weight * one for weight, one in zip(weights, gradients, strict=True)]) + _TINY)
-        return [weight.square() * one * scale for weight, one in zip(weights, gradients, strict=True)]
+        scale = rho / (
+            _length([weight * gradient for weight, gradient in zip(weights, gradients, strict=True)]) + _TINY
+        )
+        return [weight.square() * gradient * scale for weight, gradient in zip(weights, gradients, strict=True)]
     scale = rho / (_length(gradients) + _TINY)
-    return [one * scale for one in gradients]
+    return [gradient * scale for gradient in gradients]
 
 
 @torch.no_grad()
@@ -67,9 +69,9 @@ def surrogate_gradient(here: Sequence[Tensor], there: Sequence[Tensor], *, alpha
         [tensor([ 2.0000, -0.5000])]
     """
     kind = _exact(here)
-    along = torch.stack([(one * other).sum(dtype=kind) for one, other in zip(here, there, strict=True)]).sum()
+    along = torch.stack([(near * far).sum(dtype=kind) for near, far in zip(here, there, strict=True)]).sum()
     share = along / (_length(there).square() + _TINY)
-    return [other - alpha * (one - share * other) for one, other in zip(here, there, strict=True)]
+    return [far - alpha * (near - share * far) for near, far in zip(here, there, strict=True)]
 
 
 class PlainGradient:
@@ -123,21 +125,26 @@ class SharpGradient:
         self.optimizer.zero_grad()
         backward(losses[0])
         outputs, after = self.step.student_outputs, _State.of(self.step)
-        learning = [one for group in self.optimizer.param_groups for one in group["params"] if one.grad is not None]
-        here = [one.grad for one in learning]
-        weights = [one.detach().clone() for one in learning]
+        learning = [
+            parameter
+            for group in self.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        gradients = [parameter.grad for parameter in learning]
+        weights = [parameter.detach().clone() for parameter in learning]
         self.optimizer.zero_grad()  # which lets go of the gradients, kept here
         before.restore()
         try:
-            _move(learning, perturbation(weights, here, rho=self.settings.rho, adaptive=self.settings.adaptive))
+            _move(learning, perturbation(weights, gradients, rho=self.settings.rho, adaptive=self.settings.adaptive))
             backward(forward()[0])
         finally:
             _put(learning, weights)  # to the bit, as subtracting would not
             after.restore()
             self.step.student_outputs = outputs
         if self.settings.alpha:
-            there = [one.grad for one in learning]
-            _put(there, surrogate_gradient(here, there, alpha=self.settings.alpha))
+            perturbed = [parameter.grad for parameter in learning]
+            _put(perturbed, surrogate_gradient(gradients, perturbed, alpha=self.settings.alpha))
         return losses
 
 
@@ -193,8 +200,8 @@ def _checked(losses: Losses, step: int) -> Losses:
 
 @torch.no_grad()
 def _move(weights: Sequence[Tensor], ways: Sequence[Tensor]) -> None:
-    for weight, way in zip(weights, ways, strict=True):
-        weight.add_(way)
+    for weight, offset in zip(weights, ways, strict=True):
+        weight.add_(offset)
 
 
 @torch.no_grad()
@@ -206,9 +213,9 @@ def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 def _length(tensors: Sequence[Tensor]) -> Tensor:
     """Of all of them as one vector, a scalar."""
     kind = _exact(tensors)
-    return torch.stack([torch.linalg.vector_norm(one, dtype=kind) for one in tensors]).norm()
+    return torch.stack([torch.linalg.vector_norm(tensor, dtype=kind) for tensor in tensors]).norm()
 
 
 def _exact(tensors: Sequence[Tensor]) -> torch.dtype:
     """The type to add up in, of tensors that may be of several."""
-    return torch.float64 if any(one.dtype == torch.float64 for one in tensors) else torch.float32
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32

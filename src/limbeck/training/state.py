@@ -73,12 +73,14 @@ class LoopState:
 
     def __post_init__(self) -> None:
         # Some optimisers begin with a state, as Adagrad.
-        self._first_state = {one: copy.deepcopy(content) for one, content in self.optimizer.state.items()}
+        self._first_state = {parameter: copy.deepcopy(content) for parameter, content in self.optimizer.state.items()}
 
     def forget_momenta(self) -> None:
         """Has the optimiser begin anew."""
         self.optimizer.state.clear()
-        self.optimizer.state.update({one: copy.deepcopy(content) for one, content in self._first_state.items()})
+        self.optimizer.state.update(
+            {parameter: copy.deepcopy(content) for parameter, content in self._first_state.items()}
+        )
 
     @property
     def cost(self) -> Cost:

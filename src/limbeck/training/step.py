@@ -61,7 +61,7 @@ class DistillationStep(nn.Module):
             with autocast(self.device, self.dtype):
                 outputs: Outputs = self.student(batch.images, want=want | {"logits"}, change=batch.change)
             # logits [B, K], embedding [B, D], stages [B, C, H, W] each; copied where the next pass would overwrite them
-            outputs = outputs.map(lambda one: one.to(torch.float32, copy=self.graphs))
+            outputs = outputs.map(lambda tensor: tensor.to(torch.float32, copy=self.graphs))
             self.student_outputs = outputs.map(Tensor.detach)
             signals |= {f"student_{name}": value for name, value in outputs._asdict().items()}
         if teacher_outputs is not None:

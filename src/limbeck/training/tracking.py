@@ -54,9 +54,9 @@ class RunTracker:
             step: after which the run goes on.
             logged: the rows of its metrics, those after `step` too, which it will do again.
         """
-        known = self.run_folder.read(TRACKER_FILE) or {}
-        goes_on = known.get("name") == self.settings.name
-        run = known["run"] if goes_on else uuid.uuid4().hex[:8]
+        stored = self.run_folder.read(TRACKER_FILE) or {}
+        goes_on = stored.get("name") == self.settings.name
+        run = stored["run"] if goes_on else uuid.uuid4().hex[:8]
         self._try(lambda: self._open(run, step if goes_on else None))
         if goes_on:
             again = [] if self.settings.name == "tensorboard" else [row for row in logged if row["step"] > step]
@@ -72,8 +72,8 @@ class RunTracker:
         step, kind = row["step"], row["kind"]
         if step < self._last or (kind, step) in self._seen:
             return
-        named = {f"{kind}/{key}": value for key, value in row.items() if key not in ("kind", "step")}
-        self._log(named, step)
+        values = {f"{kind}/{key}": value for key, value in row.items() if key not in ("kind", "step")}
+        self._log(values, step)
 
     def finish(self, numbers: Mapping[str, Any], step: int) -> None:
         """The last numbers of a run, under their dotted names, at its last step."""
@@ -116,8 +116,8 @@ class RunTracker:
                 return {"place": project, "name": name, "resume": "allow", "group": self.group}
             case "mlflow":
                 tags = {} if self.group is None else {"tags": {"group": self.group}}
-                known = {} if step is None else {"run_id": run}
-                return {"place": project, "run_name": self.title, **known, **tags}
+                resumed = {} if step is None else {"run_id": run}
+                return {"place": project, "run_name": self.title, **resumed, **tags}
 
     def _log(self, values: Mapping[str, Any], step: int) -> None:
         numbers = {key: value for key, value in _flat(values, "/") if _is_number(value)}
@@ -141,8 +141,8 @@ class RunTracker:
 
 def forget_later_steps(run_folder: RunFolder) -> None:
     """Has a run whose last steps are undone begin anew in trackers that keep all, where it is shown what is left."""
-    known = run_folder.read(TRACKER_FILE)
-    if known is not None and known["name"] != "tensorboard":
+    stored = run_folder.read(TRACKER_FILE)
+    if stored is not None and stored["name"] != "tensorboard":
         (run_folder.path / TRACKER_FILE).unlink()
 
 

@@ -54,14 +54,14 @@ class SizesDiffer(UserError):
         """The error for images called `where` of such (H, W), and how often each was seen."""
         (height, width), count = sizes.most_common(1)[0]
         shorter = min(height, width)
-        example = next((one for one in _USUAL_SIZES if one <= shorter), shorter)
-        found = f"{len(sizes)} sizes; {height}x{width} is the commonest, {count} of {sizes.total()} looked at"
+        example = next((size for size in _USUAL_SIZES if size <= shorter), shorter)
+        summary = f"{len(sizes)} sizes; {height}x{width} is the commonest, {count} of {sizes.total()} looked at"
         error = cls(
-            f"`size` must be given for {where}, whose images differ in size ({found}). For instance "
+            f"`size` must be given for {where}, whose images differ in size ({summary}). For instance "
             f"`lb.load(..., size={example})` in Python, whose result goes wherever a name does, --size {example} on a "
             f"command line and `size: {example}` in a recipe: {COVERED}."
         )
-        error.found, error.example = found, example
+        error.found, error.example = summary, example
         return error
 
 
@@ -86,7 +86,7 @@ def both_sides(size: object) -> tuple[int, int]:
     if (
         not isinstance(both, Sequence)
         or len(both) != 2
-        or any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in both)
+        or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in both)
     ):
         raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
     return both[0], both[1]
@@ -135,7 +135,7 @@ def _kept(
         return rows, encoded_set.labels, encoded_set.classes
     if encoded_set.labels is None:
         raise UserError(f"`classes` needs labels, {name!r} has none.")
-    numbers = [class_number(one, encoded_set.classes) for one in keep]
+    numbers = [class_number(wanted, encoded_set.classes) for wanted in keep]
     repeated = [encoded_set.classes[number] for number, count in Counter(numbers).items() if count > 1]
     if repeated:
         raise UserError(f"`classes` must be distinct, got {repeated[0]!r} more than once.")
@@ -158,11 +158,11 @@ def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
         return same[0]
     if isinstance(wanted, bool):
         raise UserError(f"`classes` takes names or numbers of the set's classes, got {wanted}.")
-    named = str(wanted) in classes
+    is_name = str(wanted) in classes
     if not 0 <= wanted < len(classes):
-        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if named else ""
+        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if is_name else ""
         raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.{hint}")
-    if named and classes[wanted] != str(wanted):
+    if is_name and classes[wanted] != str(wanted):
         raise UserError(
             f"`classes` {wanted} is the number of class {classes[wanted]!r} and the name of another; give names, as "
             f"text: {classes[wanted]!r} or {str(wanted)!r}."
@@ -219,9 +219,9 @@ def _encoded(
     seen: list[Largest] = []
     readable = np.ones(len(rows), dtype=bool)
     looked_at = rows if options.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
-    found = _readable(encoded_set.images, looked_at, target, options.skip_unreadable, seen)
+    decodable = _readable(encoded_set.images, looked_at, target, options.skip_unreadable, seen)
     if options.skip_unreadable:
-        readable = found
+        readable = decodable
         if not readable.any():
             raise _none_readable(name, len(rows))
     table = None if key is None else digest_table(key, int(readable.sum()))
@@ -233,7 +233,7 @@ def _key(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray) -> str
     stamp = encoded_set.images.stamp()
     if stamp is None:
         return None
-    which = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
+    rows_hash = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
     choices = [
         options.size,
         options.channels,
@@ -242,7 +242,7 @@ def _key(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray) -> str
         encoded_set.size,
         encoded_set.channels,
     ]
-    return cache_key(stamp, which, choices)
+    return cache_key(stamp, rows_hash, choices)
 
 
 def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, where: str) -> Target:

@@ -65,8 +65,8 @@ def _run(work: Callable[[int, Encoded], None], start: int, encoded: Sequence[Enc
     workers = min(os.cpu_count() or 1, 16)
     one_by_one = not isinstance(encoded, list)
     if one_by_one or workers == 1 or len(encoded) < 2 * workers or _mean_bytes(encoded) < _LARGE:
-        for offset, one in enumerate(encoded):
-            work(start + offset, one)
+        for offset, image in enumerate(encoded):
+            work(start + offset, image)
         return
     with ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(work, range(start, start + len(encoded)), encoded):
@@ -74,8 +74,8 @@ def _run(work: Callable[[int, Encoded], None], start: int, encoded: Sequence[Enc
 
 
 def _mean_bytes(encoded: Sequence[Encoded]) -> float:
-    few = encoded[:8]
-    return sum(_size(one) for one in few) / len(few)
+    sample = encoded[:8]
+    return sum(_size(image) for image in sample) / len(sample)
 
 
 def _size(encoded: Encoded) -> int:

@@ -190,7 +190,7 @@ def names_files(kind: pa.DataType) -> bool:
 
 def named_files(column: pa.ChunkedArray) -> list[str]:
     """The paths of a column of a type of `image_type`, where it has no bytes beside them."""
-    found: list[str] = []
+    paths: list[str] = []
     for chunk in column.chunks if names_files(column.type) else ():
         cells: Any = chunk
         while is_list(cells.type):
@@ -201,8 +201,8 @@ def named_files(column: pa.ChunkedArray) -> list[str]:
                 sizes = pc.call_function("binary_length", [held]).fill_null(0)
                 cells = cells.filter(pc.call_function("equal", [sizes, 0]))
             cells = cells.field("path")
-        found += cells.drop_null().to_pylist()
-    return found
+        paths += cells.drop_null().to_pylist()
+    return paths
 
 
 def _plain_type(kind: Any) -> pa.DataType:

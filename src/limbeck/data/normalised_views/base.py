@@ -51,7 +51,7 @@ class Draw:
         bits = words(1, torch.arange(len(limits), device=self.bits.device)[:, None], self.bits)
         parts = (uniform(bits) * _PARTS).to(torch.int64)  # exact
         return torch.stack(
-            [(one * limit).div(_PARTS, rounding_mode="floor") for one, limit in zip(parts, limits, strict=True)]
+            [(part * limit).div(_PARTS, rounding_mode="floor") for part, limit in zip(parts, limits, strict=True)]
         )
 
     def part(self, number: int) -> "Draw":

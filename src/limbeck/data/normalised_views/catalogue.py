@@ -79,7 +79,7 @@ def named(spec: Any) -> list[tuple[str, Any]]:
     if isinstance(spec, Mapping):
         return [(name, {} if options is None else options) for name, options in spec.items()]
     if isinstance(spec, Sequence):
-        return [one for part in spec for one in named(part)]
+        return [entry for part in spec for entry in named(part)]
     raise UserError(
         f"normalised views must be a name, a mapping from name to options, or a list of these, got {spec!r}."
     )

@@ -21,7 +21,7 @@ def recoloured(images: Tensor, brightness: Tensor, saturation: Tensor, contrast:
         >>> recoloured(torch.ones(1, 3, 1, 2), torch.ones(1), torch.zeros(1), torch.ones(1))[0, 0]
         tensor([[2., 2.]])
     """
-    brightness, saturation, contrast = (one.view(-1, 1, 1, 1) for one in (brightness, saturation, contrast))
+    brightness, saturation, contrast = (factor.view(-1, 1, 1, 1) for factor in (brightness, saturation, contrast))
     brighter = images + brightness
     grey = brighter.mean(dim=1, keepdim=True)
     coloured = (brighter - grey) * saturation + grey
@@ -125,4 +125,4 @@ def _centres(size: int, images: Tensor) -> Tensor:
 
 
 def _columns(factors: Tensor) -> list[Tensor]:
-    return [one.view(-1, 1, 1) for one in factors.unbind(1)]
+    return [column.view(-1, 1, 1) for column in factors.unbind(1)]

@@ -40,13 +40,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
 
     def make(**arguments: Any) -> NormalisedViews:
         settled = {**options, **arguments}
-        made: Any = part(**arguments) if is_class else FunctionViews(part, what, settled)
+        views: Any = part(**arguments) if is_class else FunctionViews(part, what, settled)
         # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-        found = NORMALISED_VIEWS.find(name)  # None while it is registered
-        code = None if found is None else found.code
-        made.key = None if code is None else f"{name}({made.key or settled})@{code}"
-        made.own = True
-        return made
+        entry = NORMALISED_VIEWS.find(name)  # None while it is registered
+        code = None if entry is None else entry.code
+        views.key = None if code is None else f"{name}({views.key or settled})@{code}"
+        views.own = True
+        return views
 
     make()
     return NormalisedViewEntry(str(said.get("summary", summary_of(part))), options, check=make, made_by=make)

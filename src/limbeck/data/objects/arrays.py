@@ -40,12 +40,12 @@ class ArrayRows(EncodedImages):
         return len(self._array)
 
     def encoded(self, rows: np.ndarray) -> list[Encoded]:
-        found = self._array[rows]
+        images = self._array[rows]
         if self._wide:
-            found = found.astype(np.uint16)  # by which 16 bits are told from 8
+            images = images.astype(np.uint16)  # by which 16 bits are told from 8
         if self._layout == "NCHW":
-            found = found.transpose(0, 2, 3, 1)
-        return list(found)
+            images = images.transpose(0, 2, 3, 1)
+        return list(images)
 
     def where(self, row: int) -> str:
         return f"image {row} of {self._where}"
@@ -110,7 +110,7 @@ def layout_of(shape: tuple[int, ...], stated: Layout | None, count: int | None =
         >>> layout_of((50, 32, 32, 3), None)
         'NHWC'
     """
-    fits: list[Layout] = [one for one in LAYOUTS if _fits(shape, one)]
+    fits: list[Layout] = [layout for layout in LAYOUTS if _fits(shape, layout)]
     if stated is not None:
         if stated not in fits:
             raise UserError(
@@ -172,5 +172,5 @@ def _range(pixels: np.ndarray) -> tuple[float, float]:
         return 0, 255
     rows = max(1, _BLOCK // max(1, pixels[0].size))
     parts = [pixels[start : start + rows] for start in range(0, len(pixels), rows)]
-    lows, highs = [float(one.min()) for one in parts], [float(one.max()) for one in parts]
+    lows, highs = [float(part.min()) for part in parts], [float(part.max()) for part in parts]
     return float(np.min(lows)), float(np.max(highs))

@@ -77,7 +77,7 @@ def encoded_item(image: Any, where: str, layout: Layout | None = None) -> Encode
 def _height_first(pixels: np.ndarray, channels_first: bool, where: str) -> np.ndarray:
     if pixels.ndim == 3:
         ends = (0, 2) if channels_first else (2, 0)
-        place = next((end for few in ((1, 3), (4,)) for end in ends if pixels.shape[end] in few), None)
+        place = next((end for counts in ((1, 3), (4,)) for end in ends if pixels.shape[end] in counts), None)
         if place is not None and pixels.size:
             return pixels.transpose(1, 2, 0) if place == 0 else pixels
     if pixels.ndim == 2 and pixels.size:

@@ -17,12 +17,12 @@ def load_object(
 ) -> ImageSet:
     """See `limbeck.load`; an `ImageSet` stays as it is unless another shape or fewer classes are asked for."""
     if isinstance(images, ImageSet):
-        made = _changed(images, how, classes)
+        loaded = _changed(images, how, classes)
     else:
         needed = labels or classes is not None
         encoded, name, _ = read_object(images, split, how, labels_needed=needed)
-        made = build_image_set(encoded, how.options, name=name, keep=classes)
-    return made if labels else made.with_labels(None, ())
+        loaded = build_image_set(encoded, how.options, name=name, keep=classes)
+    return loaded if labels else loaded.with_labels(None, ())
 
 
 def load_first_object(images: ImagesLike, split: str, how: How) -> ImageSet:

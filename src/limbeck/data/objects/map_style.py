@@ -142,7 +142,7 @@ class _Labels:
     def __call__(self) -> LabelColumn:
         where = f"labels of {self._images.where(0).partition(' of ')[2]}"
         known = known_labels(self._dataset)
-        found = known if known is not None and self._agrees(known) else self._read()
+        labels = known if known is not None and self._agrees(known) else self._read()
         names = class_names(self._dataset)
         if names is not None and has_target_transform(self._dataset):
             warnings.warn(
@@ -151,7 +151,7 @@ class _Labels:
                 stacklevel=7,
             )
             names = None
-        return label_column(found, where, names)
+        return label_column(labels, where, names)
 
     def _agrees(self, known: Sequence[Any]) -> bool:
         return all(_same(known[row], label) for row, label in self._looked_at.items())

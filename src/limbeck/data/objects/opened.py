@@ -71,7 +71,7 @@ def label_column(values: Any, where: str, names: tuple[str, ...] | None = None) 
     if isinstance(values, np.ndarray) and values.dtype != object:
         return LabelColumn(label_array(values, where), where, names)
     try:
-        plain = [_plain(one) for one in values]
+        plain = [_plain(label) for label in values]
         return LabelColumn(pa.chunked_array([pa.array(plain)]), where, names)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise UnusableLabels(

@@ -46,7 +46,7 @@ def is_object(images: object) -> TypeGuard[ImagesLike]:
     """Whether it is something that images may be read from, and no name."""
     if isinstance(images, str | Path | bytes) or images is None:
         return False
-    if isinstance(images, list) and any(isinstance(one, str) for one in images[:1]):
+    if isinstance(images, list) and any(isinstance(item, str) for item in images[:1]):
         return False  # which may be several names; a list of `Path` is one of images
     if isinstance(images, ImageSet | Tensor | np.ndarray | Mapping | DataLoader | Dataset) or _is_frame(images):
         return True
@@ -97,7 +97,7 @@ def read_object(images: Any, split: str, how: How, *, labels_needed: bool) -> tu
     title = ""
     if has_splits(images):
         title = _split_of(images, split)
-        others = [one for name, one in images.items() if name != title]
+        others = [other for name, other in images.items() if name != title]
         images = images[title]
     if how.layout is not None:
         _check_layout(how.layout, images)
@@ -142,8 +142,8 @@ def _labelled(opened: Opened, others: list[Any], how: How) -> tuple[np.ndarray |
     column = opened.labels()
 
     def of_others() -> list[LabelColumn]:
-        found = [one.labels for one in map(partial(_open, how=how), others) if one.labels is not None]
-        return [*opened.others(), *(labels() for labels in found)]
+        readers = [other.labels for other in map(partial(_open, how=how), others) if other.labels is not None]
+        return [*opened.others(), *(read() for read in readers)]
 
     labels, classes = encode_labels([column], of_others, column.where)
     if labels is not None and len(labels) != len(opened.images):
@@ -211,14 +211,14 @@ def _open_pair(pair: tuple[Any, ...], how: How) -> Opened:
 
 def _split_of(splits: Mapping[str, Any], split: str) -> str:
     same = [name for name in splits if canonical_split(str(name)) == canonical_split(split)]
-    found = [split] if split in splits else same
-    if len(found) != 1:
+    matching = [split] if split in splits else same
+    if len(matching) != 1:
         names = " or ".join(repr(str(name)) for name in splits) or "the name of one"
         raise UserError(
             f"`split` of the {type(splits).__name__} must be {names}, got {split!r}; a mapping is taken for splits by "
             "name, and (images, labels) for images with labels."
         )
-    return found[0]
+    return matching[0]
 
 
 def _is_frame(images: object) -> bool:

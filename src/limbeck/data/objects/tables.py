@@ -162,7 +162,7 @@ class _Taking:
 def _stamp(dataset: Any, column: str) -> list[object] | None:
     """Of what lies in files of `datasets`, these and its own fingerprint, which covers what was chosen of them; None
     where images are files of their own, which may change, or are in memory."""
-    files = [Path(one["filename"]) for one in dataset.cache_files]
+    files = [Path(file["filename"]) for file in dataset.cache_files]
     kind = dataset.features.arrow_schema.field(column).type
     if not files or not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
         return None

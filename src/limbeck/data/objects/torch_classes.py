@@ -23,7 +23,7 @@ def known_labels(dataset: Any) -> Sequence[Any] | None:
         base = known_labels(dataset.dataset)
         return None if base is None else [base[int(index)] for index in dataset.indices]
     if type(dataset) is ConcatDataset:
-        parts = [known_labels(one) for one in dataset.datasets]
+        parts = [known_labels(part) for part in dataset.datasets]
         found = [part for part in parts if part is not None]
         return [label for part in found for label in part] if len(found) == len(parts) else None
     if type(dataset) is TensorDataset:
@@ -45,19 +45,20 @@ def class_names(dataset: Any) -> tuple[str, ...] | None:
     """
     stated = getattr(dataset, "classes", None)
     if isinstance(stated, list | tuple) and stated:
-        names = tuple(", ".join(one) if isinstance(one, tuple) else one for one in stated)  # ImageNet's have synonyms
-        if not all(isinstance(one, str) for one in names):
+        # ImageNet's classes are tuples of synonyms.
+        names = tuple(", ".join(name) if isinstance(name, tuple) else name for name in stated)
+        if not all(isinstance(name, str) for name in names):
             raise UserError(f"`classes` of the {title_of(dataset)} must be names of classes, got {list(stated)[:3]!r}.")
         return names
     if isinstance(dataset, Subset):
         return class_names(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
-        names = [class_names(one) for one in dataset.datasets]
-        for one in names:
-            if one != names[0]:
+        names = [class_names(part) for part in dataset.datasets]
+        for other in names:
+            if other != names[0]:
                 raise UserError(
                     "the parts of a `ConcatDataset` must have the same `classes` in one order, got "
-                    f"{_few(names[0])} and {_few(one)}; bring their labels to one numbering first, and set `classes`."
+                    f"{_few(names[0])} and {_few(other)}; bring their labels to one numbering first, and set `classes`."
                 )
         return names[0]
     return None

@@ -25,9 +25,9 @@ _RANDOM = {
 
 def check_transforms(dataset: Any) -> None:
     """Raises a UserError for transforms of torchvision that normalise, or draw at random."""
-    for one in _transforms(dataset):
-        name = type(one).__name__
-        if type(one).__module__.partition(".")[0] != "torchvision":
+    for transform in _transforms(dataset):
+        name = type(transform).__name__
+        if type(transform).__module__.partition(".")[0] != "torchvision":
             continue
         if name == "Normalize":
             raise UserError(

@@ -16,8 +16,8 @@ def is_procedural(name: str | Path) -> bool:
         >>> is_procedural("noise:pink"), is_procedural("cifar10")
         (True, False)
     """
-    known = DATASETS.built_in.get(name.partition(":")[0]) if isinstance(name, str) else None
-    return known is not None and known.procedural and find(str(name)).procedural
+    info = DATASETS.built_in.get(name.partition(":")[0]) if isinstance(name, str) else None
+    return info is not None and info.procedural and find(str(name)).procedural
 
 
 def check_number(name: str | Path, images: int | None, seed: int | None) -> None:

@@ -110,7 +110,7 @@ def _systems(seed: int, indices: Tensor, count: int) -> tuple[np.ndarray, np.nda
     sought = (5.0 + (kinds[:, 1] % 256) / 256.0 + used.sum(axis=1)).astype(np.float32) / 2
     narrow = narrow * ((sought - _total(wide)) / (2 * _total(narrow)))[:, None]
     narrow = np.clip(narrow, 0.1 * wide, wide)
-    (c, s), (cc, ss) = ((cosine(one), sine(one)) for one in (first, second))
+    (c, s), (cc, ss) = ((cosine(turn), sine(turn)) for turn in (first, second))
     sign = np.where(mirror < 0.5, np.float32(-1), np.float32(1))
     coefficients = [
         c * cc * wide - s * ss * narrow,
@@ -123,8 +123,8 @@ def _systems(seed: int, indices: Tensor, count: int) -> tuple[np.ndarray, np.nda
     area = np.where(used, wide * narrow + np.float32(0.02), _NONE)
     upto = np.stack([area[:, 0], area[:, 0] + area[:, 1], area[:, 0] + area[:, 1] + area[:, 2]])
     throws = (np.arange(256, dtype=np.float32) + 0.5) / 256 * _total(area)[:, None]
-    chosen = sum((throws >= one[:, None]).astype(np.int64) for one in upto)
-    return np.stack([one.reshape(-1) for one in coefficients]), np.asarray(chosen)
+    chosen = sum((throws >= limit[:, None]).astype(np.int64) for limit in upto)
+    return np.stack([coefficient.reshape(-1) for coefficient in coefficients]), np.asarray(chosen)
 
 
 def _total(parts: np.ndarray) -> np.ndarray:

@@ -62,7 +62,7 @@ def gaussian_fields(
     """
     batch, (channels, height, width) = len(indices), shape
     coefficients = _bell()[drawn(seed, f"{purpose}: waves", indices, math.prod(shape))]
-    low, high = (round(one / _STEP) for one in steepness)
+    low, high = (round(exponent / _STEP) for exponent in steepness)
     picked = drawn(seed, f"{purpose}: steepness", indices, 2).astype(np.int64) % (high - low + 1) + low
     scaled = coefficients.reshape(batch, channels, height, width) * _spectrum(picked, height, width)
     # Image by image: for small products no library starts threads, which cost more than they bring.

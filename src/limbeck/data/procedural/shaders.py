@@ -50,18 +50,18 @@ def shaders(
     numbers = shares(seed, "shaders", indices, depth, 6)
     picks = drawn(seed, "shaders: picks", indices, 2 * depth).astype(np.int64).reshape(batch, depth, 2)
     images = np.arange(batch)
-    made = np.empty((batch, _START + depth, height * width), np.float32)
-    made[:, :_START] = _start(seed, indices, height, width)
+    functions = np.empty((batch, _START + depth, height * width), np.float32)
+    functions[:, :_START] = _start(seed, indices, height, width)
     for number in range(depth):
-        known = _START + number
+        count = _START + number
         # The newest function is within the next one, so that all of them are seen.
-        u, v = made[images, picks[:, number, 0] % known], made[:, known - 1]
+        u, v = functions[images, picks[:, number, 0] % count], functions[:, count - 1]
         a, b, c, d, sharp, gain = numbers[:, number].T[:, :, None]  # [B, 1] each
-        a, b, c = (frequency * (2 * one - 1) for one in (a, b, c))
+        a, b, c = (frequency * (2 * factor - 1) for factor in (a, b, c))
         steep = np.where(sharp < sharpness, 1 + 5 * gain, np.float32(1))
         wave = sine(a * u + b * v + c * (u * v) + d)
-        np.clip(steep * wave, -1.0, 1.0, out=made[:, known])
-    corners = _coloured(seed, indices, made, channels).reshape(batch, channels, height, width)
+        np.clip(steep * wave, -1.0, 1.0, out=functions[:, count])
+    corners = _coloured(seed, indices, functions, channels).reshape(batch, channels, height, width)
     return torch.from_numpy(to_pixels(softened(corners)))
 
 

@@ -100,11 +100,11 @@ class ProceduralStorage(Storage):
 def _function(kind: str, variant: str | None) -> Callable[..., Tensor]:
     if kind not in KINDS:
         raise unknown_name("kind of procedural images", kind, KINDS)
-    found = KINDS[kind]
-    if variant is not None and variant not in found.variants:
-        raise unknown_name(f"variant of {kind!r}:", variant, found.variants)
-    options = found.variants[variant or found.default].options
-    module, _, name = found.made_by.partition(":")
+    entry = KINDS[kind]
+    if variant is not None and variant not in entry.variants:
+        raise unknown_name(f"variant of {kind!r}:", variant, entry.variants)
+    options = entry.variants[variant or entry.default].options
+    module, _, name = entry.made_by.partition(":")
     function = getattr(import_module(module), name)
     return lambda seed, indices, shape: function(seed, indices, shape, **options)
 

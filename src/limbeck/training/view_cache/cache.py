@@ -73,7 +73,7 @@ class ViewCache:
         self._index = history.index(folder / "index.bin")
         with self._index.locked():
             rows, full = self._index.rows(hashes)
-            self.files = {name: EntryFile(folder / f"{name}-{one.name}.bin", one) for name, one in codecs.items()}
+            self.files = {name: EntryFile(folder / f"{name}-{codec.name}.bin", codec) for name, codec in codecs.items()}
             for file in self.files.values():
                 file.reserve(max(int(rows.max()) + 1, 1) * distinct)
         self.rows = torch.from_numpy(rows)
@@ -239,8 +239,8 @@ class ViewCache:
         computed = outputs_in_blocks(self.teacher, images, places, self.outputs, self.block)
         if not self.late:
             return self._keep({name: values.cpu() for name, values in computed.items()}, entries, owners)
-        here = {name: to_cpu(values) for name, values in computed.items()}
-        self._pending = arrival(self.teacher.device), partial(self._keep, here, entries, owners)
+        on_cpu = {name: to_cpu(values) for name, values in computed.items()}
+        self._pending = arrival(self.teacher.device), partial(self._keep, on_cpu, entries, owners)
         rounded = {name: self.files[name].codec.rounded(values) for name, values in computed.items()}
         return {name: _where_finite(rounded[name], values) for name, values in computed.items()}
 

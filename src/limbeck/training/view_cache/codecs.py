@@ -106,5 +106,5 @@ class TopLogits(Codec):
     def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         # At the places that were kept: of two logits that are almost equal, arithmetic may prefer either.
         top, places = kept.topk(self.k, dim=1)
-        others = [one.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True) for one in (values, kept)]
+        others = [logits.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True) for logits in (values, kept)]
         return torch.cat([values.gather(1, places), others[0]], dim=1), torch.cat([top, others[1]], dim=1)

@@ -30,8 +30,8 @@ def view_folder(
         shared: by all processes; else no other process has the same.
     """
     process = None if shared else process_token()
-    own = [describe(views)[0]] if views.own else []  # a name and a file may stand for other code, or other constants
-    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process, *own)
+    code = [describe(views)[0]] if views.own else []  # a name and a file may stand for other code, or other constants
+    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process, *code)
     return cache_folder() / "views" / key
 
 

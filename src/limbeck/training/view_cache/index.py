@@ -117,8 +117,8 @@ class RowIndex:
             hit = run_keys[place] == keys
             rows[hit] = run_rows[place[hit]]
         # The first half of a hash found the row, the whole of it in the file says whether it is the image's.
-        found = np.flatnonzero(rows >= 0)
-        rows[found[(self._hashes[rows[found]] != hashes[found]).any(axis=1)]] = -1
+        hits = np.flatnonzero(rows >= 0)
+        rows[hits[(self._hashes[rows[hits]] != hashes[hits]).any(axis=1)]] = -1
         return rows
 
 

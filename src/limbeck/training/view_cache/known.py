@@ -71,17 +71,17 @@ def keep_known(made: TransferSet, teacher: Classifier, progress: Progress) -> No
         teacher: whose logits these are.
         progress: told about the cache.
     """
-    known = [] if made.known_logits is None else [made.known_logits]
+    known_logits = [] if made.known_logits is None else [made.known_logits]
     soft_labels = made.soft_labels
     if soft_labels is not None and made.soft_label_kind == "logits" and made.soft_label_temperature == 1:
         draws = torch.zeros(len(made), dtype=torch.int64)
-        known.append(KnownLogits(augmentation("none"), draws, soft_labels.float().__getitem__))
+        known_logits.append(KnownLogits(augmentation("none"), draws, soft_labels.float().__getitem__))
     computing = resolve_computing()
     frozen = FrozenTeacher(
         teacher, device=computing.device, dtype=computing.dtype, channels_last=computing.channels_last
     )
-    for one in known:
-        cache = open_view_cache(frozen, made.images, one.views, CacheSettings(), say=progress.say)
+    for logits in known_logits:
+        cache = open_view_cache(frozen, made.images, logits.views, CacheSettings(), say=progress.say)
         if cache is not None:
-            take_known(cache, made.images, one.views, one)
+            take_known(cache, made.images, logits.views, logits)
             cache.close()

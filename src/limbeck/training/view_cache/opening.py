@@ -135,9 +135,9 @@ def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
         parts = [digests[rows.numpy()], ids.numpy().astype("<i8")[:, None].view(np.uint8)]  # [rows, 16], [rows, 8]
         for view in range(views.distinct or 0) if views.others else ():
             partners = views.partners(ids, torch.full_like(ids, view), everyone)
-            parts += [digests[images.positions(one).numpy()] for one in partners]
+            parts += [digests[images.positions(partner).numpy()] for partner in partners]
         whole = np.concatenate(parts, axis=1)
-        hashes += [hashlib.blake2b(one.tobytes(), digest_size=HASH_BYTES).digest() for one in whole]
+        hashes += [hashlib.blake2b(row.tobytes(), digest_size=HASH_BYTES).digest() for row in whole]
     return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
 
 
@@ -150,7 +150,9 @@ def _codecs(
         return history.codecs[key]
     empty = torch.zeros(1, *shape, dtype=torch.uint8, device=teacher.device)
     example = named_outputs(teacher(empty, want=settings.keep), settings.keep)
-    codecs: dict[str, Codec] = {name: Dense(tuple(one.shape[1:]), settings.dtype) for name, one in example.items()}
+    codecs: dict[str, Codec] = {
+        name: Dense(tuple(output.shape[1:]), settings.dtype) for name, output in example.items()
+    }
     if settings.top_k is not None:
         classes = example["logits"].shape[1]
         if settings.top_k >= classes:

@@ -21,11 +21,11 @@ def named_outputs(outputs: Outputs, want: Collection[str]) -> dict[str, Tensor]:
 
 def joined_outputs(named: Mapping[str, Tensor], device: torch.device) -> Outputs:
     """What `named_outputs` took apart, on `device`; logits [B, 0] where there are none."""
-    here = {name: to_device(values, device) for name, values in named.items()}
-    stages = tuple(values for name, values in here.items() if name.startswith("stages."))
-    count = len(next(iter(here.values())))
-    logits = here.get("logits", torch.empty(count, 0))
-    return Outputs(logits, here.get("embedding"), stages, last_map=here.get("last_map"))
+    moved = {name: to_device(values, device) for name, values in named.items()}
+    stages = tuple(values for name, values in moved.items() if name.startswith("stages."))
+    count = len(next(iter(moved.values())))
+    logits = moved.get("logits", torch.empty(count, 0))
+    return Outputs(logits, moved.get("embedding"), stages, last_map=moved.get("last_map"))
 
 
 def outputs_in_blocks(
