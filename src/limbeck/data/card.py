@@ -1,4 +1,4 @@
-"""Dataset cards: that of a transfer set, with its columns as `datasets` describes them, and what others list."""
+"""Dataset cards: writing that of a transfer set, and reading which files the cards of other data sets list."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -68,11 +68,11 @@ _MEANINGS = {
 def features(
     *, classes: Sequence[str] | None, soft_labels: bool, provenance: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Columns of a transfer set in the form that `datasets` keeps in a Parquet file.
+    """Columns of a transfer set in the form that `datasets` stores in a Parquet file.
 
     Args:
         classes: class names, None for an unlabelled set.
-        soft_labels: whether there is a column of them.
+        soft_labels: whether there is a column of soft labels.
         provenance: column -> name of its Arrow type.
     """
     columns: dict[str, dict[str, Any]] = {"image": {"_type": "Image"}, "id": _value("int64")}
@@ -88,7 +88,7 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
     """README.md with the front matter that the hub and `datasets` read.
 
     Args:
-        config: what `TransferSet.save` keeps; its `use` in words.
+        config: the configuration that `TransferSet.save` writes, with its `use` in words.
         features: see `features`.
         file_bytes: size of the Parquet file.
         bytes_: size of its rows in memory.
@@ -147,17 +147,17 @@ def stated_files(folder: Path) -> dict[str, set[Path]] | None:
 
 
 def _matches(folder: Path, pattern: str) -> set[Path]:
-    """A last `**` stands for all files below, as it does for `datasets`."""
+    """The files that match `pattern`; a trailing `**` stands for all files below, as in `datasets`."""
     return set(folder.glob(re.sub(r"\*\*$", "**/*", pattern)))
 
 
 def _default_files(folder: Path) -> Any:
-    """`data_files` of the only or the default configuration of the card in `folder`, as they stand there."""
+    """`data_files` of the only or the default configuration of the card in `folder`, unchanged."""
     try:
         front = re.match(r"---\n(.*?)\n---", (folder / "README.md").read_text(encoding="utf-8", errors="replace"), re.S)
         content = yaml.safe_load(front[1]) if front else None
     except (OSError, yaml.YAMLError):
-        return None  # no card, or a text of another kind: names must do
+        return None  # no card, or another kind of text: splits are told by file names then
     configs = content.get("configs") if isinstance(content, Mapping) else None
     configs = configs if isinstance(configs, list) else []
     listed = [config for config in configs if isinstance(config, Mapping) and config.get("data_files")]

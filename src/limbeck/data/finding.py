@@ -36,7 +36,7 @@ class Reading:
     """How the files of a data set are read; see `load`.
 
     Attributes:
-        classes: of which alone images need to be read, where others can be passed over; None for all.
+        classes: the only classes whose images are needed, where others can be skipped cheaply; None for all.
     """
 
     image_column: str | None
@@ -55,9 +55,9 @@ class Found:
     Attributes:
         encoded_set: its images and labels.
         name: what reports call it.
-        remarks: what is to be warned of.
-        info: of a data set of the catalogue.
-        unusable: why its labels were left aside; "" where they were not.
+        remarks: warnings for the user.
+        info: its entry, for a data set of the catalogue.
+        unusable: why its labels were ignored; "" where they were not.
     """
 
     encoded_set: EncodedSet
@@ -68,7 +68,7 @@ class Found:
 
 
 def find_encoded(name: str | Path, split: str, reading: Reading, *, labels_needed: bool) -> Found:
-    """The images that `name` stands for, without their labels where these cannot be numbered and are not needed.
+    """The images that `name` stands for; without labels where these cannot be numbered and are not needed.
 
     Raises:
         UserError: see `limbeck.load`.
@@ -92,7 +92,7 @@ def _find(name: str | Path, split: str, reading: Reading) -> Found:
 
 
 def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet, bool]:
-    """The images, and whether they are all that there are of the entry here."""
+    """The images, and whether they include all classes of the entry."""
     if info.hub_id is None:
         _check_columns(info.name, reading)
         return read_digits(find_split(info, split).hub_name), True
@@ -116,14 +116,14 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet,
 
 
 def _kept(info: DatasetInfo, encoded_set: EncodedSet) -> int:
-    """How many images are of the entry's classes, where it has some of a larger set's."""
+    """How many images are of the entry's classes, where it is a subset of a larger set's."""
     if info.keep is None or encoded_set.labels is None:
         return len(encoded_set.images)
     return int(np.isin(encoded_set.labels, info.keep).sum())
 
 
 def _fewer(info: DatasetInfo, split: str, count: int) -> str:
-    """What to say of a data set that is smaller here than the catalogue says; "" of others."""
+    """The warning about a data set that is smaller here than the catalogue says; "" for others."""
     published = find_split(info, split).images
     if published is None or count >= published:
         return ""
@@ -176,7 +176,7 @@ def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
 
 
 def _check_columns(name: str | Path, reading: Reading) -> None:
-    """Raises a UserError for a column of what has none."""
+    """Raises a UserError where a column is named for a data set that has no columns."""
     for argument in ("image_column", "label_column"):
         if (column := getattr(reading, argument)) is not None:
             raise UserError(
@@ -185,7 +185,7 @@ def _check_columns(name: str | Path, reading: Reading) -> None:
 
 
 def no_such_name(name: str | Path) -> UserError:
-    """The error for what is no file, folder or hub id, nor a name of the catalogue."""
+    """The error for a name that is neither a file, a folder, a hub id nor in the catalogue."""
     hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
     if is_path(name) or "/" in str(name) or "\\" in str(name) or Path(name).suffix in (".npz", SUFFIX):
         return UserError(f"there is no file or folder {str(name)!r}.{hint}")

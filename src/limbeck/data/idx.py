@@ -1,4 +1,4 @@
-"""Folders of IDX files, in which MNIST and its relatives are passed on, compressed or not."""
+"""Folders of IDX files, the format in which MNIST and its relatives are distributed, compressed or not."""
 
 import gzip
 import re
@@ -22,9 +22,9 @@ _UINT8 = 0x08
 
 
 def idx_files(folder: Path) -> Mapping[tuple[str, str], Path]:
-    """(split, "images" or "labels") -> file, of those in `folder` that are called as MNIST's are."""
+    """(split, "images" or "labels") -> file, for the files in `folder` that are named like MNIST's."""
     files = {}
-    for path in sorted(folder.glob("*-ubyte*"), reverse=True):  # the one that needs no unpacking goes before `.gz`
+    for path in sorted(folder.glob("*-ubyte*"), reverse=True):  # an unpacked file takes precedence over its `.gz`
         if (match := _FILE.fullmatch(path.name)) and not is_hidden(path.name):
             files["train" if match[1] == "train" else "test", match[2]] = path
     return files
@@ -39,7 +39,7 @@ def read_idx(folder: Path, split: str, *, labelled: bool = True) -> EncodedSet:
         labelled: whether labels are wanted.
 
     Raises:
-        UserError: no such split, files that are broken or of another number of rows.
+        UserError: no such split, broken files, or unequal numbers of images and labels.
 
     Source: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits".
     """
@@ -65,7 +65,7 @@ def _labels(path: Path) -> LabelColumn:
 
 
 def _read(path: Path, *, dimensions: int) -> np.ndarray:
-    """uint8 of so many dimensions: two zero bytes, type, number of dimensions, their sizes big-endian, values."""
+    """A uint8 array; the file has two zero bytes, type, number of dimensions, their sizes (big-endian), values."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         _, kind, rank = struct.unpack(">HBB", content[:4])

@@ -1,4 +1,4 @@
-"""Images of several sets as one set, wherever their pixels live."""
+"""Images of several sets as one set, wherever their pixels are stored."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,18 +24,18 @@ def join(
 ) -> ImageSet:
     """Images of several sets, in any order, as one set without labels; no pixel is copied or read.
 
-    What a set keeps memory-mapped or encoded stays so, and is read when it is asked for.
+    What a set keeps memory-mapped or encoded stays so, and is only read on access.
 
     Args:
         sets: of images of one shape, at least one.
         places: int64 [N], which of the sets each image is from.
         positions: int64 [N], where it stands in that set.
         ids: int64 [N], distinct; see `content_ids`.
-        classes: names of the classes that the images are taught for.
+        classes: names of the classes that students learn on these images.
         name: what reports call the set.
 
     Raises:
-        UserError: no sets, images of several shapes, a place or position that there is not, or see `ImageSet`.
+        UserError: no sets, images of several shapes, a place or position out of range, or see `ImageSet`.
 
     Example:
         >>> both = join([images, test], [1, 0, 1], [5, 5, 7], ids=[3, 1, 2], classes=images.classes, name="both")
@@ -63,13 +63,14 @@ def join(
 
 
 def content_ids(digests: Tensor) -> Tensor:
-    """Ids of images by what is in them: the first 63 bits of their hashes, whatever set they are from.
+    """Ids of images by content: the first 63 bits of their hashes, whatever set they are from.
 
     Args:
         digests: uint8 [N, 16], see `ImageSet.digests`.
 
     Returns:
-        int64 [N], none negative; equal for equal pictures, and else, of N images, with a chance of about N^2 / 2^64.
+        int64 [N], none negative; equal for equal images; among N different ones two collide with probability of about
+            N^2 / 2^64.
 
     Example:
         >>> content_ids(torch.tensor([[255] * 16, [1] + [0] * 15], dtype=torch.uint8))
@@ -132,7 +133,7 @@ class JoinedStorage(Storage):
         ask: Callable[[Storage, Tensor], Tensor],
         dtype: torch.dtype = torch.uint8,
     ) -> Tensor:
-        """[B, *shape]: what each part tells of its own images among `positions` (int64 [B])."""
+        """[B, *shape]: what `ask` gives for each part's own images among `positions` (int64 [B])."""
         places, rows = self._places[positions], self._positions[positions]
         out = torch.empty(len(positions), *shape, dtype=dtype)
         for place in places.unique().tolist():

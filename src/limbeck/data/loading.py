@@ -1,4 +1,4 @@
-"""`load`: a name, a folder, a file, a hub id or an object of Python to an `ImageSet`."""
+"""`load`: turns a name, a folder, a file, a hub id or a Python object into an `ImageSet`."""
 
 import warnings
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ def load(
     arguments = {"size": size, "channels": channels, "scale": scale, "in_memory": in_memory, **columns}
     arguments |= {"classes": None if classes is None else tuple(classes), "images": images, "seed": seed}
     origin = origin_of_load(name, split, root=root, labels=labels, skip_unreadable=skip_unreadable, **arguments)
-    if images is not None:  # of procedural images alone
+    if images is not None:  # only procedural images have a number
         shown = {"seed": 0 if seed is None else seed, "columns": (image_column, label_column), "classes": classes}
         return load_procedural(find(str(name)), split, options, images, **shown).with_origin(origin)
     if (entry := _registered(name)) is not None:
@@ -132,7 +132,7 @@ def load(
 
 
 def as_image_set(images: ImagesLike, split: str, argument: str) -> ImageSet:
-    """Images for an argument that takes whatever `load` does: as they are, or loaded.
+    """Images for an argument that accepts whatever `load` does: an `ImageSet` as it is, anything else loaded.
 
     Args:
         images: see `load`.
@@ -167,14 +167,14 @@ def load_first(
     scale: float | None = None,
     seed: int = 0,
 ) -> ImageSet:
-    """What `load` gives of the first `count` images, None for all, without decoding others, for uses that can do
-    without labels: those that cannot be numbered are left aside with a warning, unless `label_column` names them.
+    """The first `count` images (None for all) as `load` gives them, without decoding others, for uses that can do
+    without labels: labels that cannot be numbered are ignored with a warning, unless `label_column` names them.
 
     Args:
         name, split, image_column, label_column, skip_unreadable, scale: see `load`.
         count: at least 1; unreadable images count, too.
-        shape: (C, H, W) that all images are brought to.
-        seed: of procedural images; others have none.
+        shape: (C, H, W) that all images are converted to.
+        seed: of procedural images; not for others.
 
     Raises:
         UserError: see `load`.
@@ -211,7 +211,7 @@ def load_first(
 
 
 def first_of(images: ImageSet, *, count: int | None, shape: tuple[int, int, int]) -> ImageSet:
-    """The first `count` of images that are there already, None for all, brought to (C, H, W) as `load_first` does.
+    """The first `count` (None for all) of images that are loaded already, converted to (C, H, W) like `load_first`.
 
     Example:
         >>> first_of(images, count=5, shape=(3, 16, 16))
@@ -234,7 +234,7 @@ def _checked_name(name: object) -> str | Path:
 
 
 def _registered(name: str | Path) -> DatasetInfo | None:
-    """The entry of a data set that a function of the user's own makes, if `name` is one."""
+    """The entry of a data set that the user's own function makes, or None if `name` is not one."""
     info = find(str(name)) if in_catalogue(name) else None
     return info if info is not None and info.made_by is not None else None
 

@@ -14,7 +14,7 @@ SPLIT_ALIASES = (
     ("validation", "valid", "val", "dev"),
     ("test", "testing", "eval", "evaluation"),
 )
-"""What `datasets` takes for names of splits; first what the split is called here."""
+"""Names of splits that `datasets` recognises; first in each row is the name used here."""
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
 
@@ -22,7 +22,7 @@ def local_root(root: str | Path | None) -> Path | None:
     """`root`, else `$LIMBECK_DATA`, else None.
 
     Raises:
-        UserError: it is named but is no folder.
+        UserError: it is given but is no folder.
     """
     location = root or os.environ.get(ROOT_VARIABLE)
     if not location:
@@ -42,7 +42,7 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
         hub_id: "owner/name".
         config: configuration to prefer.
         split: name of the split at the hub.
-        exactly: no other configuration will do, because the user named this one.
+        exactly: whether no other configuration will do, because the user named this one.
 
     Raises:
         UserError: several folders have it and none is the configuration asked for, or a shard is missing.
@@ -61,7 +61,7 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
 
 
 def split_folder_in_root(root: Path, hub_id: str, split: str) -> Path | None:
-    """The folder in `<root>/<hub id>/` that is called as `split`, or by another name for it ("val"), case ignored.
+    """The folder in `<root>/<hub id>/` named `split`, or by another name for it ("val"), case ignored.
 
     Raises:
         UserError: there are several.
@@ -104,13 +104,13 @@ def _split_called(folder: Path) -> str:
 
 
 class NoSuchSplit(UserError):
-    """A split that is not there, beside those that are (`available`)."""
+    """A split that does not exist; `available` are those that do."""
 
     available: tuple[str, ...] = ()
 
 
 def choose_split(available: dict[str, list[Path]], split: str, where: str) -> list[Path]:
-    """The files of `split`, or of the one other name for it that there is.
+    """The files of `split`, or of the only other name for it that is available.
 
     Raises:
         NoSuchSplit: lists those there are.

@@ -1,4 +1,4 @@
-"""Files that are no images, looked for before anything is decoded as a whole."""
+"""A time-limited search for broken images before a whole set is decoded."""
 
 import time
 
@@ -12,11 +12,11 @@ _SMALL = Target(3, 8, 8, resize=True)
 
 
 def broken_images(images: EncodedImages, *, seconds: float) -> tuple[list[str], int]:
-    """(what is wrong with each broken image, how many were decoded): headers first, then pixels, while time lasts.
+    """(what is wrong with each broken image, how many were decoded): headers first, then pixels, as time permits.
 
     Args:
-        images: N encoded ones.
-        seconds: for headers, and as many again for pixels, each of images that are spread evenly.
+        images: N encoded images.
+        seconds: time for headers, and the same again for pixels; images are taken evenly spread over the set.
 
     Example:
         >>> from limbeck.data.encoded.images import ArrayImages
@@ -36,7 +36,7 @@ def broken_images(images: EncodedImages, *, seconds: float) -> tuple[list[str], 
                 except Unreadable as error:
                     errors.setdefault(row, f"{images.where(row)} cannot be decoded: {error}")
                 except WrongShape:
-                    pass  # which depends on how the images are loaded
+                    pass  # depends on how the images are loaded
             decoded += len(rows) if whole else 0
     return [errors[row] for row in sorted(errors)], decoded
 

@@ -1,4 +1,4 @@
-"""Data sets that are not limbeck's own: entries made from a `DatasetInfo`, or from a function that loads a split."""
+"""Data sets of the user's own: entries made from a `DatasetInfo`, or from a function that loads a split."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
     Args:
         name: its name.
         part: a `DatasetInfo` of a repository on the hub, or a function from the name of a `split` to an `ImageSet`.
-        said: of a function `splits`, by default "train" and "test", with their number of images where a mapping;
+        said: for a function: `splits`, names or a mapping from name to number of images, by default "train" and "test";
             `num_classes`, `size` (height, width), `channels`, `licence`, and a `summary` or `remark` for listings.
 
     Raises:
@@ -67,10 +67,10 @@ def load_own(
     columns: tuple[str | None, str | None],
     classes: Sequence[str | int] | None,
 ) -> ImageSet:
-    """A split of a set of the user's own, as `load` was asked for it.
+    """A split of a data set of the user's own, with the options of `load`.
 
     Raises:
-        UserError: no such split; columns, of which it has none; and what goes wrong in any set.
+        UserError: no such split; columns, of which it has none; see also `build_image_set`.
     """
     assert info.made_by is not None
     if any(columns):

@@ -1,4 +1,4 @@
-"""What a name stands for where it could be a set of the catalogue, a set on the hub, or something on this disk."""
+"""What a name stands for: it may be in the catalogue, on the hub, or on this disk."""
 
 import os
 import re
@@ -32,13 +32,13 @@ def path_text(path: str | Path) -> str:
 
 
 def hub_id(name: str | Path) -> tuple[str, str | None] | None:
-    """("owner/name", configuration or None) where `name` can be a set on the hub."""
+    """("owner/name", configuration or None) if `name` has the form of a hub id, else None."""
     match = None if is_path(name) else _HUB_ID.fullmatch(str(name))
     return match and (match[1], match[2])
 
 
 def other_reading(name: str | Path, root: str | Path | None) -> str | None:
-    """What to say of a string that stands for two things that are both there; None where it does not."""
+    """The remark on a name that stands for two things that both exist; None for other names."""
     path = Path(name)
     if is_path(name) or not path.exists():
         return None

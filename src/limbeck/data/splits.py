@@ -1,4 +1,4 @@
-"""Splits by name: what names of files and folders say, in the words that `datasets` goes by."""
+"""Splits by name: what names of files and folders say, by the keywords of `datasets`."""
 
 import re
 
@@ -17,12 +17,12 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def is_split(name: str) -> bool:
-    """Whether the name is that of a split and nothing more, case ignored."""
+    """Whether the whole name is that of a split, case ignored."""
     return name.casefold() in _SPLITS
 
 
 def stated_splits(name: str) -> set[str]:
-    """The splits that a name states as `datasets` reads it, case ignored: their words between `-._ `, digits and ends.
+    """The splits in a name as `datasets` reads it, case ignored: keywords between `-._ `, digits or the ends.
 
     Example:
         >>> stated_splits("cifar-val_00.parquet"), stated_splits("testament.parquet")

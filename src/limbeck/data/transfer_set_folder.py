@@ -1,4 +1,4 @@
-"""The folder of a transfer set: Parquet, a dataset card, a configuration and tensors, checked when they are read."""
+"""The folder of a transfer set: Parquet, a dataset card, a configuration and tensors, checked on reading."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ USE_NAME = "use.safetensors"
 ROWS = 1000
 """Images that are written at a time."""
 _FORMAT, _FORMAT_WITH_USE = 1, 2
-"""A set that needs more than its images to be used rightly must not be read by a version that would overlook that."""
+"""A set that needs more than its images has another format, so that versions that would ignore the rest refuse it."""
 _KEPT = ("name", "images", "shape", "classes", "labelled", "fingerprint", "provenance", "about")
 
 
@@ -62,7 +62,7 @@ def write_transfer_set(transfer_set: "TransferSet", folder: str | Path) -> None:
 
 
 def read_transfer_set(folder: Path) -> dict[str, Any]:
-    """What a `TransferSet` is made of, by argument; see `TransferSet.load`.
+    """The arguments of `TransferSet` from a folder; see `TransferSet.load`.
 
     Raises:
         UserError: no such folder, or its files contradict each other.
@@ -141,7 +141,7 @@ def _config(transfer_set: "TransferSet") -> dict[str, Any]:
 
 
 def _check_table(folder: Path, config: Mapping[str, Any], table: ImageTable) -> None:
-    """Whether the Parquet file can be that of the configuration, before anything is decoded."""
+    """Checks that the Parquet file fits the configuration, before anything is decoded."""
     wanted = ["image", "id", *(["label"] if config["labelled"] else []), *config["provenance"]]
     wanted += ["soft_label"] if config.get("soft_labels") else []
     absent = [name for name in wanted if name not in table.schema.names]
@@ -162,7 +162,7 @@ def _check_content(folder: Path, config: Mapping[str, Any], images: ImageSet, so
 
 
 def _with_floats(folder: Path, images: ImageSet) -> ImageSet:
-    """The images with the floats beside them, of which they are the 8-bit form."""
+    """The set of floats stored beside the images, which must be their 8-bit form."""
     floats = read_tensors(folder / FLOATS_NAME).get("pixels")
     if floats is None or floats.shape != (len(images), *images.shape) or not floats.is_floating_point():
         raise _contradiction(folder, f"{FLOATS_NAME} does not hold the {len(images):,} images of {PARQUET_NAME}")

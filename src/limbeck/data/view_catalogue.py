@@ -16,7 +16,7 @@ class ViewEntry:
         summary: one line for listings.
         options: their names.
         distinct: how many different views an image has, in words.
-        made_by: makes the augmentation from its options, where it is not limbeck's own.
+        made_by: makes the augmentation from its options, where it is the user's own.
     """
 
     summary: str
@@ -46,7 +46,7 @@ VIEWS: Catalogue[ViewEntry] = Catalogue("views", _OWN, "limbeck.data.own_views:d
 
 
 def check_views(spec: Any) -> Any:
-    """Raises a UserError for a name or an option that no view has; gives `spec` back, of names alone."""
+    """Raises a UserError for an unknown name or option; returns `spec` with objects replaced by their names."""
     spec = VIEWS.named(spec)
     if isinstance(spec, str):
         spec_of = {spec: {}}

@@ -31,7 +31,7 @@ CACHE_FROM_SECONDS = 1.0
 _LOOK_AT_ALL = 20_000
 _LOOK_AT = 512
 _LOOK_AT_VALUES = 32
-"""Images of a set that stays encoded of which the values are looked at."""
+"""How many images of a set that stays encoded are decoded to look at their values."""
 
 
 COVERED = "each image is scaled until it covers that square and cropped to its centre"
@@ -42,8 +42,8 @@ class SizesDiffer(UserError):
     """Images of several sizes, and no size to bring them to.
 
     Attributes:
-        found: the sizes, in a few words.
-        example: pixels a side that would do.
+        found: the sizes found, in a few words.
+        example: a side length in pixels that would do.
     """
 
     found = ""
@@ -51,7 +51,7 @@ class SizesDiffer(UserError):
 
     @classmethod
     def of(cls, where: str, sizes: Counter[tuple[int, int]]) -> Self:
-        """The error for images called `where` of such (H, W), and how often each was seen."""
+        """The error for images called `where`; `sizes` counts how often each (H, W) was seen."""
         (height, width), count = sizes.most_common(1)[0]
         shorter = min(height, width)
         example = next((size for size in _USUAL_SIZES if size <= shorter), shorter)
@@ -77,7 +77,7 @@ class LoadOptions:
 
 
 def both_sides(size: object) -> tuple[int, int]:
-    """(height, width) in pixels of a size, which is these two or one for both.
+    """(height, width) in pixels of a size that is either such a pair or one number for both.
 
     Raises:
         UserError: no such size.
@@ -101,8 +101,8 @@ def build_image_set(
     first: int | None = None,
     where: str | None = None,
 ) -> ImageSet:
-    """The `ImageSet` of `encoded_set`, only its classes `keep` where given, renumbered in that order, and of these
-    images at most the `first`; messages about their size call them `where`, by default as `name`.
+    """The `ImageSet` of `encoded_set`: only its classes `keep` if given, renumbered in that order, and of those images
+    only the first `first`; messages about their size call the images `where`, by default `name`.
 
     Raises:
         UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
@@ -146,10 +146,10 @@ def _kept(
 
 
 def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
-    """The number of a class by its name, in whatever Unicode form, or by its number itself.
+    """The number of a class, given its name in any Unicode form or the number itself.
 
     Raises:
-        UserError: there is no such class, or a number may be meant for a name.
+        UserError: there is no such class, or a number that could also be meant as a name.
     """
     if isinstance(wanted, str):
         same = [number for number, name in enumerate(classes) if composed(name) == composed(wanted)]
@@ -172,7 +172,7 @@ def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
 
 @dataclass(frozen=True)
 class _Pixels:
-    """The pixels of some rows, which of these were readable (bool), and what `check_range` is to know of them."""
+    """The pixels of some rows, which of them were readable (bool), and what `check_range` needs to know of them."""
 
     storage: Storage
     readable: np.ndarray
@@ -215,7 +215,7 @@ def _none_readable(name: str, count: int) -> UserError:
 def _encoded(
     encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, target: Target, key: str | None, name: str
 ) -> _Pixels:
-    """Of a set that stays encoded: all images are decoded once where broken ones are to be skipped, else a few."""
+    """Pixels that stay encoded: all images are decoded once where broken ones are to be skipped, else only a few."""
     seen: list[Largest] = []
     readable = np.ones(len(rows), dtype=bool)
     looked_at = rows if options.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
@@ -262,7 +262,7 @@ def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, whe
 
 
 def _look(images: EncodedImages, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
-    """How often each (H, W) occurs, and whether all images are gray; of a large set, from evenly spaced ones."""
+    """How often each (H, W) occurs, and whether all images are gray; a large set is sampled at even spacing."""
     if len(rows) > _LOOK_AT_ALL:
         rows = _evenly_spaced(rows, _LOOK_AT)
     sizes: Counter[tuple[int, int]] = Counter()
@@ -284,7 +284,7 @@ def _look(images: EncodedImages, rows: np.ndarray, skip_unreadable: bool) -> tup
 
 
 def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
-    """`count` of `rows` (int64 [N]), or all where they are fewer."""
+    """`count` of `rows` (int64 [N]), or all of them where there are fewer."""
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 

@@ -1,4 +1,4 @@
-"""Normalised views from what a recipe says."""
+"""Builds normalised views from a recipe's settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ class Unchanged(NormalisedViews):
 
 
 class Chain(NormalisedViews):
-    """Normalised views one after the other, each with a draw of its own."""
+    """Normalised views one after the other, each with its own draw."""
 
     def __init__(self, parts: Sequence[NormalisedViews]) -> None:
         self.parts = tuple(parts)

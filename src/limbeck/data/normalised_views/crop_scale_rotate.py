@@ -1,4 +1,4 @@
-"""The augmentation of dataset condensation before DSA.
+"""The augmentation that dataset condensation used before DSA.
 
 Zhao, Mopuri and Bilen, "Dataset condensation with gradient matching", ICLR 2021.
 """
@@ -15,10 +15,10 @@ from limbeck.data.normalised_views.options import CropScaleRotateOptions, pixels
 
 
 class CropScaleRotate(NormalisedViews):
-    """Of each image one of three: moved by whole pixels, stretched along both axes, or turned by whole degrees.
+    """One of three for each image: moved by whole pixels, stretched along both axes, or rotated by whole degrees.
 
-    What comes in is the mean colour, zero, where the authors' code has the batch's mean in some cases: a view here
-    depends on its own image alone. Values between pixels are bilinear in all three.
+    Pixels from outside are the mean colour, zero, where the authors' code has the batch's mean in some cases: a view
+    here depends on its own image alone. All three interpolate bilinearly.
 
     Args:
         options: those of `CropScaleRotateOptions`.
@@ -39,7 +39,7 @@ class CropScaleRotate(NormalisedViews):
     def change(self, images: Tensor, draw: Draw) -> Tensor:
         options, (height, width) = self.options, images.shape[2:]
         reach = pixels(height, options.shift), pixels(width, options.shift)
-        # Turns are the whole degrees from -rotate on, `rotate` itself left out.
+        # Rotations are whole degrees from -rotate on, excluding +rotate.
         limits = (3, 2 * reach[0] + 1, 2 * reach[1] + 1, max(1, 2 * options.rotate))
         which, down, right, degrees = draw.integers(limits)
         numbers = draw.numbers(2).to(images.dtype).unbind(1)

@@ -15,7 +15,7 @@ from limbeck.data.normalised_views.options import OPERATIONS, DsaOptions, pixels
 
 
 class Dsa(NormalisedViews):
-    """One operation for a whole batch, with parameters of each image's own.
+    """One operation for a whole batch, with separate parameters for each image.
 
     Args:
         options: those of `DsaOptions`.
@@ -34,7 +34,7 @@ class Dsa(NormalisedViews):
         self.key = key_of(self, **vars(self.options))
 
     def operation(self, draw: Draw) -> str:
-        """Which one a batch gets, where it gets one."""
+        """The operation of a batch, in mode "one"."""
         return self.options.operations[draw.choice(len(self.options.operations))]
 
     def change(self, images: Tensor, draw: Draw) -> Tensor:
@@ -60,7 +60,7 @@ class Dsa(NormalisedViews):
                 return shifted(images, down - reach[0], right - reach[1])
             case "cutout":
                 side = pixels(height, options.cutout), pixels(width, options.cutout)
-                # Centres may be anywhere; of an even side they are borders of pixels, of which there is one more.
+                # Centres may be anywhere; for an even side they are borders between pixels, of which there is one more.
                 y, x = draw.integers((height + 1 - side[0] % 2, width + 1 - side[1] % 2))
                 return without_square(images, y - side[0] // 2, x - side[1] // 2, *side)
             case "flip":
@@ -75,5 +75,5 @@ class Dsa(NormalisedViews):
 
 
 def _numbers(draw: Draw, count: int, images: Tensor) -> tuple[Tensor, ...]:
-    """As many numbers of each image, in [0, 1) and of its type, [B] each."""
+    """`count` numbers for each image, in [0, 1) and of its type, [B] each."""
     return draw.numbers(count).to(images.dtype).unbind(1)

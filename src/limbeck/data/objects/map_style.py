@@ -1,4 +1,4 @@
-"""Map-style data sets, as torch's: read item by item, when an image is asked for."""
+"""Map-style data sets such as torch's, read item by item on access."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from limbeck.data.objects.torch_transforms import check_transforms, random_advic
 from limbeck.errors import UserError
 
 _LOOK_AT = 8
-"""Items that are read twice before all else."""
+"""Items that are read twice at first, to check them."""
 _CACHE_BYTES = 2**29
-"""Bytes of items that are kept for the next look while a set is opened."""
+"""Bytes of items that are kept while a set is opened, so that they are not read again."""
 _ADVICE = "Set `dataset.classes`, a list of the names of all classes."
 
 
 @runtime_checkable
 class MapStyle(Protocol):
-    """What has a length and items by number."""
+    """Anything with a length and items by number."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +38,7 @@ class ItemImages(EncodedImages):
     """Images of the items of a data set.
 
     Args:
-        dataset: gives the same item for a number every time.
+        dataset: gives the same item for a number each time.
         how: which part of an item is the image.
         name: what to call the data set in messages.
     """
@@ -54,28 +54,28 @@ class ItemImages(EncodedImages):
         return len(self._dataset)
 
     def __getstate__(self) -> dict[str, object]:
-        """To another process go no items that this one has read."""
+        """Pickles without the cached items."""
         return {**vars(self), "_cached": {}, "_room": 0}
 
     def encoded(self, rows: np.ndarray) -> Sequence[Encoded]:
         return _Read(self, rows.tolist())
 
     def image(self, row: int) -> Encoded:
-        """The image of an item, which is kept while there is room."""
+        """The image of an item, which is cached while there is room."""
         return self._cached[row] if row in self._cached else self.read(row)[0]
 
     def read(self, row: int) -> tuple[Encoded, Any]:
         """Image and label of an item.
 
         Raises:
-            UserError: the data set fails, or gives something else.
+            UserError: the data set raises an error, or gives something else.
         """
         where = self.where(row)
         try:
             item = self._dataset[row]
         except (UserError, MemoryError):
             raise
-        except Exception as error:  # of whoever wrote it
+        except Exception as error:  # raised by code of the user's
             raise UserError(f"{where} could not be read: {type(error).__name__}: {error}") from error
         image, label = parts_of(item, self._how, where)
         encoded = encoded_item(image, where, self._how.layout)
@@ -99,7 +99,7 @@ class ItemImages(EncodedImages):
 
 
 class _Read(Sequence[Encoded]):
-    """Images that are read one after another as they are asked for: photographs are large once they are decoded."""
+    """Images that are read one by one on access, since decoded photographs are large."""
 
     def __init__(self, images: ItemImages, rows: list[int]) -> None:
         self._images = images
@@ -132,7 +132,7 @@ def open_map_style(dataset: MapStyle, how: How) -> Opened:
 
 
 class _Labels:
-    """Reads the labels of a data set, each item once where torch's own classes do not tell them."""
+    """Reads the labels of a data set: from the attributes of torch's own classes, else each item once."""
 
     def __init__(self, dataset: MapStyle, images: ItemImages, looked_at: dict[int, Any]) -> None:
         self._dataset = dataset
@@ -162,7 +162,7 @@ class _Labels:
 
 
 class _Whole:
-    """Labels of what a subset is a part of, as far as they are known: a part may lack a class."""
+    """Labels of the whole data set that a subset belongs to, if known: the subset may lack a class."""
 
     def __init__(self, dataset: MapStyle) -> None:
         self._dataset = dataset
@@ -176,7 +176,7 @@ class _Whole:
 
 
 def _look(images: ItemImages, row: int, scale: float | None) -> Any:
-    """The label of an item, which gives the same image twice, of numbers that pixels have."""
+    """The label of an item, after checking that its image is the same twice and its numbers can be pixels."""
     first, label = images.read(row)
     second, other = images.read(row)
     if not _equal(first, second) or not _same(label, other):

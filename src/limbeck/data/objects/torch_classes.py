@@ -1,4 +1,4 @@
-"""What torch's own data sets tell of themselves: labels without reading images, names of classes, their title."""
+"""What torch's own data sets know without reading images: labels, class names, a title."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from limbeck.errors import UserError
 
 
 def known_labels(dataset: Any) -> Sequence[Any] | None:
-    """Labels of all items where a class of torch or torchvision itself keeps them; None of all others, whose items may
-    say something else.
+    """Labels of all items, for the classes of torch and torchvision that keep them; None for all others, whose items
+    may have other labels.
 
     Example:
         >>> from torch.utils.data import Subset, TensorDataset
@@ -38,10 +38,10 @@ def known_labels(dataset: Any) -> Sequence[Any] | None:
 
 
 def class_names(dataset: Any) -> tuple[str, ...] | None:
-    """Names of the classes that a data set, or those that it is of, has as `classes`; None where it has none.
+    """Class names from the attribute `classes` of a data set, or of those that it wraps; None where there is none.
 
     Raises:
-        UserError: parts of other names, or what are no names.
+        UserError: parts with different names, or `classes` that are no names.
     """
     stated = getattr(dataset, "classes", None)
     if isinstance(stated, list | tuple) and stated:
@@ -65,7 +65,7 @@ def class_names(dataset: Any) -> tuple[str, ...] | None:
 
 
 def has_target_transform(dataset: Any) -> bool:
-    """Whether labels of a data set, or of those that it is of, are transformed when they are read."""
+    """Whether labels of a data set, or of those that it wraps, are transformed when they are read."""
     if isinstance(dataset, Subset):
         return has_target_transform(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
@@ -74,7 +74,7 @@ def has_target_transform(dataset: Any) -> bool:
 
 
 def title_of(dataset: Any) -> str:
-    """What reports call it: the class of the data set, without what it is wrapped in."""
+    """The title for reports: the class of the data set inside any `Subset`."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return type(dataset).__name__

@@ -1,4 +1,4 @@
-"""Transforms of torchvision in a data set that limbeck does itself: normalisation, and views drawn at random."""
+"""Torchvision transforms in a data set that limbeck does itself: normalisation, and random views."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,11 +20,11 @@ _RANDOM = {
     "ScaleJitter",
     "TrivialAugmentWide",
 }
-"""Besides those whose names begin with "Random"."""
+"""Random transforms besides those whose names begin with "Random"."""
 
 
 def check_transforms(dataset: Any) -> None:
-    """Raises a UserError for transforms of torchvision that normalise, or draw at random."""
+    """Raises a UserError for torchvision transforms that normalise or are random."""
     for transform in _transforms(dataset):
         name = type(transform).__name__
         if type(transform).__module__.partition(".")[0] != "torchvision":
@@ -47,7 +47,7 @@ def random_advice(what: str) -> str:
 
 
 def _transforms(dataset: Any) -> Iterator[Any]:
-    """All transforms of images that a data set, or those that it is of, have, the inner ones, too."""
+    """All transforms of images in a data set and those that it wraps, including nested ones."""
     if isinstance(dataset, Subset):
         yield from _transforms(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
