@@ -1,4 +1,4 @@
-"""Optimisers that are not limbeck's own: entries made from a class, or from a function that makes one."""
+"""Optimisers of torch or of the user's own: entries made from a class, or from a function that makes one."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from limbeck.training.optimizer_catalogue import OptimizerEntry
 
 _INPUTS = ("params", "lr", "weight_decay")
 _SHAPES = ((4, 3, 3, 3), (4,), (5, 4))
-"""Of a convolution, a bias and a linear layer."""
+"""Shapes of a convolution, a bias and a linear layer."""
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
@@ -58,7 +58,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
             raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(optimizer).__name__}.")
         for group in optimizer.param_groups:
             if float(group.get("lr", lr)) != lr:
-                group["lr_scale"] = float(group["lr"]) / lr  # such a group keeps its share of every rate
+                group["lr_scale"] = float(group["lr"]) / lr  # the group keeps this ratio to every rate
         return optimizer
 
     tried = set[str]()
@@ -81,15 +81,15 @@ def check_optimizes(make: Callable[..., Optimizer], what: str, options: Mapping[
     """Tries an optimiser on three small tensors.
 
     Raises:
-        UserError: it cannot be made of these options, takes no step from gradients alone, or goes on otherwise than
-            before once its state was saved and read.
+        UserError: it cannot be made with these options, cannot step from gradients alone, or continues differently
+            after its state was saved and loaded.
     """
     try:
         gone_on = _after_steps(make, what, options, resumed=False)
         resumed = _after_steps(make, what, options, resumed=True)
     except UserError:
         raise
-    except Exception as error:  # whatever somebody else's code raises
+    except Exception as error:  # whatever the user's code raises
         closure = " Its `step` may need a closure, which limbeck's loop does not give." if _wants(error) else ""
         raise UserError(f"{what} cannot be used: {type(error).__name__}: {str(error).rstrip('.')}.{closure}") from error
     if not all(torch.equal(first, second) for first, second in zip(gone_on, resumed, strict=True)):
@@ -102,7 +102,7 @@ def check_optimizes(make: Callable[..., Optimizer], what: str, options: Mapping[
 def _after_steps(
     make: Callable[..., Optimizer], what: str, options: Mapping[str, Any], *, resumed: bool
 ) -> list[Tensor]:
-    """Parameters after three steps, before the last of which the state was saved and read, if `resumed`."""
+    """Parameters after three steps; if `resumed`, the state is saved and loaded before the last one."""
     numbers = torch.Generator().manual_seed(0)
     parameters = [nn.Parameter(torch.randn(shape, generator=numbers)) for shape in _SHAPES]
     with own_randomness(0, "optimizer"), torch.enable_grad():

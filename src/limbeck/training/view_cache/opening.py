@@ -1,4 +1,4 @@
-"""Opening the view cache for a set of images, once for a fixed set and once a round for one that changes."""
+"""Opening the view cache for a set of images: once for a fixed set, and every round for one that changes."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from limbeck.training.view_cache.outputs import named_outputs
 from limbeck.training.view_cache.settings import CacheSettings, write_size
 
 WORTH_SAYING = 100_000_000
-"""Bytes that a user wants to know of; less is kept without a word."""
+"""Bytes of cache from which the user is told about it."""
 _ROWS = 4096  # hashed at once
 
 
@@ -33,19 +33,19 @@ def open_view_cache(
     *,
     say: Callable[[str], None],
 ) -> ViewCache | None:
-    """The cache for a teacher's outputs for the views of `images`, or None where there can be none, which is said.
+    """The cache of a teacher's outputs for the views of `images`, or None (with a message) where there can be none.
 
-    It costs a hash of every image of `images`, and of no others, where that is not known yet. Whether there is a cache
-    depends on the arguments alone and never on what is kept already, so that a full and an empty one make the same
-    student, and a resumed run the same as one that was never stopped.
+    It costs a hash of every image of `images` that is not hashed yet, and of no others. Whether there is a cache
+    depends on the arguments alone and never on its content, so that a full and an empty cache make the same student,
+    and a resumed run the same as one that was never stopped.
 
     Args:
-        teacher: as it will be asked; what it said is remembered for all caches that are opened for it.
-        images: all that will be shown, now or in this round.
+        teacher: with the device and precision of the run; its caches share a history, see `History`.
+        images: all images that will be shown, in the run or in this round.
         views: of the training.
-        settings: what to keep. Its `limit` is compared with what all views of `images` take, without checksums.
-        say: told where the cache is and how large it may become, where that is `WORTH_SAYING`; or why there is none.
-            Each is said once of a teacher, in words that are the same for every set of images.
+        settings: what to keep. Its `limit` is compared with the size of all views of `images`, without checksums.
+        say: called with the place and largest size of the cache, from `WORTH_SAYING` on; or with why there is none.
+            Each message is sent once per teacher, in the same words for every set of images.
 
     Raises:
         UserError: `settings.top_k` is not below the teacher's classes.
@@ -100,9 +100,9 @@ def open_view_cache(
 
 
 def _announce(cache: ViewCache, each: int, what: str, history: History, say: Callable[[str], None]) -> None:
-    """Says what is kept and where if it may take much room, and that it may find none.
+    """Says what is kept and where if it may take much space, and warns if the disk may become full.
 
-    Neither speaks of the size of this set: runs on sets of many sizes say the same, and who watches them says it once.
+    The messages do not depend on the size of this set, so that over many sets each is shown only once.
     """
     images = cache.count // cache.distinct
     each += cache.distinct * CHECK.itemsize * len(cache.files)
@@ -120,10 +120,10 @@ def _announce(cache: ViewCache, each: int, what: str, history: History, say: Cal
 
 
 def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
-    """Of all that shapes an image's views, uint8 [N, 16]: the pixels, the id where views hang on ids, and the pixels of
-    all that is mixed into any of its views.
+    """Hashes of all that determines an image's views, uint8 [N, 16]: its pixels, its id where views depend on ids, and
+    the pixels of all images that are mixed into any of its views.
 
-    Another set has other partners for an image, and where one of them differs none of its outputs is found.
+    In another set an image may have other partners; if one of them differs, none of its outputs is found.
     """
     digests = images.digests().numpy()
     if not views.by_id:
@@ -144,7 +144,7 @@ def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
 def _codecs(
     teacher: FrozenTeacher, shape: tuple[int, int, int], settings: CacheSettings, history: History
 ) -> dict[str, Codec]:
-    """How each output is kept; a pass over an empty image tells their shapes."""
+    """How each output is stored; a pass over an empty image gives their shapes."""
     key = (*settings.keep, settings.dtype, settings.top_k, shape)
     if key in history.codecs:
         return history.codecs[key]
