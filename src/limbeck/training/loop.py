@@ -9,45 +9,39 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from limbeck.autotune import fastest_for
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import TransferSource, transfer_source
-from limbeck.data.views import augmentation
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted, Paused, StopRequest, listening_for_stop
 from limbeck.memory import keeping_freed_memory
 from limbeck.models.classifier import Classifier, Outputs
-from limbeck.models.forward import FrozenTeacher, compile_network
-from limbeck.models.shared_memory import keeping_shared
 from limbeck.objectives.sums import WeightedSum
-from limbeck.precision import resolve_channels_last, resolve_precision
 from limbeck.progress import Progress, Silent
 from limbeck.training.batches import Batch, Passes
+from limbeck.training.building import set_up
 from limbeck.training.checkpoint import Checkpoint, keeping_state
-from limbeck.training.checks import check_networks, check_parts, check_processes, check_source
+from limbeck.training.checks import check_networks, check_processes, check_source
 from limbeck.training.distributed import leave_at_exit
 from limbeck.training.launcher import check_accelerator, check_torch, make_accelerator
 from limbeck.training.log import TrainingLog
 from limbeck.training.observers import Observer
 from limbeck.training.random_state import own_generators, renew_dropout
-from limbeck.training.rounds import Rounds, RoundStream
+from limbeck.training.rounds import RoundStream
 from limbeck.training.run_folder import RunFolder
-from limbeck.training.schedule import Phases, make_optimizer, with_rate
+from limbeck.training.schedule import Phases
 from limbeck.training.settings import TrainingSettings
-from limbeck.training.setup import setup_for
 from limbeck.training.sharpness import gradient_of
 from limbeck.training.state import Best, LoopState
 from limbeck.training.step import DistillationStep
-from limbeck.training.threads import threads_for, work_of_step
+from limbeck.training.threads import threads_for
 from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import Validator
 
-_USUAL_SIZE = (32, 32)  # of images, for a student that takes any size
 AGREE_EVERY = 10
 """Largest number of steps after which the processes of a run agree on whether one of them was told to stop."""
 
@@ -141,55 +135,45 @@ def fit(
     check_networks(student, teacher)
     check_source(source, objective, settings, whole=passes is None)
     accelerator = _checked(accelerator, settings)
-    device, processes = accelerator.device, accelerator.num_processes
-    dtype, channels_last = _computing(settings, accelerator, student)
-    _place(student, device, channels_last=channels_last)
-
-    saved = Checkpoint.load(run_folder.checkpoint) if run_folder.checkpoint.exists() else None
-    rounds = Rounds(source, seed, accelerator)
-    rounds.begin(saved, student)
-    images = rounds.transfer_set.images
-    check_parts(student, rounds.transfer_set, objective, settings, teacher, validation)
-    settings = with_rate(settings, rounds.transfer_set)
-    objective.build(setup_for(student, teacher, objective, images, settings.batch_size), seed=seed)
-    phases = Phases.of(objective, settings, settings.total_steps(len(images)))
-
-    frozen = _freeze(teacher, objective, settings, accelerator)
-    views = augmentation(settings.views, per_image=settings.views_per_image)
-    stream = RoundStream(
-        rounds, views, phases, teacher=frozen, channels_last=channels_last, say=progress.say, passes=passes
+    run = set_up(
+        student,
+        source,
+        objective,
+        settings=settings,
+        run_folder=run_folder,
+        seed=seed,
+        teacher=teacher,
+        validation=validation,
+        observers=observers,
+        passes=passes,
+        accelerator=accelerator,
+        progress=progress,
     )
-    compile_network(student.network, settings.compile)
-    graphs = settings.compile == "graphs"
-    model_step = DistillationStep(
-        student, objective, device=device, dtype=dtype, processes=processes, graphs=graphs
-    ).to(device)
-    evaluated, optimizer = objective.evaluated_network(student), make_optimizer(model_step.parameters(), settings)
-    state = LoopState(student, evaluated, objective, optimizer, rounds, settings.batch_size, observers)
+    state, device = run.state, accelerator.device
 
-    work = work_of_step(student, None if frozen is None else teacher, images.shape, settings.batch_size)
     alone = own_generators(device, seed, "dropout")
-    with closing(stream), alone, threads_for(work, device), keeping_freed_memory():
-        run_folder.note_computing(dtype, channels_last, torch.get_num_threads(), resumed=saved is not None)
-        _resume(state, saved, run_folder, tracker)
-        validator = (
-            None if validation is None else Validator(evaluated, validation, teacher, dtype, device, validation_logits)
-        )
+    with closing(run.stream), alone, threads_for(run.work, device), keeping_freed_memory():
+        run_folder.note_computing(run.dtype, run.channels_last, torch.get_num_threads(), resumed=run.saved is not None)
+        _resume(state, run.saved, run_folder, tracker)
+        validator = None
+        if validation is not None:
+            validator = Validator(state.evaluated, validation, teacher, run.dtype, device, validation_logits)
         log = TrainingLog(
             run_folder,
             state,
-            phases,
+            run.phases,
             average=partial(_average, accelerator),
-            processes=processes,
+            processes=accelerator.num_processes,
             validate=validator,
             progress=progress,
             tracker=tracker,
         )
         with closing(log):
-            if saved is None and source.steps_per_round is not None:
+            if run.saved is None and source.steps_per_round is not None:
                 log.save()  # so that a resumed run does not make the images of the first round again
-            _teach(model_step, stream, state, log, phases, accelerator, _pause(until, phases.total))
-    return TrainingResult(evaluated, state.best, state.cost, rounds.cost, stream.view_cache)
+            pause = _pause(until, run.phases.total)
+            _teach(run.model_step, run.stream, state, log, run.phases, accelerator, pause)
+    return TrainingResult(state.evaluated, state.best, state.cost, state.rounds.cost, run.stream.view_cache)
 
 
 def _resume(state: LoopState, saved: Checkpoint | None, run_folder: RunFolder, tracker: RunTracker | None) -> None:
@@ -294,21 +278,6 @@ def _checked(accelerator: Accelerator | None, settings: TrainingSettings) -> Acc
     return accelerator
 
 
-def _freeze(
-    teacher: Classifier | None, objective: WeightedSum, settings: TrainingSettings, accelerator: Accelerator
-) -> FrozenTeacher | None:
-    """The teacher's private copy, or None where no term reads its outputs.
-
-    It computes in the same way whatever the student, as its outputs are cached for all students.
-    """
-    if teacher is None or not objective.outputs_needed("teacher"):
-        return None
-    dtype, channels_last = _computing(settings, accelerator)
-    return FrozenTeacher(
-        teacher, device=accelerator.device, dtype=dtype, channels_last=channels_last, compile=settings.compile
-    )
-
-
 def _average(accelerator: Accelerator, values: Tensor) -> Tensor:
     """The mean over all processes, which communicate from their devices."""
     reduced = accelerator.reduce(values.to(accelerator.device), reduction="mean")
@@ -321,27 +290,6 @@ def _agreed(stop: StopRequest, accelerator: Accelerator) -> bool:
     if accelerator.num_processes == 1:
         return bool(stop)
     return bool(accelerator.reduce(torch.tensor(float(stop.asked), device=accelerator.device)))
-
-
-def _computing(
-    settings: TrainingSettings, accelerator: Accelerator, student: Classifier | None = None
-) -> tuple[torch.dtype, bool]:
-    """Precision, and whether memory is channels-last; the first of several processes decides for all."""
-    device, fastest = accelerator.device, None
-    automatic = "auto" in (settings.precision, settings.channels_last)
-    if student is not None and automatic and accelerator.is_main_process:
-        height, width = student.input_size or _USUAL_SIZE
-        fastest = fastest_for(student, (student.channels, height, width), device)
-    dtype = resolve_precision(settings.precision, device, fastest)
-    chosen = [dtype, resolve_channels_last(settings.channels_last, device, dtype, fastest)]
-    dtype, channels_last = broadcast_object_list(chosen)
-    return dtype, channels_last
-
-
-def _place(student: Classifier, device: torch.device, *, channels_last: bool) -> None:
-    """Moves the student to the device, in the memory order of training."""
-    with keeping_shared(student):
-        student.to(device).to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
 
 
 def _allow_idle_parameters(accelerator: Accelerator, objective: WeightedSum) -> None:
