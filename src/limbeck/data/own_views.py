@@ -57,9 +57,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
 
     example = make()
     count = None if isinstance(example, Mixing) else example.distinct
-    return ViewEntry(
-        str(said.get("summary", summary_of(part))), tuple(options), "unlimited" if count is None else str(count), make
-    )
+    distinct_in_words = "unlimited" if count is None else str(count)
+    return ViewEntry(str(said.get("summary", summary_of(part))), tuple(options), distinct_in_words, made_by=make)
 
 
 def _of_torchvision(name: str, part: Any, said: Mapping[str, Any], what: str) -> ViewEntry:

@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.data.augmentation import Augmentation, key_of
-from limbeck.data.mixing import CutMix, Mixed, Mixing, Mixup, MixupOrCutMix
+from limbeck.data.mixing import Mixed, Mixing
 from limbeck.data.shuffled_patches import ShuffledPatches
-from limbeck.data.view_catalogue import VIEWS, check_views
+from limbeck.data.view_catalogue import VIEWS, build_view, check_views
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
 from limbeck.signatures import check_option
@@ -290,7 +290,7 @@ def _augmentation(spec: Spec) -> Augmentation:
     parts: list[Augmentation | Mixing]
     if isinstance(spec, Mapping):
         checked: Any = check_views(spec)
-        parts = [_build(name, options or {}) for name, options in checked.items()]
+        parts = [build_view(name, options or {}) for name, options in checked.items()]
     elif not isinstance(spec, Sequence):
         raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:
@@ -302,22 +302,6 @@ def _augmentation(spec: Spec) -> Augmentation:
     if len(alone) < len(parts):
         return Mixed(parts)
     return alone[0] if len(alone) == 1 else Chain(alone)
-
-
-def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
-    builders = {
-        "none": Identity,
-        "pad-crop": lambda **o: PadCrop(flip=False, **o),
-        "pad-crop-flip": PadCrop,
-        "resized-crop": lambda **o: ResizedCrop(flip=False, **o),
-        "resized-crop-flip": ResizedCrop,
-        "colour-jitter": ColourJitter,
-        "shuffled-patches": ShuffledPatches,
-        "mixup": Mixup,
-        "cutmix": CutMix,
-        "mixup-or-cutmix": MixupOrCutMix,
-    }
-    return (VIEWS[name].made_by or builders[name])(**options)
 
 
 def _check_pair(name: str, value: Any, most: float = math.inf) -> None:
