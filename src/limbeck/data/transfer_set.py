@@ -16,7 +16,7 @@ from limbeck.data.multi_formation import part_boxes, split_images
 from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.torch_dataset import EpochLoader, Shown, TorchDataset, dataloader
 from limbeck.data.transfer_set_folder import CONFIG_NAME, ROWS, read_transfer_set, write_transfer_set
-from limbeck.data.transfer_set_rows import Column, rows_of, schema_of
+from limbeck.data.transfer_set_rows import Column, column_rows, rows_of, schema_of
 from limbeck.data.use import plain_use
 from limbeck.errors import UserError
 
@@ -130,7 +130,7 @@ class TransferSet:
             self,
             images=whole,
             soft_labels=None if self.soft_labels is None else self.soft_labels[rows],
-            provenance={name: _taken(values, rows) for name, values in self.provenance.items()},
+            provenance={name: column_rows(values, rows) for name, values in self.provenance.items()},
             per_image=1,
             known_logits=None,  # they are of the images before they were taken apart
         )
@@ -227,7 +227,3 @@ def _check_shape(soft_labels: Tensor, images: ImageSet) -> None:
     shape = list(soft_labels.shape)
     if len(shape) != 2 or shape[0] != len(images) or (images.num_classes and shape[1] != images.num_classes):
         raise UserError(f"`soft_labels` must be {expected}, one row per image and one column per class, got {shape}.")
-
-
-def _taken(values: Column, rows: Tensor) -> Column:
-    return values[rows] if isinstance(values, Tensor) else [values[row] for row in rows.tolist()]
