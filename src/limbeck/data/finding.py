@@ -135,32 +135,9 @@ def _fewer(info: DatasetInfo, split: str, count: int) -> str:
 
 def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
     path = Path(name).expanduser()
-    where = repr(str(name))
-    place = place_of_path(path, split, where)
-    if place is None and path.is_dir():
-        if idx_files(path):
-            _check_columns(name, reading)
-            return read_idx(path, split, labelled=reading.labelled)
-        return read_folder(
-            path,
-            split,
-            image_column=reading.image_column,
-            label_column=reading.label_column,
-            labelled=reading.labelled,
-        )
-    if place is None and path.is_file() and path.suffix == ".npz":
-        return read_npz(
-            path,
-            split,
-            image_key=reading.image_column,
-            label_key=reading.label_column,
-            scale=reading.scale,
-            labelled=reading.labelled,
-        )
-    if place is None and path.is_file():
-        raise UserError(
-            f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
-        )
+    place = place_of_path(path, split, repr(str(name)))
+    if place is None and (path.is_dir() or path.is_file()):
+        return _without_table(name, path, split, reading)
     if place is None and (at_hub := hub_id(name)):
         place = place_of_hub_id(*at_hub, split, reading.root, exactly=True)
     if place is None:
@@ -172,6 +149,33 @@ def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
         image_column=reading.image_column or if_there(paths, table),
         label_column=reading.label_column,
         labelled=reading.labelled,
+    )
+
+
+def _without_table(name: str | Path, path: Path, split: str, reading: Reading) -> EncodedSet:
+    """The images of a folder without tables, or of a `.npz`; `path` is that of `name`."""
+    if path.is_dir() and idx_files(path):
+        _check_columns(name, reading)
+        return read_idx(path, split, labelled=reading.labelled)
+    if path.is_dir():
+        return read_folder(
+            path,
+            split,
+            image_column=reading.image_column,
+            label_column=reading.label_column,
+            labelled=reading.labelled,
+        )
+    if path.suffix == ".npz":
+        return read_npz(
+            path,
+            split,
+            image_key=reading.image_column,
+            label_key=reading.label_column,
+            scale=reading.scale,
+            labelled=reading.labelled,
+        )
+    raise UserError(
+        f"{str(name)!r} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
     )
 
 

@@ -70,12 +70,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     filled = [(path, part) for path, part in opened if part.metadata.num_rows] or opened[:1]
     parts = [part for _, part in filled]
     schema = parts[0].schema_arrow
-    for path, part in filled:
-        if sorted(part.schema_arrow.names) != sorted(schema.names):
-            raise UserError(
-                f"{path!r} has columns {part.schema_arrow.names}, {filled[0][0]!r} has {schema.names}; files of one "
-                "split must have the same."
-            )
+    _check_same_columns(filled)
     stamp = file_stamps(files)
     mapped = mapped or sum(path.stat().st_size for path in files) > _MAP_FROM
 
@@ -103,6 +98,17 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
         folder=files[0].parent,
         files=lambda column: _named_files(parts, column, where),
     )
+
+
+def _check_same_columns(files: Sequence[tuple[str, pq.ParquetFile]]) -> None:
+    """Raises a UserError where a file (path, opened) has other columns than the first."""
+    first, names = files[0][0], files[0][1].schema_arrow.names
+    for path, part in files:
+        if sorted(part.schema_arrow.names) != sorted(names):
+            raise UserError(
+                f"{path!r} has columns {part.schema_arrow.names}, {first!r} has {names}; files of one "
+                "split must have the same."
+            )
 
 
 def read_table(

@@ -41,26 +41,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
         )
     check_remarks(said, ("summary",), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
-    if not {"params", "lr"} <= {*inputs}:
-        without = "; a rate that it sets itself would take the place of `training.learning_rate`" if inputs else ""
-        raise UserError(
-            f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}{without}. Write "
-            "`lambda params, lr: Adam(params, lr=lr)`, or hand over the class."
-        )
+    _check_inputs(inputs, what)
     decays = "weight_decay" in inputs
-
-    build: Any = part  # a class takes what its own `__init__` does
-
-    def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **arguments: Any) -> Optimizer:
-        arguments |= {"weight_decay": weight_decay} if decays else {}
-        optimizer = build(params=list(parameters), lr=lr, **arguments)
-        if not isinstance(optimizer, Optimizer):
-            raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(optimizer).__name__}.")
-        for group in optimizer.param_groups:
-            if float(group.get("lr", lr)) != lr:
-                group["lr_scale"] = float(group["lr"]) / lr  # the group keeps this ratio to every rate
-        return optimizer
-
+    make = _maker(part, what, decays=decays)
     tried = set[str]()
 
     def check(**arguments: Any) -> None:
@@ -75,6 +58,31 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
         check,
         make,
     )
+
+
+def _check_inputs(inputs: list[str], what: str) -> None:
+    if not {"params", "lr"} <= {*inputs}:
+        without = "; a rate that it sets itself would take the place of `training.learning_rate`" if inputs else ""
+        raise UserError(
+            f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}{without}. Write "
+            "`lambda params, lr: Adam(params, lr=lr)`, or hand over the class."
+        )
+
+
+def _maker(part: Any, what: str, *, decays: bool) -> Callable[..., Optimizer]:
+    """A function of parameters, `lr`, `weight_decay` (passed on if `decays`) and options that makes the optimiser."""
+
+    def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **arguments: Any) -> Optimizer:
+        arguments |= {"weight_decay": weight_decay} if decays else {}
+        optimizer = part(params=list(parameters), lr=lr, **arguments)
+        if not isinstance(optimizer, Optimizer):
+            raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(optimizer).__name__}.")
+        for group in optimizer.param_groups:
+            if float(group.get("lr", lr)) != lr:
+                group["lr_scale"] = float(group["lr"]) / lr  # the group keeps this ratio to every rate
+        return optimizer
+
+    return make
 
 
 def check_optimizes(make: Callable[..., Optimizer], what: str, options: Mapping[str, Any]) -> None:

@@ -187,15 +187,15 @@ def _look(images: ItemImages, row: int, scale: float | None) -> Any:
     return label
 
 
-def _equal(one: Encoded, other: Encoded) -> bool:
-    if isinstance(one, Image.Image) and isinstance(other, Image.Image):
-        return one.size == other.size and one.mode == other.mode and one.tobytes() == other.tobytes()
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.shape == other.shape and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-    return type(one) is type(other) and bool(one == other)
+def _equal(first: Encoded, second: Encoded) -> bool:
+    if isinstance(first, Image.Image) and isinstance(second, Image.Image):
+        return first.size == second.size and first.mode == second.mode and first.tobytes() == second.tobytes()
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return first.shape == second.shape and np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+    return type(first) is type(second) and bool(first == second)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if one is NoLabel or other is NoLabel:
-        return one is other
-    return np.array_equal(np.asarray(one), np.asarray(other))
+def _same(first: Any, second: Any) -> bool:
+    if first is NoLabel or second is NoLabel:
+        return first is second
+    return np.array_equal(np.asarray(first), np.asarray(second))

@@ -24,16 +24,16 @@ def known_labels(dataset: Any) -> Sequence[Any] | None:
         return None if base is None else [base[int(index)] for index in dataset.indices]
     if type(dataset) is ConcatDataset:
         parts = [known_labels(part) for part in dataset.datasets]
-        found = [part for part in parts if part is not None]
-        return [label for part in found for label in part] if len(found) == len(parts) else None
+        known = [part for part in parts if part is not None]
+        return [label for part in known for label in part] if len(known) == len(parts) else None
     if type(dataset) is TensorDataset:
         return _numbers(dataset.tensors[1]) if len(dataset.tensors) == 2 else None
     if not _is_torchvision(dataset) or getattr(dataset, "target_transform", None) is not None:
         return None
     for name in ("targets", "labels"):
-        found = getattr(dataset, name, None)
-        if isinstance(found, list | Tensor | np.ndarray) and len(found) == len(dataset):
-            return _numbers(found)
+        labels = getattr(dataset, name, None)
+        if isinstance(labels, list | Tensor | np.ndarray) and len(labels) == len(dataset):
+            return _numbers(labels)
     return None
 
 

@@ -51,17 +51,17 @@ def _transforms(dataset: Any) -> Iterator[Any]:
     if isinstance(dataset, Subset):
         yield from _transforms(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
-        for one in dataset.datasets:
-            yield from _transforms(one)
+        for part in dataset.datasets:
+            yield from _transforms(part)
     waiting = [getattr(dataset, name, None) for name in ("transform", "transforms")]
     seen: set[int] = set()
     while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
+        transform = waiting.pop()
+        if transform is None or id(transform) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        waiting += [getattr(one, "transform", None)]
-        inner = getattr(one, "transforms", None)
+        seen.add(id(transform))
+        yield transform
+        waiting += [getattr(transform, "transform", None)]
+        inner = getattr(transform, "transforms", None)
         waiting += list(inner) if isinstance(inner, list | tuple) else []
-        waiting += list(one.children()) if isinstance(one, nn.Module) else []
+        waiting += list(transform.children()) if isinstance(transform, nn.Module) else []

@@ -74,6 +74,24 @@ def open_view_cache(
         )
         return None
     shared = settings.trust_teacher or not history.identity.unseen
+    cache = _open_in_folder(teacher, images, views, codecs, history, say, shared=shared)
+    if cache is not None:
+        _announce(cache, each, f"{what} for {count} of an image", history, say)
+    return cache
+
+
+def _open_in_folder(
+    teacher: FrozenTeacher,
+    images: ImageSet,
+    views: Augmentation,
+    codecs: dict[str, Codec],
+    history: History,
+    say: Callable[[str], None],
+    *,
+    shared: bool,
+) -> ViewCache | None:
+    """The cache in its folder, or None where that cannot be written; says so, and where it is not shared."""
+    assert views.distinct is not None
     folder = view_folder(teacher, history.identity.fingerprint, images.shape, views, shared=shared)
     hashes = _hashes(images, views)
     try:
@@ -95,7 +113,6 @@ def open_view_cache(
             f"not mean equal answers: {history.identity.reason} cannot be vouched for. "
             "`training.cache.trust_teacher: true` keeps them for others, too.",
         )
-    _announce(cache, each, f"{what} for {count} of an image", history, say)
     return cache
 
 
