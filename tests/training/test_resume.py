@@ -36,8 +36,8 @@ class Slow(PadCrop):
     def render(self, images, draw):
         time.sleep(pause)
         return super().render(images, draw)
-import limbeck.training.loop as loop
-loop.augmentation = lambda spec, per_image: Slow(padding=1, flip=False)
+import limbeck.training.building as building
+building.augmentation = lambda spec, per_image: Slow(padding=1, flip=False)
 with RunFolder.open(folder, {"name": "tiny"}, resume=True) as run_folder:
     changed = settings(steps=40, optimizer=optimizer, learning_rate=0.01)
     fit(network(), stripes(40), weighted_sum({"ce": 0.1, "kd": 0.9}), settings=changed, run_folder=run_folder, seed=0,

@@ -17,7 +17,7 @@ _IMAGES = ("images", "image", "x", "X", "data", "pixels")
 _LABELS = ("labels", "label", "y", "Y", "targets", "target")
 _CLASSES = ("classes", "class_names")
 _BLOCK = 2**24
-"""Values that are brought to 8 bits at once, since wider ones pass through double precision."""
+"""Values converted to 8 bits at a time: wider types pass through double precision, which takes memory."""
 
 
 def read_npz(
@@ -33,13 +33,13 @@ def read_npz(
 
     Images are the array `images`, `x`, `data` ..., of split "test" `x_test`, `test_images` ...; [N, H, W], [N, H, W, C]
     or [N, C, H, W] with C 1, 3 or 4; uint8, wider integers (8-bit when none of any split is above 255, else 16-bit),
-    bool, or floats in [0, 1]. Labels are `labels`, `y` ...; class names, if any, `classes`, which may also be their
-    number alone; else classes come from the labels of all splits. Nothing pickled is read.
+    bool, or floats in [0, 1]. Labels are `labels`, `y` ...; class names, if any, are `classes`, which may also be just
+    their number; without it, classes come from the labels of all splits. Nothing pickled is read.
 
     Args:
         path: the file.
         split: "train" for arrays without a split in their name.
-        image_key, label_key: the arrays' names, where they are none of the usual.
+        image_key, label_key: names of the arrays, where they are not among the usual ones.
         scale: the value that becomes white; see `load`.
         labelled: whether labels are wanted.
 
@@ -76,7 +76,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: _array(stored, name, path) for name in stored.files}
     except (MemoryError, UserError):
         raise
-    except Exception as error:  # what `zipfile`, `zlib` and NumPy's header reader fail with is of a dozen kinds
+    except Exception as error:  # `zipfile`, `zlib` and NumPy's header reader raise a dozen different types
         raise UserError(f"{str(path)!r} cannot be read as a .npz of plain arrays: {error}.") from error
 
 
@@ -95,18 +95,18 @@ def _array(stored: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarra
 def _other_splits(arrays: Mapping[str, np.ndarray], image_key: str) -> dict[str, str]:
     """split -> its array of images, of the splits other than that of `image_key`."""
     names = (_stem(image_key), *_IMAGES)
-    found = {split: _first(arrays, names, split) for split, *_ in SPLIT_ALIASES}
-    return {split: key for split, key in found.items() if key is not None and key != image_key}
+    keys = {split: _first(arrays, names, split) for split, *_ in SPLIT_ALIASES}
+    return {split: key for split, key in keys.items() if key is not None and key != image_key}
 
 
 def _other_labels(arrays: Mapping[str, np.ndarray], label_key: str, others: Mapping[str, str]) -> list[str]:
     """The arrays of labels of the splits `others`, as many as there are images."""
     stem = _stem(label_key)
-    names = (stem, *_LABELS) if stem in _LABELS else (stem,)  # "coarse_train" has no say in what "y_test" means
-    found = [(_first(arrays, names, split), key) for split, key in others.items()]
+    names = (stem, *_LABELS) if stem in _LABELS else (stem,)  # "coarse_train" says nothing about "y_test"
+    pairs = [(_first(arrays, names, split), key) for split, key in others.items()]
     return [
         labels
-        for labels, images in found
+        for labels, images in pairs
         if labels is not None and labels != label_key and arrays[labels].shape[:1] == arrays[images].shape[:1]
     ]
 
@@ -125,7 +125,7 @@ def _labels(
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     key = next((key for key in _CLASSES if key in arrays), None)
     names = None if key is None else _class_names(arrays[key], key, path)
-    # Of text, a bare number of classes says no names.
+    # Labels as text bring their own names; a bare number of classes then only states how many there must be.
     counted = key is not None and arrays[key].dtype.kind in "iu" and arrays[label_key].dtype.kind in "US"
 
     def column(key: str) -> LabelColumn:
@@ -141,7 +141,7 @@ def _labels(
 
 
 def _class_names(stored: np.ndarray, key: str, path: Path) -> tuple[str, ...]:
-    """Names as they stand, "0".."K-1" where the array is the number K."""
+    """The names as stored, or "0".."K-1" where the array is just the number K."""
     where = f"{key!r} of {str(path)!r}"
     if stored.size == 0:
         raise UserError(f"{where} must be class names as text, or their number, got none.")

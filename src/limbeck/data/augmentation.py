@@ -1,4 +1,4 @@
-"""The interface of views: pure functions of pixels, id and draw, and of other images where they mix several."""
+"""The interface of views: pure functions of pixels, id and draw, and of other images where a view mixes several."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ class Augmentation(ABC):
     """Interface: draws which view of each image to show, and renders it.
 
     Attributes:
-        distinct: number of different views an image has, or None where it is not finite.
-        key: name and options, equal exactly where the views are; None where nobody vouches for that, and then
-            nothing is remembered about the views.
-        by_id: whether a draw stands for another view where the image has another id.
-        own: whether code renders it that is not limbeck's own, which the key alone does not tell.
-        others: how many other images of the set are mixed into a view of one.
-        moves: whether a view is the image's pixels, moved about, and black ones: then `render` takes floating images,
+        distinct: number of different views an image has, or None if there is no limit.
+        key: name and options, equal exactly where the views are equal; None where that is not guaranteed: then
+            nothing about the views is cached.
+        by_id: whether the same draw gives different views to images of different ids.
+        own: whether the user's code renders the views, which the key alone does not identify.
+        others: how many other images of the set are mixed into one view.
+        moves: whether a view only moves the image's pixels and adds black ones: then `render` takes floating images,
             too, and gradients pass through it.
     """
 
@@ -40,10 +40,10 @@ class Augmentation(ABC):
         """The view `draw` (int64 [B]) of each image (uint8 [B, C, H, W]), as uint8 of the same shape."""
 
     def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
-        """What `render` rounds: the views of floating images in [0, 255], floating, so that gradients reach the images.
+        """What `render` rounds: views of floating images in [0, 255] as floats, so that gradients reach the images.
 
         Raises:
-            UserError: only whole gray levels have such a view.
+            UserError: the view is defined for 8-bit images alone.
         """
         if not self.moves:
             raise without_gradient(f"view {type(self).__name__!r}")
@@ -55,13 +55,13 @@ class Augmentation(ABC):
         Args:
             ids: int64 [B], the images' stable ids.
             seed: any 63-bit integer.
-            view: view number, how often the image was shown before; an integer, or int64 [B].
+            view: view number, i.e. how often the image was shown before; an integer, or int64 [B].
         """
         bits = words(seed, view, ids)
         return bits if self.distinct is None else below(bits, self.distinct)
 
     def show(self, images: Tensor, ids: Tensor, draw: Tensor) -> Tensor:
-        """The view `draw` of each image, which `ids` name."""
+        """The view `draw` of each image; `ids` (int64 [B]) are the images' ids."""
         return self.render(images, draw)
 
     def partners(self, ids: Tensor, draw: Tensor, everyone: Tensor) -> Tensor:
@@ -70,12 +70,12 @@ class Augmentation(ABC):
         Args:
             ids: int64 [B].
             draw: int64 [B].
-            everyone: int64 [N], the ids of the whole set in rising order, `ids` among them.
+            everyone: int64 [N], the ids of the whole set in ascending order, `ids` among them.
         """
         return ids.new_empty(0, len(ids))
 
     def mix(self, images: Tensor, ids: Tensor, draw: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """The view `draw` of each image with others mixed in, and what share each has in it.
+        """The view `draw` of each image with others mixed in, and the share of each image in the mixture.
 
         Args:
             images: uint8 [B, C, H, W].
@@ -84,7 +84,7 @@ class Augmentation(ABC):
             others: the images that `partners` names, uint8 [B, C, H, W] each.
 
         Returns:
-            uint8 [B, C, H, W], and float32 [B, 1 + others], the image itself first, rows that sum up to 1.
+            uint8 [B, C, H, W], and float32 [B, 1 + others]: the image itself first; rows sum to 1.
         """
         return self.show(images, ids, draw), torch.ones(len(ids), 1, device=images.device)
 
@@ -98,10 +98,10 @@ class Augmentation(ABC):
             ids: int64 [B].
             seed: any 63-bit integer.
             view: see `draw`.
-            among: the whole set, `ids` among its own, for views that mix in others.
+            among: the whole set, which contains `ids`; needed by views that mix in other images.
 
         Raises:
-            UserError: others are to be mixed in, and there is no set to take them from.
+            UserError: the view mixes in other images, and `among` is not given.
         """
         draw = self.draw(ids, seed=seed, view=view)
         if not self.others:
@@ -109,12 +109,12 @@ class Augmentation(ABC):
         if among is None:
             raise UserError("`among` must be the image set whose images are mixed into these views, got none.")
         partners = self.partners(ids.cpu(), draw.cpu(), among.ids.sort().values)
-        others = [among.gather(among.positions(one)).to(images.device) for one in partners]
+        others = [among.gather(among.positions(partner)).to(images.device) for partner in partners]
         return self.mix(images, ids, draw, others)[0]
 
 
 def without_gradient(what: str) -> UserError:
-    """The refusal of a view that images cannot be optimised through, with what helps."""
+    """The error for a view that has no gradient, with advice on what to use instead."""
     return UserError(
         f"{what} has no gradient, which images that are optimised need; choose one of limbeck's own, or write a class "
         "of views with a method `smooth(images, draw)` of floating images in [0, 255]."
@@ -122,5 +122,5 @@ def without_gradient(what: str) -> UserError:
 
 
 def key_of(made: object, **options: object) -> str:
-    """The class, so that a subclass that renders otherwise has another key, and its options."""
+    """A key of class and options: a subclass that renders differently has another key."""
     return f"{type(made).__module__}.{type(made).__qualname__}({options})"

@@ -1,4 +1,4 @@
-"""Dataset cards: that of a transfer set, with its columns as `datasets` describes them, and what others list."""
+"""Dataset cards: writing that of a transfer set, and reading which files the cards of other data sets list."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -68,11 +68,11 @@ _MEANINGS = {
 def features(
     *, classes: Sequence[str] | None, soft_labels: bool, provenance: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Columns of a transfer set in the form that `datasets` keeps in a Parquet file.
+    """Columns of a transfer set in the form that `datasets` stores in a Parquet file.
 
     Args:
         classes: class names, None for an unlabelled set.
-        soft_labels: whether there is a column of them.
+        soft_labels: whether there is a column of soft labels.
         provenance: column -> name of its Arrow type.
     """
     columns: dict[str, dict[str, Any]] = {"image": {"_type": "Image"}, "id": _value("int64")}
@@ -88,7 +88,7 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
     """README.md with the front matter that the hub and `datasets` read.
 
     Args:
-        config: what `TransferSet.save` keeps; its `use` in words.
+        config: the configuration that `TransferSet.save` writes, with its `use` in words.
         features: see `features`.
         file_bytes: size of the Parquet file.
         bytes_: size of its rows in memory.
@@ -131,39 +131,41 @@ def stated_files(folder: Path) -> dict[str, set[Path]] | None:
         UserError: it lists several configurations, and none as the default.
     """
     listed = _default_files(folder)
-    if isinstance(listed, str | list) and not any(isinstance(one, Mapping) for one in listed):
+    if isinstance(listed, str | list) and not any(isinstance(entry, Mapping) for entry in listed):
         listed = {"train": listed}
     if isinstance(listed, list):
-        listed = {one.get("split"): one.get("path") for one in listed if isinstance(one, Mapping)}
+        listed = {entry.get("split"): entry.get("path") for entry in listed if isinstance(entry, Mapping)}
     if not isinstance(listed, Mapping):
         return None
-    patterns = {str(split): [one] if isinstance(one, str) else list(one or ()) for split, one in listed.items()}
-    plain = [one for several in patterns.values() for one in several]
-    if not all(isinstance(one, str) and re.fullmatch(r"(?!/|.*\.\./|.*://).+", one) for one in plain):
+    patterns = {str(split): [path] if isinstance(path, str) else list(path or ()) for split, path in listed.items()}
+    plain = [pattern for several in patterns.values() for pattern in several]
+    if not all(isinstance(pattern, str) and re.fullmatch(r"(?!/|.*\.\./|.*://).+", pattern) for pattern in plain):
         return None
-    return {split: set().union(*(_matches(folder, one) for one in several)) for split, several in patterns.items()}
+    return {
+        split: set().union(*(_matches(folder, pattern) for pattern in several)) for split, several in patterns.items()
+    }
 
 
 def _matches(folder: Path, pattern: str) -> set[Path]:
-    """A last `**` stands for all files below, as it does for `datasets`."""
+    """The files that match `pattern`; a trailing `**` stands for all files below, as in `datasets`."""
     return set(folder.glob(re.sub(r"\*\*$", "**/*", pattern)))
 
 
 def _default_files(folder: Path) -> Any:
-    """`data_files` of the only or the default configuration of the card in `folder`, as they stand there."""
+    """`data_files` of the only or the default configuration of the card in `folder`, unchanged."""
     try:
         front = re.match(r"---\n(.*?)\n---", (folder / "README.md").read_text(encoding="utf-8", errors="replace"), re.S)
         content = yaml.safe_load(front[1]) if front else None
     except (OSError, yaml.YAMLError):
-        return None  # no card, or a text of another kind: names must do
+        return None  # no card, or another kind of text: splits are told by file names then
     configs = content.get("configs") if isinstance(content, Mapping) else None
     configs = configs if isinstance(configs, list) else []
-    listed = [one for one in configs if isinstance(one, Mapping) and one.get("data_files")]
-    chosen = [one for one in listed if one.get("default") or one.get("config_name") == "default"] or listed
+    listed = [config for config in configs if isinstance(config, Mapping) and config.get("data_files")]
+    chosen = [config for config in listed if config.get("default") or config.get("config_name") == "default"] or listed
     if len(chosen) > 1:
-        known = ", ".join(repr(one.get("config_name")) for one in chosen)
+        names = ", ".join(repr(config.get("config_name")) for config in chosen)
         raise UserError(
-            f"the card in {str(folder)!r} lists several configurations, {known}; load the folder or file of one."
+            f"the card in {str(folder)!r} lists several configurations, {names}; load the folder or file of one."
         )
     return chosen[0]["data_files"] if chosen else None
 
@@ -171,10 +173,10 @@ def _default_files(folder: Path) -> Any:
 def _meaning(column: str, config: Mapping[str, Any]) -> str:
     if column == "id" and "source_id" in config.get("provenance", ()):
         return "its id in this set, distinct"
-    about = config.get("soft_labels")
-    if column != "soft_label" or not about:
+    soft_labels = config.get("soft_labels")
+    if column != "soft_label" or not soft_labels:
         return _MEANINGS.get(column, "provenance")
-    return f"a teacher's {about['kind']} at temperature {about['temperature']:g}, one number per class"
+    return f"a teacher's {soft_labels['kind']} at temperature {soft_labels['temperature']:g}, one number per class"
 
 
 def _value(dtype: str) -> dict[str, Any]:
@@ -186,7 +188,7 @@ def _front_matter(name: str, feature: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "Image":
         return {"name": name, "dtype": "image"}
     if kind == "ClassLabel":
-        names = {str(number): one for number, one in enumerate(feature["names"])}
+        names = {str(number): label for number, label in enumerate(feature["names"])}
         return {"name": name, "dtype": {"class_label": {"names": names}}}
     if kind == "Sequence":
         return {"name": name, "sequence": feature["feature"]["dtype"]}

@@ -24,7 +24,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a named dataset before any of it is opened.
+    """What is known about a named dataset before any of it is opened.
 
     Args:
         name: the name here.
@@ -33,19 +33,19 @@ class DatasetInfo:
         config: configuration at the hub, also the folder below `hub_id`; None where there is only one.
         image_column, label_column: columns at the hub.
         splits: split here -> split at the hub.
-        num_classes: K; 0 where nobody said.
+        num_classes: K; 0 where it is not known.
         size: (H, W) of the images; where `varies`, what they are resized and cropped to unless the user says otherwise.
         channels: 1 or 3.
         licence: as the source states it.
         varies: whether the images differ in size.
         remark: what a user should know before using it.
         revision: branch at the hub; None for the default.
-        keep: classes of the hub's numbering that this set consists of, renumbered in this order; None for all.
+        keep: the classes (numbers at the hub) that this set consists of, renumbered in this order; None for all.
         wordnet_folders: whether it may also lie under a local root in folders of splits, each with a folder of every
             class, which its WordNet id names.
-        warning: said whenever the set is loaded.
-        made_by: gives a split of a set of the user's own, from its name.
-        variants: of procedural images, name -> a few words; told after a colon, as in "noise:white".
+        warning: shown whenever the set is loaded.
+        made_by: for a data set of the user's own: name of a split -> the split.
+        variants: of procedural images, name -> a few words; chosen after a colon, as in "noise:white".
     """
 
     name: str
@@ -336,7 +336,7 @@ def _procedural(name: str, kind: Kind) -> DatasetInfo:
         channels=3,
         licence="none: made on the fly",
         remark=f"{kind.summary}; without labels",
-        variants={variant: about.summary for variant, about in kind.variants.items()},
+        variants={key: variant.summary for key, variant in kind.variants.items()},
     )
 
 
@@ -382,9 +382,9 @@ def find_split(info: DatasetInfo, split: str) -> Split:
     Raises:
         UserError: there is none; lists those there are.
     """
-    for name, one in info.splits.items():
-        if split in (name, one.hub_name):
-            return one
+    for name, entry in info.splits.items():
+        if split in (name, entry.hub_name):
+            return entry
     names = " or ".join(repr(name) for name in info.splits)
     remark = f" ({info.remark})" if info.remark else ""
     raise UserError(f"`split` of {info.name!r} must be {names}, got {split!r}{remark}.")

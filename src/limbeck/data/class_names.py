@@ -1,4 +1,4 @@
-"""Names of classes that every file format can hold and every reader can tell apart."""
+"""Class names that every file format can hold and every reader can tell apart."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from limbeck.errors import UserError
 
 
 def check_class_names(names: Iterable[str], where: str) -> None:
-    """Refuse names that would fail or mislead after the work is done, when they go into reports and Parquet files.
+    """Refuse names that would fail or mislead later, when they are written into reports and Parquet files.
 
     Args:
         names: of all classes.
-        where: what they are, for the message.
+        where: what to call them in the message.
 
     Raises:
         UserError: a name that is empty or not UTF-8 (as file names of old archives are), or two that differ only in
@@ -41,7 +41,7 @@ def check_class_names(names: Iterable[str], where: str) -> None:
 
 
 def shown(name: str) -> str:
-    """The name for a message: as bytes where it is not UTF-8, else quoted."""
+    """The name as messages show it: quoted, or as bytes where it is not UTF-8."""
     if _is_utf8(name):
         return repr(name)
     try:

@@ -1,4 +1,4 @@
-"""Whether two sides mean the same classes: names are compared, and only where there are none are they counted."""
+"""Whether two sides mean the same classes: their names are compared, or their numbers where there are no names."""
 
 import re
 import unicodedata
@@ -20,10 +20,10 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes that somebody knows.
+    """The classes of an image set or a classifier.
 
     Attributes:
-        owner: who, as a message calls them: "the teacher resnet20", "'digits/test'", "the test images".
+        owner: whose classes they are, in messages: "the teacher resnet20", "'digits/test'", "the test images".
         count: K.
         names: K of them, or none.
     """
@@ -34,7 +34,8 @@ class Classes:
 
     @property
     def numbers(self) -> tuple[int, ...] | None:
-        """Numbers of the classes where their names are 0 to K-1 in any order and writing ("007") or none; else None."""
+        """Class numbers where there are no names, or where the names are 0 to K-1 in any order and notation ("007");
+        None where the names are anything else."""
         if not self.names:
             return tuple(range(self.count))
         if not all(name.isascii() and name.isdecimal() for name in self.names):
@@ -74,9 +75,9 @@ def classes_of(one: HasClasses, owner: str | None = None) -> Classes:
 
 
 def match_classes(images: ImageSet, known: Classes, owner: str | None = None, *, stacklevel: int = 3) -> ImageSet:
-    """The same images with labels that number the classes as `known` does, found by name (see `class_places`).
+    """The same images with labels renumbered to the classes `known`, matched by name (see `class_places`).
 
-    Unlabelled images take over the classes, whatever theirs were called. What had to be assumed is a warning.
+    Unlabelled images take over the classes of `known`, whatever theirs were called. Warns of any assumption made.
 
     Args:
         images: labelled or not.
@@ -97,17 +98,17 @@ def match_classes(images: ImageSet, known: Classes, owner: str | None = None, *,
 
 
 def class_places(source: Classes, known: Classes) -> tuple[tuple[int, ...], str]:
-    """Where each of the classes `source` stands among the classes `known`, and what had to be assumed for that.
+    """The place of each class of `source` among the classes `known`, and what had to be assumed to tell it.
 
-    Names are found by name, in whatever order and Unicode form, and there may be fewer of them. Where one side has no
-    names, or only numbers, the number of a class is its place and both must have as many; unless both are mere numbers
-    in order, that is an assumption.
+    Classes are matched by name, in any order and Unicode form; `source` may have fewer. Where one side has no names,
+    or only numbers, a class's number is its place and both sides must have equally many; that is an assumption unless
+    both are plain numbers in order.
 
     Returns:
         int of 0..K-1 for each class `source`, distinct; a sentence, "" where nothing was assumed.
 
     Raises:
-        UserError: a name that is not `known`, or other counts; a sentence that begins with who does not fit whom.
+        UserError: a name that is not `known`, or unequal counts; the message begins with whose classes do not fit.
 
     Example:
         >>> class_places(Classes("these", 2, ("dog", "cat")), Classes("those", 3, ("ant", "cat", "dog")))
@@ -115,7 +116,7 @@ def class_places(source: Classes, known: Classes) -> tuple[tuple[int, ...], str]
     """
     if source.names and source.names == known.names:
         return tuple(range(source.count)), ""
-    names, others = ([composed(name) for name in one.names] for one in (source, known))
+    names, others = ([composed(name) for name in side.names] for side in (source, known))
     at = {name: place for place, name in enumerate(others)}
     counts = Counter(others)
     twice = [name for name in names if counts[name] > 1]
@@ -134,8 +135,8 @@ def class_places(source: Classes, known: Classes) -> tuple[tuple[int, ...], str]
     numbers = tuple(range(source.count)) if ours is None else ours
     places = numbers
     if theirs is not None:
-        there = {number: place for place, number in enumerate(theirs)}
-        places = tuple(there[number] for number in numbers)
+        place_of = {number: place for place, number in enumerate(theirs)}
+        places = tuple(place_of[number] for number in numbers)
     in_order = places == tuple(range(source.count))
     if in_order and ours is not None and theirs is not None:
         return places, ""
@@ -156,8 +157,8 @@ def place_columns(values: Tensor, places: Sequence[int]) -> Tensor:
 
 
 def joint_names(source: Classes, known: Classes, places: Sequence[int]) -> tuple[str, ...]:
-    """Names of the classes `known`; those of `source` stand in where only these have any that are no numbers."""
-    found_by_name = source.count < known.count  # some of numbers for names, as 3 and 5, are no numbers in order
+    """Names of the classes `known`, or those of `source` where only `source` has names other than numbers."""
+    found_by_name = source.count < known.count  # a subset of numeric names, such as 3 and 5, is not 0..K-1
     if known.numbers is None or source.numbers is not None or found_by_name:
         return known.names or _numbered(known.count)
     return tuple(source.names[row] for row in torch.tensor(places).argsort().tolist())
@@ -185,8 +186,8 @@ def _counts(source: Classes, known: Classes) -> str:
 
 
 def _other_names(source: Classes, known: Classes) -> str:
-    there = {composed(name) for name in known.names}
-    unknown = [name for name in source.names if composed(name) not in there]
+    known_names = {composed(name) for name in known.names}
+    unknown = [name for name in source.names if composed(name) not in known_names]
     alike = {_folded(name): name for name in known.names}
     begins = f"{_counts(source, known)}: " if source.count > known.count else f"{source.has} other classes: "
     same = [(name, alike[_folded(name)]) for name in unknown if _folded(name) in alike]
@@ -206,5 +207,5 @@ def _other_names(source: Classes, known: Classes) -> str:
 
 
 def _folded(name: str) -> str:
-    """What is the same for names that differ in case, spaces, dashes and Unicode form alone."""
+    """Equal for names that differ only in case, spaces, dashes and Unicode form."""
     return re.sub(r"[\s_-]+", "", unicodedata.normalize("NFKC", name).casefold())

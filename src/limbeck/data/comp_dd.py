@@ -47,7 +47,7 @@ def comp_dd(
 ) -> ImageSet:
     """One of the sixteen sets of Comp-DD, out of ImageNet: `load` of its name in the catalogue.
 
-    "music" "hard" as published names a class twice, so it has nine classes, which is warned of.
+    As published, "music" "hard" lists one class twice; it therefore has nine classes, and loading it warns of that.
 
     Args:
         category: "bird", "dog", "car", "fish", "snake", "insect", "round" or "music".
@@ -55,11 +55,11 @@ def comp_dd(
         split: "train", or "validation", which is "test", too.
         size: pixels, as `load` takes them; 128 as published, though there the aspect is lost.
         root: folder of datasets by hub id, with `ILSVRC/imagenet-1k` in it, as Parquet or in class folders. Default:
-            `$LIMBECK_DATA`, then the hub, whose terms for ImageNet are to be accepted first.
-        options: others of `load`, as `in_memory`.
+            `$LIMBECK_DATA`, then the hub, where the terms for ImageNet must be accepted first.
+        options: other options of `load`, such as `in_memory`.
 
     Raises:
-        UserError: no such category, level or split; ImageNet is not at hand.
+        UserError: no such category, level or split; ImageNet cannot be found.
 
     Example:
         >>> try:

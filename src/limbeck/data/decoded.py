@@ -1,4 +1,4 @@
-"""Decoded pixels on disk, so that a set is decoded once and memory-mapped ever after."""
+"""Decoded pixels on disk, so that a set is decoded once and memory-mapped afterwards."""
 
 import json
 import warnings
@@ -21,7 +21,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Decoded:
-    """Decoded images of a set, which of its rows were readable (bool, one for each asked for), and their `Largest`."""
+    """Decoded images of a set, which of the requested rows were readable (bool), and the images' `Largest`."""
 
     storage: TensorStorage
     readable: np.ndarray
@@ -29,13 +29,13 @@ class Decoded:
 
 
 def read_decoded(key: str) -> Decoded | None:
-    """What is cached under `key`, memory-mapped copy-on-write, or None."""
+    """The images cached under `key`, memory-mapped copy-on-write; None if there are none."""
     folder = cache_folder() / "decoded" / key
     try:
         images = np.load(folder / "images.npy", mmap_mode="c")
         digests = np.load(folder / "digests.npy")
         readable = np.load(folder / "readable.npy")
-        seen = [Largest(*one) for one in json.loads((folder / "about.json").read_text())["seen"]]
+        seen = [Largest(*entry) for entry in json.loads((folder / "about.json").read_text())["seen"]]
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
     if images.ndim != 4 or digests.shape != (len(images), DIGEST_BYTES) or readable.sum() != len(images):
@@ -48,7 +48,7 @@ def write_decoded(
 ) -> None:
     """Store `images` (uint8 [M, C, H, W], the readable ones) under `key`; a full disk is a warning, not an error.
 
-    Of `seen` only what `check_range` needs is kept, so that what is said of a set is said again when it is not decoded.
+    Of `seen` only what `check_range` needs is stored, so that it can warn again when the set is read from the cache.
     """
     try:
         with atomic_folder(cache_folder() / "decoded" / key, replace=True) as folder:
@@ -65,7 +65,7 @@ def write_decoded(
 
 
 def digest_table(key: str, count: int) -> DigestTable:
-    """Hashes of a set that stays encoded, as far as they are known: on disk, because they take a decoded image each."""
+    """Hashes of a set that stays encoded, as far as they are known; kept on disk, as each one takes a decoded image."""
     path = cache_folder() / "digests" / f"{key}.npy"
 
     def save(digests: Tensor) -> None:
@@ -76,7 +76,7 @@ def digest_table(key: str, count: int) -> DigestTable:
             warnings.warn(f"hashes of images are not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=2)
 
     try:
-        known = np.load(path)
+        digests = np.load(path)
     except (OSError, ValueError, EOFError):
         return DigestTable(count, save=save)
-    return DigestTable(count, torch.from_numpy(known) if known.shape == (count, DIGEST_BYTES) else None, save)
+    return DigestTable(count, torch.from_numpy(digests) if digests.shape == (count, DIGEST_BYTES) else None, save)

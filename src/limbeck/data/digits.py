@@ -25,7 +25,7 @@ def read_digits(split: str) -> EncodedSet:
 
 @cache
 def _all() -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Pixels, labels, and the rows of each split; read once, since they are kept as text."""
+    """Pixels, labels, and the rows of each split; cached, since scikit-learn stores them as text."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -36,7 +36,7 @@ class Reading:
     """How the files of a data set are read; see `load`.
 
     Attributes:
-        classes: of which alone images need to be read, where others can be passed over; None for all.
+        classes: the only classes whose images are needed, where others can be skipped cheaply; None for all.
     """
 
     image_column: str | None
@@ -55,9 +55,9 @@ class Found:
     Attributes:
         encoded_set: its images and labels.
         name: what reports call it.
-        remarks: what is to be warned of.
-        info: of a data set of the catalogue.
-        unusable: why its labels were left aside; "" where they were not.
+        remarks: warnings for the user.
+        info: its entry, for a data set of the catalogue.
+        unusable: why its labels were ignored; "" where they were not.
     """
 
     encoded_set: EncodedSet
@@ -68,7 +68,7 @@ class Found:
 
 
 def find_encoded(name: str | Path, split: str, reading: Reading, *, labels_needed: bool) -> Found:
-    """The images that `name` stands for, without their labels where these cannot be numbered and are not needed.
+    """The images that `name` stands for; without labels where these cannot be numbered and are not needed.
 
     Raises:
         UserError: see `limbeck.load`.
@@ -86,13 +86,13 @@ def _find(name: str | Path, split: str, reading: Reading) -> Found:
         info = find(str(name))
         encoded_set, whole = _named(info, split, reading)
         remarks = [info.warning, _fewer(info, split, _kept(info, encoded_set)) if whole else ""]
-        return Found(encoded_set, f"{name}/{split}", tuple(one for one in remarks if one), info)
+        return Found(encoded_set, f"{name}/{split}", tuple(remark for remark in remarks if remark), info)
     encoded_set = _own(name, split, reading)
     return Found(encoded_set, f"{printable(Path(name).name)}/{split}", encoded_set.remarks)
 
 
 def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet, bool]:
-    """The images, and whether they are all that there are of the entry here."""
+    """The images, and whether they include all classes of the entry."""
     if info.hub_id is None:
         _check_columns(info.name, reading)
         return read_digits(find_split(info, split).hub_name), True
@@ -101,10 +101,10 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet,
     if isinstance(place, FolderPlace):
         _check_columns(info.name, reading)
         wanted = info.keep if reading.classes is None else reading.classes
-        found = read_imagenet_folders(place.folder, wanted, size=size, channels=info.channels)
-        return found, found.labels is not None and len(np.unique(found.labels)) == info.num_classes
+        encoded_set = read_imagenet_folders(place.folder, wanted, size=size, channels=info.channels)
+        return encoded_set, encoded_set.labels is not None and len(np.unique(encoded_set.labels)) == info.num_classes
     table = _open(place, reading.mapped)
-    found = read_table(
+    encoded_set = read_table(
         table,
         image_column=reading.image_column or if_there(info.image_column, table),
         label_column=reading.label_column or if_there(info.label_column, table),
@@ -112,18 +112,18 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet,
         channels=info.channels,
         labelled=reading.labelled,
     )
-    return found, True
+    return encoded_set, True
 
 
 def _kept(info: DatasetInfo, encoded_set: EncodedSet) -> int:
-    """How many images are of the entry's classes, where it has some of a larger set's."""
+    """How many images are of the entry's classes, where it is a subset of a larger set's."""
     if info.keep is None or encoded_set.labels is None:
         return len(encoded_set.images)
     return int(np.isin(encoded_set.labels, info.keep).sum())
 
 
 def _fewer(info: DatasetInfo, split: str, count: int) -> str:
-    """What to say of a data set that is smaller here than the catalogue says; "" of others."""
+    """The warning about a data set that is smaller here than the catalogue says; "" for others."""
     published = find_split(info, split).images
     if published is None or count >= published:
         return ""
@@ -135,32 +135,9 @@ def _fewer(info: DatasetInfo, split: str, count: int) -> str:
 
 def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
     path = Path(name).expanduser()
-    where = repr(str(name))
-    place = place_of_path(path, split, where)
-    if place is None and path.is_dir():
-        if idx_files(path):
-            _check_columns(name, reading)
-            return read_idx(path, split, labelled=reading.labelled)
-        return read_folder(
-            path,
-            split,
-            image_column=reading.image_column,
-            label_column=reading.label_column,
-            labelled=reading.labelled,
-        )
-    if place is None and path.is_file() and path.suffix == ".npz":
-        return read_npz(
-            path,
-            split,
-            image_key=reading.image_column,
-            label_key=reading.label_column,
-            scale=reading.scale,
-            labelled=reading.labelled,
-        )
-    if place is None and path.is_file():
-        raise UserError(
-            f"{where} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
-        )
+    place = place_of_path(path, split, repr(str(name)))
+    if place is None and (path.is_dir() or path.is_file()):
+        return _without_table(name, path, split, reading)
     if place is None and (at_hub := hub_id(name)):
         place = place_of_hub_id(*at_hub, split, reading.root, exactly=True)
     if place is None:
@@ -175,8 +152,35 @@ def _own(name: str | Path, split: str, reading: Reading) -> EncodedSet:
     )
 
 
+def _without_table(name: str | Path, path: Path, split: str, reading: Reading) -> EncodedSet:
+    """The images of a folder without tables, or of a `.npz`; `path` is that of `name`."""
+    if path.is_dir() and idx_files(path):
+        _check_columns(name, reading)
+        return read_idx(path, split, labelled=reading.labelled)
+    if path.is_dir():
+        return read_folder(
+            path,
+            split,
+            image_column=reading.image_column,
+            label_column=reading.label_column,
+            labelled=reading.labelled,
+        )
+    if path.suffix == ".npz":
+        return read_npz(
+            path,
+            split,
+            image_key=reading.image_column,
+            label_key=reading.label_column,
+            scale=reading.scale,
+            labelled=reading.labelled,
+        )
+    raise UserError(
+        f"{str(name)!r} must be a .npz or .parquet file, or a folder, got a {path.suffix or 'nameless'} file."
+    )
+
+
 def _check_columns(name: str | Path, reading: Reading) -> None:
-    """Raises a UserError for a column of what has none."""
+    """Raises a UserError where a column is named for a data set that has no columns."""
     for argument in ("image_column", "label_column"):
         if (column := getattr(reading, argument)) is not None:
             raise UserError(
@@ -185,7 +189,7 @@ def _check_columns(name: str | Path, reading: Reading) -> None:
 
 
 def no_such_name(name: str | Path) -> UserError:
-    """The error for what is no file, folder or hub id, nor a name of the catalogue."""
+    """The error for a name that is neither a file, a folder, a hub id nor in the catalogue."""
     hint = " A `Path` is never a name; give that of a data set as a string." if isinstance(name, Path) else ""
     if is_path(name) or "/" in str(name) or "\\" in str(name) or Path(name).suffix in (".npz", SUFFIX):
         return UserError(f"there is no file or folder {str(name)!r}.{hint}")

@@ -26,11 +26,11 @@ _ENDINGS = ", ".join(sorted(IMAGE_SUFFIXES))
 
 @dataclass(frozen=True)
 class _How:
-    """What the caller says of the labels.
+    """What the caller says about the labels.
 
     Attributes:
-        labelled: False leaves them aside.
-        image_column, label_column: of files of metadata.
+        labelled: False ignores them.
+        image_column, label_column: columns of metadata files.
         others: folders of the other splits.
     """
 
@@ -48,14 +48,14 @@ def read_folder(
     label_column: str | None = None,
     labelled: bool = True,
 ) -> EncodedSet:
-    """The images below `folder` and their classes: those that a file of metadata says (see `limbeck.data.metadata`),
-    else the names of its subfolders, sorted; without labels where these are not wanted.
+    """The images below `folder` and their classes: those in a metadata file (see `limbeck.data.metadata`), else the
+    names of its subfolders, sorted; without labels where these are not wanted.
 
     Where the subfolders are splits (see `split_folders`), the classes of every split are numbered as in `train/`, or
-    where that has none as in all splits together. A folder with images and no subfolders is an unlabelled set. What is
-    loaded by itself is the split "train", and one that the folder's name says. Files with other endings than images
-    have are passed over, as is all that is hidden or a system's own; see `is_hidden`. Those of images that cannot be
-    read are said.
+    as in all splits together where that has none. A folder with images and no subfolders is an unlabelled set. A folder
+    without splits is the split "train", and also the one that its name hints at. Files without an image suffix are
+    skipped, and so are hidden files and those of the operating system; see `is_hidden`. Images in formats that cannot
+    be read are reported.
 
     Raises:
         UnusableLabels: images beside class folders, an empty class folder, a class that training does not have.
@@ -65,15 +65,15 @@ def read_folder(
     where = repr(str(folder))
     how = _How(labelled, image_column, label_column)
     if not splits:
-        # First, since a folder around all splits is told from what it holds.
+        # Read first: a folder that wraps all splits is recognised, and refused, by its content.
         encoded_set = _read(folder, None, how)
-        choose_split({"train": []} | {one: [] for one in hinted_splits(folder.name)}, split, where)
+        choose_split({"train": []} | {name: [] for name in hinted_splits(folder.name)}, split, where)
         return _with_lists(encoded_set, labelled, folder)
     (chosen,) = choose_split({name: [path] for name, path in splits.items()}, split, where)
     training = subfolders(splits["train"]) if "train" in splits else []
-    known = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
+    class_names = sorted(set(map(_class_name, training or chain.from_iterable(map(subfolders, splits.values())))))
     others = tuple(path for path in splits.values() if path != chosen)
-    encoded_set = _with_lists(_read(chosen, known or None, replace(how, others=others)), labelled, folder, chosen)
+    encoded_set = _with_lists(_read(chosen, class_names or None, replace(how, others=others)), labelled, folder, chosen)
     loose = sorted(images_in(folder))
     passed = [f"{where} holds images beside its splits, which are passed over: {names(loose)}."] if loose else []
     return replace(encoded_set, remarks=(*passed, *encoded_set.remarks))
@@ -84,17 +84,17 @@ def _read(folder: Path, known: Sequence[str] | None, how: _How) -> EncodedSet:
     metadata = metadata_of(folder, *columns)
     others = [table for path in how.others if (table := metadata_of(path, *columns)) is not None]
     if metadata is not None:
-        found = read_metadata(metadata, others, *columns, labelled=how.labelled)
-    elif others:  # whose classes no folders have
-        found = _without_labels(folder)
+        encoded_set = read_metadata(metadata, others, *columns, labelled=how.labelled)
+    elif others:  # the other splits take their classes from metadata, so folders are no classes here
+        encoded_set = _without_labels(folder)
     else:
         _check_columns(folder, how)
-        found = _labelled(folder, known) if how.labelled else _without_labels(folder)
-    return replace(found, remarks=(*found.remarks, *passed_over(folder)))
+        encoded_set = _labelled(folder, known) if how.labelled else _without_labels(folder)
+    return replace(encoded_set, remarks=(*encoded_set.remarks, *passed_over(folder)))
 
 
 def _check_columns(folder: Path, how: _How) -> None:
-    """Raises a UserError for a column of what has none."""
+    """Raises a UserError where a column is named for a folder that has no columns."""
     for argument in ("image_column", "label_column"):
         if (column := getattr(how, argument)) is not None:
             lists = unread_lists(folder)
@@ -110,7 +110,7 @@ def _without_labels(folder: Path) -> EncodedSet:
 
 
 def _with_lists(encoded_set: EncodedSet, labelled: bool, *folders: Path) -> EncodedSet:
-    """With a remark on files that may list labels, where images have none and no file of metadata was read."""
+    """Adds a remark on files that may list labels, where images have none and no metadata file was read."""
     if not labelled or encoded_set.labels is not None or isinstance(encoded_set.images, ColumnImages):
         return encoded_set
     lists = unread_lists(*folders)
@@ -157,7 +157,7 @@ def _labelled(folder: Path, known: Sequence[str] | None) -> EncodedSet:
 
 
 def class_images(class_folder: Path) -> list[Path]:
-    """The image files of one class, in its folder and all below, sorted.
+    """The image files of one class, in its folder and all folders below, sorted.
 
     Raises:
         UnusableLabels: there are none.
@@ -172,12 +172,12 @@ def class_images(class_folder: Path) -> list[Path]:
 
 
 def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> tuple[str, ...]:
-    """What to say of a layout that may be meant otherwise than it was taken.
+    """Remarks on a layout that may be meant differently from how it was read.
 
     Raises:
-        UserError: splits below class folders; one folder around all others.
+        UserError: splits below class folders; a single folder that wraps all others.
     """
-    without = [one for one in class_folders if not any(True for _ in images_in(one))]
+    without = [path for path in class_folders if not any(True for _ in images_in(path))]
     first = class_folders[0]
     if num_classes == 1 and without:
         raise UserError(
@@ -195,15 +195,15 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
             f"{str(folder)!r} holds one folder, {first.name!r}, which was taken for the only class. Load "
             f"{str(first)!r} to read its images without labels.",
         )
-    for one in class_folders:
-        if (split := split_below(one)) is not None:
+    for path in class_folders:
+        if (split := split_below(path)) is not None:
             raise UserError(
-                f"{str(split)!r} is a folder of a split below the class folder {one.name!r}, so that images of all "
-                f"splits would be mixed; splits go above classes, as {str(folder / split.name / one.name)!r}."
+                f"{str(split)!r} is a folder of a split below the class folder {path.name!r}, so that images of all "
+                f"splits would be mixed; splits go above classes, as {str(folder / split.name / path.name)!r}."
             )
     if not without:
         return ()
-    deep = listing(path.name for one in without for path in subfolders(one))
+    deep = listing(path.name for parent in without for path in subfolders(parent))
     return (
         f"{str(folder)!r} holds folders without images of their own, {names(without)}, with folders {deep} in them; "
         f"they were taken for {num_classes} classes, each with all images below. If the classes are the folders in "
@@ -212,7 +212,7 @@ def _remarks(folder: Path, class_folders: Sequence[Path], num_classes: int) -> t
 
 
 def _other_files(folder: Path) -> str:
-    """What a folder without images holds instead."""
+    """What a folder without images holds instead, and how to convert images that cannot be read."""
     others = sorted(os.fsencode(path.name).decode(errors="replace") for path in files_in(folder))
     unread = unread_images(folder)
     advice = f". {how_to_convert(unread, folder).rstrip('.')}" if unread else ""
@@ -220,7 +220,7 @@ def _other_files(folder: Path) -> str:
 
 
 def _class_name(folder: Path) -> str:
-    """Composed (NFC), since macOS writes file names decomposed and others do not: one class stays one across copies."""
+    """The name composed (NFC): macOS writes file names decomposed, others do not, and copies must keep their class."""
     return composed(_as_written(folder))
 
 

@@ -19,7 +19,7 @@ def open_hub(
         config: configuration, None for the only one.
         split: name of the split at the hub.
         revision: branch, None for the default.
-        looked: where it was sought before, for the message.
+        looked: where it was looked for before, for the message.
 
     Raises:
         UserError: no such dataset, configuration or split, or no connection.
@@ -29,16 +29,16 @@ def open_hub(
 
     try:
         if revision == CONVERTED:
-            # That branch has no card that would name its configurations: they are its folders.
+            # That branch has no card to name its configurations; they are its folders.
             files = {split: f"{config}/{split}/*.parquet"}
-            found = datasets.load_dataset(hub_id, revision=revision, data_files=files)
+            splits = datasets.load_dataset(hub_id, revision=revision, data_files=files)
         else:
-            found = datasets.load_dataset(hub_id, config, revision=revision)
+            splits = datasets.load_dataset(hub_id, config, revision=revision)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise cannot_open(hub_id, config, split, looked, error) from error
-    if split not in found:
-        raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, found))}, got {split!r}.")
-    chosen = found[split]
+    if split not in splits:
+        raise UserError(f"`split` of {hub_id!r} must be {' or '.join(map(repr, splits))}, got {split!r}.")
+    chosen = splits[split]
     arrow = chosen.data.table
     return ImageTable(
         schema=arrow.schema,
@@ -47,19 +47,19 @@ def open_hub(
         read=lambda column: arrow[column],
         labels=lambda column: [_labels(hub_id, split, chosen, column)],
         other_labels=lambda column: [
-            _labels(hub_id, str(name), one, column)
-            for name, one in found.items()
-            if name != split and column in one.column_names
+            _labels(hub_id, str(name), rows, column)
+            for name, rows in splits.items()
+            if name != split and column in rows.column_names
         ],
         where=f"split {split!r} of {hub_id!r}",
-        # Its own fingerprint covers the files that it was made from.
+        # The fingerprint of `datasets` covers the files that the data set was made from.
         stamp=[hub_id, split, chosen._fingerprint],
         files=lambda column: named_files(arrow[column]),
     )
 
 
 def cannot_open(hub_id: str, config: str | None, split: str, looked: str, error: Exception) -> UserError:
-    """The error for a repository that is not there, or cannot be reached."""
+    """The error for a repository that does not exist or cannot be reached."""
     full_name = f"{hub_id}:{config}" if config else hub_id
     return UserError(
         f"dataset {full_name!r} could not be opened. {looked}The hub said: {error}. Check the name and the "

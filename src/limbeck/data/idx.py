@@ -1,4 +1,4 @@
-"""Folders of IDX files, in which MNIST and its relatives are passed on, compressed or not."""
+"""Folders of IDX files, the format in which MNIST and its relatives are distributed, compressed or not."""
 
 import gzip
 import re
@@ -22,12 +22,12 @@ _UINT8 = 0x08
 
 
 def idx_files(folder: Path) -> Mapping[tuple[str, str], Path]:
-    """(split, "images" or "labels") -> file, of those in `folder` that are called as MNIST's are."""
-    found = {}
-    for path in sorted(folder.glob("*-ubyte*"), reverse=True):  # the one that needs no unpacking goes before `.gz`
+    """(split, "images" or "labels") -> file, for the files in `folder` that are named like MNIST's."""
+    files = {}
+    for path in sorted(folder.glob("*-ubyte*"), reverse=True):  # an unpacked file takes precedence over its `.gz`
         if (match := _FILE.fullmatch(path.name)) and not is_hidden(path.name):
-            found["train" if match[1] == "train" else "test", match[2]] = path
-    return found
+            files["train" if match[1] == "train" else "test", match[2]] = path
+    return files
 
 
 def read_idx(folder: Path, split: str, *, labelled: bool = True) -> EncodedSet:
@@ -39,12 +39,12 @@ def read_idx(folder: Path, split: str, *, labelled: bool = True) -> EncodedSet:
         labelled: whether labels are wanted.
 
     Raises:
-        UserError: no such split, files that are broken or of another number of rows.
+        UserError: no such split, broken files, or unequal numbers of images and labels.
 
     Source: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits".
     """
     files = idx_files(folder)
-    splits = [one for one in ("train", "test") if (one, "images") in files]
+    splits = [name for name in ("train", "test") if (name, "images") in files]
     wanted = canonical_split(split)
     if wanted not in splits:
         raise UserError(f"`split` of {str(folder)!r} must be {' or '.join(map(repr, splits))}, got {split!r}.")
@@ -53,8 +53,8 @@ def read_idx(folder: Path, split: str, *, labelled: bool = True) -> EncodedSet:
     if not labelled or (wanted, "labels") not in files:
         return EncodedSet(ArrayImages(images, repr(str(path))), None, (), channels=1)
     own = _labels(files[wanted, "labels"])
-    others = [files[one, "labels"] for one in splits if one != wanted and (one, "labels") in files]
-    labels, classes = encode_labels([own], lambda: [_labels(one) for one in others], own.where)
+    others = [files[name, "labels"] for name in splits if name != wanted and (name, "labels") in files]
+    labels, classes = encode_labels([own], lambda: [_labels(path) for path in others], own.where)
     if labels is not None and len(labels) != len(images):
         raise UserError(f"{own.where} must be {len(images)}, one for each image, got {len(labels)}.")
     return EncodedSet(ArrayImages(images, repr(str(path))), labels, classes, channels=1)
@@ -65,15 +65,15 @@ def _labels(path: Path) -> LabelColumn:
 
 
 def _read(path: Path, *, dimensions: int) -> np.ndarray:
-    """uint8 of so many dimensions: two zero bytes, type, number of dimensions, their sizes big-endian, values."""
+    """A uint8 array; the file has two zero bytes, type, number of dimensions, their sizes (big-endian), values."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        _, kind, found = struct.unpack(">HBB", content[:4])
-        shape = struct.unpack(f">{found}I", content[4 : 4 + 4 * found])
+        _, kind, rank = struct.unpack(">HBB", content[:4])
+        shape = struct.unpack(f">{rank}I", content[4 : 4 + 4 * rank])
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise UserError(f"{str(path)!r} cannot be read as an IDX file: {error}.") from error
-    values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * found)
-    if kind != _UINT8 or found != dimensions or len(values) != int(np.prod(shape)) or 0 in shape:
+    values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * rank)
+    if kind != _UINT8 or rank != dimensions or len(values) != int(np.prod(shape)) or 0 in shape:
         raise UserError(
             f"{str(path)!r} must be an IDX file of bytes of {dimensions} dimension{'s' if dimensions > 1 else ''}, got "
             f"type {kind:#x}, shape {list(shape)} and {len(values):,} bytes; copy it anew."

@@ -20,10 +20,10 @@ from limbeck.randomness import derive_seed, words
 
 
 class ImageSet:
-    """N images of one shape with labels, class names and ids that name each image for good.
+    """N images of one shape with labels, class names and ids that identify each image permanently.
 
-    A subset refers to its parent's pixels and keeps its ids, so what is known about an image (its score, its cached
-    teacher logits) is found again in every subset.
+    A subset refers to its parent's pixels and keeps the ids, so that what is known about an image (its score, its
+    cached teacher logits) is found again in every subset.
 
     Args:
         images: uint8 [N, C, H, W] as a tensor or array, or a `Storage`; C is 1 or 3.
@@ -31,7 +31,7 @@ class ImageSet:
         ids: int64 [N], distinct; default 0..N-1.
         classes: the K class names; default "0", "1" ... up to the largest label.
         name: what reports call the set.
-        fingerprint: the content's hash, where the caller knows it; see `fingerprint`.
+        fingerprint: hash of the content, where the caller knows it; see `fingerprint`.
         skipped: how many unreadable images were left out.
 
     Raises:
@@ -84,12 +84,12 @@ class ImageSet:
         classes: Sequence[str] | None = None,
         name: str = "images",
     ) -> "ImageSet":
-        """Images that are no whole gray levels, as learned ones: students are taught on the floats as they are.
+        """Images that are not 8-bit, such as learned ones: students are taught on the floats as they are.
 
-        Everything else, as reports and makers, sees their 8-bit form.
+        Everything else, such as reports and makers of transfer sets, sees their 8-bit form.
 
         Args:
-            images: floating [N, C, H, W] in units of [0, 1], which they may leave; C is 1 or 3.
+            images: floating [N, C, H, W] in units of [0, 1], which they may exceed; C is 1 or 3.
             labels, ids, classes, name: as of any set.
 
         Raises:
@@ -128,7 +128,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hex digits that stand for pixels, ids, labels and their order: equal exactly when all of these are.
+        """32 hex digits of pixels, ids, labels and their order: equal exactly when all of these are equal.
 
         It does not depend on where the pixels live, nor on whether the set is a subset. The first use reads every
         image once.
@@ -144,15 +144,15 @@ class ImageSet:
 
     @property
     def origin(self) -> Origin | None:
-        """What finds these images again, all of them and as they are; None of a subset, of others' labels, and of what
+        """What loads exactly these images again; None for a subset, for changed labels, and for images that
         `limbeck.load` did not load by name."""
         return self._origin
 
     def with_origin(self, origin: Origin | None) -> "ImageSet":
-        """The same images, and it is known where they came from."""
-        known = copy.copy(self)
-        known._origin = origin
-        return known
+        """The same images with a known origin."""
+        copied = copy.copy(self)
+        copied._origin = origin
+        return copied
 
     @property
     def storage(self) -> Storage:
@@ -178,13 +178,13 @@ class ImageSet:
 
     @property
     def has_floats(self) -> bool:
-        """Whether there are floats of which the pixels are the 8-bit form; see `of_floats`."""
+        """Whether there are floats, of which the pixels are the 8-bit form; see `of_floats`."""
         return self._storage.has_floats
 
     def floats(self, positions: Tensor | None = None) -> Tensor:
         """The images at `positions` (int64 [B]), or all of them, floating [B, C, H, W] in units of [0, 1].
 
-        Of a set that has floats, these, neither rounded nor clamped.
+        For a set that has floats these are returned, neither rounded nor clamped.
         """
         return self._storage.floats(torch.arange(len(self)) if positions is None else positions)
 
@@ -292,15 +292,15 @@ class ImageSet:
 
 
 def fingerprint_begun(shape: tuple[int, int, int], count: int, *, labelled: bool) -> "hashlib.blake2b":
-    """What `ImageSet.fingerprint` begins with; digests uint8 `[N, 16]`, ids and labels int64 `[N]` follow.
+    """The hash that `ImageSet.fingerprint` begins with; digests uint8 `[N, 16]`, ids and labels int64 `[N]` follow.
 
-    For whoever has these without the images.
+    For callers that have these without the images.
     """
     return hashlib.blake2b(repr((tuple(shape), count, labelled)).encode(), digest_size=16)
 
 
 def _stratified(groups: Tensor, keys: Tensor, count: int) -> Tensor:
-    """bool [N]: `count` elements, from every group its share (largest remainders first), those of smallest key."""
+    """bool [N]: `count` elements, each group's share of them (largest remainders first), those of smallest keys."""
     sizes = torch.bincount(groups)
     exact = sizes.double() * count / len(groups)
     quotas = exact.long()

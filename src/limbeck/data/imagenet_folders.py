@@ -1,4 +1,4 @@
-"""ImageNet as it is unpacked: a folder for each split, and in it one for each class, which its WordNet id names."""
+"""ImageNet as unpacked: a folder for each split, and in it one for each class, named by its WordNet id."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from limbeck.data.visible import images_in, subfolders
 from limbeck.errors import UserError
 
 EACH = 10**6
-"""The id of an image is this times the number of its class, and its place in the folder of that."""
+"""The id of an image is this times the number of its class, plus its place in the folder of the class."""
 
 
 def read_imagenet_folders(
@@ -25,7 +25,7 @@ def read_imagenet_folders(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
 ) -> EncodedSet:
-    """The images of one split, labelled among all thousand classes. No folder but those of the classes is looked into.
+    """The images of one split, labelled among all thousand classes; only the folders of the wanted classes are read.
 
     An image has the same id whichever classes are read.
 
@@ -35,11 +35,11 @@ def read_imagenet_folders(
         size, channels: see `EncodedSet`.
 
     Raises:
-        UserError: no such class; one has no folder, or none has and images lie in `folder` itself; one holds no images.
+        UserError: no such class; a class without a folder (or images in `folder` itself); a class without images.
     """
     wordnet, classes = list(imagenet_names()), tuple(imagenet_names().values())
-    # As the files sort, in whatever order they are wanted.
-    numbers = sorted({class_number(one, classes) for one in (range(len(classes)) if wanted is None else wanted)})
+    # In the order of the folders, whatever order the classes are asked for in.
+    numbers = sorted({class_number(choice, classes) for choice in (range(len(classes)) if wanted is None else wanted)})
     missing = [wordnet[number] for number in numbers if not (folder / wordnet[number]).is_dir()]
     if missing:
         raise _without_folders(folder, missing)
@@ -64,8 +64,8 @@ def _without_folders(folder: Path, missing: Sequence[str]) -> UserError:
         )
     first = missing[0]
     several = f", nor those of {len(missing) - 1} more: {listing(missing[1:])}" if len(missing) > 1 else ""
-    there = subfolders(folder)
+    folders = subfolders(folder)
     return UserError(
         f"{str(folder)!r} holds no folder {first!r} of the class {imagenet_names()[first]!r}{several}. "
-        f"There {f'are folders {names(there)}' if there else 'is no folder'}; copy what is missing."
+        f"There {f'are folders {names(folders)}' if folders else 'is no folder'}; copy what is missing."
     )

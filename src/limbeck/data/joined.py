@@ -1,4 +1,4 @@
-"""Images of several sets as one set, wherever their pixels live."""
+"""Images of several sets as one set, wherever their pixels are stored."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,18 +24,18 @@ def join(
 ) -> ImageSet:
     """Images of several sets, in any order, as one set without labels; no pixel is copied or read.
 
-    What a set keeps memory-mapped or encoded stays so, and is read when it is asked for.
+    What a set keeps memory-mapped or encoded stays so, and is only read on access.
 
     Args:
         sets: of images of one shape, at least one.
         places: int64 [N], which of the sets each image is from.
         positions: int64 [N], where it stands in that set.
         ids: int64 [N], distinct; see `content_ids`.
-        classes: names of the classes that the images are taught for.
+        classes: names of the classes that students learn on these images.
         name: what reports call the set.
 
     Raises:
-        UserError: no sets, images of several shapes, a place or position that there is not, or see `ImageSet`.
+        UserError: no sets, images of several shapes, a place or position out of range, or see `ImageSet`.
 
     Example:
         >>> both = join([images, test], [1, 0, 1], [5, 5, 7], ids=[3, 1, 2], classes=images.classes, name="both")
@@ -44,32 +44,33 @@ def join(
     """
     if not sets:
         raise UserError("`sets` must be at least one, got none.")
-    odd = next((one for one in sets if one.shape != sets[0].shape), None)
+    odd = next((images for images in sets if images.shape != sets[0].shape), None)
     if odd is not None:
         raise UserError(
             f"`sets` must hold images of one shape, got {list(sets[0].shape)} of {sets[0].name!r} and "
             f"{list(odd.shape)} of {odd.name!r}; load them with one `size` and one `channels`."
         )
-    where, at = (torch.as_tensor(one, dtype=torch.int64) for one in (places, positions))
+    where, at = (torch.as_tensor(values, dtype=torch.int64) for values in (places, positions))
     if where.ndim != 1 or where.shape != at.shape:
         raise UserError(
             f"`places` and `positions` must be [N], one of each for every image, got {list(where.shape)} and "
             f"{list(at.shape)}."
         )
     _check_within(where, torch.tensor(len(sets)), "places")
-    _check_within(at, torch.tensor([len(one) for one in sets])[where], "positions")
-    storage = JoinedStorage([one.storage for one in sets], where, at)
+    _check_within(at, torch.tensor([len(images) for images in sets])[where], "positions")
+    storage = JoinedStorage([images.storage for images in sets], where, at)
     return ImageSet(storage, None, ids=ids, classes=classes, name=name)
 
 
 def content_ids(digests: Tensor) -> Tensor:
-    """Ids of images by what is in them: the first 63 bits of their hashes, whatever set they are from.
+    """Ids of images by content: the first 63 bits of their hashes, whatever set they are from.
 
     Args:
         digests: uint8 [N, 16], see `ImageSet.digests`.
 
     Returns:
-        int64 [N], none negative; equal for equal pictures, and else, of N images, with a chance of about N^2 / 2^64.
+        int64 [N], none negative; equal for equal images; among N different ones two collide with probability of about
+            N^2 / 2^64.
 
     Example:
         >>> content_ids(torch.tensor([[255] * 16, [1] + [0] * 15], dtype=torch.uint8))
@@ -132,12 +133,12 @@ class JoinedStorage(Storage):
         ask: Callable[[Storage, Tensor], Tensor],
         dtype: torch.dtype = torch.uint8,
     ) -> Tensor:
-        """[B, *shape]: what each part tells of its own images among `positions` (int64 [B])."""
+        """[B, *shape]: what `ask` gives for each part's own images among `positions` (int64 [B])."""
         places, rows = self._places[positions], self._positions[positions]
         out = torch.empty(len(positions), *shape, dtype=dtype)
         for place in places.unique().tolist():
-            here = (places == place).nonzero()[:, 0]
-            out[here] = ask(self._parts[place], rows[here])
+            chosen = (places == place).nonzero()[:, 0]
+            out[chosen] = ask(self._parts[place], rows[chosen])
         return out
 
 

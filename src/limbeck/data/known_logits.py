@@ -1,4 +1,4 @@
-"""`KnownLogits`: what a teacher said of images while they were made, for whoever would ask it again."""
+"""`KnownLogits`: a teacher's logits from making a set of images, so that it need not be asked again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class KnownLogits:
     """A teacher's logits for one view of each image of a set.
 
     Attributes:
-        views: whose views these are.
+        views: the augmentation that the views are of.
         draws: which view of each image, int64 [N], see `Augmentation.draw`.
-        read: positions in the set, int64 [n] ascending -> logits, float32 [n, K], as they came out; it reads what the
-            maker of the images keeps, and holds until that goes on.
+        read: positions in the set, int64 [n] ascending -> logits, float32 [n, K], as computed; reads from the maker of
+            the images, and is valid only until the maker continues.
     """
 
     views: Augmentation

@@ -10,7 +10,7 @@ import pyarrow.compute
 
 from limbeck.errors import UserError
 
-pc: Any = pyarrow.compute  # its functions are made when it is imported, where no type checker sees them
+pc: Any = pyarrow.compute  # its functions are created on import, invisible to type checkers
 _LOOK_AT = 1000
 """Rows by which one-hot labels are recognised, for the message."""
 
@@ -36,7 +36,7 @@ class LabelColumn:
 
 @dataclass(frozen=True)
 class _Plain:
-    """Labels as int64 or large_string; null where there is none."""
+    """Labels as int64 or large_string; null where a label is missing."""
 
     values: pa.ChunkedArray
     where: str
@@ -58,30 +58,30 @@ def encode_labels(
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """(int64 [N] in 0..K-1 or None, K class names) from integers or text.
 
-    Integers count as they are, text by its place among the class names. Where the data states no names, both the names
-    and K come from all splits: the sorted texts, or 0..K-1 with no gap, since a gap hides either a lost class or labels
-    that are no classes. Whole floats and decimals, booleans, bytes, categories and lists of one element are read as
-    what they hold; NaN and empty text are missing. All -1 or missing means unlabelled.
+    Integers are class numbers; text is numbered by its place among the class names. Where the data states no names,
+    both the names and K come from all splits: the sorted texts, or 0..K-1 without a gap, since a gap means a lost class
+    or labels that are no classes. Whole floats and decimals, booleans, bytes, categories and lists of one element are
+    read as what they hold; NaN and empty text are missing. All -1 or all missing means unlabelled.
 
     Args:
         columns: of the split asked for; several where it is in several files, whose rows are joined in this order.
-        others: those of the other splits; called only where they matter.
+        others: gives the columns of the other splits; called only where they matter.
         where: what to call all of `columns` in messages.
 
     Raises:
-        UnusableLabels: out of range, gaps, some missing, text here and integers there, or labels of another kind.
+        UnusableLabels: out of range, gaps, some missing, text mixed with integers, or labels of another kind.
     """
     plain = [_plain(column) for column in columns]
     names = _stated_names(columns)
-    if all(one.withheld for one in plain):
+    if all(column.withheld for column in plain):
         return None, names or ()
     if names is None:
         siblings = others()
         names = _stated_names(siblings)
         if names is None:
-            names = _names_from_values(plain, [_plain(one) for one in siblings], where)
-    numbers = np.concatenate([_numbers(one, names, where) for one in plain])
-    missing = np.concatenate([one.values.is_null().to_numpy() for one in plain])
+            names = _names_from_values(plain, [_plain(column) for column in siblings], where)
+    numbers = np.concatenate([_numbers(column, names, where) for column in plain])
+    missing = np.concatenate([column.values.is_null().to_numpy() for column in plain])
     if missing.any():
         raise UnusableLabels(
             f"{where} must be there for all images or for none, row {int(missing.argmax())} has none; "
@@ -131,7 +131,10 @@ def _few(names: Sequence[str] | None) -> str:
 def _names_from_values(own: Sequence[_Plain], others: Sequence[_Plain], where: str) -> tuple[str, ...]:
     own, others = _labelled(own), _labelled(others)
     labelled = [*own, *others]
-    texts, integers = [one for one in labelled if one.is_text], [one for one in labelled if not one.is_text]
+    texts, integers = (
+        [column for column in labelled if column.is_text],
+        [column for column in labelled if not column.is_text],
+    )
     if texts and integers:
         raise UnusableLabels(
             f"{integers[0].where} are integers, {texts[0].where} are text "
@@ -139,8 +142,8 @@ def _names_from_values(own: Sequence[_Plain], others: Sequence[_Plain], where: s
             "numbers. Write all as text, or all as integers with class names."
         )
     if texts:
-        return tuple(sorted({text for one in texts for text in one.values.drop_null().unique().to_pylist()}))
-    # A single -1 in another split is refused where that split is loaded, not here.
+        return tuple(sorted({text for column in texts for text in column.values.drop_null().unique().to_pylist()}))
+    # A stray -1 in another split is refused when that split is loaded, not here.
     of_others = [numbers[numbers >= 0] for numbers in map(_present, others)]
     present = np.unique(np.concatenate([*map(_present, own), *of_others]))
     low, high = int(present[0]), int(present[-1])
@@ -159,9 +162,9 @@ def _labelled(columns: Sequence[_Plain]) -> list[_Plain]:
 
 
 def _present(column: _Plain) -> np.ndarray:
-    """Distinct class numbers, int64 [k]; a boolean has two classes also where only one occurs."""
-    found = column.values.drop_null().unique().to_numpy()
-    return np.union1d(found, [0, 1]) if column.boolean else found
+    """Distinct class numbers, int64 [k]; booleans have two classes even where only one occurs."""
+    values = column.values.drop_null().unique().to_numpy()
+    return np.union1d(values, [0, 1]) if column.boolean else values
 
 
 def _numbers(column: _Plain, names: tuple[str, ...], where: str) -> np.ndarray:
@@ -181,7 +184,7 @@ def _plain(column: LabelColumn) -> _Plain:
     kind = values.type
     boolean = pa.types.is_boolean(kind)
     if pa.types.is_floating(kind):
-        values = pc.if_else(pc.is_nan(values), None, values)  # as pandas writes integers of which some are missing
+        values = pc.if_else(pc.is_nan(values), None, values)  # pandas writes integers as floats when some are missing
     if boolean or _is_number(kind) or pa.types.is_null(kind):
         plain = pa.int64()
     elif _is_text(kind):
@@ -191,7 +194,7 @@ def _plain(column: LabelColumn) -> _Plain:
     try:
         values = values.cast(plain)
         if plain == pa.large_string():
-            values = pc.if_else(pc.equal(values, ""), None, values)  # no class has no name
+            values = pc.if_else(pc.equal(values, ""), None, values)  # empty text is a missing label, no class
         return _Plain(values, column.where, boolean)
     except pa.ArrowInvalid as error:  # 0.5, beyond 64 bits, not UTF-8
         raise _wrong_kind(column.where, kind, str(error)) from error
@@ -241,7 +244,7 @@ def is_list(kind: pa.DataType) -> bool:
 
 def _only_element(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     if pa.types.is_list_view(values.type) or pa.types.is_large_list_view(values.type):
-        values = values.cast(pa.large_list(values.type.value_type))  # Arrow takes no element of views beside nulls
+        values = values.cast(pa.large_list(values.type.value_type))  # Arrow takes no elements of views with nulls
     lengths = pc.list_value_length(values).fill_null(1)
     odd = pc.not_equal(lengths, 1)
     if not pc.any(odd).as_py():

@@ -1,4 +1,4 @@
-"""Which subfolders are splits and which are classes, told by the whole layout and not by one name."""
+"""Which subfolders are splits and which are classes, decided by the whole layout and not by single names."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,12 @@ _SHOWN = 4
 def split_folders(folder: Path) -> dict[str, Path]:
     """split -> its folder, for all subfolders of `folder`; empty where they are classes.
 
-    A name such as `train` or `test_images` makes a subfolder a split only where the others are splits, too: all are
-    named so, or two of them hold the same class folders; the others are then splits of their own name. Beside
-    folders of images with other names it is a class.
+    A name such as `train` or `test_images` makes a subfolder a split only where the others are splits, too: where all
+    have such names, or two of them hold the same class folders; the others are then splits under their own names.
+    Beside folders of images with other names, it is a class.
 
     Raises:
-        UserError: both readings are likely, or two folders are of one split.
+        UserError: both readings are plausible, or two folders are of one split.
     """
     layout = _Layout(folder)
     if not layout.named or layout.are_classes():
@@ -39,12 +39,12 @@ def split_folders(folder: Path) -> dict[str, Path]:
 
 
 class _Layout:
-    """The subfolders of `folder` that hold images, and what speaks for their being splits.
+    """The subfolders of `folder` that hold images, and the evidence for their being splits.
 
     Attributes:
-        folders: those that hold images, also further down; and those without any that are called as a split.
-        named: folder -> the one split that its name tells, of those that hold images.
-        nested: of these, those whose images are all in folders of their own, as those of labelled splits are.
+        folders: those that hold images, also further down; and those without images that are named like a split.
+        named: folder -> the one split that its name says, for those that hold images.
+        nested: of these, those whose images are all in subfolders, as in labelled splits.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +59,7 @@ class _Layout:
         self.folders = [path for path in self._all if path in filled or is_split(path.name)]
 
     def are_classes(self) -> bool:
-        """Whether folders of images stand side by side, and names of splits are no more than the others."""
+        """Whether folders of images stand side by side, and no more of them are named like splits than otherwise."""
         if not self._others:
             return len(self.named) == 1 and not self._exact
         return not self.nested and len(self._exact) <= len(self._others)
@@ -74,20 +74,20 @@ class _Layout:
         return alike or len({without_split(path.name) for path in self.named}) == 1
 
     def doubt(self) -> UserError:
-        """Both readings, and how to ask for either."""
-        folder, one = str(self.folder), next(iter(self.named))
+        """The error that states both readings, and how to choose either."""
+        folder, first = str(self.folder), next(iter(self.named))
         found = ", ".join(f"{path.name}/ ({inside(path)})" for path in self._all[:_SHOWN])
         return UserError(
             f"{folder!r} holds {found}: {names(self.named)} may be of a split ({listing(self.named.values())}), or may "
-            f"be one of the classes. For the split, load {str(one)!r}, or leave only folders of splits "
+            f"be one of the classes. For the split, load {str(first)!r}, or leave only folders of splits "
             f"('train', 'test', 'validation') in {folder!r}; for the classes, move all of them into a new folder "
             f"{str(self.folder / 'all' / 'train')!r} and load {str(self.folder / 'all')!r}."
         )
 
     def _share_classes(self) -> bool:
-        """Whether each nested folder has a class folder of the one that has most."""
-        classes = sorted(({path.name for path in subfolders(_unwrapped(one))} for one in self.nested), key=len)
-        return all(one & classes[-1] for one in classes)
+        """Whether each nested folder shares a class folder with the one that has the most."""
+        classes = sorted(({path.name for path in subfolders(_unwrapped(split))} for split in self.nested), key=len)
+        return all(group & classes[-1] for group in classes)
 
 
 def split_below(class_folder: Path) -> Path | None:
@@ -103,7 +103,7 @@ def innermost(folder: Path) -> Path:
 
 
 def _unwrapped(split: Path) -> Path:
-    """The inner folder of `train/train/{cat,dog}`, which archives unpacked into a folder of their name leave."""
+    """The inner folder of `train/train/{cat,dog}`, as left by archives unpacked into a folder of their name."""
     inner = subfolders(split)
     if [path.name for path in inner] != [split.name] or any(True for _ in chain(images_in(split), images_in(inner[0]))):
         return split
@@ -124,12 +124,12 @@ def names(paths: Iterable[Path]) -> str:
 
 def listing(words: Iterable[str]) -> str:
     """The first few distinct words, quoted, and how many more there are."""
-    known: Sequence[str] = list(dict.fromkeys(words))
-    more = len(known) - _SHOWN
-    return ", ".join(chain((repr(one) for one in known[:_SHOWN]), [f"{more} more"] if more > 0 else []))
+    distinct: Sequence[str] = list(dict.fromkeys(words))
+    more = len(distinct) - _SHOWN
+    return ", ".join(chain((repr(word) for word in distinct[:_SHOWN]), [f"{more} more"] if more > 0 else []))
 
 
 def holds_images(folder: Path) -> bool:
-    """Directly, in its subfolders, which may be links, or further down."""
+    """Whether there are images in `folder`, in its subfolders (links included), or further down."""
     below = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
     return any(True for _ in below)

@@ -1,4 +1,4 @@
-"""`load`: a name, a folder, a file, a hub id or an object of Python to an `ImageSet`."""
+"""`load`: turns a name, a folder, a file, a hub id or a Python object into an `ImageSet`."""
 
 import warnings
 from collections.abc import Sequence
@@ -105,15 +105,15 @@ def load(
     if remark := other_reading(name, root):
         warnings.warn(remark, stacklevel=2)
     columns = {"image_column": image_column, "label_column": label_column}
-    said = {"size": size, "channels": channels, "scale": scale, "in_memory": in_memory, **columns}
-    said |= {"classes": None if classes is None else tuple(classes), "images": images, "seed": seed}
-    origin = origin_of_load(name, split, root=root, labels=labels, skip_unreadable=skip_unreadable, **said)
-    if images is not None:  # of procedural images alone
+    arguments = {"size": size, "channels": channels, "scale": scale, "in_memory": in_memory, **columns}
+    arguments |= {"classes": None if classes is None else tuple(classes), "images": images, "seed": seed}
+    origin = origin_of_load(name, split, root=root, labels=labels, skip_unreadable=skip_unreadable, **arguments)
+    if images is not None:  # only procedural images have a number
         shown = {"seed": 0 if seed is None else seed, "columns": (image_column, label_column), "classes": classes}
         return load_procedural(find(str(name)), split, options, images, **shown).with_origin(origin)
-    if (own := _registered(name)) is not None:
-        made = load_own(own, split, options, (image_column, label_column), classes)
-        return (made if labels else made.with_labels(None, ())).with_origin(origin)
+    if (entry := _registered(name)) is not None:
+        loaded = load_own(entry, split, options, (image_column, label_column), classes)
+        return (loaded if labels else loaded.with_labels(None, ())).with_origin(origin)
     info = find(str(name)) if in_catalogue(name) else None
     keep = classes if info is None or info.keep is None else _within(classes, info)
     reading = Reading(image_column, label_column, in_memory is False, root, scale, classes=keep)
@@ -127,12 +127,12 @@ def load(
             stacklevel=2,
         )
     where = f"{str(name)!r} ({split})"
-    made = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
-    return (made if labels else made.with_labels(None, ())).with_origin(origin)
+    loaded = build_image_set(found.encoded_set, options, name=found.name, keep=keep, where=where)
+    return (loaded if labels else loaded.with_labels(None, ())).with_origin(origin)
 
 
 def as_image_set(images: ImagesLike, split: str, argument: str) -> ImageSet:
-    """Images for an argument that takes whatever `load` does: as they are, or loaded.
+    """Images for an argument that accepts whatever `load` does: an `ImageSet` as it is, anything else loaded.
 
     Args:
         images: see `load`.
@@ -167,14 +167,14 @@ def load_first(
     scale: float | None = None,
     seed: int = 0,
 ) -> ImageSet:
-    """What `load` gives of the first `count` images, None for all, without decoding others, for uses that can do
-    without labels: those that cannot be numbered are left aside with a warning, unless `label_column` names them.
+    """The first `count` images (None for all) as `load` gives them, without decoding others, for uses that can do
+    without labels: labels that cannot be numbered are ignored with a warning, unless `label_column` names them.
 
     Args:
         name, split, image_column, label_column, skip_unreadable, scale: see `load`.
         count: at least 1; unreadable images count, too.
-        shape: (C, H, W) that all images are brought to.
-        seed: of procedural images; others have none.
+        shape: (C, H, W) that all images are converted to.
+        seed: of procedural images; not for others.
 
     Raises:
         UserError: see `load`.
@@ -198,8 +198,8 @@ def load_first(
         assert count is not None
         return load_procedural(find(str(name)), split, options, count, seed=seed, columns=(image_column, label_column))
     check_number(name, None, seed or None)
-    if (own := _registered(name)) is not None:
-        return first_of(load_own(own, split, options, (image_column, label_column), None), count=count, shape=shape)
+    if (entry := _registered(name)) is not None:
+        return first_of(load_own(entry, split, options, (image_column, label_column), None), count=count, shape=shape)
     reading = Reading(image_column, label_column, False, None, scale)
     found = find_encoded(name, split, reading, labels_needed=label_column is not None)
     if found.unusable:
@@ -211,7 +211,7 @@ def load_first(
 
 
 def first_of(images: ImageSet, *, count: int | None, shape: tuple[int, int, int]) -> ImageSet:
-    """The first `count` of images that are there already, None for all, brought to (C, H, W) as `load_first` does.
+    """The first `count` (None for all) of images that are loaded already, converted to (C, H, W) like `load_first`.
 
     Example:
         >>> first_of(images, count=5, shape=(3, 16, 16))
@@ -234,7 +234,7 @@ def _checked_name(name: object) -> str | Path:
 
 
 def _registered(name: str | Path) -> DatasetInfo | None:
-    """The entry of a data set that a function of the user's own makes, if `name` is one."""
+    """The entry of a data set that the user's own function makes, or None if `name` is not one."""
     info = find(str(name)) if in_catalogue(name) else None
     return info if info is not None and info.made_by is not None else None
 
@@ -256,7 +256,7 @@ def _within(classes: Sequence[str | int] | None, info: DatasetInfo) -> Sequence[
     assert info.keep is not None
     if classes is None:
         return info.keep
-    for one in classes:
-        if isinstance(one, int) and not 0 <= one < len(info.keep):
-            raise UserError(f"`classes` must lie in 0..{len(info.keep) - 1}, got {one}.")
-    return [info.keep[one] if isinstance(one, int) else one for one in classes]
+    for choice in classes:
+        if isinstance(choice, int) and not 0 <= choice < len(info.keep):
+            raise UserError(f"`classes` must lie in 0..{len(info.keep) - 1}, got {choice}.")
+    return [info.keep[choice] if isinstance(choice, int) else choice for choice in classes]

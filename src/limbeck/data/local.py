@@ -14,7 +14,7 @@ SPLIT_ALIASES = (
     ("validation", "valid", "val", "dev"),
     ("test", "testing", "eval", "evaluation"),
 )
-"""What `datasets` takes for names of splits; first what the split is called here."""
+"""Names of splits that `datasets` recognises; first in each row is the name used here."""
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})")
 
 
@@ -22,12 +22,12 @@ def local_root(root: str | Path | None) -> Path | None:
     """`root`, else `$LIMBECK_DATA`, else None.
 
     Raises:
-        UserError: it is named but is no folder.
+        UserError: it is given but is no folder.
     """
-    named = root or os.environ.get(ROOT_VARIABLE)
-    if not named:
+    location = root or os.environ.get(ROOT_VARIABLE)
+    if not location:
         return None
-    folder = Path(named).expanduser()
+    folder = Path(location).expanduser()
     if not folder.is_dir():
         argument = "`root`" if root else ROOT_VARIABLE
         raise UserError(f"{argument} must be a folder that holds datasets by hub id, got {str(folder)!r}.")
@@ -42,7 +42,7 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
         hub_id: "owner/name".
         config: configuration to prefer.
         split: name of the split at the hub.
-        exactly: no other configuration will do, because the user named this one.
+        exactly: whether no other configuration will do, because the user named this one.
 
     Raises:
         UserError: several folders have it and none is the configuration asked for, or a shard is missing.
@@ -51,8 +51,8 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
     if exactly and config:
         return split_files(base / config, split)
     for folder in ([base / config] if config else []) + [base / "data", base]:
-        if found := split_files(folder, split):
-            return found
+        if files := split_files(folder, split):
+            return files
     others = [folder for folder in _folders(base) if split_files(folder, split)]
     if len(others) > 1:
         names = ", ".join(repr(f"{hub_id}:{folder.name}") for folder in others)
@@ -61,24 +61,24 @@ def find_in_root(root: Path, hub_id: str, config: str | None, split: str, *, exa
 
 
 def split_folder_in_root(root: Path, hub_id: str, split: str) -> Path | None:
-    """The folder in `<root>/<hub id>/` that is called as `split`, or by another name for it ("val"), case ignored.
+    """The folder in `<root>/<hub id>/` named `split`, or by another name for it ("val"), case ignored.
 
     Raises:
         UserError: there are several.
     """
     base = root / hub_id
-    found = [folder for folder in (subfolders(base) if base.is_dir() else ()) if _split_called(folder) == split]
-    if len(found) > 1:
-        names = " and ".join(repr(folder.name) for folder in found)
+    folders = [folder for folder in (subfolders(base) if base.is_dir() else ()) if _split_called(folder) == split]
+    if len(folders) > 1:
+        names = " and ".join(repr(folder.name) for folder in folders)
         raise UserError(f"{str(base)!r} holds several folders of the split {split!r}, {names}; put them into one.")
-    return found[0] if found else None
+    return folders[0] if folders else None
 
 
 def files_of_other_splits(files: Sequence[Path], split: str) -> list[Path]:
     """The Parquet files beside those that `find_in_root` found of `split`, sorted."""
     folder = files[0].parent
-    found = folder.parent.glob("*/*.parquet") if folder.name == split else folder.glob("*.parquet")
-    return sorted(path for path in set(found) - set(files) if not path.name.startswith("."))
+    paths = folder.parent.glob("*/*.parquet") if folder.name == split else folder.glob("*.parquet")
+    return sorted(path for path in set(paths) - set(files) if not path.name.startswith("."))
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
@@ -88,9 +88,9 @@ def split_files(folder: Path, split: str) -> list[Path]:
         UserError: file names say that a shard is missing.
     """
     for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"{split}/*.parquet"):
-        if found := sorted(path for path in folder.glob(pattern) if not is_hidden(path.name)):
-            check_shards(found)
-            return found
+        if files := sorted(path for path in folder.glob(pattern) if not is_hidden(path.name)):
+            check_shards(files)
+            return files
     return []
 
 
@@ -104,20 +104,20 @@ def _split_called(folder: Path) -> str:
 
 
 class NoSuchSplit(UserError):
-    """A split that is not there, beside those that are (`available`)."""
+    """A split that does not exist; `available` are those that do."""
 
     available: tuple[str, ...] = ()
 
 
 def choose_split(available: dict[str, list[Path]], split: str, where: str) -> list[Path]:
-    """The files of `split`, or of the one other name for it that there is.
+    """The files of `split`, or of the only other name for it that is available.
 
     Raises:
         NoSuchSplit: lists those there are.
     """
     others = next((names for names in SPLIT_ALIASES if split in names), ())
-    found = [split] if split in available else [name for name in others if name in available]
-    if len(found) != 1:
+    matching = [split] if split in available else [name for name in others if name in available]
+    if len(matching) != 1:
         alone = " Images of whatever split, if they are all there is, are asked for as 'train'."
         hold_out = (
             " To hold images out of a set with one split, use `ImageSet.split`; in a recipe, `data.test: 0.2` and "
@@ -129,7 +129,7 @@ def choose_split(available: dict[str, list[Path]], split: str, where: str) -> li
         )
         error.available = tuple(available)
         raise error
-    return available[found[0]]
+    return available[matching[0]]
 
 
 def _folders(base: Path) -> list[Path]:

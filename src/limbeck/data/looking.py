@@ -1,4 +1,4 @@
-"""Files that are no images, looked for before anything is decoded as a whole."""
+"""A time-limited search for broken images before a whole set is decoded."""
 
 import time
 
@@ -12,18 +12,18 @@ _SMALL = Target(3, 8, 8, resize=True)
 
 
 def broken_images(images: EncodedImages, *, seconds: float) -> tuple[list[str], int]:
-    """(what is wrong with each broken image, how many were decoded): headers first, then pixels, while time lasts.
+    """(what is wrong with each broken image, how many were decoded): headers first, then pixels, as time permits.
 
     Args:
-        images: N encoded ones.
-        seconds: for headers, and as many again for pixels, each of images that are spread evenly.
+        images: N encoded images.
+        seconds: time for headers, and the same again for pixels; images are taken evenly spread over the set.
 
     Example:
         >>> from limbeck.data.encoded.images import ArrayImages
         >>> broken_images(ArrayImages(np.zeros((5, 4, 4), np.uint8), "zeros"), seconds=1.0)
         ([], 5)
     """
-    found: dict[int, str] = {}
+    errors: dict[int, str] = {}
     decoded = 0
     for whole in (False, True):
         ends = time.monotonic() + seconds
@@ -34,11 +34,11 @@ def broken_images(images: EncodedImages, *, seconds: float) -> tuple[list[str], 
                 try:
                     decode(encoded, _SMALL) if whole else header(encoded)
                 except Unreadable as error:
-                    found.setdefault(row, f"{images.where(row)} cannot be decoded: {error}")
+                    errors.setdefault(row, f"{images.where(row)} cannot be decoded: {error}")
                 except WrongShape:
-                    pass  # which depends on how the images are loaded
+                    pass  # depends on how the images are loaded
             decoded += len(rows) if whole else 0
-    return [found[row] for row in sorted(found)], decoded
+    return [errors[row] for row in sorted(errors)], decoded
 
 
 def _spread(count: int) -> list[np.ndarray]:

@@ -1,8 +1,7 @@
-"""Labels that stand in a file beside the images: the `metadata.csv` and `metadata.jsonl` of the image folders of
-`datasets`.
+"""Labels in a file beside the images: `metadata.csv` and `metadata.jsonl`, as in the image folders of `datasets`.
 
 Source of the layout: https://huggingface.co/docs/datasets/image_dataset. Two things differ: class names of a `.csv`
-stay as they are written ("007" is no 7), and images that the file does not name are said.
+stay as they are written ("007" is not 7), and images that the file does not name are reported.
 """
 
 import os
@@ -26,12 +25,12 @@ from limbeck.data.tables import LABEL_NAMES, ImageTable, find_images, find_label
 from limbeck.data.visible import files_in, images_below, images_in, subfolders
 from limbeck.errors import UserError
 
-pc: Any = pyarrow.compute  # its functions are made when it is imported, where no type checker sees them
+pc: Any = pyarrow.compute  # its functions are created on import, invisible to type checkers
 csv: Any = pyarrow.csv
 json: Any = pyarrow.json
 
 FILE_NAME = "file_name"
-"""The column of paths, from the folder of the file."""
+"""The column of paths, relative to the folder of the file."""
 PARQUET = "metadata.parquet"
 _CSV, _JSONL = "metadata.csv", "metadata.jsonl"
 _LISTS = (".csv", ".jsonl", ".tsv", ".xlsx")
@@ -39,13 +38,13 @@ _WHOLE = re.compile(r"(-?(0|[1-9]\d{0,14})(\.0)?)?")
 
 
 def metadata_of(folder: Path, image_column: str | None, label_column: str | None) -> ImageTable | None:
-    """The file of metadata in `folder` that says which images there are and what their labels are.
+    """The metadata file in `folder`, which lists the images and their labels.
 
-    None where there is none; where it has no column of paths; and where it has no labels while folders do, of which
-    there are several, so that these are the classes.
+    None where there is none, where it has no column of paths, and where it has no labels but there are several
+    folders of images: these are the classes then.
 
     Raises:
-        UserError: there are two, or one that cannot be read.
+        UserError: there are two, or it cannot be read.
     """
     files = [path for path in (folder / _CSV, folder / _JSONL) if path.is_file()]
     if not files:
@@ -67,13 +66,13 @@ def read_metadata(
     *,
     labelled: bool,
 ) -> EncodedSet:
-    """The images that a file of metadata names, in its order, with their labels.
+    """The images that a metadata file names, in its order, with their labels.
 
     Args:
         table: of `metadata_of`.
-        others: those of the other splits, which have a say in the numbers of classes.
-        image_column, label_column: where they are not `file_name` and one of the usual.
-        labelled: False leaves the labels aside.
+        others: the tables of the other splits, whose classes are numbered together with these.
+        image_column, label_column: where they are not `file_name` and one of the usual names.
+        labelled: False ignores the labels.
 
     Raises:
         UserError: see `read_table`.
@@ -88,13 +87,13 @@ def read_metadata(
         ],
     )
     image = find_images(table, image_column or FILE_NAME)
-    found = read_table(table, image_column=image, label_column=label_column, labelled=labelled)
+    encoded_set = read_table(table, image_column=image, label_column=label_column, labelled=labelled)
     remarks = [_unnamed(table, image), *(_about_labels(table, label_column) if labelled else ())]
-    return replace(found, remarks=tuple(one for one in remarks if one))
+    return replace(encoded_set, remarks=tuple(remark for remark in remarks if remark))
 
 
 def unread_lists(*folders: Path) -> str:
-    """What to say of files in `folders` that may be lists of labels and are not read; "" where there are none."""
+    """The remark on files in `folders` that may list labels and are not read; "" where there are none."""
     lists = sorted(path for folder in folders for path in files_in(folder) if path.suffix.lower() in _LISTS)
     if not lists:
         return ""
@@ -133,7 +132,7 @@ def _open(file: Path) -> ImageTable:
 
 
 def _csv(file: Path) -> pa.Table:
-    """All columns as text, so that no name of a class is taken for a number, a date or a missing value."""
+    """Reads all columns as text, so that no class name is taken for a number, a date or a missing value."""
     parse = csv.ParseOptions(newlines_in_values=True)
     names = csv.open_csv(file, parse_options=parse).schema.names
     kinds = csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
@@ -146,27 +145,27 @@ def _jsonl(file: Path) -> pa.Table:
 
 
 def _numbered(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers in place of texts where all are whole numbers as programs write them, without zeros before them; empty
-    ones are missing."""
+    """Numbers in place of text where all values are whole numbers as programs write them, without leading zeros; empty
+    text is a missing value."""
     if not all(map(_WHOLE.fullmatch, values.unique().to_pylist())):
         return values
     return pc.if_else(pc.equal(values, ""), None, values).cast(pa.float64())
 
 
 def _class_folders(folder: Path) -> list[Path]:
-    return [one for one in subfolders(folder) if holds_images(one)]
+    return [path for path in subfolders(folder) if holds_images(path)]
 
 
 def _unnamed(table: ImageTable, image: str) -> str:
-    """What to say of images in the folder that the file does not name."""
+    """The remark on images in the folder that the file does not name; "" where there are none."""
     folder = table.folder
     named = {os.path.normpath(folder / path) for path in table.files(image)}
-    there = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
-    unnamed = sorted(path for path in there if os.path.normpath(path) not in named)
+    images = chain(images_in(folder), chain.from_iterable(map(images_below, subfolders(folder))))
+    unnamed = sorted(path for path in images if os.path.normpath(path) not in named)
     if not unnamed:
         return ""
-    one = str(unnamed[0].relative_to(folder))
-    return f"{len(unnamed):,} images are passed over, for {table.where} does not name them, for instance {one!r}."
+    example = str(unnamed[0].relative_to(folder))
+    return f"{len(unnamed):,} images are passed over, for {table.where} does not name them, for instance {example!r}."
 
 
 def _about_labels(table: ImageTable, label_column: str | None) -> list[str]:
@@ -181,5 +180,5 @@ def _about_labels(table: ImageTable, label_column: str | None) -> list[str]:
         return []
     return [
         f"classes are those in column {label!r} of {table.where}, and not the folders "
-        f"{listing(one.name for one in folders)}; remove that file for these."
+        f"{listing(path.name for path in folders)}; remove that file for these."
     ]

@@ -1,7 +1,7 @@
 """Views that mix an image with others of its set, as pure functions of pixels and draws: mixup and CutMix.
 
-With a teacher that is asked about the mixtures, they teach its function between the images and beyond them, which makes
-images of other classes useful. Source: Beyer, Zhai, Royer, Markeeva, Anil and Kolesnikov, "Knowledge distillation: a
+A teacher that is asked about mixtures shows its function between and beyond the images, which makes images of other
+classes useful. Source: Beyer, Zhai, Royer, Markeeva, Anil and Kolesnikov, "Knowledge distillation: a
 good teacher is patient and consistent", CVPR 2022.
 
 Weights are multiples of 1/65,536 and pixels are computed in integers, rounded half up, so that every device gives the
@@ -25,7 +25,7 @@ _BITS = 16
 WHOLE = 2**_BITS
 """The weight of an image that nothing is mixed into."""
 _QUANTILES = 4096
-_PARTNER, _OTHER_VIEW, _MIXING = 2, 3, 4  # streams of an image's draw; 1 is that of its own view, as in `Chain`
+_PARTNER, _OTHER_VIEW, _MIXING = 2, 3, 4  # streams of a draw's bits; 1 is for the image's own view, as in `Chain`
 
 
 def mixup(images: Tensor, others: Tensor, weight: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def cutmix(images: Tensor, others: Tensor, boxes: Tensor) -> Tensor:
 
     Args:
         images, others: uint8 [B, C, H, W].
-        boxes: int64 [4, B]: top, bottom, left and right, where bottom and right are the first that stay.
+        boxes: int64 [4, B]: top, bottom, left and right; bottom and right are exclusive.
 
     Source: Yun, Han, Oh, Chun, Choe and Yoo, "CutMix: regularization strategy to train strong classifiers with
     localizable features", ICCV 2019.
@@ -75,7 +75,7 @@ def cutmix(images: Tensor, others: Tensor, boxes: Tensor) -> Tensor:
 
 
 class Mixing(ABC):
-    """Interface: mixes images with others, two and two.
+    """Interface: mixes images with others, in pairs.
 
     Attributes:
         key: see `Augmentation`.
@@ -95,10 +95,10 @@ class Mixing(ABC):
 
 
 class Mixup(Mixing):
-    """`mixup` with weights from Beta(alpha, alpha), which its 4,096 quantiles stand for.
+    """`mixup` with weights from Beta(alpha, alpha), represented by 4,096 quantiles.
 
     Args:
-        alpha: from 0.001 to 1000; 1 for weights that are uniform in [0, 1], as function matching has them.
+        alpha: from 0.001 to 1000; 1 for weights uniform in [0, 1], as in function matching.
         share: how many of the images are mixed at all, in (0, 1].
     """
 
@@ -113,13 +113,13 @@ class Mixup(Mixing):
 
 
 class CutMix(Mixing):
-    """`cutmix` with boxes of areas from Beta(alpha, alpha), of the images' aspect and anywhere.
+    """`cutmix` with boxes anywhere, of areas from Beta(alpha, alpha) and the aspect ratio of the images.
 
-    The centre is uniform over the pixels and the box is cut at the borders, as the authors do; the share of each image
-    is that of its pixels.
+    The centre is uniform over the pixels and the box is clipped at the borders, as in the authors' code; the share of
+    each image is its share of the pixels.
 
     Args:
-        alpha: from 0.001 to 1000; 1 for areas that are uniform before boxes are cut at the borders.
+        alpha: from 0.001 to 1000; 1 for areas that are uniform before boxes are clipped at the borders.
         share: how many of the images are mixed at all, in (0, 1].
     """
 
@@ -134,7 +134,7 @@ class CutMix(Mixing):
 
 
 class MixupOrCutMix(Mixing):
-    """Of each image either a mixup or a CutMix, as most recent recipes have both.
+    """Either mixup or CutMix for each image, as in most recent recipes.
 
     Args:
         alpha: of mixup, from 0.001 to 1000.
@@ -164,11 +164,11 @@ class MixupOrCutMix(Mixing):
 
 
 class Mixed(Augmentation):
-    """Parts one after the other, some of which mix in another image of the set.
+    """Parts applied one after the other, some of which mix in another image of the set.
 
-    Each of these takes a partner, uniform among the other images of the set in the order of their ids, and shows it by
-    the parts before, mixing aside, in a view of its own. Which one, and which view, follows from the draw and the ids
-    alone: neither the batch nor the order of the set matters.
+    Each mixing part takes a partner, uniform among the other images of the set in the order of their ids, and shows it
+    in a view of its own by the augmentations before it (mixing parts left out). Partner and view follow from the draw
+    and the ids alone: neither the batch nor the order of the set matters.
 
     Args:
         parts: at least one of them a `Mixing`.
@@ -190,7 +190,7 @@ class Mixed(Augmentation):
         own, count = torch.searchsorted(everyone, ids), len(everyone)
         bits = torch.stack([words(number, _PARTNER, draw) for number in range(self.others)])  # [others, B]
         places = below(bits, max(count - 1, 1))
-        return everyone[(places + (places >= own)) % count]  # past itself; a lone image has none but itself
+        return everyone[(places + (places >= own)) % count]  # skips the image itself, unless it is the only one
 
     def mix(self, images: Tensor, ids: Tensor, draw: Tensor, others: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         shares = [torch.ones(len(draw), device=images.device)]  # [B] each
@@ -205,15 +205,15 @@ class Mixed(Augmentation):
             for place, earlier in before:
                 other = _rendered(earlier, place, other, other_draw)
             images, share = part.mix(images, other, words(position, _MIXING, draw))
-            shares = [*(one * share for one in shares), 1 - share]
+            shares = [*(previous * share for previous in shares), 1 - share]
         return images, torch.stack(shares, dim=1)
 
 
 def mixed_labels(labels: Sequence[Tensor], shares: Tensor, classes: int) -> Tensor:
-    """The targets of mixtures, float32 [B, K]: each image's one-hot label by its share.
+    """The targets of mixtures, float32 [B, K]: one-hot labels weighted by the images' shares.
 
     Args:
-        labels: int64 [B] of each of the images that are mixed, one after the other.
+        labels: int64 [B] for each of the n images of a mixture.
         shares: float32 [B, n], see `Augmentation.mix`.
         classes: K.
 
@@ -227,11 +227,11 @@ def mixed_labels(labels: Sequence[Tensor], shares: Tensor, classes: int) -> Tens
 
 
 def weights(alpha: float, share: float, draw: Tensor) -> Tensor:
-    """Weights of images in mixtures, in 65,536ths: Beta(alpha, alpha), but `WHOLE` for a share that is not mixed.
+    """Weights of images in mixtures, in 65,536ths: Beta(alpha, alpha), or `WHOLE` for images that are not mixed.
 
     Args:
         alpha: > 0.
-        share: that is mixed, in (0, 1].
+        share: of the images that are mixed, in (0, 1].
         draw: 64 random bits, int64 [B].
 
     Returns:
@@ -243,12 +243,12 @@ def weights(alpha: float, share: float, draw: Tensor) -> Tensor:
 
 @cache
 def _quantiles(alpha: float, device: torch.device) -> Tensor:
-    """Of Beta(alpha, alpha) in 65,536ths, int32 [4096], symmetric: a table, since a GPU has no inverse of it."""
-    from scipy.special import betaincinv  # half a second to import, for those who mix
+    """Quantiles of Beta(alpha, alpha) in 65,536ths, int32 [4096], symmetric; a table, as GPUs lack the inverse."""
+    from scipy.special import betaincinv  # takes half a second to import
 
     lower = betaincinv(alpha, alpha, (np.arange(_QUANTILES // 2) + 0.5) / _QUANTILES)
     half = np.round(lower * WHOLE).astype(np.int32)
-    with torch.inference_mode(False):  # what is kept is of use anywhere
+    with torch.inference_mode(False):  # so that the cached tensor can be used outside of inference mode
         return to_device(torch.from_numpy(np.concatenate([half, WHOLE - half[::-1]])), device)
 
 
@@ -257,7 +257,7 @@ def _mixed_up(images: Tensor, others: Tensor, weight: Tensor) -> tuple[Tensor, T
 
 
 def _cut_in(images: Tensor, others: Tensor, kept: Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
-    """CutMix with boxes that would leave `kept` of the images, int32 [B] in 65,536ths, were none cut at the borders."""
+    """CutMix with boxes that leave `kept` of the images, int32 [B] in 65,536ths, before clipping at the borders."""
     height, width = images.shape[2:]
     side = (1 - kept * (1 / WHOLE)).sqrt()  # of the box, as a share of the image's; [B]
     edges = []
@@ -271,9 +271,9 @@ def _cut_in(images: Tensor, others: Tensor, kept: Tensor, draw: Tensor) -> tuple
 
 
 def _rendered(part: Augmentation, position: int, images: Tensor, draw: Tensor) -> Tensor:
-    """As `Chain` shows a part where there are endless views."""
-    own = words(position, 1, draw)
-    return part.render(images, own if part.distinct is None else below(own, part.distinct))
+    """The view of a part, drawn as in a `Chain` without a finite number of views."""
+    view = words(position, 1, draw)
+    return part.render(images, view if part.distinct is None else below(view, part.distinct))
 
 
 def _is_number(value: object) -> bool:
@@ -281,12 +281,12 @@ def _is_number(value: object) -> bool:
 
 
 def check_alpha(name: str, value: float) -> None:
-    """Raises a UserError for a parameter that no Beta distribution has."""
+    """Raises a UserError for an invalid parameter of the Beta distribution."""
     if not _is_number(value) or not 1e-3 <= value <= 1e3:
         raise UserError(f"`{name}` must be > 0, between 0.001 and 1000, got {value!r}; 1 is uniform.")
 
 
 def check_share(name: str, value: float) -> None:
-    """Raises a UserError for what is no share of images to mix."""
+    """Raises a UserError for an invalid share of images to mix."""
     if not _is_number(value) or not 0 < value <= 1:
         raise UserError(f"`{name}` must be in (0, 1], got {value!r}; leave the view out to mix none.")

@@ -1,4 +1,4 @@
-"""Several images kept in one: small parts side by side, each enlarged when it is used.
+"""Several images stored in one: small parts side by side, each enlarged when it is used.
 
 Kim, Kim, Oh, Yun, Song, Jeong, Ha and Song, "Dataset condensation via efficient synthetic-data parameterization", ICML
 2022 (multi-formation).
@@ -17,8 +17,8 @@ from limbeck.errors import UserError
 def split_images(images: Tensor, per_image: int) -> Tensor:
     """The images that each stored one holds, enlarged bilinearly to its size.
 
-    The gradient of floating images passes through, a second one, too. Where sides do not divide evenly, the first parts
-    are a pixel larger, and no pixel is left out or made up.
+    Gradients pass through floating images, second-order ones too. Where sides do not divide evenly, the first parts are
+    a pixel larger, so that every pixel is used exactly once.
 
     Args:
         images: `[N, C, H, W]`, floating in any space, or uint8.
@@ -38,13 +38,13 @@ def split_images(images: Tensor, per_image: int) -> Tensor:
     parts = [images[..., top:bottom, left:right] for top, bottom, left, right in part_boxes(size, per_image)]
     if per_image == 1:
         return images
-    # Weights go by the centres of pixels (no `align_corners`), as in the paper's code.
+    # Interpolation by pixel centres (no `align_corners`), as in the paper's code.
     whole = [_as_floats(part, lambda x: interpolate(x, size, mode="bilinear")) for part in parts]
     return torch.stack(whole, 1).flatten(0, 1)  # [N, per_image, C, H, W] before
 
 
 def merge_images(images: Tensor, per_image: int) -> Tensor:
-    """Images that hold `per_image` ones each, shrunk (bilinearly with antialiasing) to its parts.
+    """Images that hold `per_image` of the given ones each, shrunk (bilinearly, with antialiasing) to parts.
 
     Args:
         images: `[N * per_image, C, H, W]` in the order of `split_images`, floating or uint8.
@@ -76,7 +76,7 @@ def merge_images(images: Tensor, per_image: int) -> Tensor:
 
 
 def part_boxes(size: tuple[int, int], per_image: int) -> list[tuple[int, int, int, int]]:
-    """Top, bottom, left and right of each part, row by row; bottom and right are the first that are not in it.
+    """Top, bottom, left and right of each part, row by row; bottom and right are exclusive.
 
     Raises:
         UserError: see `split_images`.
@@ -99,7 +99,7 @@ def part_boxes(size: tuple[int, int], per_image: int) -> list[tuple[int, int, in
 
 
 def edges(side: int, factor: int) -> list[int]:
-    """Where `factor` parts of a side begin, and the end of the last; the first ones are a pixel longer.
+    """Where the `factor` parts of a side begin, and the end of the last; the first ones may be a pixel longer.
 
     Example:
         >>> edges(8, 3)
@@ -110,7 +110,7 @@ def edges(side: int, factor: int) -> list[int]:
 
 
 def _as_floats(images: Tensor, compute: Callable[[Tensor], Tensor]) -> Tensor:
-    """Of uint8 images rounded, since not every device resizes them."""
+    """Computes in floats and rounds uint8 images back, since not every device resizes uint8."""
     if images.dtype != torch.uint8:
         return compute(images)
     return compute(images.float()).round().clamp(0, 255).to(torch.uint8)

@@ -1,4 +1,4 @@
-"""Where images came from: what finds them again by name."""
+"""Where images came from: what is needed to load them again by name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from limbeck.data.place import path_text
 class Origin:
     """What `limbeck.load` was called with, or the folder of a transfer set.
 
-    Whether the images are still the same there, only their fingerprint tells.
+    Only the fingerprint tells whether the images there are still the same.
 
     Attributes:
         name: a data set, folder, file or hub id, as text.
         split: as asked for.
-        options: those of `limbeck.load` that are not the usual ones.
+        options: arguments of `limbeck.load` that differ from their defaults.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Origin:
 def origin_of_load(
     name: str | Path, split: str, *, root: str | Path | None, labels: bool, skip_unreadable: bool, **options: Any
 ) -> Origin | None:
-    """The origin of what `limbeck.load` gives for these arguments; None with a `root`, which recipes do not know.
+    """The origin of what `limbeck.load` gives for these arguments; None with a `root`, which recipes do not have.
 
     Example:
         >>> origin_of_load("digits", "test", root=None, labels=True, skip_unreadable=False, size=16, channels=None)
@@ -36,7 +36,9 @@ def origin_of_load(
     """
     if root is not None:
         return None
-    said = {key: list(one) if isinstance(one, tuple) else one for key, one in options.items() if one is not None}
-    said |= {} if labels else {"labels": False}
-    said |= {"skip_unreadable": True} if skip_unreadable else {}
-    return Origin(path_text(name), split, said)
+    stated = {
+        key: list(value) if isinstance(value, tuple) else value for key, value in options.items() if value is not None
+    }
+    stated |= {} if labels else {"labels": False}
+    stated |= {"skip_unreadable": True} if skip_unreadable else {}
+    return Origin(path_text(name), split, stated)

@@ -1,4 +1,4 @@
-"""Data sets that are not limbeck's own: entries made from a `DatasetInfo`, or from a function that loads a split."""
+"""Data sets of the user's own: entries made from a `DatasetInfo`, or from a function that loads a split."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
     Args:
         name: its name.
         part: a `DatasetInfo` of a repository on the hub, or a function from the name of a `split` to an `ImageSet`.
-        said: of a function `splits`, by default "train" and "test", with their number of images where a mapping;
+        said: for a function: `splits`, names or a mapping from name to number of images, by default "train" and "test";
             `num_classes`, `size` (height, width), `channels`, `licence`, and a `summary` or `remark` for listings.
 
     Raises:
@@ -41,7 +41,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
     if inputs != ["split"]:
         raise UserError(f"{what} must take `split`, the name of the split to load, got no such parameter.")
     splits = said.get("splits", ("train", "test"))
-    if isinstance(splits, str) or not all(isinstance(one, str) and one for one in splits) or not splits:
+    if isinstance(splits, str) or not all(isinstance(split, str) and split for split in splits) or not splits:
         raise UserError(f"`splits` of {what} must be names, at least one, got {splits!r}.")
     counts = splits if isinstance(splits, Mapping) else dict.fromkeys(splits)
     return DatasetInfo(
@@ -67,10 +67,10 @@ def load_own(
     columns: tuple[str | None, str | None],
     classes: Sequence[str | int] | None,
 ) -> ImageSet:
-    """A split of a set of the user's own, as `load` was asked for it.
+    """A split of a data set of the user's own, with the options of `load`.
 
     Raises:
-        UserError: no such split; columns, of which it has none; and what goes wrong in any set.
+        UserError: no such split; columns, of which it has none; see also `build_image_set`.
     """
     assert info.made_by is not None
     if any(columns):
@@ -78,9 +78,9 @@ def load_own(
     images = info.made_by(find_split(info, split).hub_name)
     name = f"{info.name}/{split}"
     if classes is None and options == LoadOptions(in_memory=options.in_memory):
-        named = copy.copy(images)
-        named.name = name
-        return named
+        renamed = copy.copy(images)
+        renamed.name = name
+        return renamed
     if options.size is None and options.channels is None:
         options = replace(options, channels=images.shape[0])
     return build_image_set(encoded_from(images), options, name=name, keep=classes)

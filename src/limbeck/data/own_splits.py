@@ -1,4 +1,4 @@
-"""Which splits a folder or file of the user's own has, and which of them students are judged on; no torch."""
+"""Which splits a folder or file of the user's own has, and which of them evaluates students; without torch."""
 
 import zipfile
 from pathlib import Path
@@ -11,12 +11,12 @@ from limbeck.data.place import FROM_PYTHON
 from limbeck.data.table_files import SUFFIX, splits_by_file
 
 TRANSFER_SET = "transfer_set.json"
-"""File that makes a folder a transfer set."""
+"""The file by which a folder is recognised as a transfer set."""
 TRAIN, VALIDATION, TEST = (names[0] for names in SPLIT_ALIASES)
 
 
 def own_path(name: str | Path) -> Path | None:
-    """The folder or file that `name` stands for, or None: of the catalogue, of the hub, handed over, or not there."""
+    """The folder or file that `name` stands for; None for names of the catalogue or hub, objects, and missing paths."""
     text = str(name)
     if text.startswith(FROM_PYTHON) or in_catalogue(name):
         return None
@@ -25,7 +25,7 @@ def own_path(name: str | Path) -> Path | None:
 
 
 def own_splits(name: str | Path) -> tuple[str, ...]:
-    """The splits of a folder or file, nothing of it decoded; none of what is neither, nor of transfer sets.
+    """The splits of a folder or file, found without decoding; empty for anything else and for transfer sets.
 
     A folder without folders of splits, and a table, have the one split "train".
 
@@ -40,7 +40,7 @@ def own_splits(name: str | Path) -> tuple[str, ...]:
     if path is None or (path / TRANSFER_SET).is_file():
         return ()
     if path.is_dir():
-        idx = {split for split, what in idx_files(path) if what == "images"}
+        idx = {split for split, kind in idx_files(path) if kind == "images"}
         return tuple(idx or splits_by_file(path) or split_folders(path)) or (TRAIN,)
     if path.suffix.lower() == SUFFIX:
         return (TRAIN,)
@@ -48,9 +48,9 @@ def own_splits(name: str | Path) -> tuple[str, ...]:
 
 
 def evaluation_split(name: str | Path) -> tuple[str, str]:
-    """Which split students are judged on where nobody says, and a few words on why it is another than "test".
+    """The split that students are evaluated on by default, and a few words on why where that is not "test".
 
-    The test images if there are some, else the validation images, else all that a folder without splits holds.
+    The test images if there are any, else the validation images, else all images of a folder without splits.
 
     Raises:
         UserError: see `own_splits`.
@@ -66,14 +66,14 @@ def evaluation_split(name: str | Path) -> tuple[str, str]:
         return VALIDATION, f"the validation images of {str(name)!r} are judged on, for it has no test images"
     if splits == (TRAIN,):
         return TRAIN, f"all images of {str(name)!r} are judged on, for it has no splits"
-    return TEST, ""  # which is refused, and it is said which splits there are
+    return TEST, ""  # loading it raises an error that lists the splits
 
 
 def _splits_of_arrays(path: Path) -> tuple[str, ...]:
-    """Those that names of arrays tell, as "x_test"; "train" where none does."""
+    """The splits in the names of arrays, such as "x_test"; "train" where there are none."""
     try:
         with zipfile.ZipFile(path) as archive:
             words = {word for name in archive.namelist() for word in name.removesuffix(".npy").split("_")}
     except (OSError, zipfile.BadZipFile):
-        return (TRAIN,)  # what is wrong with it is said where it is read
+        return (TRAIN,)  # reading the file will report what is wrong
     return tuple(names[0] for names in SPLIT_ALIASES if words & set(names)) or (TRAIN,)

@@ -1,4 +1,4 @@
-"""Augmentations that are not limbeck's own: entries made from a class, or from a function of images and draws."""
+"""Augmentations of the user's own: entries made from a class, or from a function of images and draws."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,10 +21,10 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     Args:
         name: its name.
         part: a subclass of `Augmentation` or of `Mixing`, or a function of `images` uint8 `[B, C, H, W]` and `draw`
-            int64 `[B]` to images of the same shape; or a transform of torchvision, made or as a class. Further
+            int64 `[B]` to images of the same shape; or a transform of torchvision, an instance or a class. Further
             parameters are options.
-        said: `summary`; of a function `distinct`, the number of views an image has: then a draw is below it, and 64
-            random bits else.
+        said: `summary`; for a function also `distinct`, the number of views an image has: draws are then below it, else
+            64 random bits.
 
     Raises:
         UserError: it is neither.
@@ -50,16 +50,15 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         for option, value in arguments.items():
             check_option(option, value, options[option], what)
         settled = {**options, **arguments}
-        made: Any = part(**arguments) if is_class else FunctionView(part, what, settled, distinct)
-        if not isinstance(made, Mixing) and not hasattr(made, "distinct"):
+        views: Any = part(**arguments) if is_class else FunctionView(part, what, settled, distinct)
+        if not isinstance(views, Mixing) and not hasattr(views, "distinct"):
             raise UserError(f"{what} must say `distinct`, the number of views an image has, or None.")
-        return _named(made, name, settled)
+        return _named(views, name, settled)
 
     example = make()
     count = None if isinstance(example, Mixing) else example.distinct
-    return ViewEntry(
-        str(said.get("summary", summary_of(part))), tuple(options), "unlimited" if count is None else str(count), make
-    )
+    distinct_in_words = "unlimited" if count is None else str(count)
+    return ViewEntry(str(said.get("summary", summary_of(part))), tuple(options), distinct_in_words, made_by=make)
 
 
 def _of_torchvision(name: str, part: Any, said: Mapping[str, Any], what: str) -> ViewEntry:
@@ -72,10 +71,10 @@ def _of_torchvision(name: str, part: Any, said: Mapping[str, Any], what: str) ->
 
 
 def _named(made: Any, name: str, options: Mapping[str, Any]) -> Any:
-    """Views with a key, where the code is known that renders them."""
-    # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-    found = VIEWS.find(name)  # None while it is registered
-    code = None if found is None else found.code
+    """Gives views a key where the code that renders them is known."""
+    # Code that is in no file, such as a notebook cell, gets no key, so nothing is cached: it may change any time.
+    entry = VIEWS.find(name)  # None while it is being registered
+    code = None if entry is None else entry.code
     made.key = None if code is None else f"{name}({made.key or options})@{code}"
     made.own = True
     return made
@@ -86,9 +85,9 @@ class FunctionView(Augmentation):
 
     Args:
         function: of images and draws by name.
-        what: it, in messages.
+        what: what to call it in messages.
         options: of the function.
-        distinct: number of views an image has, or None where it is not finite.
+        distinct: number of views an image has, or None if there is no limit.
     """
 
     def __init__(

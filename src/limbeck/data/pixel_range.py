@@ -1,4 +1,4 @@
-"""Which stored value is white, and whether a set's values come anywhere near it."""
+"""Which stored value is white, and whether the values of a set come anywhere near it."""
 
 import math
 import warnings
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from limbeck.errors import UserError
 
 _DARK = 0.5
-"""Share of white below which the largest value of a whole set leaves at least one bit of its type unused."""
+"""Share of white: a set whose largest value lies below it leaves at least one bit of its type unused."""
 
 
 class Largest(NamedTuple):
@@ -19,7 +19,7 @@ class Largest(NamedTuple):
     Attributes:
         value: as stored.
         white: the value that becomes 255.
-        upper_bits: only the upper 8 of its 16 bits can be read.
+        upper_bits: whether only the upper 8 of its 16 bits can be read.
     """
 
     value: float
@@ -28,7 +28,7 @@ class Largest(NamedTuple):
 
 
 def checked_scale(scale: float | None) -> float | None:
-    """`scale` as one type, so that 4095 and 4095.0 are the same to the cache.
+    """`scale` as a float, so that 4095 and 4095.0 have the same cache key.
 
     Raises:
         UserError: not a finite number above 0.
@@ -45,21 +45,21 @@ def checked_scale(scale: float | None) -> float | None:
 
 
 def brightest(seen: Sequence[Largest]) -> list[Largest]:
-    """The one of `seen` that comes nearest to white, where there is any: it speaks for a set."""
-    return sorted(seen, key=lambda one: one.value / one.white)[-1:]
+    """The one of `seen` that comes nearest to white, if any: it decides for the whole set."""
+    return sorted(seen, key=lambda largest: largest.value / largest.white)[-1:]
 
 
 def check_range(seen: Sequence[Largest], scale: float | None, name: str, *, all_seen: bool = True) -> None:
-    """Warns, once for a set, of values that do not fill their type: taken as they are they are dark or black.
+    """Warns, once per set, of values that do not fill their type: unscaled, such images are dark or black.
 
     Args:
         seen: of the images of the set that have more than 8 bits.
-        scale: what the user said is white.
+        scale: the value that the user declared white.
         name: what to call the set.
-        all_seen: whether every image was looked at, not just some.
+        all_seen: whether every image was looked at, or just a sample.
 
     Raises:
-        UserError: `scale` is given and means nothing, since all images have 8 bits.
+        UserError: `scale` is given and has no effect, since all images have 8 bits.
     """
     if scale is not None:
         if not seen and all_seen:

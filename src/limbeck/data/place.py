@@ -1,4 +1,4 @@
-"""What a name stands for where it could be a set of the catalogue, a set on the hub, or something on this disk."""
+"""What a name stands for: it may be in the catalogue, on the hub, or on this disk."""
 
 import os
 import re
@@ -32,13 +32,13 @@ def path_text(path: str | Path) -> str:
 
 
 def hub_id(name: str | Path) -> tuple[str, str | None] | None:
-    """("owner/name", configuration or None) where `name` can be a set on the hub."""
-    found = None if is_path(name) else _HUB_ID.fullmatch(str(name))
-    return found and (found[1], found[2])
+    """("owner/name", configuration or None) if `name` has the form of a hub id, else None."""
+    match = None if is_path(name) else _HUB_ID.fullmatch(str(name))
+    return match and (match[1], match[2])
 
 
 def other_reading(name: str | Path, root: str | Path | None) -> str | None:
-    """What to say of a string that stands for two things that are both there; None where it does not."""
+    """The remark on a name that stands for two things that both exist; None for other names."""
     path = Path(name)
     if is_path(name) or not path.exists():
         return None
@@ -54,8 +54,8 @@ def other_reading(name: str | Path, root: str | Path | None) -> str | None:
     folder = Path(root or os.environ.get(ROOT_VARIABLE) or os.devnull).expanduser() / place[0]
     if folder.is_dir() and not folder.samefile(path):
         other = f"the data set {str(folder)!r} under the local root, which that path names"
-    elif known := next((info.name for info in DATASETS.built_in.values() if info.hub_id == name), None):
-        other = f"a data set on the hub, which the catalogue calls {known!r}"
+    elif listed := next((info.name for info in DATASETS.built_in.values() if info.hub_id == name), None):
+        other = f"a data set on the hub, which the catalogue calls {listed!r}"
     else:
         return None
     return f"{name!r} is a {kind} here and {other}. The {kind} was taken; './{name}' says so without this warning."

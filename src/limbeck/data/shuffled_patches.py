@@ -1,4 +1,4 @@
-"""The patches of an image in another order: how students are shown images that crops were put together in.
+"""The patches of an image in another order: how students are shown images that were put together from crops.
 
 Sun, Shi, Yuan and Lin, "On the diversity and realism of distilled dataset: an efficient dataset distillation paradigm",
 CVPR 2024.
@@ -21,7 +21,7 @@ _MOST = 6  # of which there are 518,400 orders
 
 
 class ShuffledPatches(Augmentation):
-    """Cut an image into `factor` x `factor` patches, and put rows and columns of them into another order.
+    """Cut an image into `factor` x `factor` patches, and permute their rows and columns.
 
     Args:
         factor: patches in a row, 1 to 6; 2 for images of four crops (see `part_boxes`).
@@ -55,8 +55,8 @@ class ShuffledPatches(Augmentation):
 
 @cache
 def _orders(side: int, factor: int, device: torch.device) -> Tensor:
-    """For each order of the patches in a row, which place each pixel of the new row is from, int64 [factor!, side]."""
-    with torch.inference_mode(False):  # what is kept is of use anywhere
+    """For each permutation of the patches along a side, where each new pixel comes from, int64 [factor!, side]."""
+    with torch.inference_mode(False):  # so that the cached tensor can be used outside of inference mode
         patches = [range(low, high) for low, high in pairwise(edges(side, factor))]
-        found = [[place for patch in order for place in patch] for order in permutations(patches)]
-        return to_device(torch.tensor(found, device="cpu"), device)
+        orders = [[place for patch in order for place in patch] for order in permutations(patches)]
+        return to_device(torch.tensor(orders, device="cpu"), device)

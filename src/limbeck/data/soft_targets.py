@@ -1,4 +1,4 @@
-"""Soft labels that say what they are: probabilities or logits, and at which temperature a teacher gave them."""
+"""Soft labels with their meaning: probabilities or logits, and the temperature at which a teacher gave them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,21 +13,21 @@ from limbeck.errors import UserError, unknown_name
 
 Kind = Literal["probabilities", "logits"]
 _OFF_BY = 0.01
-"""How far from 1 a row of probabilities may sum up: half precision and printed percentages are rounded."""
+"""How far the sum of a row of probabilities may be from 1: half precision and printed percentages are rounded."""
 
 
 @dataclass(frozen=True, eq=False)
 class SoftTargets:
-    """A teacher's answers z, in place of the teacher.
+    """A teacher's logits z for a set of images, in place of the teacher.
 
     Args:
         values: float [N, K]: softmax(z / T) or z / T.
         kind: which of the two, "probabilities" or "logits".
-        temperature: T > 0; 1 for answers as a classifier gives them.
+        temperature: T > 0; 1 for the plain outputs of a classifier.
 
     Raises:
         UserError: another shape or type, an unknown kind, a temperature that is not > 0, numbers that are not finite,
-            and probabilities that are none.
+            or invalid probabilities.
 
     Example:
         >>> SoftTargets(torch.tensor([[2.0, 0.0]]), "logits", temperature=4.0).teacher_logits()
@@ -60,14 +60,14 @@ class SoftTargets:
         return len(self.values)
 
     def teacher_logits(self) -> Tensor:
-        """float32 [N, K], z up to a number that is the same for all classes of an image, which no softmax sees."""
+        """float32 [N, K], z up to a constant per image, to which softmax is invariant."""
         values = self.values.float()
         if self.kind == "probabilities":
             values = values.clamp_min(1e-12).log()
         return values * self.temperature
 
     def rows(self, positions: Tensor) -> "SoftTargets":
-        """Those of the images at `positions`, int64 [n]."""
+        """The soft labels of the images at `positions`, int64 [n]."""
         return replace(self, values=self.values[positions])
 
     def placed(self, places: Sequence[int]) -> "SoftTargets":

@@ -1,4 +1,4 @@
-"""Splits by name: what names of files and folders say, in the words that `datasets` goes by."""
+"""Splits by name: what names of files and folders say, by the keywords of `datasets`."""
 
 import re
 
@@ -17,18 +17,18 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def is_split(name: str) -> bool:
-    """Whether the name is that of a split and nothing more, case ignored."""
+    """Whether the whole name is that of a split, case ignored."""
     return name.casefold() in _SPLITS
 
 
 def stated_splits(name: str) -> set[str]:
-    """The splits that a name states as `datasets` reads it, case ignored: their words between `-._ `, digits and ends.
+    """The splits in a name as `datasets` reads it, case ignored: keywords between `-._ `, digits or the ends.
 
     Example:
         >>> stated_splits("cifar-val_00.parquet"), stated_splits("testament.parquet")
         ({'validation'}, set())
     """
-    return {_SPLITS[found] for found in _STATED.findall(name.casefold())}
+    return {_SPLITS[word] for word in _STATED.findall(name.casefold())}
 
 
 def hinted_splits(name: str) -> set[str]:
@@ -38,7 +38,7 @@ def hinted_splits(name: str) -> set[str]:
         >>> hinted_splits("trainset"), hinted_splits("cifarTest"), hinted_splits("contest")
         ({'train'}, {'test'}, set())
     """
-    return {_SPLITS[found] for found in _HINTED.findall(_words(name))}
+    return {_SPLITS[word] for word in _HINTED.findall(_words(name))}
 
 
 def without_split(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Where pixels live: whole in memory (or a memory map), or encoded and decoded on demand; one interface for both."""
+"""Where pixels are stored: decoded in memory or a memory map, or encoded and decoded on demand; one interface."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -46,7 +46,7 @@ class Storage(ABC):
 
     @property
     def has_floats(self) -> bool:
-        """Whether whole gray levels are only the rounded form of what is there."""
+        """Whether the 8-bit pixels are only the rounded form of floats."""
         return False
 
     def floats(self, positions: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class TensorStorage(Storage):
 
     Args:
         images: uint8 [N, C, H, W].
-        digests: uint8 [N, 16], where they are known already.
+        digests: uint8 [N, 16], if they are known already.
     """
 
     def __init__(self, images: Tensor, digests: Tensor | None = None) -> None:
@@ -95,12 +95,12 @@ class TensorStorage(Storage):
 
 
 class FloatStorage(Storage):
-    """Images that are finer or wider than whole gray levels, as learned ones are; `gather` gives their 8-bit form.
+    """Images of finer resolution or wider range than 8 bits, such as learned ones; `gather` gives their 8-bit form.
 
-    Hashes are of the floats, so that images which only look alike in 8 bits are told apart.
+    Hashes are of the floats, so that images whose 8-bit forms are equal are still told apart.
 
     Args:
-        images: floating [N, C, H, W] in units of [0, 1], which they may leave.
+        images: floating [N, C, H, W] in units of [0, 1], which they may exceed.
 
     Example:
         >>> storage = FloatStorage(torch.tensor([-1.0, 0.5, 2.0]).view(1, 3, 1, 1))
@@ -151,13 +151,13 @@ class FloatStorage(Storage):
 
 
 class EncodedStorage(Storage):
-    """Images that stay encoded (JPEG, PNG ...) in files or a memory-mapped table and are decoded when asked for.
+    """Images that stay encoded (JPEG, PNG ...) in files or a memory-mapped table and are decoded on access.
 
     Args:
         images: the encoded images.
         rows: int64 [N], which of the images, in order.
-        target: shape and conversion that all images are brought to.
-        digests: keeps the hashes, which take a pass over all images; default: in memory.
+        target: shape and type that all images are converted to.
+        digests: keeps the hashes, which take a pass over all images; by default in memory.
     """
 
     def __init__(
@@ -230,30 +230,30 @@ class SubsetStorage(Storage):
 
 
 class DigestTable:
-    """Hashes of a storage's images, each computed the first time that it is asked for: of a subset, its images alone.
+    """Hashes of a storage's images, each computed on first use; a subset only computes those of its own images.
 
     Args:
         count: N.
-        known: uint8 [N, 16], where they are known already; zeros stand for those that are not.
-        save: called with uint8 [N, 16], zeros where not known, when there is more to keep than it costs to write.
+        known: uint8 [N, 16], hashes that are known already; zeros stand for unknown ones.
+        save: called with uint8 [N, 16], zeros where unknown, when enough new hashes are worth writing.
     """
 
     _CHUNK = 4096
     _SAVED_SHARE = 1 / 64
-    """Of all images: fewer new hashes are not worth writing the whole table."""
+    """Of all images; fewer new hashes than this are not worth writing the whole table."""
 
     def __init__(self, count: int, known: Tensor | None = None, save: Callable[[Tensor], None] | None = None) -> None:
-        # NumPy's zeros take no memory until they are written, for a few images of a huge set.
+        # NumPy's zeros take no memory until they are written, which helps for a few images of a huge set.
         self._values = torch.from_numpy(np.zeros((count, DIGEST_BYTES), np.uint8)) if known is None else known
         self._known = torch.from_numpy(np.zeros(count, bool)) if known is None else (known != 0).any(dim=1)
         self._save = save
 
     def __getstate__(self) -> dict[str, object]:
-        """To another process go the hashes that are known; keeping more of them on disk is left to this one."""
+        """Pickles the known hashes without `save`: writing them to disk is left to this process."""
         return {**vars(self), "_save": None}
 
     def lookup(self, positions: Tensor, storage: Storage) -> Tensor:
-        """uint8 [B, 16] of the images at `positions` (int64 [B]) of `storage`, which are read where not known."""
+        """uint8 [B, 16] of the images at `positions` (int64 [B]) of `storage`, which is read for unknown ones."""
         missing = positions[~self._known[positions]].unique()
         for start in range(0, len(missing), self._CHUNK):
             chunk = missing[start : start + self._CHUNK]
@@ -265,7 +265,7 @@ class DigestTable:
 
 
 def in_levels(images: Tensor) -> Tensor:
-    """Floating images in units of [0, 1] as whole gray levels, uint8 of the same shape.
+    """Floating images in units of [0, 1] rounded to 8 bits, uint8 of the same shape.
 
     Example:
         >>> in_levels(torch.tensor([-0.1, 0.2, 1.5])).tolist()

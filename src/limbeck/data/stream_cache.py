@@ -1,4 +1,4 @@
-"""What was read of a stream, brought to its shape, on disk: it grows by shards, and is memory-mapped."""
+"""A cache on disk of the images read from a stream, in one shape: it grows by shards, and is memory-mapped."""
 
 import json
 import os
@@ -26,10 +26,10 @@ class StreamedImages:
     """The first rows of a stream.
 
     Attributes:
-        storage: pixels of those that were readable, memory-mapped.
+        storage: pixels of the readable rows, memory-mapped.
         readable: bool [rows].
         labels: as they were stored, one for each row; None where there is no column of them.
-        seen: the `Largest` of each shard that has any.
+        seen: the `Largest` of each shard, if it has one.
     """
 
     storage: TensorStorage
@@ -42,14 +42,14 @@ class StreamCache:
     """A folder with `images.bin`, the readable images one after another, `digests.bin`, their hashes, and a small
     table of the rows of each shard.
 
-    A shard counts once its table is there, which is written last; what a kill leaves of the next is written over.
+    A shard counts once its table exists, which is written last; remains of an interrupted write are overwritten.
 
     Args:
         folder: need not exist.
         shape: (C, H, W) of every image.
 
     Attributes:
-        rows: of the stream, in whole shards.
+        rows: rows of the stream in complete shards.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, int, int]) -> None:
@@ -59,10 +59,10 @@ class StreamCache:
         while (path := self._path(len(self._shards))).exists():
             self._shards.append(_read_shard(path))
         self.rows = sum(map(len, self._shards))
-        self._kept = sum(int(one["readable"].to_numpy().sum()) for one in self._shards)
+        self._kept = sum(int(shard["readable"].to_numpy().sum()) for shard in self._shards)
 
     def about(self) -> dict[str, Any] | None:
-        """What was noted when the stream was first opened; None before."""
+        """What was noted when the stream was first opened; None before that."""
         try:
             return json.loads((self._folder / "about.json").read_text())
         except (FileNotFoundError, NotADirectoryError):
@@ -71,14 +71,14 @@ class StreamCache:
             raise _damaged(self._folder) from error
 
     def begin(self, about: dict[str, Any]) -> dict[str, Any]:
-        """Makes the folder, and notes what is known of the stream; or finds what another process noted meanwhile."""
+        """Makes the folder and notes what is known of the stream; returns an earlier note of another process if any."""
         with disk_errors(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._folder / ".begun"):
-            found = self.about()
-            if found is None:
+            noted = self.about()
+            if noted is None:
                 atomic_write_text(self._folder / "about.json", json.dumps(about, indent=1) + "\n")
-        return about if found is None else found
+        return about if noted is None else noted
 
     @property
     def ended(self) -> bool:
@@ -92,23 +92,23 @@ class StreamCache:
     def append(
         self, images: np.ndarray, readable: np.ndarray, labels: pa.ChunkedArray | None, seen: list[Largest]
     ) -> None:
-        """Keeps a shard.
+        """Writes a shard.
 
         Args:
-            images: uint8 [rows, C, H, W], anything where not readable.
+            images: uint8 [rows, C, H, W], arbitrary where not readable.
             readable: bool [rows].
             labels: of all rows, or None.
             seen: see `decode`.
 
         Raises:
-            UserError: the disk is full, or may not be written to; or what was kept before has lost its end.
+            UserError: the disk is full or not writable, or earlier files are shorter than what was written to them.
         """
         kept = np.ascontiguousarray(images[readable])
         digests = image_digests(torch.from_numpy(kept)).numpy() if len(kept) else np.empty((0, DIGEST_BYTES), np.uint8)
         for name, values in (("images.bin", kept), ("digests.bin", digests)):
             with disk_errors(self._folder), (self._folder / name).open("ab") as file:
                 size = self._kept * int(np.prod(values.shape[1:]))
-                if os.fstat(file.fileno()).st_size < size:  # which `truncate` would fill with zeros
+                if os.fstat(file.fileno()).st_size < size:  # `truncate` would fill the gap with zeros
                     raise _damaged(self._folder)
                 file.truncate(size)
                 values.tofile(file)
@@ -125,20 +125,22 @@ class StreamCache:
         self._kept += len(kept)
 
     def read(self, rows: int) -> StreamedImages:
-        """The first `rows` of those that are there, at least one.
+        """The first `rows` rows of the cache, at least one.
 
         Raises:
             UserError: the folder is damaged.
         """
-        readable = np.concatenate([one["readable"].to_numpy() for one in self._shards])[:rows]
+        readable = np.concatenate([shard["readable"].to_numpy() for shard in self._shards])[:rows]
         count = int(readable.sum())
         images = self._values("images.bin", count, self._shape)
         digests = self._values("digests.bin", count, (DIGEST_BYTES,))
         storage = TensorStorage(torch.from_numpy(images), torch.from_numpy(np.array(digests)))
         labels = None
         if "label" in self._shards[0].column_names:
-            labels = joined_labels([one["label"] for one in self._shards]).slice(0, rows)
-        seen = [Largest(*one) for table in self._shards for one in json.loads((table.schema.metadata or {})[_LARGEST])]
+            labels = joined_labels([shard["label"] for shard in self._shards]).slice(0, rows)
+        seen = [
+            Largest(*entry) for shard in self._shards for entry in json.loads((shard.schema.metadata or {})[_LARGEST])
+        ]
         return StreamedImages(storage, readable, labels, seen)
 
     def _values(self, name: str, count: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -146,7 +148,7 @@ class StreamCache:
         path = self._folder / name
         if not path.exists() or path.stat().st_size < self._kept * int(np.prod(shape)):
             raise _damaged(self._folder)
-        if count == 0:  # which cannot be mapped
+        if count == 0:  # an empty file cannot be mapped
             return np.empty((0, *shape), np.uint8)
         return np.memmap(path, np.uint8, mode="c", shape=(count, *shape))
 
@@ -162,17 +164,17 @@ def _read_shard(path: Path) -> pa.Table:
 
 
 def joined_labels(parts: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
-    """Of one type; parts, at least one, in which all labels are missing have none of their own.
+    """The labels of all parts (at least one) in their common type; parts whose labels are all missing have no type.
 
     Raises:
-        UserError: types that nothing has in common.
+        UserError: there is no common type.
     """
-    schemas = [pa.schema([("label", one.type)]) for one in parts]
+    schemas = [pa.schema([("label", part.type)]) for part in parts]
     try:
         kind = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
-        return pa.chunked_array([chunk for one in parts for chunk in one.cast(kind).chunks], kind)
+        return pa.chunked_array([chunk for part in parts for chunk in part.cast(kind).chunks], kind)
     except pa.ArrowException as error:
-        kinds = " and ".join(sorted({str(one.type) for one in parts}))
+        kinds = " and ".join(sorted({str(part.type) for part in parts}))
         raise UserError(
             f"labels of a stream must be of one type, got {kinds}; state the type of the column."
         ) from error

@@ -1,4 +1,4 @@
-"""Reading a stream into its cache, a batch at a time: whatever stops it, what was read is kept."""
+"""Reading a stream into its cache batch by batch; whatever stops it, what was read so far is kept."""
 
 import time
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.progress import Progress
 
 SHARD_BYTES = 2**24
-"""Pixels that are kept at once."""
+"""Bytes of pixels in a shard."""
 SHARD_SECONDS = 60.0
-"""After which what there is of a shard is kept, however little."""
+"""Time after which a shard is written, however small it is."""
 
 
 class _Shard:
-    """Rows that were read and are not kept yet."""
+    """Rows that were read but not written to the cache yet."""
 
     def __init__(self, cache: StreamCache) -> None:
         self._cache = cache
@@ -34,12 +34,15 @@ class _Shard:
 
     @property
     def end(self) -> int:
-        """The next row of the stream."""
+        """The number of the next row of the stream."""
         return self._cache.rows + sum(map(len, self._readable))
 
     @property
     def is_full(self) -> bool:
-        return sum(one.nbytes for one in self._images) >= SHARD_BYTES or time.monotonic() - self._began > SHARD_SECONDS
+        return (
+            sum(images.nbytes for images in self._images) >= SHARD_BYTES
+            or time.monotonic() - self._began > SHARD_SECONDS
+        )
 
     def add(
         self, images: np.ndarray, readable: np.ndarray, labels: pa.ChunkedArray | None, seen: list[Largest]
@@ -66,13 +69,13 @@ def read_on(
     title: str,
     watch: Progress,
 ) -> None:
-    """Reads up to row `count`, None for all, into the cache, from where it ends. Whatever stops it, that is kept.
+    """Reads up to row `count` (None for all) into the cache, from where it ends; what was read is kept in any case.
 
     Raises:
         UserError: the stream broke off, or an image is unreadable.
         Interrupted: stopped by Ctrl-C or SIGTERM.
     """
-    wanted = min([one for one in (count, stream.count) if one is not None], default=0)
+    wanted = min([limit for limit in (count, stream.count) if limit is not None], default=0)
     watch.begin(f"streaming {title}", max(wanted, 1), cache.rows if wanted else 0)
     shard = _Shard(cache)
     try:
@@ -93,7 +96,7 @@ def read_on(
 
 
 def _batches(stream: Stream, start: int, count: int | None, shard: _Shard) -> Iterator[pa.Table]:
-    """What the stream gives of rows `start` up to `count`."""
+    """Batches of the rows from `start` up to `count`."""
     left = None if count is None else count - start
     try:
         for batch in stream.rows(start):
@@ -104,7 +107,7 @@ def _batches(stream: Stream, start: int, count: int | None, shard: _Shard) -> It
                 return
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # of a dozen libraries that read and connect
+    except Exception as error:  # raised by any of a dozen libraries that read and connect
         raise UserError(
             f"{stream.where} broke off after {shard.end:,} images: {error}. They are kept; the same again goes on with "
             "the next."

@@ -1,4 +1,4 @@
-"""Rows of tables from front to back, by `datasets`: of the hub, which are not downloaded, or of files."""
+"""Rows of tables from front to back through `datasets`: on the hub, without a download, or in files."""
 
 import glob
 from collections.abc import Callable, Iterator
@@ -23,14 +23,14 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class Stream:
-    """Rows of a table, from any row on.
+    """Rows of a table, read from any row on.
 
     Attributes:
-        rows: the first row that is wanted -> batches of rows, as `pa.Table`.
+        rows: number of the first row -> batches of rows, as `pa.Table`.
         where: what to call it in messages.
         images, labels: its columns; None where it has no labels.
-        count: rows that it states to have; None where it does not say.
-        about: what is to be noted of it.
+        count: number of rows that it states; None where it does not.
+        about: what the cache is to note about it.
         folder: what relative paths in it are relative to.
     """
 
@@ -55,8 +55,8 @@ def open_stream(
     Args:
         place: a split on the hub, or files.
         named: columns of images and labels that the user named.
-        usual: those that the catalogue knows, unless an uploader has renamed them since.
-        begun: what was noted of the stream when it was first opened; a repository is read as it was then.
+        usual: columns from the catalogue; ignored where an uploader has renamed them since.
+        begun: what was noted of the stream when it was first opened; a repository is read at that commit.
 
     Raises:
         UserError: it cannot be opened, or has no such split or columns.
@@ -64,14 +64,14 @@ def open_stream(
     builder, where, count = _builder(place, begun)
     split = place.split if isinstance(place, HubPlace) else "train"
     try:
-        found = builder.as_streaming_dataset()
-        rows = found.get(split)
+        splits = builder.as_streaming_dataset()
+        rows = splits.get(split)
         schema = None if rows is None else _schema(rows)
     except Exception as error:  # of a dozen libraries that read and connect
         raise _unopened(place, error) from error
     if rows is None:
         name = repr(place.hub_id) if isinstance(place, HubPlace) else where
-        raise UserError(f"`split` of {name} must be {' or '.join(map(repr, found))}, got {split!r}.")
+        raise UserError(f"`split` of {name} must be {' or '.join(map(repr, splits))}, got {split!r}.")
     if schema is None:
         raise UserError(f"{where} holds no images.")
     stream = _stream_of(rows, schema, where, named, usual)
@@ -81,7 +81,7 @@ def open_stream(
 
 
 def stream_of(rows: Any, where: str, named: tuple[str | None, str | None]) -> Stream | None:
-    """The rows of a `datasets.IterableDataset`; None where it has none.
+    """The rows of a `datasets.IterableDataset`; None if it is empty.
 
     Args:
         rows: as `datasets` streams them.
@@ -89,7 +89,7 @@ def stream_of(rows: Any, where: str, named: tuple[str | None, str | None]) -> St
         named: columns of images and labels that the user named.
 
     Raises:
-        UserError: it breaks off at once, or has no such columns.
+        UserError: it cannot be read, or has no such columns.
     """
     try:
         schema = _schema(rows)
@@ -109,7 +109,7 @@ def _stream_of(
     table = ImageTable(schema, features, 0, _nothing, _nothing, _nothing, where)
     images = find_images(table, named[0] or if_there(usual[0], table))
     labels = find_labels(table, named[1] or if_there(usual[1], table))
-    # One that `datasets` itself fails to decode would end the stream.
+    # Not decoded by `datasets`, for which a broken image would end the stream.
     encoded = rows.decode(False) if rows.features else rows
     wanted = encoded.select_columns([images, *([labels] if labels else [])]).with_format("arrow")
     names = stated_names(features, labels) if labels else None
@@ -124,8 +124,8 @@ def _stream_of(
 
 
 def _from(rows: Any, start: int) -> Iterator[pa.Table]:
-    """Batches from row `start` on. Those before are read as well: `IterableDataset.skip` does so, too, and in its older
-    releases guesses the types of what it passes over."""
+    """Batches from row `start` on. Earlier rows are read as well: `IterableDataset.skip` does so too, and its older
+    releases guess the types of the rows that they skip."""
     for batch in rows.iter(_BATCH):
         if start < len(batch):
             yield batch.slice(start)
@@ -133,7 +133,7 @@ def _from(rows: Any, start: int) -> Iterator[pa.Table]:
 
 
 def _schema(rows: Any) -> pa.Schema | None:
-    """Of what the columns hold, or of the first row where that is not stated; None where there are no rows."""
+    """The stated schema, or that of the first row where none is stated; None where there are no rows."""
     if rows.features:
         return rows.features.arrow_schema
     first = next(rows.with_format("arrow").iter(1), None)
@@ -141,15 +141,15 @@ def _schema(rows: Any) -> pa.Schema | None:
 
 
 def _builder(place: HubPlace | FilePlace, begun: dict[str, Any] | None) -> tuple[Any, str, int | None]:
-    """The builder of `datasets`, what to call what it reads, and how many rows it states to have."""
+    """The builder of `datasets`, the name of its source in messages, and the number of rows that it states."""
     import datasets
 
     if isinstance(place, FilePlace):
-        table = open_parquet(place.files)  # whose messages are plainer
+        table = open_parquet(place.files)  # its error messages are plainer
         filled = [path for path in place.files if pq.read_metadata(path).num_rows]
         if not filled:
             raise UserError(f"{table.where} holds no images.")
-        paths = [glob.escape(str(path.absolute())) for path in filled]  # which are taken for patterns
+        paths = [glob.escape(str(path.absolute())) for path in filled]  # paths are taken for patterns
         try:
             return datasets.load_dataset_builder("parquet", data_files={"train": paths}), table.where, table.count
         except Exception as error:
@@ -169,7 +169,7 @@ def _builder(place: HubPlace | FilePlace, begun: dict[str, Any] | None) -> tuple
 
 
 def _commit(place: HubPlace | FilePlace, builder: Any) -> str | None:
-    """Of a repository, the commit that is read; a stream that goes on reads it again."""
+    """The commit of a repository that is read, so that a resumed stream reads the same; None for files."""
     return str(builder.hash) if isinstance(place, HubPlace) else None
 
 
@@ -184,7 +184,7 @@ def _nothing(column: str) -> Any:
 
 
 class BatchImages(EncodedImages):
-    """Images of one batch of a stream, called by their rows of the whole."""
+    """Images of one batch of a stream; messages name them by their rows in the whole stream."""
 
     def __init__(self, stream: Stream, batch: pa.Table, start: int) -> None:
         column = with_bytes(batch[stream.images])
@@ -205,7 +205,7 @@ class BatchImages(EncodedImages):
 
 
 def with_bytes(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """With the bytes of images that the repository holds as files of their own, beside tables of their addresses."""
+    """The column with bytes fetched for images that the repository holds as separate files, given by address."""
     if not pa.types.is_struct(column.type) or column.type.get_field_index("path") < 0:
         return column
     cells = column.to_pylist()
@@ -220,7 +220,7 @@ def _is_remote(cell: dict[str, Any] | None) -> bool:
 
 
 def _read(address: str) -> bytes:
-    """Of a file that is missing, no bytes, which the decoder says are no image."""
+    """The bytes at an address; empty if there is no such file, which the decoder reports as no image."""
     import fsspec
 
     try:

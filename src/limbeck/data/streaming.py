@@ -1,4 +1,4 @@
-"""Images of tables that are read from front to back, from the hub or from files, without a copy of the whole."""
+"""Images of tables on the hub or in files, read from front to back without a copy of the whole."""
 
 import warnings
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from limbeck.locks import only_one
 from limbeck.progress import Progress
 
 _NUMBERED = 2**16
-"""Most classes that are numbers without names: labels beyond are something else."""
+"""Largest number of classes without names; larger integer labels are taken for something else."""
 
 
 def open_streamed(
@@ -42,23 +42,23 @@ def open_streamed(
     skip_unreadable: bool = False,
     scale: float | None = None,
 ) -> "StreamedSet":
-    """The first `count` images of a split, None for all, opened so far that columns and names of classes are known.
+    """The first `count` images (None for all) of a split, opened far enough to know columns and class names.
 
-    They are read one after another, and kept at `shape` in the cache. What was read before, by this or by another
-    process, is not read again: a stream that was stopped or broke off goes on where it was, and one that is to be
-    longer goes on from its end. A repository is read as it was when the stream was begun. What is kept is
+    Images are read one after another, and stored at `shape` in the cache. What was read before, by this or another
+    process, is not read again: a stream that was stopped or broke off continues where it was, and a longer one
+    continues from the end. A repository is read at the commit at which the stream was begun. What is in the cache is
     memory-mapped, and needs no connection any more.
 
     Args:
-        name: of a data set of the catalogue or on the hub; or a Parquet file or a folder of them, which `load` would
-            copy where they are large.
-        split, image_column, label_column, skip_unreadable, scale: see `load`. Labels that cannot be numbered are left
-            aside with a warning, unless `label_column` names them.
+        name: a data set of the catalogue or the hub; or a Parquet file or a folder of them, which `load` would copy
+            where they are large.
+        split, image_column, label_column, skip_unreadable, scale: see `load`. Labels that cannot be numbered are
+            ignored with a warning, unless `label_column` names them.
         count: at least 1; unreadable images count, too.
         shape: (C, H, W): every image is scaled until it covers that and cropped to its centre.
 
     Raises:
-        UserError: nothing of that name, or nothing that can be streamed; it cannot be opened; see `load`.
+        UserError: nothing of that name, or it cannot be streamed or opened; see `load`.
 
     Example:
         >>> lb.TransferSet(images).save("some-digits")  # a Parquet file as any other
@@ -90,18 +90,18 @@ def open_streamed(
 
 @dataclass(frozen=True)
 class StreamedSet:
-    """A split that is read from front to back, as far as it was not before.
+    """A split that is read from front to back, continuing where it was left.
 
     Attributes:
         title: what reports call it.
         place: where its rows come from.
         named, usual: columns of images and labels, see `open_stream`.
-        folder: of what was read.
+        folder: of the cache of what was read.
         about: what was noted when it was first opened, see `Stream`.
-        target: what images are brought to.
+        target: what images are converted to.
         count: rows that are wanted, None for all.
         skip_unreadable: whether broken images are left out.
-        opened: the stream, where it had to be opened to know what is noted.
+        opened: the stream, if it had to be opened to make the note.
     """
 
     title: str
@@ -117,17 +117,17 @@ class StreamedSet:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Names of its classes, none where it has no labels; None where only reading them tells."""
+        """Class names, empty where it has no labels; None where they are only known after reading the labels."""
         if self.about["label"] is None:
             return ()
         return None if self.about["names"] is None else tuple(self.about["names"])
 
     def read(self, progress: Progress) -> ImageSet:
-        """The images, those that are not kept yet read from the stream.
+        """The images; those that are not in the cache yet are read from the stream.
 
         Raises:
-            UserError: it broke off, or an image is unreadable, of which the row is told; see `load`.
-            Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
+            UserError: it broke off, or an image is unreadable (names its row); see `load`.
+            Interrupted: stopped by Ctrl-C or SIGTERM; calling it again continues.
         """
         waiting = f"another process is reading {self.title}; waiting for it"
         with only_one(self.folder, lambda: progress.say(waiting)):
@@ -160,8 +160,8 @@ def _place(name: str | Path, split: str) -> tuple[HubPlace | FilePlace, tuple[st
         return place, (None, None)
     if path.exists():
         raise _no_table(name)
-    if found := hub_id(name):
-        return place_of_hub_id(*found, split, None, exactly=True), (None, None)
+    if at_hub := hub_id(name):
+        return place_of_hub_id(*at_hub, split, None, exactly=True), (None, None)
     if "/" in str(name) or isinstance(name, Path):
         raise UserError(f"there is no file or folder {str(name)!r}.")
     raise unknown_name("dataset", str(name), DATASETS, LIST_HINT)
@@ -175,7 +175,7 @@ def _no_table(name: str | Path) -> UserError:
 
 
 def _identity(place: HubPlace | FilePlace, named: str | None, usual: str | None) -> list[Any]:
-    """Of a repository its address; of files their stamps and those of the pictures that they name."""
+    """What identifies the source: the address of a repository; stamps of files and of the images that they name."""
     if not isinstance(place, FilePlace):
         return [place.hub_id, place.config, place.split, place.revision]
     table = open_parquet(place.files)
@@ -218,7 +218,7 @@ def _image_set(
 def _labels(
     stored: pa.ChunkedArray | None, about: dict[str, Any], title: str, *, explicit: bool
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Numbers and names; numbers without names are names of their own, since rows to come may have those between."""
+    """Class numbers and names. Integers without names become names, as missing numbers may occur in later rows."""
     if stored is None:
         return None, ()
     where = f"labels in column {about['label']!r} of {about['where']}"

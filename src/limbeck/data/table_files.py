@@ -1,7 +1,7 @@
-"""Which Parquet files of a folder are of which split, told from their names as `datasets` does.
+"""Which Parquet files of a folder belong to which split, by their names as in `datasets`.
 
 Source of the rules: the patterns of `datasets.data_files` (https://github.com/huggingface/datasets). Two things differ:
-case does not count, and where `datasets` would leave files out, read one twice, or take test images for training ones,
+case is ignored, and where `datasets` would leave files out, read one twice, or take test images for training images,
 the folder is refused.
 """
 
@@ -30,19 +30,19 @@ _HOW = (
 def splits_by_file(folder: Path) -> dict[str, list[Path]]:
     """split -> its Parquet files in `folder`, sorted; empty where there are none.
 
-    A dataset card (README.md) that lists files is followed. Else the first of these that tells a split of any file must
-    tell it of all: `data/<split>-00000-of-00001.parquet`; a folder's name, as in `test/0.parquet`; the file's own name,
-    as in `cifar_test.parquet`. Names that tell none are "train".
+    A dataset card (README.md) that lists files is followed. Otherwise, the first of these rules that gives a split for
+    any file must give one for all: `data/<split>-00000-of-00001.parquet`; a folder's name, as in `test/0.parquet`; the
+    file's own name, as in `cifar_test.parquet`. If none does, all files are "train".
 
     Raises:
-        UserError: some names tell a split and others do not, one tells two or half tells one ("testset"), files of one
-            split lie in several folders, a shard is missing.
+        UserError: some names give a split and others do not, one gives two or only hints at one ("testset"), files of
+            one split lie in several folders, a shard is missing.
     """
     files = sorted(files_below(folder, SUFFIX, _DEPTH))
     if files and (stated := stated_files(folder)):
         carded = {path: {split for split, paths in stated.items() if path in paths} for path in files}
         if any(carded.values()):
-            return _grouped(folder, {path: found for path, found in carded.items() if found})
+            return _grouped(folder, {path: splits for path, splits in carded.items() if splits})
     for rule in (_by_shard, _by_folder, _by_name):
         splits = {path: rule(path.relative_to(folder)) for path in files}
         if any(splits.values()):
@@ -57,8 +57,8 @@ def splits_by_file(folder: Path) -> dict[str, list[Path]]:
 
 
 def _by_shard(path: Path) -> set[str]:
-    found = _SHARD.fullmatch(path.name) if path.parent.name == "data" and len(path.parts) == 2 else None
-    return {found[1].lower()} if found else set()
+    match = _SHARD.fullmatch(path.name) if path.parent.name == "data" and len(path.parts) == 2 else None
+    return {match[1].lower()} if match else set()
 
 
 def _by_folder(path: Path) -> set[str]:
@@ -70,7 +70,7 @@ def _by_name(path: Path) -> set[str]:
 
 
 def _ambiguous(folder: Path, files: Sequence[Path]) -> list[Path]:
-    """Those with a split in their names for people ("testset"), or that differ in one alone ("xtrain" and "xtest")."""
+    """Files whose names hint at a split ("testset"), or differ only in the split ("xtrain" and "xtest")."""
     names = {path: str(path.relative_to(folder)) for path in files}
     alike = Counter(_INSIDE.sub("*", name.lower()) for name in names.values())
     return [
@@ -82,12 +82,12 @@ def _ambiguous(folder: Path, files: Sequence[Path]) -> list[Path]:
 
 def _grouped(folder: Path, splits: Mapping[Path, set[str]]) -> dict[str, list[Path]]:
     where = repr(str(folder))
-    if unnamed := [path for path, found in splits.items() if not found]:
-        others = [path for path, found in splits.items() if found]
+    if unnamed := [path for path, candidates in splits.items() if not candidates]:
+        others = [path for path, candidates in splits.items() if candidates]
         raise UserError(
             f"{_listed(folder, unnamed)} in {where} tell no split where {_listed(folder, others)} do. {_HOW}"
         )
-    if double := [path for path, found in splits.items() if len(found) > 1]:
+    if double := [path for path, candidates in splits.items() if len(candidates) > 1]:
         names = listing(sorted(splits[double[0]]))
         raise UserError(f"{_listed(folder, double[:1])} in {where} may be of the splits {names}. {_HOW}")
     groups: dict[str, list[Path]] = {}

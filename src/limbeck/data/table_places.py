@@ -1,4 +1,4 @@
-"""Where a split is: Parquet files or class folders on this disk, else a repository on the hub."""
+"""Where a split is stored: Parquet files or class folders on this disk, or a repository on the hub."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ class HubPlace:
         config: configuration, None for the only one.
         split: its name at the hub.
         revision: branch, None for the default.
-        looked: where it was sought before, for messages.
+        looked: where it was looked for before, for messages.
     """
 
     hub_id: str
@@ -60,7 +60,7 @@ class FolderPlace:
 
 
 def place_of_entry(info: DatasetInfo, split: str, root: str | Path | None) -> HubPlace | FilePlace | FolderPlace:
-    """Of a split of a data set of the catalogue that has a repository.
+    """The place of a split of a catalogue entry that has a repository.
 
     Raises:
         UserError: it has no such split, or see `place_of_hub_id` and `split_folder_in_root`.
@@ -82,10 +82,10 @@ def place_of_entry(info: DatasetInfo, split: str, root: str | Path | None) -> Hu
 def place_of_hub_id(
     hub_id: str, config: str | None, split: str, root: str | Path | None, *, revision: str | None = None, exactly: bool
 ) -> HubPlace | FilePlace:
-    """Under the local root where that has it, else at the hub.
+    """The place of a split: under the local root if it is there, else on the hub.
 
     Raises:
-        UserError: `root` is given and has it not, or see `find_in_root`.
+        UserError: `root` is given and does not have it, or see `find_in_root`.
     """
     place = _place(hub_id, config, split, root, revision=revision, exactly=exactly)
     _check_root(place, root)
@@ -107,14 +107,14 @@ def _place(
 
 
 def _check_root(place: HubPlace | FilePlace, root: str | Path | None) -> None:
-    """Raises a UserError where a `root` was given and lacks the split: the hub is not what was asked for."""
+    """Raises a UserError where a `root` was given and lacks the split: the hub must not be used instead."""
     folder = local_root(root)
     if not root or folder is None or isinstance(place, FilePlace):
         return
-    found = listing(path.name for path in subfolders(folder))
+    folders = listing(path.name for path in subfolders(folder))
     raise UserError(
         f"`root` {str(folder)!r} has no split {place.split!r} of {place.hub_id!r}. {place.looked}It holds "
-        f"{f'the folders {found}' if found else 'no folders'}. Give the folder in which "
+        f"{f'the folders {folders}' if folders else 'no folders'}. Give the folder in which "
         f"{place.hub_id.partition('/')[0]!r} lies, put the files there, as "
         f"<root>/{place.hub_id}/{place.config or 'data'}/{place.split}-00000-of-00001.parquet, or leave `root` out: "
         f"then {ROOT_VARIABLE} and the hub are asked."
@@ -122,7 +122,7 @@ def _check_root(place: HubPlace | FilePlace, root: str | Path | None) -> None:
 
 
 def place_of_path(path: Path, split: str, where: str) -> FilePlace | None:
-    """Of a Parquet file or a folder of them; None where `path` is something else.
+    """The place of a split in a Parquet file or a folder of them; None where `path` is something else.
 
     Raises:
         UserError: it has no such split, or see `splits_by_file`.
@@ -135,10 +135,10 @@ def place_of_path(path: Path, split: str, where: str) -> FilePlace | None:
             splits |= dict.fromkeys(stated_splits(path.name), splits["train"])
     elif path.is_file() and path.suffix.lower() == SUFFIX:
         check_path(path)
-        # What is loaded by itself is the training split, whatever its name; that may say another split as well.
-        splits = {"train": [path]} | {one: [path] for one in stated_splits(path.name)}
+        # A single file is the training split whatever its name, and also the split that its name states.
+        splits = {"train": [path]} | {name: [path] for name in stated_splits(path.name)}
     else:
         return None
     files = choose_split(splits, split, where)
     check_path(files[0])
-    return FilePlace(files, [one for several in splits.values() if several is not files for one in several])
+    return FilePlace(files, [file for several in splits.values() if several is not files for file in several])

@@ -20,7 +20,7 @@ from limbeck.files import atomic_path
 _IMAGE_NAMES = ("image", "img", "images", "pixels", "jpg", "png", "pixel_values")
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "y")
 _MAP_FROM = 2**30
-"""Bytes of Parquet from which its images are first copied to an uncompressed Arrow file and memory-mapped."""
+"""Bytes of Parquet above which the images are first copied to an uncompressed Arrow file and memory-mapped."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class ImageTable:
         count: number of rows.
         read: column name -> its values.
         labels: column name -> its values as labels, file by file.
-        other_labels: the same of the other splits, which have a say in the numbers of classes; without those that lack
-            the column.
+        other_labels: the same for the other splits, whose classes are numbered together with these; splits without the
+            column are left out.
         where: what to call it in messages.
         stamp: identity of its content, or None.
         folder: what relative paths in it are relative to.
-        files: column of images -> paths of the files that it names in place of holding them.
+        files: column of images -> paths of the image files that it names instead of holding bytes.
     """
 
     schema: pa.Schema
@@ -57,7 +57,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     """The rows of one or several Parquet files, in the order given.
 
     Args:
-        files: at least one; all with the same columns, in any order; those without rows do not count.
+        files: at least one; all with the same columns, in any order; files without rows are ignored.
         siblings: files of the other splits.
         mapped: keep the encoded images in a memory-mapped file even if they are few.
 
@@ -70,12 +70,7 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     filled = [(path, part) for path, part in opened if part.metadata.num_rows] or opened[:1]
     parts = [part for _, part in filled]
     schema = parts[0].schema_arrow
-    for path, part in filled:
-        if sorted(part.schema_arrow.names) != sorted(schema.names):
-            raise UserError(
-                f"{path!r} has columns {part.schema_arrow.names}, {filled[0][0]!r} has {schema.names}; files of one "
-                "split must have the same."
-            )
+    _check_same_columns(filled)
     stamp = file_stamps(files)
     mapped = mapped or sum(path.stat().st_size for path in files) > _MAP_FROM
 
@@ -105,6 +100,17 @@ def open_parquet(files: Sequence[Path], *, siblings: Sequence[Path] = (), mapped
     )
 
 
+def _check_same_columns(files: Sequence[tuple[str, pq.ParquetFile]]) -> None:
+    """Raises a UserError where a file (path, opened) has other columns than the first."""
+    first, names = files[0][0], files[0][1].schema_arrow.names
+    for path, part in files:
+        if sorted(part.schema_arrow.names) != sorted(names):
+            raise UserError(
+                f"{path!r} has columns {part.schema_arrow.names}, {first!r} has {names}; files of one "
+                "split must have the same."
+            )
+
+
 def read_table(
     table: ImageTable,
     *,
@@ -114,8 +120,8 @@ def read_table(
     channels: int | None = None,
     labelled: bool = True,
 ) -> EncodedSet:
-    """The images and labels of `table`; columns that are not named are found by feature, then by name; without labels
-    where these are not wanted.
+    """The images of `table`, and its labels if `labelled`; columns that are not given are found by feature, then by
+    name.
 
     Raises:
         UserError: a named column is missing, none looks like images, or see `encode_labels`.
@@ -141,12 +147,12 @@ def read_table(
 
 
 def stamps_of_named(table: ImageTable, column: str) -> list[object]:
-    """Of the files that a column of images names, which may change while the table does not; see `file_stamps`."""
+    """Stamps of the files that a column of images names: they may change while the table does not."""
     return file_stamps([table.folder / path for path in dict.fromkeys(table.files(column))])
 
 
 def if_there(column: str | None, table: ImageTable) -> str | None:
-    """The catalogue's column, unless an uploader has renamed it since: then it is found by its feature."""
+    """The catalogue's column, or None if an uploader has renamed it since: it is then found by its feature."""
     return column if column in table.schema.names else None
 
 
@@ -156,14 +162,14 @@ def find_images(table: ImageTable, named: str | None = None) -> str:
     Raises:
         UserError: there is none, or it holds something else.
     """
-    found = _column(table, "image_column", named, "Image", _IMAGE_NAMES)
-    if found is None:
+    column = _column(table, "image_column", named, "Image", _IMAGE_NAMES)
+    if column is None:
         raise UserError(
             f"`image_column` must be named: no column of {table.where} looks like images; it has "
             f"{', '.join(table.schema.names)}."
         )
-    image_type([table.schema.field(found).type], table.where)
-    return found
+    image_type([table.schema.field(column).type], table.where)
+    return column
 
 
 def find_labels(table: ImageTable, named: str | None = None) -> str | None:
@@ -176,10 +182,10 @@ def find_labels(table: ImageTable, named: str | None = None) -> str | None:
 
 
 def _column(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
-    found = _found(table, argument, named, kind, usual)
-    if found is not None and table.schema.names.count(found) > 1:
-        raise UserError(f"`{argument}` {found!r} must be one column of {table.where}, which has several of that name.")
-    return found
+    column = _found(table, argument, named, kind, usual)
+    if column is not None and table.schema.names.count(column) > 1:
+        raise UserError(f"`{argument}` {column!r} must be one column of {table.where}, which has several of that name.")
+    return column
 
 
 def _found(table: ImageTable, argument: str, named: str | None, kind: str, usual: Sequence[str]) -> str | None:
@@ -215,7 +221,7 @@ def features_of(schema: pa.Schema, where: str) -> Mapping[str, Any]:
 
 
 def stated_names(features: Mapping[str, Any], column: str) -> tuple[str, ...] | None:
-    """The class names that `datasets` keeps of a column, if any; of a list, those of its elements."""
+    """The class names that `datasets` stores for a column, if any; for a list, those of its elements."""
     feature = _feature(features, column)
     while isinstance(inner := feature.get("feature"), Mapping):
         feature = inner
@@ -226,7 +232,7 @@ def stated_names(features: Mapping[str, Any], column: str) -> tuple[str, ...] | 
 def _open(path: Path) -> pq.ParquetFile:
     with _arrow_errors(repr(str(path))):
         part = pq.ParquetFile(path)
-        _ = part.schema_arrow  # not read until asked for, and may be what is damaged
+        _ = part.schema_arrow  # read lazily, and may be what is damaged
         return part
 
 
@@ -237,25 +243,25 @@ def _label_column(path: str, part: pq.ParquetFile, column: str) -> LabelColumn:
 
 
 def _named_files(parts: Sequence[pq.ParquetFile], column: str, where: str) -> list[str]:
-    """Paths of the files that a column names; images that lie in the table are not read for that."""
-    kind, found = image_type([part.schema_arrow.field(column).type for part in parts], where), []
+    """Paths of the files that a column names, found without reading images that are in the table itself."""
+    kind, paths = image_type([part.schema_arrow.field(column).type for part in parts], where), []
     for part in parts if names_files(kind) else ():
         if _holds_all_bytes(part, column):
             continue
         with _arrow_errors(where):
             for batch in part.iter_batches(batch_size=1024, columns=[column]):
-                found += named_files(pa.chunked_array([batch.column(0).cast(kind)]))
-    return found
+                paths += named_files(pa.chunked_array([batch.column(0).cast(kind)]))
+    return paths
 
 
 def _holds_all_bytes(part: pq.ParquetFile, column: str) -> bool:
-    """Whether the file says that no image of the column lacks its bytes."""
-    about = part.metadata
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    """Whether the file's statistics say that no image of the column lacks its bytes."""
+    metadata = part.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    inside = [one for one in chunks if one.path_in_schema.startswith(f"{column}.")]
-    known = [one.statistics for one in inside if one.path_in_schema.endswith(".bytes")]
-    return bool(known) and all(one is not None and one.has_null_count and one.null_count == 0 for one in known)
+    inside = [chunk for chunk in chunks if chunk.path_in_schema.startswith(f"{column}.")]
+    stats = [chunk.statistics for chunk in inside if chunk.path_in_schema.endswith(".bytes")]
+    return bool(stats) and all(stat is not None and stat.has_null_count and stat.null_count == 0 for stat in stats)
 
 
 @contextmanager
@@ -269,8 +275,8 @@ def _arrow_errors(where: str) -> Iterator[None]:
 
 
 def _mapped_column(parts: Sequence[pq.ParquetFile], column: str, kind: pa.DataType, key: str) -> pa.ChunkedArray:
-    """The column from an Arrow file in the cache folder, written the first time: rows of Parquet cannot be reached
-    without unpacking their neighbours, rows of Arrow on a memory map can."""
+    """The column from an Arrow file in the cache folder, written the first time: a row of Parquet cannot be read
+    without unpacking its neighbours, a row of a memory-mapped Arrow file can."""
     path = cache_folder() / "arrow" / f"{key}.arrow"
     if not path.exists():
         with atomic_path(path) as temporary, pa.OSFile(str(temporary), "wb") as sink:

@@ -1,4 +1,4 @@
-"""Files of tensors, as beside the Parquet of a transfer set: safetensors, with errors that say what to do."""
+"""Tensors in safetensors files, as beside the Parquet of a transfer set, with errors that say what to do."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +11,12 @@ from limbeck.errors import UserError
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
-    """As safetensors; `save_file` would report a full disk as an error of its own kind."""
-    path.write_bytes(safetensors.torch.save({name: one.contiguous() for name, one in tensors.items()}, about))
+    """Writes safetensors; `save_file` would report a full disk by an error type of its own."""
+    path.write_bytes(safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()}, about))
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """What `write_tensors` wrote, in memory of its own: the file may be replaced meanwhile.
+    """Reads what `write_tensors` wrote into memory, so that the file may be replaced later.
 
     Raises:
         UserError: no such file, or a damaged one.

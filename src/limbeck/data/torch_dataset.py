@@ -1,4 +1,4 @@
-"""Transfer sets for a training loop of one's own: a torch `Dataset` of augmented images, and its DataLoader."""
+"""Transfer sets for the user's own training loop: a torch `Dataset` of augmented images, and its DataLoader."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Unpack, get_args
@@ -33,7 +33,7 @@ class Shown(TypedDict, total=False):
 
 
 class Item(NamedTuple):
-    """An image as a loop is shown it.
+    """One item of a `TorchDataset`.
 
     Attributes:
         image: [C, H, W], uint8 or float32.
@@ -49,22 +49,22 @@ class Item(NamedTuple):
 class TorchDataset(Dataset[Item]):
     """Images of a set in views of an epoch, as items (image, target, id).
 
-    A view is a function of seed, epoch and id alone, whichever process renders it and in whatever order: those of
-    `limbeck.distill` with that seed, whose pass over the images is the epoch.
+    A view is a function of seed, epoch and id alone, in whatever process and order it is rendered: the same views as in
+    `limbeck.distill` with that seed, where an epoch is one pass over the images.
 
     Args:
-        images: N of them; floats stay as they are.
+        images: N images; floats stay as they are.
         soft_labels: of these images, or None.
         views: as of recipes, a name, a mapping from name to options, or a list of these; "none" for plain images.
         seed: of the views and, with `dataloader`, of the order.
-        targets: "label", int64 or of mixed images float32 [K]; "probabilities" or "logits", a teacher's by the soft
-            labels, float32 [K], at temperature 1; several of them, which make a tuple; by default soft labels as the
-            set has them, or else labels.
+        targets: "label", int64 or, of mixed images, float32 [K]; "probabilities" or "logits", the teacher's according
+            to the soft labels, float32 [K], at temperature 1; several of these for a tuple. Default: soft labels as the
+            set has them, else labels.
         dtype: float32 for [0, 1], or uint8.
         normalise: mean and deviation of each channel, for a network that does not normalise itself.
 
     Attributes:
-        epoch: whose views are shown; `set_epoch` changes it, in workers that live on, too.
+        epoch: whose views are shown; `set_epoch` changes it, in persistent workers too.
         classes: names of the K classes.
 
     Raises:
@@ -105,7 +105,7 @@ class TorchDataset(Dataset[Item]):
         self._soft = {name: self._soft_labels(name) for name in self._targets if name != "label"}
         self._scale = None if normalise is None else channel_scale(normalise, self.images.shape[0])
         self._check()
-        # In shared memory: workers that live on from epoch to epoch see it change.
+        # In shared memory, so that persistent workers see it change.
         self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
 
     @property
@@ -113,7 +113,7 @@ class TorchDataset(Dataset[Item]):
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Goes over to the views of another epoch, 0, 1, ..."""
+        """Switches to the views of another epoch, 0, 1, ..."""
         if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
             raise UserError(f"`epoch` must be a whole number, at least 0, got {epoch!r}.")
         self._epoch.fill_(epoch)
@@ -124,7 +124,7 @@ class TorchDataset(Dataset[Item]):
     def __getitem__(self, position: int) -> Item:
         """The item at `position`, -N..N-1."""
         if not -len(self) <= position < len(self):
-            raise IndexError(f"{position} is none of {len(self)} items")  # by which loops over items end
+            raise IndexError(f"{position} is none of {len(self)} items")  # ends loops over items
         return self.__getitems__([position % len(self)])[0]
 
     def __getitems__(self, positions: Sequence[int]) -> list[Item]:
@@ -137,17 +137,19 @@ class TorchDataset(Dataset[Item]):
         return [Item(*row) for row in zip(self._numbers(images), rows, ids.tolist(), strict=True)]
 
     def _shown(self, where: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Views uint8 [B, C, H, W], of a set that has floats these, and their labels, of mixtures float32 [B, K]."""
+        """Views uint8 [B, C, H, W] (floats of a set that has them), and their labels (float32 [B, K] of mixtures)."""
         images, views = self.images, self.views
         labels = torch.zeros_like(where) if images.labels is None else images.labels[where]
         raw = images.floats(where).float() if images.has_floats else images.gather(where)
         draw = views.draw(ids, seed=self.view_seed, view=self.epoch)
         if not views.others:
             return views.show(raw, ids, draw), labels
-        partners = [images.positions(one) for one in views.partners(ids, draw, images.ids.sort().values)]
-        shown, shares = views.mix(raw, ids, draw, [images.gather(one) for one in partners])
+        partners = [images.positions(partner) for partner in views.partners(ids, draw, images.ids.sort().values)]
+        shown, shares = views.mix(raw, ids, draw, [images.gather(positions) for positions in partners])
         if images.labels is not None:
-            labels = mixed_labels([labels, *(images.labels[one] for one in partners)], shares, len(self.classes))
+            labels = mixed_labels(
+                [labels, *(images.labels[positions] for positions in partners)], shares, len(self.classes)
+            )
         return shown, labels
 
     def _numbers(self, images: Tensor) -> Tensor:
@@ -168,8 +170,8 @@ class TorchDataset(Dataset[Item]):
                     "asks a teacher, `targets=()` gives images alone."
                 )
             return (soft or "label",)
-        found = (targets,) if isinstance(targets, str) else tuple(targets)
-        for name in found:
+        names = (targets,) if isinstance(targets, str) else tuple(targets)
+        for name in names:
             if name not in TARGETS:
                 raise unknown_name("target", str(name), TARGETS, f"Known are {', '.join(TARGETS)}.")
             if name == "label" and self.images.labels is None:
@@ -179,7 +181,7 @@ class TorchDataset(Dataset[Item]):
                     f"`targets` {name!r} needs soft labels, {self.images.name!r} has none; `lb.distillation_loader` "
                     "asks a teacher."
                 )
-        return found
+        return names
 
     def _soft_labels(self, kind: Target) -> Tensor:
         """A teacher's float32 [N, K], at temperature 1."""
@@ -208,10 +210,10 @@ class TorchDataset(Dataset[Item]):
 
 
 class EpochSampler(Sampler[int]):
-    """The random order of a data set's epoch, that of the pass of `limbeck.distill` with its seed.
+    """The random order of an epoch: the same as in that pass of `limbeck.distill` with the same seed.
 
     Args:
-        dataset: tells seed and epoch.
+        dataset: gives seed and epoch.
     """
 
     def __init__(self, dataset: TorchDataset) -> None:
@@ -225,7 +227,7 @@ class EpochSampler(Sampler[int]):
         return iter(torch.randperm(len(self._dataset), generator=order).tolist())
 
     def set_epoch(self, epoch: int) -> None:
-        """For trainers that tell their sampler the epoch."""
+        """Called by trainers that set the epoch on the sampler."""
         self._dataset.set_epoch(epoch)
 
 
@@ -242,7 +244,7 @@ class EpochLoader(DataLoader[Item]):
     dataset: TorchDataset  # pyright: ignore[reportIncompatibleVariableOverride] (it is set once, when this is made)
 
     def set_epoch(self, epoch: int) -> None:
-        """Goes over to the views and the order of another epoch, 0, 1, ..."""
+        """Switches to the views and the order of another epoch, 0, 1, ..."""
         self.dataset.set_epoch(epoch)
 
 
@@ -260,7 +262,7 @@ def dataloader(
     Args:
         images, soft_labels, shown: see `TorchDataset`.
         batch_size: images of a batch; the last may be smaller.
-        shuffle: an order of the epoch's own, of seed and epoch; else that of the set.
+        shuffle: a random order for each epoch, from seed and epoch; else the order of the set.
         workers: processes that read and render ahead; the batches are the same.
 
     Raises:
@@ -285,7 +287,7 @@ def dataloader(
 def channel_scale(normalise: Normalisation, channels: int) -> tuple[Tensor, Tensor]:
     """float32 [C, 1, 1] each."""
     try:
-        mean, deviation = (torch.tensor(one, dtype=torch.float32).view(-1) for one in normalise)
+        mean, deviation = (torch.tensor(values, dtype=torch.float32).view(-1) for values in normalise)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"`normalise` must be (mean, deviation) of each channel, got {normalise!r}.") from error
     if len(mean) != channels or len(deviation) != channels or not (deviation > 0).all() or not mean.isfinite().all():

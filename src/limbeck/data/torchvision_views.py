@@ -1,4 +1,4 @@
-"""Views that a transform of torchvision renders, one image at a time, each from random numbers of its own draw."""
+"""Views rendered by a torchvision transform, one image at a time, each with random numbers from its own draw."""
 
 import inspect
 import random
@@ -17,7 +17,7 @@ from limbeck.signatures import Options, parameters
 
 
 def is_transform(part: object) -> bool:
-    """Whether it is a transform of torchvision, or a class of them; torchvision is not imported for that.
+    """Whether `part` is a transform of torchvision or a class of transforms; torchvision is not imported for that.
 
     Example:
         >>> from torchvision.transforms import v2
@@ -29,22 +29,26 @@ def is_transform(part: object) -> bool:
 
 
 def options_of(part: Any) -> Options:
-    """Options of a class of transforms with their defaults, `inspect.Parameter.empty` of those that must be given."""
+    """Options of a class of transforms with their defaults, `inspect.Parameter.empty` where one must be given."""
     if not isinstance(part, type):
         return {}
-    return {one.name: one.default for one in parameters(part) if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    return {
+        option.name: option.default
+        for option in parameters(part)
+        if option.kind not in (option.VAR_POSITIONAL, option.VAR_KEYWORD)
+    }
 
 
 class TransformView(Augmentation):
-    """Views of a transform that takes what is random from the generators of torch or Python, as torchvision's do.
+    """Views of a transform that draws from the random generators of torch or Python, as torchvision's do.
 
     Args:
-        part: a class of transforms, or one that is made.
-        what: it, in messages.
+        part: a class of transforms, or an instance.
+        what: what to call it in messages.
         options: of the class.
 
     Raises:
-        UserError: it cannot be made of these.
+        UserError: the class cannot be instantiated with these options.
     """
 
     distinct = None
@@ -55,10 +59,10 @@ class TransformView(Augmentation):
         self.transform = _made(part, what, options) if isinstance(part, type) else part
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        # On the CPU: some transforms draw on the device of the image, whose generator nobody seeds.
-        there = images.cpu()
+        # On the CPU: some transforms draw on the device of the image, whose generator is not seeded here.
+        on_cpu = images.cpu()
         with own_randomness(0, "torchvision"), _own_python_randomness():
-            shown = [self._view(image, bits) for image, bits in zip(there, draw.tolist(), strict=True)]
+            shown = [self._view(image, bits) for image, bits in zip(on_cpu, draw.tolist(), strict=True)]
         return torch.stack(shown).to(images.device) if shown else images
 
     def _view(self, image: Tensor, bits: int) -> Tensor:
@@ -80,7 +84,7 @@ class TransformView(Augmentation):
 
 @contextmanager
 def _own_python_randomness() -> Iterator[None]:
-    """Inside, Python's generator may be seeded, which older transforms draw from; outside it is as it was."""
+    """Inside, Python's generator (which older transforms use) may be seeded; its state is restored afterwards."""
     before = random.getstate()
     try:
         yield

@@ -16,7 +16,7 @@ from limbeck.data.multi_formation import part_boxes, split_images
 from limbeck.data.soft_targets import Kind, SoftTargets
 from limbeck.data.torch_dataset import EpochLoader, Shown, TorchDataset, dataloader
 from limbeck.data.transfer_set_folder import CONFIG_NAME, ROWS, read_transfer_set, write_transfer_set
-from limbeck.data.transfer_set_rows import Column, rows_of, schema_of
+from limbeck.data.transfer_set_rows import Column, column_rows, rows_of, schema_of
 from limbeck.data.use import plain_use
 from limbeck.errors import UserError
 
@@ -33,27 +33,26 @@ class TransferSet:
 
     Args:
         images: the N images.
-        soft_labels: float [N, K], a teacher's answer for every image, its columns in the order of the images' class
-            names; or None.
-        provenance: columns of N values each: `source` (dataset), `source_id`, `score`, `maker` or what else a maker
-            knows; lists of strings or numbers (None where unknown), or one-dimensional tensors.
-        about: json-able facts about the whole set: maker, budget, seed.
-        soft_label_kind: what the soft labels are of the teacher's logits z: "probabilities" softmax(z / T), or "logits"
-            z / T.
-        soft_label_temperature: T > 0; 1 for answers as a classifier gives them.
-        use: all that a student needs to be taught on it rightly, where that is not for the user to choose: `student`,
-            `training`, `objective` and `teacher`, as recipes have them; see `limbeck.data.use`. Tensors in it are kept
-            beside.
-        per_image: how many images each one holds, 1, 4 or 9: a square of parts that are enlarged when they are used,
+        soft_labels: float [N, K], a teacher's output for every image, columns in the order of the images' class names;
+            or None.
+        provenance: columns of N values each: `source` (dataset), `source_id`, `score`, `maker` or whatever is known;
+            lists of strings or numbers (None where unknown), or one-dimensional tensors.
+        about: JSON-able facts about the whole set: maker, budget, seed.
+        soft_label_kind: "probabilities" for softmax(z / T) of the teacher's logits z, or "logits" for z / T.
+        soft_label_temperature: T > 0; 1 for the plain outputs of a classifier.
+        use: settings that a student needs for training on the set, where they are not for the user to choose:
+            `student`, `training`, `objective` and `teacher`, as in recipes; see `limbeck.data.use`. Tensors in it are
+            stored in a file of their own.
+        per_image: how many images each one holds, 1, 4, 9 ...: a square of parts that are enlarged when they are used,
             see `decoded`.
-        known_logits: what a teacher said of views of these images while they were made, which the view cache takes
-            over; it is not saved.
+        known_logits: a teacher's logits for views of these images from when they were made, which the view cache takes
+            over; not saved.
 
-    Images that have floats (see `ImageSet.of_floats`) are saved with these.
+    Images that have floats (see `ImageSet.of_floats`) are saved with them.
 
     Raises:
-        UserError: soft labels that are not what their kind says, soft labels or a column of another length, a column
-            name that is taken, a `use` that cannot be written down, or another `per_image`.
+        UserError: soft labels that do not fit their kind, soft labels or a column of another length, a reserved column
+            name, a `use` that cannot be stored, or an invalid `per_image`.
 
     Example:
         >>> chosen = TransferSet(images, provenance={"score": torch.rand(len(images))}, about={"maker": "random"})
@@ -95,21 +94,22 @@ class TransferSet:
 
     @property
     def floats(self) -> Tensor | None:
-        """The images as they were learned, floating [N, C, H, W] in units of [0, 1] which they may leave; None where
-        whole gray levels are all there is."""
+        """The images as they were learned, floating [N, C, H, W] in units of [0, 1], which they may exceed; None where
+        there are only 8-bit images."""
         return self.images.floats() if self.images.has_floats else None
 
     @property
     def soft_targets(self) -> SoftTargets | None:
-        """The soft labels with their kind, ready to teach with."""
+        """The soft labels with their kind and temperature."""
         if self.soft_labels is None:
             return None
         return SoftTargets(self.soft_labels, self.soft_label_kind, self.soft_label_temperature)
 
     def decoded(self) -> "TransferSet":
-        """The set that students are taught on: with an image for each of the `per_image` that these hold.
+        """The set that students are taught on: one image for each of the `per_image` parts of these.
 
-        They are floats, as enlarging makes them, with labels, soft labels and provenance of the image that held them.
+        The images are floats, the result of enlarging, with labels, soft labels and provenance of the image that held
+        them.
 
         Example:
             >>> held = TransferSet(images, per_image=4)
@@ -130,15 +130,15 @@ class TransferSet:
             self,
             images=whole,
             soft_labels=None if self.soft_labels is None else self.soft_labels[rows],
-            provenance={name: _taken(values, rows) for name, values in self.provenance.items()},
+            provenance={name: column_rows(values, rows) for name, values in self.provenance.items()},
             per_image=1,
-            known_logits=None,  # which are of the images that hold several
+            known_logits=None,  # they are of the images before they were taken apart
         )
 
     def torch_dataset(self, **shown: Unpack[Shown]) -> TorchDataset:
-        """The set as a torch `Dataset` of items (image, target, id), for a training loop of one's own.
+        """The set as a torch `Dataset` of items (image, target, id), for a training loop of the user's own.
 
-        Several images that are held in one are taken apart. What else the set says of its use is for the loop to heed.
+        Images that hold several are taken apart. Whatever else `use` asks for is up to the loop.
 
         Args:
             shown: views, seed, targets, dtype and normalisation, see `TorchDataset`.
@@ -155,11 +155,11 @@ class TransferSet:
     def dataloader(
         self, *, batch_size: int, shuffle: bool = True, workers: int = 0, **shown: Unpack[Shown]
     ) -> EpochLoader:
-        """Batches of `torch_dataset` in an order of the epoch's own; `loader.set_epoch(epoch)` goes on.
+        """Batches of `torch_dataset` in a random order for each epoch; `loader.set_epoch(epoch)` switches epochs.
 
         Args:
             batch_size: images of a batch; the last may be smaller.
-            shuffle: or else in the order of the set.
+            shuffle: False for the order of the set.
             workers: processes that read and render ahead; the batches are the same.
             shown: see `torch_dataset`.
 
@@ -169,13 +169,13 @@ class TransferSet:
             [(150, 150, 150), (50, 50, 50)]
         """
         decoded = self.decoded()
-        how: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
-        return dataloader(decoded.images, decoded.soft_targets, **how, **shown)
+        arguments: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
+        return dataloader(decoded.images, decoded.soft_targets, **arguments, **shown)
 
     def to_datasets(self) -> "datasets.Dataset":
         """The set as a `datasets.Dataset` in memory: the columns of the Parquet file that `save` writes.
 
-        Warns where images are more than the 8 bits of its pictures, or hold several, which only `save` keeps.
+        Warns where images have floats or hold several images, which only `save` keeps.
 
         Example:
             >>> TransferSet(images).to_datasets().features["label"].names[:3]
@@ -206,12 +206,12 @@ class TransferSet:
     def load(cls, folder: str | Path) -> "TransferSet":
         """Read what `save` wrote: equal pixels, floats, ids, labels, soft labels, provenance and use.
 
-        Every image is read once, to see that these are the images of the card. Soft labels that were saved without a
-        kind are probabilities.
+        Every image is read once, to check that they are those of the configuration. Soft labels that were saved without
+        a kind are probabilities.
 
         Raises:
-            UserError: not a folder that `save` wrote, or its files contradict each other: another number of images,
-                other images, classes or soft labels, columns or files that are not there.
+            UserError: not a folder that `save` wrote, or its files contradict each other: other images, classes or soft
+                labels, another number of images, missing columns or files.
         """
         folder = Path(folder)
         parts = read_transfer_set(folder)
@@ -227,7 +227,3 @@ def _check_shape(soft_labels: Tensor, images: ImageSet) -> None:
     shape = list(soft_labels.shape)
     if len(shape) != 2 or shape[0] != len(images) or (images.num_classes and shape[1] != images.num_classes):
         raise UserError(f"`soft_labels` must be {expected}, one row per image and one column per class, got {shape}.")
-
-
-def _taken(values: Column, rows: Tensor) -> Column:
-    return values[rows] if isinstance(values, Tensor) else [values[row] for row in rows.tolist()]

@@ -1,4 +1,4 @@
-"""The folder of a transfer set: Parquet, a dataset card, a configuration and tensors, checked when they are read."""
+"""The folder of a transfer set: Parquet, a dataset card, a configuration and tensors, checked on reading."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ USE_NAME = "use.safetensors"
 ROWS = 1000
 """Images that are written at a time."""
 _FORMAT, _FORMAT_WITH_USE = 1, 2
-"""A set that needs more than its images to be used rightly must not be read by a version that would overlook that."""
+"""A set that needs more than its images has another format, so that versions that would ignore the rest refuse it."""
 _KEPT = ("name", "images", "shape", "classes", "labelled", "fingerprint", "provenance", "about")
 
 
@@ -62,7 +62,7 @@ def write_transfer_set(transfer_set: "TransferSet", folder: str | Path) -> None:
 
 
 def read_transfer_set(folder: Path) -> dict[str, Any]:
-    """What a `TransferSet` is made of, by argument; see `TransferSet.load`.
+    """The arguments of `TransferSet` from a folder; see `TransferSet.load`.
 
     Raises:
         UserError: no such folder, or its files contradict each other.
@@ -98,12 +98,12 @@ def _read_rows(folder: Path, columns: list[str]) -> pa.Table:
 
 
 def _images(folder: Path, config: Mapping[str, Any], table: ImageTable, ids: Any) -> ImageSet:
-    found = read_table(table, image_column="image", label_column="label" if config["labelled"] else None)
-    if config["labelled"] and list(found.classes) != config["classes"]:
+    stored = read_table(table, image_column="image", label_column="label" if config["labelled"] else None)
+    if config["labelled"] and list(stored.classes) != config["classes"]:
         raise _contradiction(folder, f"the classes of {PARQUET_NAME} and {CONFIG_NAME} differ")
-    labels = found.labels if config["labelled"] else None
+    labels = stored.labels if config["labelled"] else None
     channels, height, width = config["shape"]
-    encoded_set = EncodedSet(found.images, labels, tuple(config["classes"]), ids=ids, channels=channels)
+    encoded_set = EncodedSet(stored.images, labels, tuple(config["classes"]), ids=ids, channels=channels)
     images = build_image_set(encoded_set, LoadOptions(size=(height, width)), name=config["name"])
     return _with_floats(folder, images) if config.get("floats") else images
 
@@ -141,7 +141,7 @@ def _config(transfer_set: "TransferSet") -> dict[str, Any]:
 
 
 def _check_table(folder: Path, config: Mapping[str, Any], table: ImageTable) -> None:
-    """Whether the Parquet file can be that of the configuration, before anything is decoded."""
+    """Checks that the Parquet file fits the configuration, before anything is decoded."""
     wanted = ["image", "id", *(["label"] if config["labelled"] else []), *config["provenance"]]
     wanted += ["soft_label"] if config.get("soft_labels") else []
     absent = [name for name in wanted if name not in table.schema.names]
@@ -152,17 +152,17 @@ def _check_table(folder: Path, config: Mapping[str, Any], table: ImageTable) -> 
 
 
 def _check_content(folder: Path, config: Mapping[str, Any], images: ImageSet, soft_labels: Tensor | None) -> None:
-    known = config.get("soft_labels") or {}
+    stored = config.get("soft_labels") or {}
     if images.fingerprint != config["fingerprint"]:
         raise _contradiction(
             folder, f"{PARQUET_NAME} holds other images, ids or labels than {CONFIG_NAME} was written for"
         )
-    if soft_labels is not None and "hash" in known and _hash(soft_labels) != known["hash"]:
+    if soft_labels is not None and "hash" in stored and _hash(soft_labels) != stored["hash"]:
         raise _contradiction(folder, f"{PARQUET_NAME} holds other soft labels than {CONFIG_NAME} was written for")
 
 
 def _with_floats(folder: Path, images: ImageSet) -> ImageSet:
-    """The images with the floats beside them, of which they are the 8-bit form."""
+    """The set of floats stored beside the images, which must be their 8-bit form."""
     floats = read_tensors(folder / FLOATS_NAME).get("pixels")
     if floats is None or floats.shape != (len(images), *images.shape) or not floats.is_floating_point():
         raise _contradiction(folder, f"{FLOATS_NAME} does not hold the {len(images):,} images of {PARQUET_NAME}")
@@ -209,8 +209,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise UserError(f"{str(path)!r} is damaged: it holds no mapping.")
     if config.get("format") not in (_FORMAT, _FORMAT_WITH_USE):
-        known = f"{_FORMAT} or {_FORMAT_WITH_USE}"
-        raise UserError(f"{str(path)!r} must be of format {known}, got {config.get('format')!r}; update limbeck.")
+        formats = f"{_FORMAT} or {_FORMAT_WITH_USE}"
+        raise UserError(f"{str(path)!r} must be of format {formats}, got {config.get('format')!r}; update limbeck.")
     absent = [key for key in _KEPT if key not in config]
     if absent:
         raise UserError(f"{str(path)!r} is damaged: it lacks {', '.join(absent)}.")

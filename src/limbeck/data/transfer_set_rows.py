@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 Column = Sequence[Any] | Tensor
 
 
+def column_rows(column: Column, rows: Tensor) -> Column:
+    """The values of a column at `rows`, int64 [n], in that order."""
+    return column[rows] if isinstance(column, Tensor) else [column[row] for row in rows.tolist()]
+
+
 def schema_of(transfer_set: "TransferSet") -> pa.Schema:
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     fields = [("image", image), ("id", pa.int64())]

@@ -15,37 +15,37 @@ class TransferSource(Protocol):
 
     A run goes through rounds of `steps_per_round` steps. Before each it calls `refresh`, then takes the `images`: step
     s is step s mod `steps_per_round` of round s // `steps_per_round`, and order and views are functions of seed, round
-    and step. What a round needs besides its number is in the state, which the run's checkpoint keeps: a run that was
-    killed in a round gets the state back and asks for the images of that round without another `refresh`.
+    and step. Whatever a round needs besides its number is in the state, which is saved in the run's checkpoint: a run
+    that was killed in a round restores the state and takes the images of that round without another `refresh`.
 
     Attributes:
-        steps_per_round: None for one round without end, as of a set that does not change.
+        steps_per_round: None for a single round without end, as for a set that does not change.
     """
 
     steps_per_round: int | None
 
     def images(self, round: int) -> TransferSet:
-        """The transfer set of a round that was refreshed; the same however often it is asked for."""
+        """The transfer set of a round that was refreshed; the same on every call."""
         ...
 
     def refresh(self, round: int, student: nn.Module) -> Cost:
         """Makes the images of a round.
 
-        torch's global generators are seeded for it by the run's seed and the round, and gradients are enabled; both
-        are afterwards as they were. Of several processes one is asked; the others load the state that it comes to.
+        During the call torch's global generators are seeded by the run's seed and the round, and gradients are enabled;
+        both are restored afterwards. Of several processes only one calls it; the others load the resulting state.
 
         Args:
             round: 0, 1, ...
             student: as it is before the round; where there are several rounds, a copy in evaluation mode that may be
-                used at will.
+                modified.
 
         Returns:
-            What that took.
+            What that cost.
         """
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What `images` of the present round, and later rounds, are made from, as far as it is not on disk: tensors."""
+        """Tensors that `images` of this and later rounds are made from, as far as they are not on disk."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...

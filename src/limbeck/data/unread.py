@@ -1,4 +1,4 @@
-"""What is said of images in formats that cannot be read, as those of phones and of cameras."""
+"""Messages about images in formats that cannot be read, such as those of phones and cameras."""
 
 import shlex
 from collections import Counter
@@ -13,13 +13,13 @@ _SHOWN = 4
 
 
 def unread_images(folder: Path) -> list[Path]:
-    """The images in `folder` and below, class folders that are links too, that are in no format that can be read."""
-    return sorted(chain(*map(unread_below, [one for one in subfolders(folder) if one.is_symlink()] + [folder])))
+    """The images in `folder` and below (including class folders that are links) whose formats cannot be read."""
+    return sorted(chain(*map(unread_below, [path for path in subfolders(folder) if path.is_symlink()] + [folder])))
 
 
 def passed_over(folder: Path) -> tuple[str, ...]:
-    """How many images of `folder` are in formats that cannot be read, in which folders, and what to do; empty where
-    there are none."""
+    """The remark on images of `folder` in formats that cannot be read: how many, in which folders, and what to do;
+    empty where there are none."""
     unread = unread_images(folder)
     if not unread:
         return ()
@@ -34,7 +34,7 @@ def passed_over(folder: Path) -> tuple[str, ...]:
 
 
 def how_to_convert(unread: Iterable[Path], folder: Path) -> str:
-    """Advice, with a command for the commonest ending."""
+    """Advice on converting them, with a command for the commonest suffix."""
     (suffix, _), *_ = Counter(path.suffix.lower() for path in unread).most_common(1)
     find = f"find {printable(shlex.quote(str(folder)))} -iname '*{suffix}'"
     return (
@@ -44,6 +44,6 @@ def how_to_convert(unread: Iterable[Path], folder: Path) -> str:
 
 
 def _endings(paths: Iterable[Path]) -> str:
-    """Of ".heic" 5 and ".dng" 1: ".heic (5) and .dng (1)"."""
+    """The suffixes with their counts: ".heic (5) and .dng (1)"."""
     counts = Counter(path.suffix.lower() for path in paths)
     return " and ".join(f"{suffix} ({count:,})" for suffix, count in counts.most_common())

@@ -1,4 +1,4 @@
-"""`use`: what a student needs to be taught rightly on a transfer set, which the set carries."""
+"""`use`: the settings that a student needs for training on a transfer set, which the set carries."""
 
 import hashlib
 import json
@@ -17,14 +17,14 @@ _TENSOR, _HASH = "tensor", "hash"
 
 
 def plain_use(use: Mapping[str, Any]) -> dict[str, Any]:
-    """The same in mappings, lists, numbers, texts and tensors of its own.
+    """A copy of `use` in plain mappings, lists, numbers, text and tensors.
 
     Args:
         use: any of `student` (model, options, input_size, channels, and mean and std or whitening), `training`,
             `objective` and `teacher`, as recipes have them; `whitening` is `{"mean": [C, H, W], "matrix": [D, D]}`.
 
     Raises:
-        UserError: other parts, parts that are no mappings, and what cannot be written down.
+        UserError: other parts, parts that are no mappings, or values that cannot be stored.
 
     Example:
         >>> plain_use({"training": {"epochs": 100, "milestones": (0.5, 0.75)}})
@@ -41,7 +41,7 @@ def plain_use(use: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def packed_use(use: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """As Json, in which names stand for tensors, and these."""
+    """`use` as JSON, in which names stand for tensors, and the tensors by name."""
     tensors: dict[str, Tensor] = {}
     return _packed(use, "", tensors), tensors
 
@@ -50,13 +50,13 @@ def unpacked_use(packed: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> di
     """What `packed_use` was given.
 
     Raises:
-        UserError: a tensor that is not there, or another than was packed.
+        UserError: a tensor is missing, or is not the one that was packed.
     """
     return {key: _unpacked(value, tensors) for key, value in packed.items()}
 
 
 def use_in_words(use: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with the shapes of tensors in their place.
+    """The same with the shapes of tensors instead of the tensors.
 
     Example:
         >>> use_in_words({"student": {"whitening": {"mean": torch.zeros(3, 2, 2)}}})
@@ -71,13 +71,13 @@ def use_in_words(use: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def carried_beside(folder: str | Path) -> list[str]:
-    """What the transfer set in a folder carries besides its 8-bit images, in words; nothing of any other folder."""
+    """What the transfer set in a folder carries besides its 8-bit images, in words; empty for any other folder."""
     try:
         config = json.loads((Path(folder) / "transfer_set.json").read_text())
     except (OSError, ValueError):
         return []
     words = {"floats": "floats", "per_image": "several images in each", "use": "how students are taught on it"}
-    return [what for key, what in words.items() if isinstance(config, dict) and config.get(key)]
+    return [text for key, text in words.items() if isinstance(config, dict) and config.get(key)]
 
 
 def _plain(value: Any, path: str) -> Any:
@@ -119,10 +119,10 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if not isinstance(value, Mapping):
         return value
     if set(value) == {_TENSOR, _HASH}:
-        found = tensors.get(value[_TENSOR])
-        if found is None or _hash(found) != value[_HASH]:
-            raise UserError(f"{value[_TENSOR]} is {'not there' if found is None else 'another'}")
-        return found
+        tensor = tensors.get(value[_TENSOR])
+        if tensor is None or _hash(tensor) != value[_HASH]:
+            raise UserError(f"{value[_TENSOR]} is {'not there' if tensor is None else 'another'}")
+        return tensor
     return unpacked_use(value, tensors)
 
 

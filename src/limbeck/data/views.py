@@ -2,8 +2,8 @@
 
 An augmentation first draws, from (seed, view number, id) alone, *which* view each image gets, and then renders it. The
 draw is one integer per image: an index below `distinct` where there are finitely many views, 64 random bits otherwise.
-Rendering depends on pixels, id and draw only, for a whole batch at once, on the device where the images are: of
-finitely many views, the same index is the same view for good.
+Rendering depends on pixels, id and draw only, for a whole batch at once, on the device of the images: where views are
+finite, the same index is always the same view.
 """
 
 import math
@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from limbeck.data.augmentation import Augmentation, key_of
-from limbeck.data.mixing import CutMix, Mixed, Mixing, Mixup, MixupOrCutMix
+from limbeck.data.mixing import Mixed, Mixing
 from limbeck.data.shuffled_patches import ShuffledPatches
-from limbeck.data.view_catalogue import VIEWS, check_views
+from limbeck.data.view_catalogue import VIEWS, build_view, check_views
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
 from limbeck.signatures import check_option
@@ -89,12 +89,12 @@ class PadCrop(Augmentation):
 class ResizedCrop(Augmentation):
     """Crop a random box, enlarge it bilinearly to the image's size, and flip left-right half of the time.
 
-    A box is never larger than the image, so that no antialiasing is needed. Across devices the pixels agree to one
-    grey level, the rounding of bilinear weights. Source: Szegedy et al., "Going deeper with convolutions", 2015.
+    A box is never larger than the image, so that no antialiasing is needed. Across devices the pixels agree to within
+    one grey level, from rounding bilinear weights. Source: Szegedy et al., "Going deeper with convolutions", 2015.
 
     Args:
         area: smallest and largest share of the image's area, 0 < low <= high <= 1.
-        ratio: smallest and largest width / height of the box, > 0; boxes are cut to the image's borders.
+        ratio: smallest and largest width / height of the box, > 0; boxes are limited to the image's sides.
         flip: whether mirrored views are drawn too.
     """
 
@@ -135,14 +135,14 @@ class ResizedCrop(Augmentation):
 
 
 class ColourJitter(Augmentation):
-    """Random brightness, contrast, saturation and hue, in this order, with factors of each image's own.
+    """Random brightness, contrast, saturation and hue, in this order, with separate factors for each image.
 
-    Grey images only change brightness and contrast. Hue turns the colour plane of YIQ, which is cheaper on batches
+    Grey images only change in brightness and contrast. Hue rotates the colour plane of YIQ, which is cheaper on batches
     than HSV and the same to first order.
 
     Args:
         brightness, contrast, saturation: strength s >= 0; factors are uniform in [max(0, 1 - s), 1 + s].
-        hue: largest turn, as a share of the colour circle, 0 to 0.5.
+        hue: largest rotation, as a share of the colour circle, 0 to 0.5.
     """
 
     distinct = None
@@ -182,7 +182,7 @@ class ColourJitter(Augmentation):
 
 
 class Chain(Augmentation):
-    """Augmentations one after the other; finite if all of them are."""
+    """Augmentations one after the other; the number of views is finite if it is for all of them."""
 
     def __init__(self, parts: Sequence[Augmentation]) -> None:
         self.parts = tuple(parts)
@@ -194,36 +194,36 @@ class Chain(Augmentation):
         self.moves = all(part.moves for part in self.parts)
 
     def render(self, images: Tensor, draw: Tensor) -> Tensor:
-        for part, own in self._draws(draw):
-            images = part.render(images, own)
+        for part, part_draw in self._draws(draw):
+            images = part.render(images, part_draw)
         return images
 
     def smooth(self, images: Tensor, draw: Tensor) -> Tensor:
-        for part, own in self._draws(draw):
-            images = part.smooth(images, own)
+        for part, part_draw in self._draws(draw):
+            images = part.smooth(images, part_draw)
         return images
 
     def _draws(self, draw: Tensor) -> Iterator[tuple[Augmentation, Tensor]]:
-        """Each part, and which view of it."""
+        """Each part with its draw."""
         for position, part in enumerate(self.parts):
             if self.distinct is not None and part.distinct is not None:
-                draw, own = draw // part.distinct, draw % part.distinct  # digits of a mixed-radix number
+                draw, part_draw = draw // part.distinct, draw % part.distinct  # digits of a mixed-radix number
             else:
-                own = words(position, 1, draw)
-                own = own if part.distinct is None else below(own, part.distinct)
-            yield part, own
+                part_draw = words(position, 1, draw)
+                part_draw = part_draw if part.distinct is None else below(part_draw, part.distinct)
+            yield part, part_draw
 
 
 class Few(Augmentation):
-    """A few views of each image, its own ones, drawn once and for all from those of another augmentation.
+    """A fixed number of views for each image, drawn once from those of another augmentation.
 
-    It makes the views finite where they are not, so that a teacher can have seen them all. Source: Shen and Xing, "A
-    fast knowledge distillation framework for visual recognition", ECCV 2022, store a teacher's answers to crops
-    that were drawn beforehand.
+    It makes the number of views finite, so that a teacher's outputs for all of them can be cached. Source: Shen and
+    Xing, "A fast knowledge distillation framework for visual recognition", ECCV 2022, store a teacher's outputs for
+    crops that were drawn beforehand.
 
     Args:
         base: what the views are drawn from.
-        count: views an image has, >= 1; two of them may be alike.
+        count: views of an image, >= 1; two of them may be equal.
     """
 
     by_id = True
@@ -262,9 +262,9 @@ def augmentation(spec: Spec, *, per_image: int | None = None) -> Augmentation:
 
     Args:
         spec: a name (`"pad-crop-flip"`), a name with options (`{"pad-crop-flip": {"padding": 2}}`), a list of these,
-            applied in order, or an augmentation, returned as it is. Where parts mix in other images of the set, those
-            are shown by the parts before (see `Mixed`).
-        per_image: so many views of each image only, its own ones; None for all that there are.
+            applied in order, or an augmentation, returned as it is. Where parts mix in other images of the set, the
+            augmentations before them apply to those as well (see `Mixed`).
+        per_image: number of views of each image, see `Few`; None for all.
 
     Raises:
         UserError: for unknown names and options.
@@ -273,9 +273,9 @@ def augmentation(spec: Spec, *, per_image: int | None = None) -> Augmentation:
         >>> augmentation("pad-crop-flip").distinct
         162
     """
-    made = _augmentation(spec)
-    few = per_image is not None and (made.distinct is None or per_image < made.distinct)
-    return Few(made, per_image) if few and per_image is not None else made
+    views = _augmentation(spec)
+    restricted = per_image is not None and (views.distinct is None or per_image < views.distinct)
+    return Few(views, per_image) if restricted and per_image is not None else views
 
 
 def _augmentation(spec: Spec) -> Augmentation:
@@ -290,12 +290,12 @@ def _augmentation(spec: Spec) -> Augmentation:
     parts: list[Augmentation | Mixing]
     if isinstance(spec, Mapping):
         checked: Any = check_views(spec)
-        parts = [_build(name, options or {}) for name, options in checked.items()]
+        parts = [build_view(name, options or {}) for name, options in checked.items()]
     elif not isinstance(spec, Sequence):
         raise UserError(f"`views` must be a name, a mapping from name to options, or a list of these, got {spec!r}.")
     else:
-        made = [_augmentation(part) for part in spec]
-        parts = [part for one in made for part in (one.parts if isinstance(one, Mixed) else (one,))]
+        built = [_augmentation(part) for part in spec]
+        parts = [part for view in built for part in (view.parts if isinstance(view, Mixed) else (view,))]
     if not parts:
         raise UserError("`views` must name at least one augmentation, got none; use 'none' for plain images.")
     alone = [part for part in parts if isinstance(part, Augmentation)]
@@ -304,26 +304,14 @@ def _augmentation(spec: Spec) -> Augmentation:
     return alone[0] if len(alone) == 1 else Chain(alone)
 
 
-def _build(name: str, options: Mapping[str, Any]) -> Augmentation | Mixing:
-    builders = {
-        "none": Identity,
-        "pad-crop": lambda **o: PadCrop(flip=False, **o),
-        "pad-crop-flip": PadCrop,
-        "resized-crop": lambda **o: ResizedCrop(flip=False, **o),
-        "resized-crop-flip": ResizedCrop,
-        "colour-jitter": ColourJitter,
-        "shuffled-patches": ShuffledPatches,
-        "mixup": Mixup,
-        "cutmix": CutMix,
-        "mixup-or-cutmix": MixupOrCutMix,
-    }
-    return (VIEWS[name].made_by or builders[name])(**options)
-
-
 def _check_pair(name: str, value: Any, most: float = math.inf) -> None:
-    """Raises a UserError for what is not two finite numbers, 0 < low <= high <= `most`."""
+    """Raises a UserError unless `value` is two finite numbers, 0 < low <= high <= `most`."""
     pair = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    numbers = [one for one in pair if isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one)]
+    numbers = [
+        number
+        for number in pair
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
+    ]
     if len(pair) != 2 or len(numbers) != 2 or not 0 < pair[0] <= pair[1] <= most:
         above = "" if most == math.inf else f" <= {most:g}"
         raise UserError(f"`{name}` must be (low, high) with 0 < low <= high{above}, got {pair or value!r}.")
@@ -353,8 +341,8 @@ def _hue_rotation(turn: Tensor) -> Tensor:
 
 @cache
 def _yiq(device: torch.device) -> tuple[Tensor, Tensor]:
-    """From RGB to YIQ and back, [3, 3] each: inverted once and on the CPU, since a GPU would wait for either."""
-    with torch.inference_mode(False):  # what is kept is of use anywhere
+    """From RGB to YIQ and back, [3, 3] each: inverted once on the CPU, as the host would wait for a GPU each time."""
+    with torch.inference_mode(False):  # so that the cached tensors can be used outside of inference mode
         to_yiq = torch.tensor(
             [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]], device="cpu"
         )

@@ -1,4 +1,4 @@
-"""What a folder holds that is meant to be seen: images and subfolders, but nothing that a system put there."""
+"""The visible content of a folder: images and subfolders, without what an operating system puts there."""
 
 import os
 import re
@@ -27,12 +27,12 @@ _SYSTEM = re.compile(
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is hidden, or kept by a system for itself."""
+    """Whether a file or folder of this name is hidden, or belongs to an operating system or a tool."""
     return name.startswith(".") or _SYSTEM.fullmatch(name.casefold()) is not None
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Those directly in `folder`, links to other folders too, but none to one that it lies in; sorted."""
+    """The folders directly in `folder`, links to other folders included, but none to one that it lies in; sorted."""
     return sorted(Path(entry.path) for entry in _entries(folder) if entry.is_dir() and not _leads_back(entry))
 
 
@@ -62,8 +62,8 @@ def images_below(folder: Path) -> Iterator[Path]:
 
 
 def unread_below(folder: Path) -> Iterator[Path]:
-    """The files in `folder` and all folders below, as of `images_below`, that are images in a format that cannot be
-    read; not those beside an image of the same name that can, as a camera or who converted them leaves them."""
+    """The images in `folder` and all folders below (as in `images_below`) in formats that cannot be read; without those
+    beside a readable image of the same name, as cameras and conversion leave them."""
     unread: list[Path] = []
     for entry in _entries(folder):
         if entry.is_dir(follow_symlinks=False):
@@ -77,17 +77,17 @@ def unread_below(folder: Path) -> Iterator[Path]:
 def files_below(folder: Path, suffix: str, depth: int) -> Iterator[Path]:
     """The files that end in `suffix`, case ignored, in `folder` and at most `depth` levels below.
 
-    Folders below that hold images are not looked into any further, so that a million images cost no time.
+    Subfolders that hold images are not searched, so that a million images cost no time.
     """
     entries = _entries(folder)
-    yield from (Path(one.path) for one in entries if one.name.lower().endswith(suffix) and one.is_file())
+    yield from (Path(entry.path) for entry in entries if entry.name.lower().endswith(suffix) and entry.is_file())
     for inner in subfolders(folder) if depth else ():
         if not any(True for _ in images_in(inner)):
             yield from files_below(inner, suffix, depth - 1)
 
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
-    """In no order; a generator, because a folder may hold a million."""
+    """The visible entries, in no order; a generator, because a folder may hold a million."""
     try:
         with os.scandir(folder) as entries:
             yield from (entry for entry in entries if not is_hidden(entry.name))
@@ -105,5 +105,5 @@ def _leads_back(entry: "os.DirEntry[str]") -> bool:
 def _is_image(entry: "os.DirEntry[str]") -> bool:
     if PurePath(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
         return False
-    # A link to nothing is an image that is missing (of git-annex, or of a moved folder), not one that never was.
+    # A broken link is a missing image (of git-annex, or of a moved folder), which must be reported, not ignored.
     return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())

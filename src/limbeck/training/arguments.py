@@ -1,4 +1,4 @@
-"""The settings of training as arguments, for functions that take them as `**training`."""
+"""The settings of training as keyword arguments, for functions that take them as `**training`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
@@ -10,7 +10,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class TrainingArguments(TypedDict, total=False):
-    """Types of the fields of `TrainingSettings`, which says what they mean, for type checkers and editors."""
+    """Types of the fields of `TrainingSettings` (see there), for type checkers and editors."""
 
     steps: int | None
     epochs: float | None
@@ -41,12 +41,12 @@ class TrainingArguments(TypedDict, total=False):
 
 
 def showing_settings(function: Function) -> Function:
-    """Lets `help` and prompts show and complete the settings and their defaults in place of `**training`.
+    """Has `help` and prompts show and complete the settings and their defaults instead of `**training`.
 
-    What the function does with an unknown name stays its own matter.
+    The function itself still handles unknown names.
     """
     shown = signature(function)
-    own = [one for one in shown.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+    own = [parameter for parameter in shown.parameters.values() if parameter.kind is not Parameter.VAR_KEYWORD]
     types = TrainingArguments.__annotations__
     settings = [
         Parameter(name, Parameter.KEYWORD_ONLY, default=field.get_default(), annotation=types[name])

@@ -1,6 +1,6 @@
 """The stream of training batches, each a pure function of the step.
 
-The transfer set is shown in a new random order again and again, without a gap between passes: every batch is full,
+The transfer set is shown in a new random order in each pass, without a gap between passes: every batch is full,
 whatever the sizes, and a run can start at any step. An image's view number is how often it was shown before.
 """
 
@@ -23,20 +23,20 @@ from limbeck.data.soft_targets import SoftTargets
 from limbeck.randomness import derive_seed, generator
 
 RESIDENT_BYTES = 4 * 2**30
-"""Larger sets are gathered, and decoded if need be, batch by batch."""
+"""Larger sets are gathered (and decoded if necessary) batch by batch."""
 
 
 Passes = Callable[[int], Tensor]
-"""Positions of the images that pass 0, 1, ... shows, int64 [n], n >= 1; the same for one number every time."""
+"""Number of a pass, 0, 1, ... -> positions of the images that it shows, int64 [n], n >= 1; a pure function."""
 
 
 class Batch(NamedTuple):
     """What the student is shown in one step.
 
     Attributes:
-        images: uint8 [B, C, H, W], augmented; of a set that has floats these, float32 in units of [0, 1].
-        labels: int64 [B], or None; of mixtures float32 [B, K], the one-hot labels of what they are mixed from by share.
-        ids: int64 [B]; of mixtures those of the images that others are mixed into.
+        images: uint8 [B, C, H, W], augmented; for a set that has floats, float32 in units of [0, 1].
+        labels: int64 [B], or None; for mixtures float32 [B, K], one-hot labels weighted by the images' shares.
+        ids: int64 [B]; for mixtures those of the images that others are mixed into.
         teacher_logits: float32 [B, K] where soft labels stand in for a teacher, else None.
         change: what each network's inputs go through after its own normalisation, normalised views; or None.
     """
@@ -51,22 +51,22 @@ class Batch(NamedTuple):
 class BatchStream:
     """Batches of a transfer set by step.
 
-    Of a set above `RESIDENT_BYTES`, a thread reads and decodes the images of the next step while the caller computes
-    with those of this one. What it raises, the step that needs those images raises. Close the stream to end it.
-    Images that views mix in are read as the others are: one more for each image, or as many as are mixed in.
+    For a set above `RESIDENT_BYTES`, a thread reads and decodes the images of the next step while the caller computes
+    with those of this one. Its errors are raised in the step that needs those images. Close the stream to end it.
+    Images that views mix in are read like the others: one more for each image, or as many as are mixed in.
 
     Args:
-        images: the transfer set, N images; one that has floats is shown by these, of which there are no views.
+        images: the transfer set, N images; one that has floats is shown as these, without views that need 8 bits.
         augmentation: applied to whole batches on `device`.
         batch_size: images a step over all processes; must divide by `processes`.
         seed: of order and views.
         device: where batches are made and, up to `RESIDENT_BYTES`, where the images live.
         soft_labels: of the N images, in place of a teacher, or None.
         channels_last: memory order of the batches' images, which networks keep.
-        normalised_views: drawn here, and applied where each network has its normalisation.
+        normalised_views: drawn here, and applied by each network after its own normalisation.
         process, processes: which equal share of each batch this process gets.
-        steps: how many there will be, after which nothing is read ahead; None where nobody knows.
-        passes: which images a pass shows, in an order that is random all the same; None for all of them.
+        steps: total number of steps, after which nothing is read ahead; None if unknown.
+        passes: which images a pass shows, still in random order; None for all of them.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class BatchStream:
     ) -> None:
         self.images = images
         self.passes = passes
-        self._starts = [0]  # places at which passes begin, as far as they are known
+        self._starts = [0]  # places at which passes begin, as far as known
         self.augmentation = augmentation
         self.batch_size = batch_size
         self.seed = seed
@@ -148,7 +148,7 @@ class BatchStream:
         return partial(self.normalised_views.apply, draw=draw)
 
     def _is_short(self, steps: int | None) -> bool:
-        """Whether fewer images are shown than there are to bring into order, as in a round of few steps."""
+        """Whether fewer images are shown than the set has, so that copying all of them would not pay."""
         if steps is None or self.device.type != "cpu" or not self.images.is_decoded:
             return False
         return steps * self.batch_size * (1 + self.augmentation.others) < len(self.images)
@@ -160,10 +160,10 @@ class BatchStream:
         images, shares = self.augmentation.mix(own, ids, draw, others)
         if self.labels is None:
             return images, None
-        return images, mixed_labels([self.labels[one] for one in positions], shares, self.images.num_classes)
+        return images, mixed_labels([self.labels[rows] for rows in positions], shares, self.images.num_classes)
 
     def _read(self, step: int) -> Tensor:
-        """Positions of the images that a batch is made from, int64 [1 + others, B]: those shown, and those mixed in."""
+        """Positions of the images that a batch is made of, int64 [1 + others, B]: those shown, then those mixed in."""
         positions, view = self.shown(step)
         if not self.augmentation.others:
             return positions[None]
@@ -175,7 +175,7 @@ class BatchStream:
     def shown(self, step: int) -> tuple[Tensor, Tensor]:
         """Positions in the set and view numbers of the batch's images, int64 [B] each on the CPU."""
         if step not in self._shown:
-            beside = {known: what for known, what in self._shown.items() if abs(step - known) == 1}
+            beside = {other: shown for other, shown in self._shown.items() if abs(step - other) == 1}
             self._shown = beside | {step: self._look_up(step)}
         return self._shown[step]
 
@@ -185,7 +185,7 @@ class BatchStream:
         return positions, self.augmentation.draw(self.images.ids[positions], seed=self.view_seed, view=view)
 
     def close(self) -> None:
-        """Ends the reading ahead."""
+        """Ends reading ahead."""
         if self._reader is not None:
             self._reader.close()
 
@@ -197,7 +197,7 @@ class BatchStream:
         return positions, views
 
     def _pieces(self, place: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """Places of the endless row of passes, as (number of a pass, start in its order, stop in its order)."""
+        """Places `place` to `end` in the endless sequence of passes: (pass, start in its order, stop in its order)."""
         number, start = self._pass_at(place)
         while place < end:
             stop = min(len(self._order(number)), start + end - place)
@@ -215,9 +215,9 @@ class BatchStream:
         return number, place - self._starts[number]
 
     def _order(self, number: int) -> Tensor:
-        """The random order of pass `number`, int64 [N], or [n] of those that it shows; the last few are kept."""
+        """The random order of pass `number`, int64 [N], or [n] of the images it shows; the last two are cached."""
         if number not in self._orders:
-            self._orders = {one: order for one, order in self._orders.items() if one >= number - 1}
+            self._orders = {earlier: order for earlier, order in self._orders.items() if earlier >= number - 1}
             shown = None if self.passes is None else self.passes(number)
             count = len(self.images) if shown is None else len(shown)
             order = torch.randperm(count, generator=generator(self.seed, "order", number))
@@ -231,13 +231,13 @@ def _float_pixels(images: ImageSet) -> Callable[[Tensor], Tensor]:
 
 
 class ReadAhead:
-    """Images by step; those of the next one are read by a thread of its own meanwhile.
+    """Images by step; a thread reads those of the next step meanwhile.
 
     Args:
-        gather: positions int64 [B] -> images uint8 [B, C, H, W]; nothing else changes what it reads.
-        positions: of a step's images, asked for in the caller's thread.
-        device: where the images go; for a GPU they are read into memory that it copies from by itself.
-        steps: how many there are; None where nobody knows.
+        gather: positions int64 [B] -> images uint8 [B, C, H, W]; nothing else may change what it reads.
+        positions: step -> positions of its images; called in the caller's thread.
+        device: where the images go; for a GPU they are read into pinned memory, for asynchronous copies.
+        steps: how many there are; None if unknown.
     """
 
     def __init__(

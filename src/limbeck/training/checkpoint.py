@@ -19,14 +19,14 @@ from limbeck.models.shared_memory import own_memory
 
 @contextmanager
 def keeping_state(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Inside, an optimiser may load its own state anew, as accelerate has it do, and its numbers stay what they were.
+    """Inside, an optimiser may reload its own state, as accelerate has it do, without changing any number of it.
 
-    Loading turns them into those of the weights, whole and double ones among it.
+    Reloading would convert the state to the type of the weights, including integers and doubles.
     """
-    before = {one: dict(entries) for one, entries in optimizer.state.items()}
+    before = {parameter: dict(entries) for parameter, entries in optimizer.state.items()}
     yield
-    for one, entries in before.items():
-        optimizer.state[one].update(entries)
+    for parameter, entries in before.items():
+        optimizer.state[parameter].update(entries)
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Checkpoint:
     Attributes:
         step: steps done.
         tensors: everything that is a tensor, under dotted names.
-        notes: everything that JSON can hold.
+        notes: everything else, as JSON.
     """
 
     step: int
@@ -73,14 +73,14 @@ class Checkpoint:
             index, key = name.split(".", 1)
             state[int(index)][key] = tensor
         optimizer.load_state_dict({"state": state, "param_groups": notes["groups"]})
-        # Loading turns all numbers into those of the weights, and what was counted or halved must stay so.
-        order = [one for group in optimizer.param_groups for one in group["params"]]
+        # Loading converts the state to the type of the weights; integers and half precision must be restored.
+        order = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         for index, entries in state.items():
             now = optimizer.state[order[index]]
             for key, value in entries.items():
                 if isinstance(value, Tensor) and value.dtype != now[key].dtype and key != "step":
                     now[key] = value.to(now[key].device)
-        # Fused optimisers read weights and their momenta in one sweep of memory: both must lie in the same order.
+        # Fused optimisers read weights and momenta in one pass over memory: both must have the same memory order.
         for parameter, entries in optimizer.state.items():
             for key, value in entries.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape and key != "step":
@@ -92,7 +92,7 @@ class Checkpoint:
         Raises:
             UserError: no space left, or no permission.
         """
-        # safetensors demands contiguous memory, which channels-last weights are not, and every tensor's own.
+        # safetensors requires contiguous tensors, which channels-last weights are not, that share no memory.
         tensors = own_memory(self.tensors)
         notes = {"step": str(self.step), "notes": json.dumps(self.notes)}
         with atomic_path(path) as temporary:
@@ -110,7 +110,7 @@ class Checkpoint:
 
         Args:
             path: the file.
-            tensors: false for its step and notes alone.
+            tensors: false to read only its step and notes.
 
         Raises:
             UserError: the file is damaged.
@@ -119,8 +119,8 @@ class Checkpoint:
             with safe_open(path, framework="pt") as file:
                 metadata = file.metadata()
                 names = file.keys() if tensors else ()
-                found = {name: file.get_tensor(name) for name in names}
-            return cls(int(metadata["step"]), found, json.loads(metadata["notes"]))
+                loaded = {name: file.get_tensor(name) for name in names}
+            return cls(int(metadata["step"]), loaded, json.loads(metadata["notes"]))
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"the checkpoint {str(path)!r} cannot be read ({error}); remove it to start the run from its beginning."

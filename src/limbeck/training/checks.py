@@ -1,4 +1,4 @@
-"""Whether the parts of a run fit together, asked before the first step."""
+"""Checks that the parts of a run fit together, made before the first step."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ from limbeck.training.settings import TrainingSettings
 
 
 def check_networks(student: Classifier, teacher: Classifier | None) -> None:
-    """Raises a UserError for networks that cannot be taught or asked, whatever the images."""
+    """Raises a UserError for networks that cannot be trained or evaluated, whatever the images."""
     unfit = _tensors(student, teacher) or _learning(student, teacher)
     if unfit:
         raise UserError("; ".join(unfit) + ".")
@@ -29,7 +29,7 @@ def check_networks(student: Classifier, teacher: Classifier | None) -> None:
 def check_source(
     source: TransferSource, objective: WeightedSum, settings: TrainingSettings, *, whole: bool = True
 ) -> None:
-    """Raises a UserError where images that change every round contradict the rest, as passes that are not `whole`."""
+    """Raises a UserError where images that change every round contradict other settings, such as `passes`."""
     length = source.steps_per_round
     if length is None:
         return
@@ -83,7 +83,7 @@ def unmixable(objective: WeightedSum, settings: TrainingSettings, *, teacher: bo
     if not augmentation(settings.views).others:
         return []
     reasons = objective.unmixable(teacher=teacher)
-    return [f"`training.views` mix images, and {one}; drop that term, or the mixing view" for one in reasons]
+    return [f"`training.views` mix images, and {reason}; drop that term, or the mixing view" for reason in reasons]
 
 
 def _rounding(images: ImageSet, settings: TrainingSettings) -> list[str]:
@@ -91,11 +91,11 @@ def _rounding(images: ImageSet, settings: TrainingSettings) -> list[str]:
 
 
 def rounding_views(settings: TrainingSettings, who: str) -> list[str]:
-    """Whether views of 8-bit images would round and clamp what is finer or wider.
+    """Errors where views of 8-bit images would round and clamp floats.
 
     Args:
         settings: with the views.
-        who: are floats, in words, as "the images are".
+        who: what has the floats, in words, such as "the images are".
     """
     if isinstance(augmentation(settings.views), Identity):
         return []
@@ -106,7 +106,7 @@ def rounding_views(settings: TrainingSettings, who: str) -> list[str]:
 
 
 def check_length(source: TransferSource, begun: int | None) -> None:
-    """Raises a UserError where a run goes on with rounds of other steps than those, `begun`, that it began with."""
+    """Raises a UserError where a run resumes with another number of steps per round than it began with (`begun`)."""
     length = source.steps_per_round
     if length != begun:
         raise UserError(
@@ -116,11 +116,11 @@ def check_length(source: TransferSource, begun: int | None) -> None:
 
 
 def check_made(cost: object, state: object) -> None:
-    """Raises a UserError where a source does not give what a run counts and keeps of a round."""
+    """Raises a UserError where a source gives anything but a `Cost` and a state of tensors."""
     if not isinstance(cost, Cost):
         raise UserError(f"`refresh` of a transfer source must return its `Cost`, got {type(cost).__name__}.")
-    others = state.items() if isinstance(state, Mapping) else [("all of it", state)]
-    wrong = [f"{name} ({type(one).__name__})" for name, one in others if not isinstance(one, Tensor)]
+    entries = state.items() if isinstance(state, Mapping) else [("all of it", state)]
+    wrong = [f"{name} ({type(value).__name__})" for name, value in entries if not isinstance(value, Tensor)]
     if wrong:
         raise UserError(
             f"`state_dict` of a transfer source must be tensors by name, got {', '.join(wrong[:3])}; "
@@ -129,9 +129,9 @@ def check_made(cost: object, state: object) -> None:
 
 
 def check_round(transfer_set: TransferSet, first: TransferSet, number: int) -> None:
-    """Raises a UserError where a round's images are of another kind than those that the loop was built for."""
-    found, before = _kind(transfer_set), _kind(first)
-    wrong = [f"{what} must be {before[what]}, got {found[what]}" for what in before if found[what] != before[what]]
+    """Raises a UserError where a round's images differ in kind from those that the loop was built for."""
+    now, before = _kind(transfer_set), _kind(first)
+    wrong = [f"{what} must be {before[what]}, got {now[what]}" for what in before if now[what] != before[what]]
     if wrong:
         raise UserError(
             f"the images of all rounds must be of one kind, but those of round {number} are not: {'; '.join(wrong)}."
@@ -155,22 +155,22 @@ def _tensors(student: Classifier, teacher: Classifier | None) -> list[str]:
 
 
 def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
-    """Whether the student can learn, and nothing learns with it that must not."""
+    """Errors where the student cannot learn, or would change something that must not learn."""
     wrong = []
     parameters = dict(student.named_parameters())
-    inner = [name for name, one in parameters.items() if not one.is_leaf]
+    inner = [name for name, parameter in parameters.items() if not parameter.is_leaf]
     if inner:
         wrong.append(
             f"the student's {', '.join(inner[:3])} must be leaves of autograd, got results of others, as a copy of "
             "a scripted module has; give the module that was scripted"
         )
-    types = {one.dtype for one in parameters.values() if one.is_floating_point()}
-    if len(types) == 1 and torch.float32 not in types:  # of several types, it sees to them itself
+    types = {parameter.dtype for parameter in parameters.values() if parameter.is_floating_point()}
+    if len(types) == 1 and torch.float32 not in types:  # a student with several types handles them itself
         wrong.append(
             f"the student's parameters must be float32, got {next(iter(types))}; call `.float()` on it, and "
             "`training.precision` says what it computes in"
         )
-    learning = {name: one for name, one in parameters.items() if one.requires_grad}
+    learning = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
     if not parameters:
         wrong.append(f"the student {student.name} must have parameters to learn, got none")
     elif not learning:
@@ -178,7 +178,7 @@ def _learning(student: Classifier, teacher: Classifier | None) -> list[str]:
             f"the student {student.name} must have a parameter that learns, got {len(parameters)} that are all frozen; "
             "set `requires_grad_(True)` on those that are to learn"
         )
-    expanded = [name for name, one in learning.items() if is_expanded(one)]
+    expanded = [name for name, parameter in learning.items() if is_expanded(parameter)]
     if expanded:
         wrong.append(
             f"the student's {', '.join(expanded[:3])} must have memory for each element to learn, got expanded "
@@ -216,13 +216,15 @@ def _classes(student: Classifier, transfer_set: TransferSet, teacher: Classifier
 
 
 def _names(student: Classifier, teacher: Classifier | None, *images: ImageSet | None) -> list[str]:
-    """Classes that are others, or stand in another order, on two sides that have as many."""
+    """Errors where two sides have different class names, or the same names in another order."""
     sides = [classes_of(student, f"the student {student.name}")]
     sides += [classes_of(teacher, f"the teacher {teacher.name}")] if teacher is not None else []
     sides += [
-        classes_of(one, f"the images ({one.name})") for one in images if one is not None and one.labels is not None
+        classes_of(image_set, f"the images ({image_set.name})")
+        for image_set in images
+        if image_set is not None and image_set.labels is not None
     ]
-    named = [one for one in sides if one.numbers is None]
+    named = [side for side in sides if side.numbers is None]
     return [
         f"{other.has} the classes {few(other.names)}, {named[0].owner} {few(named[0].names)}; number them alike"
         for other in named[1:]
@@ -276,7 +278,7 @@ def _needs(objective: WeightedSum, transfer_set: TransferSet, teacher: Classifie
 
 
 def check_learns(loss: Tensor, step: int, terms: list[str]) -> None:
-    """Raises a UserError where nothing that learns shapes the loss, as where all is frozen that its terms read."""
+    """Raises a UserError where no learning parameter affects the loss, as where all that its terms read is frozen."""
     if not loss.requires_grad:
         raise UserError(
             f"no parameter that learns shapes the loss at step {step + 1} ({', '.join(terms)}); is it detached, or are "
@@ -285,7 +287,7 @@ def check_learns(loss: Tensor, step: int, terms: list[str]) -> None:
 
 
 def check_weights(student: Classifier, step: int, kept: str) -> None:
-    """Raises a UserError where a step made weights that are not finite, before they replace a good checkpoint."""
+    """Raises a UserError where the weights are not finite, before they replace a good checkpoint."""
     bad = _not_finite(student)
     if bad:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Batches with a teacher's logits for a training loop of one's own, from the view cache as far as they are known."""
+"""Batches with a teacher's logits for the user's own training loop, from the view cache where they are known."""
 
 import warnings
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from limbeck.training.view_cache.settings import CacheSettings
 
 
 class DistillationBatch(NamedTuple):
-    """What a student is shown, and what it is to learn from that, on the loader's device.
+    """A batch of images with what a student learns from them, on the loader's device.
 
     Attributes:
         images: float32 [B, C, H, W] in [0, 1], or normalised.
-        labels: int64 [B], of mixed images float32 [B, K]; None where the images have none.
-        teacher_logits: float32 [B, K], of these very views.
+        labels: int64 [B], or float32 [B, K] for mixed images; None where the images have none.
+        teacher_logits: float32 [B, K], for exactly these views.
         ids: int64 [B].
     """
 
@@ -40,23 +40,23 @@ class DistillationBatch(NamedTuple):
 
 
 class DistillationLoader:
-    """Batches of an epoch with what a teacher says of their views, as `limbeck.distill` has them with that seed.
+    """Batches of an epoch with a teacher's logits for their views, the same as in `limbeck.distill` with that seed.
 
-    What the teacher said before of a view, in any run or loop, is read from limbeck's cache; it is asked for the rest,
-    in this process, and that is kept. Of views without end nothing is.
+    Logits that the teacher computed for a view before, in any run or loop, are read from limbeck's cache; the rest is
+    computed in this process and cached. Where the number of views is not finite, nothing is cached.
 
     Args:
-        teacher: any classifier, which stays as it is.
+        teacher: any classifier; it is not changed.
         images: N images, labelled or not, of the teacher's classes in any order.
         batch_size, shuffle, workers: see `limbeck.data.torch_dataset.dataloader`.
         views, seed, normalise: see `TorchDataset`.
-        precision, device: in which the teacher computes, and where; batches come out there, too.
-        cache: what is kept and how, or False for nothing.
+        precision, device: of the teacher's computation; batches are returned on that device, too.
+        cache: what is cached and how, or False for nothing.
         progress: told about the cache.
 
     Attributes:
-        passes: images that the teacher was asked about so far.
-        classes: names of the classes, by which labels and logits are numbered.
+        passes: images that the teacher has computed so far.
+        classes: class names, in the order of labels and logits.
 
     Raises:
         UserError: a teacher of other classes, or see `TorchDataset`.
@@ -91,8 +91,8 @@ class DistillationLoader:
         self._places = _places(teacher, images)
         shown: Shown = {"views": views, "seed": seed, "dtype": torch.float32 if images.has_floats else torch.uint8}
         shown["targets"] = () if images.labels is None else "label"
-        how: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
-        self._loader = dataloader(images, **how, **shown)
+        arguments: dict[str, Any] = {"batch_size": batch_size, "shuffle": shuffle, "workers": workers}
+        self._loader = dataloader(images, **arguments, **shown)
         self._scale = None if normalise is None else channel_scale(normalise, images.shape[0])
         self.images, self.views, self.classes = images, augmentation(views), images.classes
         computing = resolve_computing(device, precision)
@@ -116,7 +116,7 @@ class DistillationLoader:
         return self._teacher.passes
 
     def set_epoch(self, epoch: int) -> None:
-        """Goes over to the views and the order of another epoch, 0, 1, ..."""
+        """Switches to the views and the order of another epoch, 0, 1, ..."""
         self.dataset.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -135,7 +135,7 @@ class DistillationLoader:
             )
 
     def close(self) -> None:
-        """Ends the use of the cache's files; what is known stays."""
+        """Closes the cache's files; their content stays."""
         if self._cache is not None:
             self._cache.close()
             self._cache = None
@@ -161,7 +161,7 @@ class DistillationLoader:
 
 
 def _places(teacher: Classifier, images: ImageSet) -> list[int] | None:
-    """Where each class of the images stands among the teacher's; None where the order is one, or none is known."""
+    """The place of each class of the images among the teacher's; None where the order is the same or unknown."""
     if not images.num_classes:
         return None
     if images.num_classes != teacher.num_classes:

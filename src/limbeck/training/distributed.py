@@ -1,4 +1,4 @@
-"""The processes that share a run: which of them writes, how they leave, and what tells them from all others."""
+"""The processes that share a run: which of them writes, how they exit, and a token that identifies a process."""
 
 import atexit
 import gc
@@ -14,21 +14,21 @@ from torch import Tensor, distributed
 
 
 def is_main_process(*, cpu: bool = False) -> bool:
-    """Whether this process writes what all of them make; joins their group where there are several.
+    """Whether this process writes the results of all; joins the process group where there are several.
 
     Args:
-        cpu: whether they compute on the processor, as with `device: cpu` or ACCELERATE_USE_CPU.
+        cpu: whether they compute on the CPU, as with `device: cpu` or ACCELERATE_USE_CPU.
     """
     leave_at_exit()
-    # Without being told so, processes that have no GPU would each take themselves for the only one.
+    # Without `cpu`, processes that have no GPU would each take themselves for the only one.
     return PartialState(cpu=cpu or parse_flag_from_env("ACCELERATE_USE_CPU")).is_main_process
 
 
 @cache
 def leave_at_exit() -> None:
-    """Has this process leave its group, if it is in one, at its exit but while Python still runs.
+    """Has this process leave its group, if any, at exit while Python still runs.
 
-    The group's threads hold tensors; one that frees them while the interpreter shuts down aborts the process.
+    The group's threads hold tensors; freeing one while the interpreter shuts down aborts the process.
     """
     atexit.register(_leave)
 
@@ -37,14 +37,14 @@ _token = ""
 
 
 def process_token() -> str:
-    """What no other process has, before or after, but for those that it gave it to."""
+    """A token unique to this process and the workers that it was passed to."""
     global _token
     _token = _token or uuid.uuid4().hex
     return _token
 
 
 def share_token(token: str) -> None:
-    """Has this process, a worker of another, go by the token of that one, whose objects it was handed."""
+    """Gives this process, a worker, the token of the process whose objects it works on."""
     global _token
     _token = token
 
@@ -56,22 +56,22 @@ def _leave() -> None:
 
 
 def gather(signals: Mapping[str, Any]) -> dict[str, Any]:
-    """Signals of the whole batch, in the order of the processes; what is no tensor stays."""
+    """Signals of the whole batch, in the order of the processes; other values than tensors stay as they are."""
     return {name: _whole(value) for name, value in signals.items()}
 
 
 @torch.no_grad()
 def gather_all(share: Tensor) -> Tensor:
-    """The shares of a batch `[B / processes, ...]` that all processes hold, as `[B, ...]`; in a run of one, its own."""
+    """All processes' shares of a batch, `[B / processes, ...]` each, as `[B, ...]`; of a single process, its own."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return share
-    # Not every backend moves truth values.
+    # Not every backend can gather bool.
     return _whole(share.byte()).bool() if share.dtype == torch.bool else _whole(share)
 
 
 def _whole(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_whole(one) for one in value)
+        return tuple(_whole(part) for part in value)
     return _Gathered.apply(value.contiguous()) if isinstance(value, Tensor) else value
 
 
@@ -86,5 +86,5 @@ class _Gathered(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Tensor) -> Tensor:
         first = distributed.get_rank() * ctx.count
-        # Distributed training averages gradients over processes, where here they add up.
+        # Distributed training averages gradients over processes, whereas these must add up.
         return outputs[0][first : first + ctx.count] * distributed.get_world_size()

@@ -1,7 +1,7 @@
-"""Going on beyond the end: a run that was begun for fewer steps as the beginning of a longer one.
+"""Extending a run beyond its end: a run that was begun for fewer steps becomes the beginning of a longer one.
 
-It is one where every step so far would have been the same in a run that was begun with more steps: the state after it
-is gone on with, and the student comes out as that of the longer run, to the bit.
+That is possible where every step so far would have been the same in a run begun with more steps: training continues
+from the state after the last such step, and the student is that of the longer run, bit for bit.
 """
 
 import shutil
@@ -20,7 +20,7 @@ from limbeck.training.tracking import forget_later_steps
 
 LENGTH = ("steps", "epochs")
 SHAPING = (*LENGTH, "schedule", "warmup", "milestones", "decay", "cooldown", "validations")
-"""Settings of training that may change with the length, as long as no step so far would have been another."""
+"""Settings of training that may change with the length, as long as all steps so far would have been the same."""
 
 _RESULTS = (
     "evaluation.json",
@@ -36,14 +36,14 @@ _BESIDE = ("recipe.yaml", "status.json", "environment.json", INPUTS_FILE, "metri
 
 @dataclass(frozen=True)
 class Extension:
-    """What makes a longer run of one.
+    """How a run becomes a longer one.
 
     Attributes:
         run_folder: of the run.
         total: steps that it was begun for.
-        checkpoint: of the last state that belongs to the longer run; None where nothing was done yet.
-        step: after which that is.
-        remark: what is not as in a run that was begun longer, in words; "" where nothing is.
+        checkpoint: the last state that belongs to the longer run; None if no step was done yet.
+        step: number of steps done at that state.
+        remark: how it will differ from a run begun with more steps, in words; "" if it will not.
     """
 
     run_folder: RunFolder
@@ -53,11 +53,11 @@ class Extension:
     remark: str = ""
 
     def carry_out(self) -> None:
-        """Puts the run into that state; what it had come to stays in a folder of its own."""
+        """Puts the run into that state; its results so far are kept in a folder of their own."""
         run_folder = self.run_folder
         if run_folder.finished:
             _keep_results(run_folder, self.total)
-        run_folder.set_state("interrupted")  # before anything is removed: whatever stops this, the run goes on
+        run_folder.set_state("interrupted")  # before anything is removed, so that the run can be resumed
         for name in _RESULTS:
             _remove(run_folder.path / name)
         if self.checkpoint is not None and self.checkpoint != run_folder.checkpoint:
@@ -68,8 +68,12 @@ class Extension:
 
 
 def is_longer(differences: Sequence[Difference]) -> bool:
-    """Whether nothing differs but the length of a training, and what may change with it."""
-    names = {one.path.removeprefix("training.") for one in differences if one.path.startswith("training.")}
+    """Whether only the length of training differs, and settings that may change with it."""
+    names = {
+        difference.path.removeprefix("training.")
+        for difference in differences
+        if difference.path.startswith("training.")
+    }
     return len(names) == len(differences) and names <= {*SHAPING} and bool(names & {*LENGTH})
 
 
@@ -79,26 +83,28 @@ def extension(
     now: TrainingSettings,
     objective: WeightedSum,
 ) -> Extension:
-    """How a run goes on for longer than it was begun for.
+    """How a run continues for longer than it was begun for.
 
     Args:
         run_folder: of the run, finished or not.
-        before: how it was begun.
-        now: the same with more steps, and with what else of `SHAPING` changes.
+        before: settings that it was begun with.
+        now: the same with more steps, and other changes within `SHAPING`.
         objective: what it minimises.
 
     Raises:
-        UserError: there are not more steps; or some that were done hang on how many there are.
+        UserError: there are not more steps; or steps already done depend on their total number.
     """
-    places = [one for one in (run_folder.checkpoint, run_folder.stable_checkpoint) if one.exists()]
+    places = [path for path in (run_folder.checkpoint, run_folder.stable_checkpoint) if path.exists()]
     if not places and not run_folder.finished:
         return Extension(run_folder, 0, None, 0)
     where = f"the run in {str(run_folder.path)!r}"
     if not places:
         raise UserError(f"{where} cannot go on: its checkpoint.safetensors is gone. Begin a new one (another --out).")
-    saved = [Checkpoint.load(one, tensors=False) for one in places]
+    saved = [Checkpoint.load(path, tensors=False) for path in places]
     images = _images(run_folder, saved[0], (before, now))
-    begun, longer = (Phases.of(objective, one, one.total_steps(images)) for one in _with_rates(before, now))
+    begun, longer = (
+        Phases.of(objective, settings, settings.total_steps(images)) for settings in _with_rates(before, now)
+    )
     if longer.total <= begun.total:
         raise UserError(
             f"{where} was begun for {begun.total:,} steps and can go on for more, got {longer.total:,}; set "
@@ -118,25 +124,28 @@ def extension(
 
 
 def _images(run_folder: RunFolder, saved: Checkpoint, both: Sequence[TrainingSettings]) -> int:
-    """Of the transfer set; any number where lengths are steps."""
-    if all(one.steps is not None for one in both):
+    """Images of the transfer set; any number where lengths are given in steps."""
+    if all(settings.steps is not None for settings in both):
         return 1
-    found = saved.notes.get("images") or (run_folder.read("cost.json") or {}).get("images")
-    if found is None:  # an earlier version stopped it on the way
+    images = saved.notes.get("images") or (run_folder.read("cost.json") or {}).get("images")
+    if images is None:  # an earlier version of limbeck stopped before its end
         raise UserError(
             f"the run in {str(run_folder.path)!r} was begun by an earlier version, which did not note how many steps "
             "its `training.epochs` are; finish it as it is, and then go on."
         )
-    return found
+    return images
 
 
 def _with_rates(*both: TrainingSettings) -> list[TrainingSettings]:
-    """With a number for a rate that the transfer set carries, which is the same in both."""
-    return [one.model_copy(update={"learning_rate": 1.0}) if one.learning_rate == "learned" else one for one in both]
+    """Settings with a number in place of the rate that the transfer set carries, which is the same in both."""
+    return [
+        settings.model_copy(update={"learning_rate": 1.0}) if settings.learning_rate == "learned" else settings
+        for settings in both
+    ]
 
 
 def _never(saved: Checkpoint, objective: WeightedSum) -> str:
-    """Why a run of this kind hangs on its length from the first step on; "" where it does not."""
+    """Why a run of this kind depends on its length from the first step on; "" where it does not."""
     if saved.notes.get("rounds", {}).get("steps") is not None:
         return "its images are made in rounds, whose number shares out the budget"
     reading = [name for name, term in objective.objectives().items() if "progress" in term.needs]
@@ -146,14 +155,14 @@ def _never(saved: Checkpoint, objective: WeightedSum) -> str:
 
 
 def _first_other(begun: Phases, longer: Phases, steps: int) -> int | None:
-    """The first of so many steps that the two do not share."""
-    others = (
+    """The first of `steps` steps in which the two differ; None if there is none."""
+    differing = (
         step
         for step in range(steps)
         if begun.is_preparing(step) != longer.is_preparing(step)
         or begun.learning_rate(step) != longer.learning_rate(step)
     )
-    return next(others, None)
+    return next(differing, None)
 
 
 def _why(begun: Phases, longer: Phases, step: int) -> str:
@@ -162,7 +171,7 @@ def _why(begun: Phases, longer: Phases, step: int) -> str:
             f"its preparing phase is a share of the steps, {begun.preparing:,} of these and {longer.preparing:,} of "
             f"{longer.total:,}; begin a new run (another --out)"
         )
-    settings, rates = begun.settings, [f"{one.learning_rate(step):.4g}" for one in (begun, longer)]
+    settings, rates = begun.settings, [f"{phases.learning_rate(step):.4g}" for phases in (begun, longer)]
     what = (
         f"the learning rate of step {step + 1:,} was {rates[0]} and would have been {rates[1]} in a run of "
         f"{longer.total:,}"
@@ -177,9 +186,9 @@ def _why(begun: Phases, longer: Phases, step: int) -> str:
 
 
 def _remark(run_folder: RunFolder, step: int, total: int, now: TrainingSettings) -> str:
-    """Where the run did not validate as one that was begun longer, which shapes the validation-chosen student alone."""
+    """The remark on validations unlike those of a longer run, which only affect the validation-chosen student."""
     done = {row["step"] for row in run_folder.metrics() if row["kind"] == "validation" and row["step"] <= step}
-    if not done or done == {one for one in validation_steps(total, now.validations) if one <= step}:
+    if not done or done == {due for due in validation_steps(total, now.validations) if due <= step}:
         return ""
     every, rest = divmod(total, min(done))
     same = "" if rest else f"; with -s training.validations={every} it would be"
@@ -191,9 +200,9 @@ def _remark(run_folder: RunFolder, step: int, total: int, now: TrainingSettings)
 
 
 def _keep_results(run_folder: RunFolder, total: int) -> None:
-    """The finished run in a folder of its own, as it was."""
+    """Copies the finished run into a folder of its own."""
     kept = run_folder.path / f"after-{total}-steps"
-    if kept.exists():  # of an extension that was stopped
+    if kept.exists():  # left by an extension that was interrupted
         return
     with atomic_folder(kept) as folder:
         for name in (*_BESIDE, *_RESULTS):

@@ -1,7 +1,7 @@
-"""The recipe rules: what the launcher's environment asks for besides is refused, not obeyed and not dropped.
+"""The recipe decides: contradicting settings in the launcher's environment are refused, neither obeyed nor ignored.
 
-`accelerate` reads its settings from environment variables, which `accelerate launch` sets and shells keep. Some change
-what is trained: gradients that are divided, another precision, weights that are sharded.
+`accelerate` reads settings from environment variables, which `accelerate launch` sets and shells keep. Some change what
+is trained: divided gradients, another precision, sharded weights.
 """
 
 import os
@@ -34,7 +34,7 @@ _ALLOWED: dict[str, tuple[tuple[str, ...], str]] = {
     "ACCELERATE_CPU_AFFINITY": (_FLAG, "it is a flag"),
     "ACCELERATE_DEBUG_MODE": (_FLAG, "it is a flag"),
 }
-"""Variable -> the values that leave training as the recipe has it, in small letters, and what to do instead."""
+"""Variable -> the lower-case values that leave training as the recipe has it, and what to do instead."""
 
 _SHARDING = ("DEEPSPEED", "FSDP", "MEGATRON_LM")
 
@@ -67,10 +67,10 @@ def check_launcher(
 
 
 def make_accelerator(settings: TrainingSettings, *, cpu: bool = False) -> Accelerator:
-    """Where a run works, as the recipe and nothing else has it.
+    """The `Accelerator` of a run, configured by the recipe alone.
 
     Raises:
-        UserError: see `check_launcher` and `check_accelerator`; this process has settled on another device already.
+        UserError: see `check_launcher` and `check_accelerator`; this process uses another device already.
     """
     check_launcher(settings, cpu=cpu)
     try:
@@ -94,7 +94,7 @@ def make_accelerator(settings: TrainingSettings, *, cpu: bool = False) -> Accele
 
 
 def check_accelerator(accelerator: Accelerator) -> None:
-    """Raises a UserError for one that would change what is trained, and see `check_torch`."""
+    """Raises a UserError for an accelerator that would change what is trained, and see `check_torch`."""
     check_torch()
     wrong = []
     steps, plugin = accelerator.gradient_accumulation_steps, accelerator.state.dynamo_plugin
@@ -117,7 +117,7 @@ def check_accelerator(accelerator: Accelerator) -> None:
 
 
 def check_torch() -> None:
-    """Raises a UserError where a program has set all of torch to what no training can bear or no recipe says."""
+    """Raises a UserError for global settings of torch that prevent training or contradict the recipe."""
     if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
         raise UserError(
             "training needs gradients, got `torch.no_grad` or `torch.inference_mode` around it; train outside of them."
@@ -137,7 +137,7 @@ def check_torch() -> None:
 def _precision(variables: Mapping[str, str], trainings: tuple[TrainingSettings, ...]) -> list[str]:
     requested = variables.get("ACCELERATE_MIXED_PRECISION", "no").lower()
     for settings in trainings:
-        # "no" is what `accelerate launch` sets where it is told nothing.
+        # "no" is the default that `accelerate launch` sets.
         if requested not in ("no", settings.precision):
             return [
                 f"ACCELERATE_MIXED_PRECISION must be no where `training.precision` is {settings.precision}, got "

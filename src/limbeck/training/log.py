@@ -1,4 +1,4 @@
-"""What is written down while a run goes on: losses, validations, checkpoints, progress."""
+"""What is written during a run: losses, validations, checkpoints, progress."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,23 +18,23 @@ from limbeck.training.tracking import RunTracker
 from limbeck.training.validation import measure_of
 
 WRITING_SHARE = 0.05
-"""Of a run's time, at most, that goes into checkpoints which nobody asked for, however large they are."""
+"""Largest share of a run's time spent on optional checkpoints, however large these are."""
 _LINES = 100  # of losses in a run's metrics, at least one every 50 steps
 
 
 class TrainingLog:
-    """Decides when something is due, and does it.
+    """Decides when to log, validate and save, and does it.
 
     Args:
-        run_folder: where to.
+        run_folder: where to write.
         state: what a checkpoint holds.
-        phases: of the run, across which losses are not averaged, and its settings.
+        phases: of the run, with its settings; losses are not averaged across phases.
         average: the mean of a tensor over the processes of a distributed run.
-        processes: how many these are.
-        validate: scores of the present student on the validation images, or None without any.
-        progress: who watches.
-        tracker: is shown every row of the metrics, too.
-        clock: seconds from any beginning.
+        processes: how many there are.
+        validate: computes the present student's scores on the validation images, or None without any.
+        progress: is shown the progress.
+        tracker: gets every row of the metrics, too.
+        clock: current time in seconds, from any origin.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TrainingLog:
         self.known = 0
         self.begun = self.lap = self.saved = clock()
         self.started = self.begun - state.seconds
-        self.writing = self.last_write = 0.0  # seconds that went into checkpoints here, and into the last of them
+        self.writing = self.last_write = 0.0  # seconds spent on checkpoints in this session, and on the last one
         progress.begin(TRAINING, self.total, state.step)
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class TrainingLog:
 
     @contextmanager
     def between_rounds(self) -> Iterator[None]:
-        """Inside, images are made, whose seconds the maker counts; afterwards they are saved if it is time to."""
+        """Inside, images are made, whose time the source counts itself; afterwards saves a checkpoint if it is time."""
         before = self.clock()
         yield
         passed = self.clock() - before
@@ -129,9 +129,9 @@ class TrainingLog:
         self.lap = self.clock()
 
     def _may_save(self, *, at_once: bool = False) -> bool:
-        """Whether it is time, `at_once` whenever the last one was, and one more as long as the last can be afforded."""
+        """Whether one more checkpoint as slow as the last is affordable, and, unless `at_once`, it is time for one."""
         now = self.clock()
-        if self.settings.checkpoint_seconds == 0:  # at every occasion, as was asked for
+        if self.settings.checkpoint_seconds == 0:  # at every occasion, as the settings ask
             return True
         affordable = self.writing + self.last_write <= WRITING_SHARE * (now - self.begun)
         return affordable and (at_once or now - self.saved > self.settings.checkpoint_seconds)

@@ -1,4 +1,4 @@
-"""`Observer`: who watches a run of the loop and keeps what it saw; and one that keeps the weights of each epoch."""
+"""`Observer`: watches a run of the loop and records what it sees; and an observer that keeps each epoch's weights."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -10,43 +10,43 @@ from limbeck.training.batches import Batch
 
 
 class Observer(Protocol):
-    """Interface of what may look at a run and changes nothing of it.
+    """Interface: watches a run without changing it.
 
-    It must not make the device wait: no `.item()`, `.cpu()` or `bool()` of a tensor but in `state_dict`. In a run of
-    several processes each has its own, which is shown that process's share of each batch; `gather_all` of
-    `limbeck.training.distributed` puts shares together. The checkpoint keeps the first process's state, and a run that
-    is resumed gives it to all.
+    It must not make the host wait for the device: no `.item()`, `.cpu()` or `bool()` of a tensor except in
+    `state_dict`. In a run of several processes each has its own observer, which sees that process's share of each
+    batch; `gather_all` of `limbeck.training.distributed` joins the shares. The checkpoint holds the first process's
+    state, and a resumed run gives it to all.
     """
 
     def after_step(self, step: int, batch: Batch, outputs: Outputs) -> None:
-        """A step has moved the student; left out in a preparing phase that leaves the student alone.
+        """Called after a step has updated the student; not in a preparing phase that does not change the student.
 
         Args:
             step: steps done, 1 after the first.
             batch: what was shown.
-            outputs: of the student before it moved, detached float32 tensors on the device: `logits` [B, K] and what
-                else the objective reads.
+            outputs: of the student before the update, detached float32 tensors on the device: `logits` [B, K] and
+                whatever else the objective reads.
         """
         ...
 
     def after_epoch(self, epoch: int, student: Classifier) -> None:
-        """As many images were shown as the set holds, since the last time or the beginning.
+        """Called when as many images as the set holds were shown since the last call or the beginning.
 
         Args:
             epoch: epochs done, 1 after the first.
-            student: as it is now, in training mode; to be left so.
+            student: the present student, in training mode, which it must not change.
         """
         ...
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that a resumed run needs to go on as if it had not stopped."""
+        """All that a resumed run needs to continue as if it had not stopped."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
 
 
 class WeightTrajectory:
-    """The student's weights at the beginning and after each epoch, as those of an expert that others are matched with.
+    """The student's weights at the beginning and after each epoch, e.g. as the trajectory of an expert.
 
     They stay on the device of the student until they are read or saved.
 
@@ -73,7 +73,7 @@ class WeightTrajectory:
         self.weights.append(_parameters(student))
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {f"{epoch}.{name}": one for epoch, each in enumerate(self.weights) for name, one in each.items()}
+        return {f"{epoch}.{name}": tensor for epoch, each in enumerate(self.weights) for name, tensor in each.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         count = 1 + max(int(key.partition(".")[0]) for key in state)
@@ -84,4 +84,4 @@ class WeightTrajectory:
 
 
 def _parameters(student: Classifier) -> dict[str, Tensor]:
-    return {name: one.detach().clone() for name, one in student.named_parameters()}
+    return {name: parameter.detach().clone() for name, parameter in student.named_parameters()}

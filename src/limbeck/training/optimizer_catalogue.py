@@ -19,9 +19,9 @@ class OptimizerEntry:
     Attributes:
         summary: one line for listings.
         options: with their defaults.
-        settings: of training, what it takes from there: "learning_rate", "weight_decay" and so on.
-        check: raises a UserError for options that it cannot do with, or where it cannot train or be resumed.
-        made_by: makes it from parameters, `lr`, `weight_decay` where it has that, and options.
+        settings: settings of training that it reads: "learning_rate", "weight_decay" and so on.
+        check: raises a UserError for invalid options, or where it cannot train or be resumed.
+        made_by: makes it from parameters, `lr`, `weight_decay` if it has one, and options.
     """
 
     summary: str
@@ -42,11 +42,11 @@ _SAME_IN_TORCH = {"sgd": f"{MODULE}:SGD", "adamw": f"{MODULE}:AdamW"}
 
 
 def check_optimizer(spec: Any) -> Any:
-    """Raises a UserError for what is no optimiser; gives `spec` back, of names alone.
+    """Raises a UserError for an invalid optimiser; returns `spec` with objects replaced by their names.
 
     Args:
-        spec: a name, also that of a class of `torch.optim`, whatever the case; an import path; a class, or a function
-            from parameters and a rate, in Python; or a mapping from one of these to its options.
+        spec: a name, also that of a class of `torch.optim` in any case; an import path; in Python, a class or a
+            function of parameters and a rate; or a mapping from one of these to its options.
 
     Example:
         >>> check_optimizer("AdamW"), check_optimizer({"radam": {"eps": 1e-6}})
@@ -63,7 +63,7 @@ def check_optimizer(spec: Any) -> Any:
 
 
 def _found(name: str) -> str:
-    """The name in the catalogue, or one import path of torch's class for all that lead to it."""
+    """The name in the catalogue, or the canonical import path of a class of torch."""
     if name.startswith(MODULE):
         name = name.rpartition(":")[2]
     if name in OPTIMIZERS or name.startswith(FROM_PYTHON):
@@ -72,17 +72,21 @@ def _found(name: str) -> str:
         return name.casefold()
     from torch import optim
 
-    there = {one.casefold(): one for one in optim.__all__ if isinstance(getattr(optim, one, None), type)}
-    there.pop("optimizer", None)
-    if name.casefold() not in there:
+    classes = {
+        class_name.casefold(): class_name
+        for class_name in optim.__all__
+        if isinstance(getattr(optim, class_name, None), type)
+    }
+    classes.pop("optimizer", None)
+    if name.casefold() not in classes:
         hint = (
             "`limbeck ls optimizers` lists limbeck's; any class of torch.optim will do, and 'module:name' of your own"
         )
-        raise unknown_name("optimizer", name, [*OPTIMIZERS, *there.values()], hint)
-    return f"{MODULE}:{there[name.casefold()]}"
+        raise unknown_name("optimizer", name, [*OPTIMIZERS, *classes.values()], hint)
+    return f"{MODULE}:{classes[name.casefold()]}"
 
 
 def _taken(name: str, entry: OptimizerEntry) -> Mapping[str, str]:
-    """Options that settings of training say already -> the setting."""
-    said = OPTIMIZERS.built_in[name].settings if name in OPTIMIZERS.built_in else entry.settings
-    return {"lr" if one == "learning_rate" else one: one for one in said}
+    """Options that are given by settings of training -> the setting."""
+    settings = OPTIMIZERS.built_in[name].settings if name in OPTIMIZERS.built_in else entry.settings
+    return {"lr" if setting == "learning_rate" else setting: setting for setting in settings}

@@ -1,4 +1,4 @@
-"""Optimisers that are not limbeck's own: entries made from a class, or from a function that makes one."""
+"""Optimisers of torch or of the user's own: entries made from a class, or from a function that makes one."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +17,7 @@ from limbeck.training.optimizer_catalogue import OptimizerEntry
 
 _INPUTS = ("params", "lr", "weight_decay")
 _SHAPES = ((4, 3, 3, 3), (4,), (5, 4))
-"""Of a convolution, a bias and a linear layer."""
+"""Shapes of a convolution, a bias and a linear layer."""
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
@@ -41,26 +41,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
         )
     check_remarks(said, ("summary",), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
-    if not {"params", "lr"} <= {*inputs}:
-        without = "; a rate that it sets itself would take the place of `training.learning_rate`" if inputs else ""
-        raise UserError(
-            f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}{without}. Write "
-            "`lambda params, lr: Adam(params, lr=lr)`, or hand over the class."
-        )
+    _check_inputs(inputs, what)
     decays = "weight_decay" in inputs
-
-    build: Any = part  # a class takes what its own `__init__` does
-
-    def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **arguments: Any) -> Optimizer:
-        arguments |= {"weight_decay": weight_decay} if decays else {}
-        made = build(params=list(parameters), lr=lr, **arguments)
-        if not isinstance(made, Optimizer):
-            raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(made).__name__}.")
-        for group in made.param_groups:
-            if float(group.get("lr", lr)) != lr:
-                group["lr_scale"] = float(group["lr"]) / lr  # such a group keeps its share of every rate
-        return made
-
+    make = _maker(part, what, decays=decays)
     tried = set[str]()
 
     def check(**arguments: Any) -> None:
@@ -77,22 +60,47 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
     )
 
 
+def _check_inputs(inputs: list[str], what: str) -> None:
+    if not {"params", "lr"} <= {*inputs}:
+        without = "; a rate that it sets itself would take the place of `training.learning_rate`" if inputs else ""
+        raise UserError(
+            f"{what} must take `params` and `lr`, got {', '.join(inputs) or 'neither'}{without}. Write "
+            "`lambda params, lr: Adam(params, lr=lr)`, or hand over the class."
+        )
+
+
+def _maker(part: Any, what: str, *, decays: bool) -> Callable[..., Optimizer]:
+    """A function of parameters, `lr`, `weight_decay` (passed on if `decays`) and options that makes the optimiser."""
+
+    def make(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, **arguments: Any) -> Optimizer:
+        arguments |= {"weight_decay": weight_decay} if decays else {}
+        optimizer = part(params=list(parameters), lr=lr, **arguments)
+        if not isinstance(optimizer, Optimizer):
+            raise UserError(f"{what} must make a `torch.optim.Optimizer`, got {type(optimizer).__name__}.")
+        for group in optimizer.param_groups:
+            if float(group.get("lr", lr)) != lr:
+                group["lr_scale"] = float(group["lr"]) / lr  # the group keeps this ratio to every rate
+        return optimizer
+
+    return make
+
+
 def check_optimizes(make: Callable[..., Optimizer], what: str, options: Mapping[str, Any]) -> None:
     """Tries an optimiser on three small tensors.
 
     Raises:
-        UserError: it cannot be made of these options, takes no step from gradients alone, or goes on otherwise than
-            before once its state was saved and read.
+        UserError: it cannot be made with these options, cannot step from gradients alone, or continues differently
+            after its state was saved and loaded.
     """
     try:
         gone_on = _after_steps(make, what, options, resumed=False)
         resumed = _after_steps(make, what, options, resumed=True)
     except UserError:
         raise
-    except Exception as error:  # whatever somebody else's code raises
+    except Exception as error:  # whatever the user's code raises
         closure = " Its `step` may need a closure, which limbeck's loop does not give." if _wants(error) else ""
         raise UserError(f"{what} cannot be used: {type(error).__name__}: {str(error).rstrip('.')}.{closure}") from error
-    if not all(torch.equal(one, other) for one, other in zip(gone_on, resumed, strict=True)):
+    if not all(torch.equal(first, second) for first, second in zip(gone_on, resumed, strict=True)):
         raise UserError(
             f"{what} goes on otherwise after a resume: what it remembers must be tensors and numbers in its `state`, "
             "by parameter, or in its `param_groups`."
@@ -102,7 +110,7 @@ def check_optimizes(make: Callable[..., Optimizer], what: str, options: Mapping[
 def _after_steps(
     make: Callable[..., Optimizer], what: str, options: Mapping[str, Any], *, resumed: bool
 ) -> list[Tensor]:
-    """Parameters after three steps, before the last of which the state was saved and read, if `resumed`."""
+    """Parameters after three steps; if `resumed`, the state is saved and loaded before the last one."""
     numbers = torch.Generator().manual_seed(0)
     parameters = [nn.Parameter(torch.randn(shape, generator=numbers)) for shape in _SHAPES]
     with own_randomness(0, "optimizer"), torch.enable_grad():
@@ -114,12 +122,12 @@ def _after_steps(
                 saved.notes = _through_json(saved.notes, what)
                 optimizer = _made(make, parameters, options)
                 saved.restore_optimizer("optimizer", optimizer)
-            for one in parameters:
-                one.grad = torch.randn(one.shape, generator=numbers)
+            for parameter in parameters:
+                parameter.grad = torch.randn(parameter.shape, generator=numbers)
             for group in optimizer.param_groups:
                 group["lr"] = 0.1 / (step + 1)
             optimizer.step()
-    return [one.detach() for one in parameters]
+    return [parameter.detach() for parameter in parameters]
 
 
 def _made(make: Callable[..., Optimizer], parameters: list[nn.Parameter], options: Mapping[str, Any]) -> Optimizer:

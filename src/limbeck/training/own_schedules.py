@@ -1,4 +1,4 @@
-"""Schedules that are not limbeck's own: entries made from a class, or from a function of the share done."""
+"""Schedules of torch or of the user's own: entries made from a class, or from a function of the share done."""
 
 import math
 import warnings
@@ -16,17 +16,17 @@ from limbeck.signatures import default_of, inputs_and_options, parameters, summa
 from limbeck.training.schedule_catalogue import ScheduleEntry
 
 SIGNALS = ("elapsed", "step", "steps")
-"""What a function may read: the share of the steps that is done, in [0, 1), the number of the step, and of all."""
+"""What a function may read: the share of steps done, in [0, 1), the step's number, and the number of steps."""
 _OF_RUN = ("T_max", "total_iters", "total_steps")
-"""Options of torch's schedules that count the steps of a run."""
+"""Options of torch's schedules that are the number of steps of a run."""
 _INTERNAL = ("optimizer", "last_epoch", "verbose")
 _CYCLED = ("momentum", "betas")
-"""What some schedules change beside the rate."""
+"""What some schedules change besides the rate."""
 _TRIED = (0.0, 0.25, 0.5, 0.75)
 
 
 class Rate(NamedTuple):
-    """What holds in a step.
+    """The learning rate of a step, and what else its schedule sets.
 
     Attributes:
         rate: the learning rate.
@@ -43,14 +43,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
     Args:
         name: its name.
         part: a function of `SIGNALS` to a factor of the learning rate, a finite number >= 0; or a subclass of torch's
-            `LRScheduler`, a `functools.partial` of one, or a function of an `optimizer`, and of `steps` if it likes,
-            that makes one, which takes a step with every step of the run. Further parameters are options. Of a class
-            those that count a run's steps, `T_max`, `total_iters` and `total_steps`, are these unless they are given,
-            and `max_lr` is the learning rate.
+            `LRScheduler`, a `functools.partial` of one, or a function of an `optimizer` (and optionally `steps`) that
+            makes one, which steps with every step of the run. Further parameters are options. For a class, the options
+            `T_max`, `total_iters` and `total_steps` default to the number of steps, and `max_lr` to the learning rate.
         said: `summary`.
 
     Raises:
-        UserError: it is neither, or changes the rate by what the run measures.
+        UserError: it is neither, or it depends on what the run measures.
     """
     what = f"schedule {name!r}"
     kind: Any = part.func if isinstance(part, partial) else part
@@ -84,7 +83,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
 def _of_factory(
     part: Callable[..., Any], signals: list[str], options: Mapping[str, Any], what: str, summary: str
 ) -> ScheduleEntry:
-    """Of a function that makes one of torch's schedules, as `lambda optimizer: StepLR(optimizer, 1)`."""
+    """The entry of a function that makes one of torch's schedules, as `lambda optimizer: StepLR(optimizer, 1)`."""
     if not {*signals} <= {"optimizer", "steps"}:
         raise UserError(
             f"{what} must be a function of `optimizer` and `steps` that makes a schedule, or one of "
@@ -92,16 +91,16 @@ def _of_factory(
         )
 
     def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
-        known = {"steps": steps} if "steps" in signals else {}
+        counts = {"steps": steps} if "steps" in signals else {}
 
         def made(optimizer: Optimizer) -> LRScheduler:
-            schedule = part(optimizer=optimizer, **known, **arguments)
+            schedule = part(optimizer=optimizer, **counts, **arguments)
             _check_made(schedule, optimizer, what)
             return schedule
 
         return Stepped(made, optimizer, what).at
 
-    # It is tried with the optimiser of the run, as recipes are read.
+    # Not checked here: it is tried with the optimiser of the run, when recipes are read.
     return ScheduleEntry(summary, options, made_by=make)
 
 
@@ -123,38 +122,38 @@ def _check_goes_by_step(kind: type[Any], what: str) -> None:
 
 def _of_class(part: Callable[..., Any], kind: type[Any], what: str, summary: str) -> ScheduleEntry:
     _check_goes_by_step(kind, what)
-    known = {
-        one.name: one.default if one.default is one.empty else default_of(one)
-        for one in parameters(part)
-        if one.name not in _INTERNAL and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    defaults = {
+        parameter.name: parameter.default if parameter.default is parameter.empty else default_of(parameter)
+        for parameter in parameters(part)
+        if parameter.name not in _INTERNAL and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
-    if not any(one.name == "optimizer" for one in parameters(part)):
+    if not any(parameter.name == "optimizer" for parameter in parameters(part)):
         raise UserError(f"{what} must take an `optimizer`, as torch's schedules do.")
 
     def settled(steps: int, rate: float, arguments: Mapping[str, Any]) -> dict[str, Any]:
         usual = {**dict.fromkeys(_OF_RUN, steps), "max_lr": rate}
         bound = part.keywords if isinstance(part, partial) else {}
-        options = {key: value for key, value in usual.items() if key in known and key not in bound} | dict(arguments)
-        missing = [key for key, default in known.items() if default is Parameter.empty and key not in options]
+        options = {key: value for key, value in usual.items() if key in defaults and key not in bound} | dict(arguments)
+        missing = [key for key, default in defaults.items() if default is Parameter.empty and key not in options]
         if missing:
-            others = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""
-            raise UserError(f"{what} needs its options {', '.join(f'`{one}`' for one in missing)}{others}.")
+            hint = "; a function of `elapsed` can do the same" if {*missing} & {"lr_lambda", "schedulers"} else ""
+            raise UserError(f"{what} needs its options {', '.join(f'`{key}`' for key in missing)}{hint}.")
         return options
 
     def make(steps: int, optimizer: Optimizer, **arguments: Any) -> Callable[[int], Rate]:
         return Stepped(partial(part, **settled(steps, optimizer.param_groups[0]["lr"], arguments)), optimizer, what).at
 
-    # Those that change momenta are tried with the optimiser that has them.
-    return ScheduleEntry(summary, known, lambda **arguments: settled(100, 0.1, arguments), make)
+    # Only options are checked here: schedules that change momenta are tried with the optimiser that has them.
+    return ScheduleEntry(summary, defaults, lambda **arguments: settled(100, 0.1, arguments), make)
 
 
 class Stepped:
-    """What one of torch's schedules makes of an optimiser, step after step, remembered.
+    """One of torch's schedules as a function of the step: its results are computed step by step and remembered.
 
     Args:
-        make: the schedule, of an optimiser.
-        optimizer: one of its own, whose parameters nobody uses.
-        what: the schedule, in messages.
+        make: makes the schedule for an optimiser.
+        optimizer: for this schedule alone; its parameters are not used.
+        what: what to call the schedule in messages.
 
     Raises:
         UserError: it cannot be made.
@@ -168,15 +167,15 @@ class Stepped:
             self._schedule = make(optimizer)
         except UserError:
             raise
-        except Exception as error:  # whatever somebody else's code raises
+        except Exception as error:  # whatever the user's code raises
             raise UserError(f"{what} cannot be made: {type(error).__name__}: {str(error).rstrip('.')}.") from error
         self._note()
 
     def at(self, step: int) -> Rate:
-        """What holds in a step, from 0 on."""
+        """The rate of a step, 0, 1, ..."""
         while len(self._known) <= step:
             try:
-                with warnings.catch_warnings(action="ignore"):  # that its optimiser takes no steps
+                with warnings.catch_warnings(action="ignore"):  # torch warns that its optimiser takes no steps
                     self._schedule.step()
             except Exception as error:
                 raise UserError(
@@ -194,9 +193,9 @@ class Stepped:
 def _factor(
     part: Callable[..., Any], what: str, signals: list[str], step: int, steps: int, options: Mapping[str, Any]
 ) -> float:
-    known = {"elapsed": step / steps, "step": step, "steps": steps}
+    values = {"elapsed": step / steps, "step": step, "steps": steps}
     with errors_of(what):
-        factor = part(**{name: known[name] for name in signals}, **options)
+        factor = part(**{name: values[name] for name in signals}, **options)
     return _checked(factor, f"{what} must give a factor of the learning rate, a finite number >= 0", step)
 
 

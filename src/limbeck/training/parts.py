@@ -1,4 +1,4 @@
-"""Optimisers and schedules as recipes write them: a name, or one with options; without importing torch."""
+"""Optimisers and schedules as written in recipes: a name, or a name with options; without importing torch."""
 
 import json
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ def name_and_options(spec: Any, argument: str) -> tuple[str, dict[str, Any]]:
 
     Args:
         spec: a name, or a mapping from one name to its options.
-        argument: it, in messages.
+        argument: what to call it in messages.
 
     Raises:
-        UserError: it is neither, or options that no file could hold.
+        UserError: it is neither, or has options that cannot be stored as JSON.
 
     Example:
         >>> name_and_options({"RAdam": {"eps": 1e-6}}, "optimizer")
@@ -27,7 +27,7 @@ def name_and_options(spec: Any, argument: str) -> tuple[str, dict[str, Any]]:
     if not isinstance(spec, Mapping) or len(spec) != 1 or not isinstance(next(iter(spec)), str):
         raise UserError(f"`{argument}` must be a name, or a mapping from one name to its options, got {spec!r}.")
     name, options = next(iter(spec.items()))
-    if not isinstance(options, Mapping | None) or not all(isinstance(one, str) for one in options or ()):
+    if not isinstance(options, Mapping | None) or not all(isinstance(key, str) for key in options or ()):
         raise UserError(f"the options of {argument} {name!r} must be a mapping, got {options!r}.")
     try:
         json.dumps(options or {}, allow_nan=False)
@@ -46,9 +46,9 @@ def check_names(
 
     Args:
         options: of the part.
-        known: those that it has, with their defaults.
-        what: it, in messages.
-        taken: options that settings of training say -> the setting.
+        known: options that it has, with their defaults.
+        what: what to call it in messages.
+        taken: options that are given by settings of training -> the setting.
     """
     for name, value in options.items():
         if taken and name in taken:

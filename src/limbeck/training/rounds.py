@@ -1,4 +1,4 @@
-"""The rounds of a transfer source: which images a run is at, their batches, and the teacher's outputs for them."""
+"""The rounds of a transfer source: the present images of a run, their batches, and the teacher's outputs for them."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -27,7 +27,7 @@ from limbeck.training.view_cache.opening import open_view_cache
 
 
 class Rounds:
-    """Where a run is in its source.
+    """The present round of a run.
 
     Step s is step s mod `steps_per_round` of round s // `steps_per_round`. The images of a round are a function of its
     number and of the source's state, order and views of (seed, round, step): a checkpoint needs no more.
@@ -35,13 +35,13 @@ class Rounds:
     Args:
         source: of the images.
         seed: of the run.
-        accelerator: where the run is. Of several processes, the first makes the images of a round, and gives the others
-            the state that they are made from, as a resumed run gets it.
+        accelerator: of the run. Of several processes, the first makes the images of a round and sends the others the
+            state that they are made from, as it is restored in a resumed run.
 
     Attributes:
-        number: of the round that the source is in; -1 before the first.
+        number: of the present round; -1 before the first.
         transfer_set: its images.
-        cost: of all refreshing so far, that before an interruption too.
+        cost: of all calls of `refresh` so far, including those before an interruption.
     """
 
     transfer_set: TransferSet
@@ -59,7 +59,7 @@ class Rounds:
         return (0, step) if length is None else divmod(step, length)
 
     def begin(self, saved: Checkpoint | None, student: Classifier) -> None:
-        """Takes up the round of a checkpoint, without making its images again, or makes those of the first one.
+        """Restores the round of a checkpoint without making its images again, or makes those of the first round.
 
         Raises:
             UserError: the run was begun with rounds of another length.
@@ -67,37 +67,36 @@ class Rounds:
         if saved is None:
             self.refresh(0, student)
             return
-        notes = saved.notes.get("rounds", {"number": 0, "cost": {}})  # of a run from before there were rounds
+        notes = saved.notes.get("rounds", {"number": 0, "cost": {}})  # default: a run from before there were rounds
         check_length(self.source, notes.get("steps", self.source.steps_per_round))
         self.source.load_state_dict(saved.take("source"))
         self.number, self.cost = notes["number"], Cost.from_dict(notes["cost"])
         self.transfer_set = self.source.images(self.number).decoded()
 
     def refresh(self, number: int, student: Classifier) -> None:
-        """Has the source make the images of a round, and goes over to them.
+        """Has the source make the images of a round, and switches to them.
 
         Raises:
-            UserError: they are of another kind than those before; the source gives something else than its contract
-                says.
+            UserError: they are of another kind than those before, or the source breaks its contract.
         """
-        made: list[Any] = [None, None]
+        shared: list[Any] = [None, None]
         first = self.accelerator.is_main_process
         if first:
-            # A source that looks through the student may leave gradients, statistics or another mode in it.
+            # A source that uses the student may leave gradients, statistics or another mode in it.
             own = student if self.source.steps_per_round is None else private_copy(student, "student").eval()
             with own_generators(self.accelerator.device, self.seed, "refresh", number), torch.enable_grad():
                 cost = self.source.refresh(number, own)
-            # Nobody else needs the state; a look at the first one is enough.
+            # A single process does not need the state; checking the first one is enough.
             needed = self.accelerator.num_processes > 1 or self.number < 0
-            made = [cost, self.source.state_dict() if needed else {}]
-            check_made(*made)
-        cost, state = broadcast_object_list(made)
+            shared = [cost, self.source.state_dict() if needed else {}]
+            check_made(*shared)
+        cost, state = broadcast_object_list(shared)
         if not first:
             self.source.load_state_dict(state)
-        found = self.source.images(number).decoded()
+        transfer_set = self.source.images(number).decoded()
         if self.number >= 0:
-            check_round(found, self.transfer_set, number)
-        self.number, self.transfer_set, self.cost = number, found, self.cost + cost
+            check_round(transfer_set, self.transfer_set, number)
+        self.number, self.transfer_set, self.cost = number, transfer_set, self.cost + cost
 
     def save(self, saved: Checkpoint) -> None:
         saved.put("source", self.source.state_dict())
@@ -106,19 +105,19 @@ class Rounds:
 
 
 class RoundStream:
-    """What the student is shown in the present round, and what it is to learn from that.
+    """The batches of the present round, and the teacher's outputs for them.
 
     Args:
         rounds: whose present round it is.
         views: of the images.
         phases: of the run, with its settings.
-        teacher: where some term reads it.
+        teacher: if some term reads its outputs.
         channels_last: memory order of the batches.
-        say: told about the view cache.
+        say: called with messages about the view cache.
         passes: see `BatchStream`.
 
     Attributes:
-        view_cache: what was kept of the teacher's outputs, once the stream is closed.
+        view_cache: summary of the view cache, once the stream is closed.
     """
 
     def __init__(
@@ -144,16 +143,16 @@ class RoundStream:
         self._batches, self._cache = self._open()
 
     def next_round(self) -> None:
-        """Goes over to the images that `rounds` has now."""
+        """Switches to the images of the present round of `rounds`."""
         self.close()
         self._batches, self._cache = self._open()
 
     def batch(self, step: int) -> Batch:
-        """What is shown in a step of the round."""
+        """The batch of a step of the round."""
         return self._batches[step]
 
     def teacher_outputs(self, batch: Batch, step: int, want: Collection[str]) -> tuple[Outputs | None, int]:
-        """What the teacher says to the batch of a step, and for how many of its images that was known before."""
+        """The teacher's outputs for the batch of a step, and for how many of its images they were in the cache."""
         if self.teacher is None or not want:
             return None, 0
         if self._cache is None:

@@ -1,4 +1,4 @@
-"""The run folder: who owns it, what happened in it, and how to go on."""
+"""The run folder: which process owns it, what happened in it, and how to resume."""
 
 import json
 import shutil
@@ -24,8 +24,8 @@ from limbeck.interruption import Paused
 FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast, for what a race opens often
-_WATCHING = ("tracker",)  # of a recipe: who watches a run shapes nothing of it
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast; a race opens recipes often
+_WATCHING = ("tracker",)  # keys of a recipe that do not affect the run
 _PREAMBLE = frozenset(["recipe.yaml", ENVIRONMENT_FILE, INPUTS_FILE, "status.json", "energy.json"])
 
 
@@ -44,8 +44,8 @@ Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
 
 
 def overrides_to_repeat(changed: Sequence[Difference]) -> str:
-    """How to ask for what a run was begun with; its recipe may be the same, and defaults of limbeck others."""
-    overrides = " ".join(f"{one.path}={json.dumps(one.then)}" for one in changed)
+    """How to ask for the values that a run was begun with, where defaults of limbeck may have changed."""
+    overrides = " ".join(f"{difference.path}={json.dumps(difference.then)}" for difference in changed)
     return f"If the recipe is the same, defaults of limbeck have changed since; what was then is {overrides}"
 
 
@@ -54,7 +54,7 @@ class RunFolder:
 
     Files: `recipe.yaml` (resolved), `environment.json`, `inputs.json` (what the recipe's names stood for),
     `status.json`, `metrics.jsonl`, `checkpoint.safetensors`, `student/`, `student-chosen/`, `evaluation.json`,
-    `cost.json`, and what the report adds. Of a run that went on beyond its end, `after-<n>-steps/` is what it was.
+    `cost.json`, and those of the report. `after-<n>-steps/` holds the results of a run before it was extended.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -74,21 +74,21 @@ class RunFolder:
         renew: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
         extend: Extend | None = None,
     ) -> Iterator["RunFolder"]:
-        """The run in `folder`, locked for this process; how it failed or was interrupted is noted on the way out.
+        """The run in `folder`, locked for this process; records on exit how it failed or was interrupted.
 
         Args:
-            folder: made if it does not exist.
-            recipe: the resolved recipe, written down, or compared with what is written there on resuming.
-            resume: go on with the run that `folder` holds, if it holds one.
-            may_change: keys of the recipe that may differ on resuming; the new ones are then written down.
-            renew: brings a recipe that an older version wrote down up to date, before it is compared.
-            extend: is shown how the recipe differs, takes in what makes a longer run of this one, and leaves the rest.
-            writes: false in all processes of a distributed run but the first, which alone writes.
+            folder: created if it does not exist.
+            recipe: the resolved recipe; written to the folder, or compared with the one there on resuming.
+            resume: resume the run that `folder` holds, if any.
+            may_change: keys of the recipe that may differ on resuming; the new recipe is then written.
+            renew: brings a recipe written by an older version up to date, before it is compared.
+            extend: gets the differences of the recipe, handles those that make the run longer, and returns the others.
+            writes: false in all processes of a distributed run except the first, which alone writes.
 
-        A run that failed before it had anything to show leaves its folder to the next.
+        The folder of a run that failed before it had any results may be used by the next.
 
         Raises:
-            UserError: the folder is in use, holds another run or files that are no run, or `resume` is not given.
+            UserError: the folder is in use, holds another run or other files, or holds a run and `resume` is not given.
         """
         run_folder = cls(Path(folder), writes=writes)
         if not writes:
@@ -125,7 +125,7 @@ class RunFolder:
 
     @property
     def stable_checkpoint(self) -> Path:
-        """Of a warmup-stable-decay schedule, the state before the rate fell, from which a longer run goes on."""
+        """For a warmup-stable-decay schedule, the state before the rate falls, from which a longer run continues."""
         return self.path / "checkpoint-stable.safetensors"
 
     def keep_stable(self) -> None:
@@ -144,13 +144,13 @@ class RunFolder:
             atomic_write_text(self.path / name, json.dumps(content, indent=1) + "\n")
 
     def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int, *, resumed: bool = False) -> None:
-        """Adds to `environment.json` what the loop computes in, which settings may leave to the machine.
+        """Adds to `environment.json` precision, memory order and threads, which settings may leave to the machine.
 
-        Where the steps so far were computed in another type, that is kept beside it, and warned of.
+        If the steps so far were computed in another precision, that is recorded as well, with a warning.
         """
         computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
-        known = self.read(ENVIRONMENT_FILE, {})
-        before = known.get("computing")
+        environment = self.read(ENVIRONMENT_FILE, {})
+        before = environment.get("computing")
         if before == computing:
             return
         if resumed and before is not None and before["precision"] != computing["precision"]:
@@ -160,8 +160,8 @@ class RunFolder:
                 "between machines, name `training.precision` in the recipe.",
                 stacklevel=2,
             )
-            known = known | {"computed_before": [*known.get("computed_before", []), before]}
-        self.write(ENVIRONMENT_FILE, known | {"computing": computing})
+            environment = environment | {"computed_before": [*environment.get("computed_before", []), before]}
+        self.write(ENVIRONMENT_FILE, environment | {"computing": computing})
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")
@@ -179,7 +179,7 @@ class RunFolder:
         return [entry for line in path.read_text().splitlines() if (entry := _entry(line)) is not None]
 
     def forget_metrics(self) -> None:
-        """Drops all that was logged by a run that was killed before its first checkpoint, which begins anew."""
+        """Deletes the metrics of a run that was killed before its first checkpoint, and now starts again."""
         if self.writes:
             (self.path / "metrics.jsonl").unlink(missing_ok=True)
 
@@ -211,8 +211,8 @@ class RunFolder:
                 )
             for left in ("energy.json", INPUTS_FILE):
                 (self.path / left).unlink(missing_ok=True)
-            found = taken_from()
-            self.write(ENVIRONMENT_FILE, describe_environment() | ({FOUND_IN: found} if found else {}))
+            sources = taken_from()
+            self.write(ENVIRONMENT_FILE, describe_environment() | ({FOUND_IN: sources} if sources else {}))
             self.set_state("running")
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
             return
@@ -231,9 +231,9 @@ class RunFolder:
                 f"{'; '.join(map(str, changed[:5]))}. Resume with the same recipe, or choose another --out. "
                 f"{overrides_to_repeat(changed)}."
             )
-        known = self.read(ENVIRONMENT_FILE, {})
-        if (found := taken_from()) and not {*found} <= {*(known.get(FOUND_IN) or ())}:
-            self.write(ENVIRONMENT_FILE, known | {FOUND_IN: found})
+        environment = self.read(ENVIRONMENT_FILE, {})
+        if (sources := taken_from()) and not {*sources} <= {*(environment.get(FOUND_IN) or ())}:
+            self.write(ENVIRONMENT_FILE, environment | {FOUND_IN: sources})
         if before != recipe:
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:
@@ -241,7 +241,7 @@ class RunFolder:
 
     @property
     def begun(self) -> bool:
-        """Whether a run has left more here than its intentions, which a next one may replace."""
+        """Whether a run has left more here than its preamble, which the next run may replace."""
         visible = self._visible()
         return visible >= {"recipe.yaml", "status.json"} and visible > _PREAMBLE & visible
 
@@ -296,7 +296,7 @@ class RunFolder:
 
 
 def wait_until_free(folder: Path, seconds: float = 120) -> None:
-    """Waits for a process that has the run in `folder` open, but not for ever."""
+    """Waits for a process that has the run in `folder` open, for at most `seconds`."""
     if folder.is_dir():
         lock = FileLock(folder / ".lock")
         with suppress(Timeout):
@@ -314,20 +314,20 @@ def _changed(
         return []
     before = written if renew is None else renew(written)
     free = {*may_change, *_WATCHING}
-    fixed = [{key: value for key, value in one.items() if key not in free} for one in (before, recipe)]
+    fixed = [{key: value for key, value in content.items() if key not in free} for content in (before, recipe)]
     return _differences(fixed[0], fixed[1])
 
 
 def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
     if isinstance(old, dict) and isinstance(new, dict):
         keys = [*old, *(key for key in new if key not in old)]
-        found = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
-        return [one for several in found for one in several]
+        nested = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
+        return [difference for several in nested for difference in several]
     return [] if old == new else [Difference(path, old, new)]
 
 
 def _entry(line: str) -> dict[str, Any] | None:
-    """None of a line that a kill cut short, which lies after the checkpoint: resuming writes it again."""
+    """A row of metrics; None for a line that a kill cut short: it is after the checkpoint and will be written again."""
     try:
         return json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The learning rate as a pure function of the step, and the optimiser that it drives."""
+"""The learning rate as a pure function of the step, and the optimiser that it is set on."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -20,30 +20,30 @@ from limbeck.training.schedule_catalogue import SCHEDULES
 from limbeck.training.settings import TrainingSettings
 
 UNLEARNED_RATE = 0.01
-"""Of `learning_rate: learned` where a transfer set carries none."""
+"""The rate for `learning_rate: learned` where a transfer set carries none."""
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings) -> float:
-    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step, constant, constant up to a
-    linear fall to 0 (warmup-stable-decay), or one's own.
+    """Rate of step 0, 1, ... `total` - 1: linear warm-up, then cosine to 0, multi-step, constant, constant with a
+    linear decay to 0 at the end (warmup-stable-decay), or the user's own.
 
-    Source: of the fall, Hägele et al., "Scaling laws and compute-optimal training beyond fixed training durations",
-    NeurIPS 2024, https://arxiv.org/abs/2405.18392.
+    Source of warmup-stable-decay: Hägele et al., "Scaling laws and compute-optimal training beyond fixed training
+    durations", NeurIPS 2024, https://arxiv.org/abs/2405.18392.
     """
     return schedule_of(total, settings)(step).rate
 
 
 def schedule_of(total: int, settings: TrainingSettings) -> Callable[[int], Rate]:
-    """From step 0, 1, ... `total` - 1 to the rate that holds in it, and what else its schedule changes.
+    """Step 0, 1, ... `total` - 1 -> its rate, and what else the schedule changes.
 
     Raises:
-        UserError: a schedule of the user's own that fails, or gives no rate.
+        UserError: a schedule of the user's own fails, or gives no rate.
     """
     warmup, rate = settings.warmup_steps(total), settings.rate
     name, options = name_and_options(settings.schedule, "schedule")
     make, own = SCHEDULES[name].made_by, None
     if make is not None:
-        # An optimiser of its own, for those of torch's schedules that change momenta, too.
+        # A separate optimiser, since some of torch's schedules change momenta, too.
         spare = make_optimizer([nn.Parameter(torch.zeros(1, 1))], settings)
         own = make(max(1, total - warmup), spare, **options)
 
@@ -73,7 +73,7 @@ def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> Training
     """Settings with the rate that a transfer set carries in place of "learned".
 
     Raises:
-        UserError: what it carries is no rate.
+        UserError: it carries something other than a rate.
     """
     if settings.learning_rate != "learned":
         return settings
@@ -88,45 +88,45 @@ def with_rate(settings: TrainingSettings, transfer_set: TransferSet) -> Training
 
 
 def make_optimizer(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimiser over `parameters`: SGD or AdamW, fused into one pass over memory where each of them is one piece of
-    its own; one of torch's others, or one of the user's own.
+    """The optimiser of `parameters`: SGD or AdamW, fused into one pass over memory where each parameter has dense
+    memory of its own; or another one of torch's or the user's.
 
     Raises:
-        UserError: it makes none.
+        UserError: the user's function does not make an optimiser.
     """
     parameters = list(parameters)
     name, options = name_and_options(settings.optimizer, "optimizer")
     make = OPTIMIZERS[name].made_by
     if make is not None:
         return make(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **options)
-    storages = {one.untyped_storage().data_ptr() for one in parameters}
-    # The fused ones take every parameter for a row of numbers, and would write between those of a strided one.
-    whole = all(one.is_floating_point() and is_dense(one) for one in parameters)
+    storages = {parameter.untyped_storage().data_ptr() for parameter in parameters}
+    # Fused optimisers treat each parameter as contiguous numbers, and would write into the gaps of a strided one.
+    whole = all(parameter.is_floating_point() and is_dense(parameter) for parameter in parameters)
     fused = whole and len(storages) == len(parameters)
-    how: dict[str, Any] = (
+    arguments: dict[str, Any] = (
         options if {"foreach", "fused", "differentiable"} & options.keys() else {"fused": fused, **options}
     )
     if name == "adamw":
-        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **how)
+        return torch.optim.AdamW(parameters, lr=settings.rate, weight_decay=settings.weight_decay, **arguments)
     return torch.optim.SGD(
         parameters,
         lr=settings.rate,
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
-        **how,
+        **arguments,
     )
 
 
 @dataclass(frozen=True)
 class Phases:
-    """Which step belongs to which phase, and the learning rate of both.
+    """Which step belongs to which phase, and their learning rates.
 
     Args:
         preparing: steps of the first phase; 0 for most objectives.
         total: steps of the run.
-        rate: share of the learning rate that the first phase has, throughout.
-        settings: schedule of the second phase, which it passes through in whole.
+        rate: constant share of the learning rate in the first phase.
+        settings: schedule of the second phase, which runs through all of it.
     """
 
     preparing: int
@@ -136,17 +136,17 @@ class Phases:
 
     @classmethod
     def of(cls, objective: WeightedSum, settings: TrainingSettings, total: int) -> "Phases":
-        """Those of a run; raises a UserError for a schedule that fails."""
+        """The phases of a run; raises a UserError for a schedule that fails."""
         share = objective.preparing_share
-        # At least a step of either phase, if there are two.
+        # At least one step of each phase, if there are two.
         steps = min(total - 1, max(1, round(share * total))) if share else 0
-        made = cls(steps, total, objective.preparing_rate, settings)
-        made.learning_rate(steps)  # a schedule of the user's own may fail here, before the first step
-        return made
+        phases = cls(steps, total, objective.preparing_rate, settings)
+        phases.learning_rate(steps)  # a schedule of the user's own may fail here, before the first step
+        return phases
 
     @property
     def stable(self) -> int | None:
-        """Steps before the rate falls at the end of warmup-stable-decay; None of other schedules."""
+        """Steps before the rate falls at the end of warmup-stable-decay; None for other schedules."""
         if self.settings.schedule != "warmup-stable-decay":
             return None
         return max(self.preparing, self.total - self.settings.cooldown_steps(self.total - self.preparing))
@@ -162,7 +162,7 @@ class Phases:
         return self._at(step).rate
 
     def set_rate(self, optimizer: torch.optim.Optimizer, step: int) -> float:
-        """Gives an optimiser what holds in a step; the learning rate."""
+        """Sets the rate of a step (and what else the schedule changes) on an optimiser; returns the learning rate."""
         now = self._at(step)
         for group in optimizer.param_groups:
             group["lr"] = now.rate * group.get("lr_scale", 1.0)

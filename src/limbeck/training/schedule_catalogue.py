@@ -19,9 +19,9 @@ class ScheduleEntry:
     Attributes:
         summary: one line for listings.
         options: with their defaults; `inspect.Parameter.empty` of one that must be given.
-        check: raises a UserError for options that it cannot do with.
-        made_by: makes a function from step to `Rate`, from how many steps there are, an optimiser and options, where
-            the schedule is not limbeck's own.
+        check: raises a UserError for invalid options.
+        made_by: makes a function from step to `Rate`, given the number of steps, an optimiser and options, where the
+            schedule is not built in.
     """
 
     summary: str
@@ -40,11 +40,11 @@ SCHEDULES: Catalogue[ScheduleEntry] = Catalogue("schedules", _OWN, "limbeck.trai
 
 
 def check_schedule(spec: Any) -> Any:
-    """Raises a UserError for what is no schedule; gives `spec` back, of names alone.
+    """Raises a UserError for an invalid schedule; returns `spec` with objects replaced by their names.
 
     Args:
-        spec: a name, also that of a class of `torch.optim.lr_scheduler`, whatever the case; an import path; a class, or
-            a function from the share done to a factor, in Python; or a mapping from one of these to its options.
+        spec: a name, also that of a class of `torch.optim.lr_scheduler` in any case; an import path; in Python, a class
+            or a function from the share done to a factor; or a mapping from one of these to its options.
 
     Example:
         >>> check_schedule("cosine"), check_schedule({"StepLR": {"step_size": 100}})
@@ -59,18 +59,18 @@ def check_schedule(spec: Any) -> Any:
 
 
 def _found(name: str) -> str:
-    """The name in the catalogue, or one import path of torch's class for all that lead to it."""
+    """The name in the catalogue, or the canonical import path of a class of torch."""
     if name.startswith(MODULE):
         name = name.rpartition(":")[2]
     if name in SCHEDULES or name.startswith(FROM_PYTHON):
         return name
     from torch.optim import lr_scheduler
 
-    there = {one.casefold(): one for one in lr_scheduler.__all__}
-    there.pop("lrscheduler", None)
-    if name.casefold() not in there:
+    classes = {class_name.casefold(): class_name for class_name in lr_scheduler.__all__}
+    classes.pop("lrscheduler", None)
+    if name.casefold() not in classes:
         hint = (
             "`limbeck ls schedules` lists limbeck's; any class of torch.optim.lr_scheduler will do, and 'module:name'"
         )
-        raise unknown_name("schedule", name, [*SCHEDULES, *there.values()], hint)
-    return f"{MODULE}:{there[name.casefold()]}"
+        raise unknown_name("schedule", name, [*SCHEDULES, *classes.values()], hint)
+    return f"{MODULE}:{classes[name.casefold()]}"

@@ -1,4 +1,4 @@
-"""What pydantic finds wrong with settings, in our words, one line per place: the path, what is allowed, what came."""
+"""Errors of pydantic in limbeck's words, one line per place: its path, what is allowed, and what was given."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,13 +26,13 @@ _SIGNS = {
     "less than": "<",
 }
 _LONG = 200
-"""Characters of a value that are shown."""
+"""Largest number of characters of a value that is shown in full."""
 Remark = Callable[[Sequence[str | int], Sequence[str], Any], str]
-"""Where, what is allowed there, and what came -> what is said on top."""
+"""(location, what is allowed there, the value given) -> text appended to the message."""
 
 
 class SettingsError(ValueError):
-    """All that is wrong with a part of some settings: pydantic's `errors`, and the `model` that was to hold them."""
+    """All errors in a part of some settings: pydantic's `errors`, and the `model` that was validated."""
 
     def __init__(self, errors: list[Any], model: type[BaseModel]) -> None:
         super().__init__("wrong settings")
@@ -48,8 +48,8 @@ def error_lines(
     Args:
         errors: as pydantic lists them, one per alternative where a value may be of several kinds.
         model: what was validated.
-        prefix: path of it among other settings.
-        remark: on top of what is said where a value must be of some kind.
+        prefix: its path among other settings.
+        remark: gives text to append where a value must be of some kind.
 
     Example:
         >>> from limbeck.training.settings import TrainingSettings
@@ -73,7 +73,7 @@ def error_lines(
         else:
             several = kinds.setdefault(path, [])
             several.append(allowed)
-            words = [one for one in dict.fromkeys(several) if one != WORDS["int"] or WORDS["float"] not in several]
+            words = [word for word in dict.fromkeys(several) if word != WORDS["int"] or WORDS["float"] not in several]
             lines[path] = f"must be {' or '.join(words)}, got {_shown(error['input'])}"
             if remark is not None:
                 lines[path] += remark(location, words, error["input"])
@@ -81,10 +81,10 @@ def error_lines(
 
 
 def allowed_in_words(error: Any) -> str | None:
-    """What the value must be, where pydantic says no more than that.
+    """What the value must be, if that is all that pydantic says; else None.
 
     Args:
-        error: one of those that `ValidationError.errors` lists.
+        error: an entry of `ValidationError.errors`.
 
     Example:
         >>> allowed_in_words({"type": "greater_than", "msg": "Input should be greater than 0"})
@@ -115,7 +115,7 @@ def _message(error: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """A value in one short line; of an object that takes more its type alone."""
+    """A value in one short line; only the type of an object with a longer text."""
     text = " ".join(repr(value).split())
     if len(text) <= _LONG:
         return text
@@ -123,7 +123,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_type_name(part: str | int) -> bool:
-    """pydantic names the alternatives of a union in the path, as `constrained-int` or `tuple[int, int]`."""
+    """Whether a part of pydantic's path names an alternative of a union, such as `constrained-int`."""
     return isinstance(part, str) and (
         part in {"int", "float", "str", "bool"}
         or part.startswith(("constrained-", "function-", "union-", "tuple[", "dict[", "list[", "literal["))
@@ -131,18 +131,18 @@ def _is_type_name(part: str | int) -> bool:
 
 
 def _known_beside(location: Sequence[str | int], model: type[BaseModel]) -> str:
-    """The nearest of the keys that are known where `location` points, or all of them."""
+    """The closest of the keys that are known at `location`, or all of them."""
     for part in location[:-1]:
         field = model.model_fields.get(str(part))
-        # What is no field is the name of an arm: the mapping's values are the next model.
+        # What is not a field is the name of an arm: the values of the mapping are the next model.
         model = (field and _model_in(field.annotation)) or model
-    known = [*model.model_fields, *getattr(model, "short_forms", ())]
-    near = closest(str(location[-1]), known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(known)}"
+    keys = [*model.model_fields, *getattr(model, "short_forms", ())]
+    near = closest(str(location[-1]), keys, 1)
+    return f"did you mean {near[0]!r}?" if near else f"known here are {', '.join(keys)}"
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    inner = (_model_in(one) for one in getattr(annotation, "__args__", ()))
-    return next((one for one in inner if one is not None), None)
+    inner = (_model_in(argument) for argument in getattr(annotation, "__args__", ()))
+    return next((model for model in inner if model is not None), None)

@@ -1,4 +1,4 @@
-"""Teacher and student see one image before the run, so that objectives can be built for their outputs."""
+"""Runs one image through teacher and student before training, so that objectives can be built for their outputs."""
 
 from collections.abc import Collection
 
@@ -15,13 +15,13 @@ from limbeck.objectives.sums import WeightedSum
 def setup_for(
     student: Classifier, teacher: Classifier | None, objective: WeightedSum, images: ImageSet, batch_size: int
 ) -> Setup:
-    """What `objective` is built from; student and teacher are left as they were.
+    """What `objective` is built from; student and teacher are not changed.
 
     Args:
-        batch_size: images a step over all processes.
+        batch_size: images per step over all processes.
 
     Raises:
-        UserError: a part of the outputs is wanted that cannot be read.
+        UserError: a needed part of the outputs cannot be read.
     """
     image = images.gather(torch.zeros(1, dtype=torch.int64))  # [1, C, H, W] uint8; only shapes count
     outputs = _outputs(student, image, objective.outputs_needed("student"))

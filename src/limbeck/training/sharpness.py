@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: the gradient of a step is that at the worst place near the weights.
+"""Sharpness-aware minimisation: each step uses the gradient at the worst point near the weights.
 
 Foret, Kleiner, Mobahi and Neyshabur, "Sharpness-aware minimization for efficiently improving generalization", ICLR
 2021; adaptive: Kwon, Kim, Park and Choi, "ASAM: Adaptive sharpness-aware minimization for scale-invariant learning of
@@ -21,7 +21,7 @@ from limbeck.training.step import DistillationStep
 
 _TINY = 1e-12
 Losses = tuple[Tensor, dict[str, Tensor]]
-"""What a pass gives: the loss and its terms."""
+"""The result of a forward pass: the loss and its terms."""
 Forward = Callable[[], Losses]
 Backward = Callable[[Tensor], object]
 
@@ -30,12 +30,12 @@ Backward = Callable[[Tensor], object]
 def perturbation(
     weights: Sequence[Tensor], gradients: Sequence[Tensor], *, rho: float, adaptive: bool = False
 ) -> list[Tensor]:
-    """From the weights w to the worst place near them: rho g / |g|, or rho w^2 g / | |w| g | element by element.
+    """From the weights w to the worst point near them: rho g / |g|, or rho w^2 g / | |w| g | element by element.
 
     Args:
         weights: of any shapes.
-        gradients: g, of the same shapes; its length is that of all together.
-        rho: length of the way, in units of the weights if `adaptive`; > 0.
+        gradients: g, of the same shapes; the norm is over all of them together.
+        rho: norm of the perturbation, in units of the weights if `adaptive`; > 0.
         adaptive: whether each weight moves in proportion to its size.
 
     Example:
@@ -45,38 +45,40 @@ def perturbation(
         [tensor([1., 0.])]
     """
     if adaptive:
-        scale = rho / (_length([weight * one for weight, one in zip(weights, gradients, strict=True)]) + _TINY)
-        return [weight.square() * one * scale for weight, one in zip(weights, gradients, strict=True)]
+        scale = rho / (
+            _length([weight * gradient for weight, gradient in zip(weights, gradients, strict=True)]) + _TINY
+        )
+        return [weight.square() * gradient * scale for weight, gradient in zip(weights, gradients, strict=True)]
     scale = rho / (_length(gradients) + _TINY)
-    return [one * scale for one in gradients]
+    return [gradient * scale for gradient in gradients]
 
 
 @torch.no_grad()
 def surrogate_gradient(here: Sequence[Tensor], there: Sequence[Tensor], *, alpha: float) -> list[Tensor]:
-    """The gradient g' over there, less `alpha` of the part of that here, g, which is orthogonal to it.
+    """The gradient g' at the perturbed weights, less `alpha` times the part of the gradient g orthogonal to it.
 
-    g' - alpha (g - (g g' / |g'|^2) g'), which lowers the gap between the losses here and there, too.
+    g' - alpha (g - (g g' / |g'|^2) g'), which also lowers the gap between the losses at the two points.
 
     Args:
         here: g, at the weights.
-        there: g', at the perturbed ones.
-        alpha: 0 for g' alone.
+        there: g', at the perturbed weights.
+        alpha: >= 0; 0 for g' alone.
 
     Example:
         >>> surrogate_gradient([torch.tensor([1.0, 1.0])], [torch.tensor([2.0, 0.0])], alpha=0.5)
         [tensor([ 2.0000, -0.5000])]
     """
     kind = _exact(here)
-    along = torch.stack([(one * other).sum(dtype=kind) for one, other in zip(here, there, strict=True)]).sum()
+    along = torch.stack([(near * far).sum(dtype=kind) for near, far in zip(here, there, strict=True)]).sum()
     share = along / (_length(there).square() + _TINY)
-    return [other - alpha * (one - share * other) for one, other in zip(here, there, strict=True)]
+    return [far - alpha * (near - share * far) for near, far in zip(here, there, strict=True)]
 
 
 class PlainGradient:
-    """One pass, forwards and backwards.
+    """One forward and backward pass.
 
     Args:
-        optimizer: whose parameters get the gradients.
+        optimizer: its parameters get the gradients.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
@@ -91,14 +93,14 @@ class PlainGradient:
 
 
 class SharpGradient:
-    """Two passes over one batch in place of one, whose gradient takes the place of that of the first.
+    """Two passes over each batch; the gradient of the second, at perturbed weights, replaces that of the first.
 
-    Both see the same views and dropout, and start from the same statistics and memories, which then are those after the
-    first pass alone.
+    Both see the same views and dropout, and start from the same statistics and memories, which are afterwards those of
+    the first pass alone.
 
     Args:
-        step: of the loop, whose outputs stay those of the first pass.
-        optimizer: whose parameters are perturbed.
+        step: of the loop; its outputs stay those of the first pass.
+        optimizer: its parameters are perturbed.
         settings: how far, and which form.
     """
 
@@ -108,43 +110,48 @@ class SharpGradient:
         self.settings = settings
 
     def __call__(self, forward: Forward, backward: Backward, step: int) -> Losses:
-        """Leaves the gradients in the parameters, and gives the losses at the weights as they are.
+        """Leaves the gradients in the parameters, and returns the losses at the unperturbed weights.
 
         Args:
-            forward: a pass; its losses.
-            backward: puts the gradients of a loss, of all processes' shares, into the parameters.
-            step: from 0 on, for messages.
+            forward: makes a pass and returns its losses.
+            backward: puts the gradients of a loss, over all processes' shares, into the parameters.
+            step: 0, 1, ..., for messages.
 
         Raises:
-            UserError: nothing that learns shapes the loss.
+            UserError: no learning parameter affects the loss.
         """
         before = _State.of(self.step)
         losses = _checked(forward(), step)
         self.optimizer.zero_grad()
         backward(losses[0])
         outputs, after = self.step.student_outputs, _State.of(self.step)
-        learning = [one for group in self.optimizer.param_groups for one in group["params"] if one.grad is not None]
-        here = [one.grad for one in learning]
-        weights = [one.detach().clone() for one in learning]
-        self.optimizer.zero_grad()  # which lets go of the gradients, kept here
+        learning = [
+            parameter
+            for group in self.optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        gradients = [parameter.grad for parameter in learning]
+        weights = [parameter.detach().clone() for parameter in learning]
+        self.optimizer.zero_grad()  # detaches the gradients, which are kept here
         before.restore()
         try:
-            _move(learning, perturbation(weights, here, rho=self.settings.rho, adaptive=self.settings.adaptive))
+            _move(learning, perturbation(weights, gradients, rho=self.settings.rho, adaptive=self.settings.adaptive))
             backward(forward()[0])
         finally:
-            _put(learning, weights)  # to the bit, as subtracting would not
+            _put(learning, weights)  # exact, unlike subtracting the perturbation
             after.restore()
             self.step.student_outputs = outputs
         if self.settings.alpha:
-            there = [one.grad for one in learning]
-            _put(there, surrogate_gradient(here, there, alpha=self.settings.alpha))
+            perturbed = [parameter.grad for parameter in learning]
+            _put(perturbed, surrogate_gradient(gradients, perturbed, alpha=self.settings.alpha))
         return losses
 
 
 def gradient_of(
     step: DistillationStep, optimizer: torch.optim.Optimizer, settings: TrainingSettings
 ) -> PlainGradient | SharpGradient:
-    """How a step gets its gradient."""
+    """How a step computes its gradient, by the settings."""
     if settings.sharpness is None:
         return PlainGradient(optimizer)
     return SharpGradient(step, optimizer, settings.sharpness)
@@ -152,7 +159,7 @@ def gradient_of(
 
 @dataclass(frozen=True)
 class _State:
-    """All but weights that a pass changes: torch's generators, buffers, and what an objective remembers beside them."""
+    """All that a pass changes except weights: torch's generators, buffers, and other attributes of an objective."""
 
     random: Mapping[str, Tensor]
     buffers: Sequence[tuple[nn.Module, str, Tensor, Tensor]]
@@ -160,7 +167,7 @@ class _State:
 
     @classmethod
     def of(cls, step: DistillationStep) -> "_State":
-        # Not those of the classifier itself, which are constants, and large ones where it whitens images.
+        # Without the buffers of the classifier itself: they are constants, and large where it whitens images.
         modules = [*step.student.network.modules(), *step.objective.modules()]
         buffers = [
             (module, name, buffer, buffer.clone())
@@ -177,7 +184,7 @@ class _State:
     def restore(self) -> None:
         set_random_state(self.random)
         for module, name, buffer, content in self.buffers:
-            # The very tensors, as compiled code and distributed training know them; some passes put others there.
+            # The same tensor objects, which compiled code and distributed training refer to; a pass may replace them.
             setattr(module, name, buffer.copy_(content))
         for module, values in self.attributes:
             vars(module).update(values)
@@ -193,8 +200,8 @@ def _checked(losses: Losses, step: int) -> Losses:
 
 @torch.no_grad()
 def _move(weights: Sequence[Tensor], ways: Sequence[Tensor]) -> None:
-    for weight, way in zip(weights, ways, strict=True):
-        weight.add_(way)
+    for weight, offset in zip(weights, ways, strict=True):
+        weight.add_(offset)
 
 
 @torch.no_grad()
@@ -204,11 +211,11 @@ def _put(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
 
 
 def _length(tensors: Sequence[Tensor]) -> Tensor:
-    """Of all of them as one vector, a scalar."""
+    """The norm of all tensors as one vector, a scalar."""
     kind = _exact(tensors)
-    return torch.stack([torch.linalg.vector_norm(one, dtype=kind) for one in tensors]).norm()
+    return torch.stack([torch.linalg.vector_norm(tensor, dtype=kind) for tensor in tensors]).norm()
 
 
 def _exact(tensors: Sequence[Tensor]) -> torch.dtype:
-    """The type to add up in, of tensors that may be of several."""
-    return torch.float64 if any(one.dtype == torch.float64 for one in tensors) else torch.float32
+    """The type to add up in, for tensors of possibly several types."""
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32

@@ -1,4 +1,4 @@
-"""What a run is made of between two steps, and how it becomes a checkpoint and back."""
+"""The state of a run between two steps, and its conversion to a checkpoint and back."""
 
 import copy
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ _COUNTERS = ("seconds", "teacher_passes", "teacher_passes_saved")
 
 @dataclass(frozen=True)
 class Best:
-    """What is evaluated, at its best validation so far.
+    """The evaluated network at its best validation so far.
 
     Attributes:
-        step: after so many steps.
-        score: there, a share.
+        step: number of steps done.
+        score: its score, a share.
         weights: on the CPU.
-        measure: what the score is.
+        measure: what the score measures.
     """
 
     step: int
@@ -49,10 +49,10 @@ class LoopState:
 
     Attributes:
         evaluated: the network that is validated and saved, which shares the student's weights or is the student itself.
-        batch_size: images a step.
-        epochs: how often as many images were shown as the set held.
-        shown: images shown since.
-        seconds: in the loop, without what the rounds took.
+        batch_size: images per step.
+        epochs: epochs done; an epoch shows as many images as the set holds.
+        shown: images shown since the last epoch ended.
+        seconds: in the loop, without making the images of rounds.
     """
 
     student: Classifier
@@ -72,17 +72,19 @@ class LoopState:
     saved_step: int | None = None
 
     def __post_init__(self) -> None:
-        # Some optimisers begin with a state, as Adagrad.
-        self._first_state = {one: copy.deepcopy(content) for one, content in self.optimizer.state.items()}
+        # Some optimisers, such as Adagrad, begin with a state.
+        self._first_state = {parameter: copy.deepcopy(content) for parameter, content in self.optimizer.state.items()}
 
     def forget_momenta(self) -> None:
-        """Has the optimiser begin anew."""
+        """Resets the optimiser to its first state."""
         self.optimizer.state.clear()
-        self.optimizer.state.update({one: copy.deepcopy(content) for one, content in self._first_state.items()})
+        self.optimizer.state.update(
+            {parameter: copy.deepcopy(content) for parameter, content in self._first_state.items()}
+        )
 
     @property
     def cost(self) -> Cost:
-        """Of the loop itself, without that of the rounds."""
+        """Cost of the loop itself, without the rounds."""
         return Cost(
             images_read=self.step * self.batch_size,
             teacher_passes=self.teacher_passes,
@@ -92,7 +94,7 @@ class LoopState:
         )
 
     def count_step(self) -> range:
-        """Counts a step, and gives the numbers of the epochs that it ends, from 1 on."""
+        """Counts a step, and returns the numbers of the epochs that it ends, from 1 on."""
         self.step += 1
         before = self.epochs
         ended, self.shown = divmod(self.shown + self.batch_size, len(self.rounds.transfer_set))
@@ -100,7 +102,7 @@ class LoopState:
         return range(before + 1, self.epochs + 1)
 
     def keep_if_best(self, score: float, measure: Measure) -> None:
-        """Keeps the weights of what is evaluated if they are better than all before; of equals the earliest stay."""
+        """Keeps the weights of the evaluated network if it is better than all before; on ties the earliest is kept."""
         if self.best is None or score > self.best.score:
             weights = {name: value.detach().cpu().clone() for name, value in self.evaluated.state_dict().items()}
             self.best = Best(self.step, score, weights, measure)
@@ -118,15 +120,15 @@ class LoopState:
         for number, observer in enumerate(self.observers):
             saved.put(f"observers.{number}", observer.state_dict())
         if self.best is not None:
-            saved.put("chosen", self.best.weights)  # the key of all versions
+            saved.put("chosen", self.best.weights)  # the key that all versions use
             saved.notes["chosen"] = {"step": self.best.step, self.best.measure: self.best.score}
         return saved
 
     def restore(self, saved: Checkpoint) -> None:
-        """Everything but the rounds, which are restored before, as the rest is built for their images.
+        """Restores everything except the rounds, which are restored before, as the rest is built for their images.
 
         Raises:
-            UserError: the run was begun with other observers.
+            UserError: the run was begun with another number of observers.
         """
         for prefix, module in self._modules().items():
             load_tensors(module, saved.take(prefix))
@@ -135,7 +137,7 @@ class LoopState:
         self.step = self.saved_step = saved.step
         for name in _COUNTERS:
             setattr(self, name, saved.notes.get(name, 0))
-        # Checkpoints from before there were epochs: all that was shown counts towards them.
+        # Checkpoints from before epochs were counted: all images shown so far count towards them.
         self.epochs = saved.notes.get("epochs", 0)
         self.shown = saved.notes.get("shown", saved.step * self.batch_size)
         if "chosen" in saved.notes:

@@ -1,4 +1,4 @@
-"""What one step computes: the student's outputs for a batch, compared with labels and the teacher's."""
+"""The computation of one step: the student's outputs for a batch, compared with labels and the teacher's outputs."""
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,11 @@ class DistillationStep(nn.Module):
         student: computes in `dtype` by autocast.
         objective: computes in float32.
         device: where both are.
-        processes: that share every batch.
-        graphs: the student is replayed as a CUDA graph, whose outputs the next pass overwrites.
+        processes: number of processes that share every batch.
+        graphs: whether the student is replayed as a CUDA graph, whose outputs the next pass overwrites.
 
     Attributes:
-        student_outputs: of the last step, float32 without a graph; None where it did not ask the student.
+        student_outputs: of the last step, detached, float32; None where the student was not run.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class DistillationStep(nn.Module):
         """The loss and its terms.
 
         Args:
-            batch: images [B, C, H, W] uint8 and what is known of them.
-            teacher_outputs: for the same images, None where the teacher was not asked.
-            preparing: the phase of the step; where it needs nothing of the student, the student is not asked.
+            batch: images [B, C, H, W] uint8, their labels and ids.
+            teacher_outputs: for the same images, None where the teacher was not run.
+            preparing: the phase of the step; where it needs nothing of the student, the student is not run.
             elapsed: share of the run that is done.
         """
         signals: dict[str, object] = {"labels": batch.labels, "ids": batch.ids, "progress": elapsed}
@@ -61,7 +61,7 @@ class DistillationStep(nn.Module):
             with autocast(self.device, self.dtype):
                 outputs: Outputs = self.student(batch.images, want=want | {"logits"}, change=batch.change)
             # logits [B, K], embedding [B, D], stages [B, C, H, W] each; copied where the next pass would overwrite them
-            outputs = outputs.map(lambda one: one.to(torch.float32, copy=self.graphs))
+            outputs = outputs.map(lambda tensor: tensor.to(torch.float32, copy=self.graphs))
             self.student_outputs = outputs.map(Tensor.detach)
             signals |= {f"student_{name}": value for name, value in outputs._asdict().items()}
         if teacher_outputs is not None:

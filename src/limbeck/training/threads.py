@@ -1,8 +1,8 @@
-"""As many threads as a step is worth.
+"""The number of threads for a step.
 
-Threads meet at the end of every operation. Where a step is small they spend more time meeting than computing, and on a
-machine that is busy with other work they wait for whichever of them is not running: on two such cores the digits of
-`limbeck demo` trained at 264 steps/s with one thread and at 5 to 89 with two.
+Threads synchronise at the end of every operation. For a small step they spend more time on that than on computing, and
+on a machine that is busy with other work they wait for any thread that is not running: on two such cores the digits
+of `limbeck demo` trained at 264 steps/s with one thread and at 5 to 89 with two.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ONE_THREAD = 5e8
 
 @contextmanager
 def threads_for(work: float, device: torch.device) -> Iterator[None]:
-    """One thread inside for `work` multiply-adds a step below `ONE_THREAD` on a CPU; the caller's number outside."""
+    """Inside, one thread where `work` (multiply-adds per step) is below `ONE_THREAD` on a CPU; restored afterwards."""
     if device.type != "cpu" or work >= ONE_THREAD:
         yield
         return

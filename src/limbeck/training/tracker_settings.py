@@ -1,4 +1,4 @@
-"""What a recipe says under `tracker`, and whether the package for it is there; without importing torch."""
+"""The settings under `tracker` in a recipe, and whether their package is installed; without importing torch."""
 
 from importlib.util import find_spec
 from typing import Any, Literal

@@ -1,6 +1,6 @@
-"""A run in a tracker, through accelerate's classes: what `metrics.jsonl` has, while it goes on.
+"""Logs a run's `metrics.jsonl` to a tracker, through accelerate's classes.
 
-A tracker only watches: one that fails is left out for the rest of the run, which goes on as it would without.
+A tracker only watches: one that fails is left out for the rest of the run, which continues as without it.
 """
 
 import json
@@ -15,17 +15,17 @@ from limbeck.training.run_folder import RunFolder
 from limbeck.training.tracker_settings import PROJECT, TrackerSettings
 
 TRACKER_FILE = "tracker.json"
-"""Which run of the tracker a run folder belongs to."""
+"""Holds which run of the tracker a run folder belongs to."""
 
 
 class RunTracker:
-    """One run of a tracker, which a resumed run goes on with.
+    """One run of a tracker, which a resumed run continues.
 
     Args:
         settings: which tracker, and its options.
-        run_folder: whose metrics it shows, of the process that writes.
+        run_folder: of the run whose metrics it shows, in the process that writes.
         title: of the run.
-        group: what the run is shown with, as the runs of a comparison; None for one by itself.
+        group: groups the run with others, such as those of a comparison; None for a run by itself.
         config: the recipe, shown as hyper-parameters under dotted names.
     """
 
@@ -48,15 +48,15 @@ class RunTracker:
         self._last = -1
 
     def begin(self, step: int, logged: Collection[Mapping[str, Any]]) -> None:
-        """Opens the tracker's run; a new one is shown all that the run has done before.
+        """Opens the tracker's run; a new one gets all earlier metrics of the run.
 
         Args:
-            step: after which the run goes on.
-            logged: the rows of its metrics, those after `step` too, which it will do again.
+            step: steps done; the run continues after it.
+            logged: the rows of its metrics, including those after `step`, which will be logged again.
         """
-        known = self.run_folder.read(TRACKER_FILE) or {}
-        goes_on = known.get("name") == self.settings.name
-        run = known["run"] if goes_on else uuid.uuid4().hex[:8]
+        stored = self.run_folder.read(TRACKER_FILE) or {}
+        goes_on = stored.get("name") == self.settings.name
+        run = stored["run"] if goes_on else uuid.uuid4().hex[:8]
         self._try(lambda: self._open(run, step if goes_on else None))
         if goes_on:
             again = [] if self.settings.name == "tensorboard" else [row for row in logged if row["step"] > step]
@@ -68,37 +68,37 @@ class RunTracker:
                 self.log(row)
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """A row of `metrics.jsonl`: its numbers, as `train/loss`; what the tracker has seen before is left out."""
+        """Logs the numbers of a row of `metrics.jsonl`, as `train/loss`; rows that the tracker has are skipped."""
         step, kind = row["step"], row["kind"]
         if step < self._last or (kind, step) in self._seen:
             return
-        named = {f"{kind}/{key}": value for key, value in row.items() if key not in ("kind", "step")}
-        self._log(named, step)
+        values = {f"{kind}/{key}": value for key, value in row.items() if key not in ("kind", "step")}
+        self._log(values, step)
 
     def finish(self, numbers: Mapping[str, Any], step: int) -> None:
-        """The last numbers of a run, under their dotted names, at its last step."""
+        """Logs the final numbers of a run, under their dotted names, at its last step."""
         self._log(numbers, step)
 
     def close(self) -> None:
-        """Ends the tracker's run for now."""
+        """Closes the tracker's run, which may be resumed."""
         tracker, self._tracker = self._tracker, None
         if tracker is not None:
             self._try(tracker.finish)
 
     def _open(self, run: str, step: int | None) -> None:
-        """Begins a run, or goes on with it after `step`."""
+        """Begins a run, or resumes it after `step`."""
         name, options = self.settings.name, self.settings.options
         make: Callable[..., Any] = LOGGER_TYPE_TO_CLASS[name]
         arguments = {**self._arguments(run, step), **options}
         tracker = make(str(arguments.pop("place")), **arguments)
-        if hasattr(tracker, "start"):  # before 1.8 of accelerate they have begun when they are made
+        if hasattr(tracker, "start"):  # before accelerate 1.8 trackers start on construction
             tracker.start()
         self._tracker = tracker
         if name == "mlflow":
             run = tracker.tracker.info.run_id
         if name == "tensorboard":
             _show_parameters(tracker.tracker, self.config)
-        elif name != "mlflow" or step is None:  # whose parameters are written once
+        elif name != "mlflow" or step is None:  # MLflow's parameters can only be written once
             tracker.store_init_configuration(self.config)
         self.run_folder.write(TRACKER_FILE, {"name": name, "run": run})
 
@@ -106,7 +106,7 @@ class RunTracker:
         project = self.settings.project or PROJECT
         match self.settings.name:
             case "tensorboard":
-                # What was shown after `step` is hidden, and shown again as it is done again.
+                # Hides what was logged after `step`, which will be logged again.
                 purge = {} if step is None else {"purge_step": step + 1}
                 return {"place": "tensorboard", "logging_dir": self.run_folder.path, **purge}
             case "wandb":
@@ -116,8 +116,8 @@ class RunTracker:
                 return {"place": project, "name": name, "resume": "allow", "group": self.group}
             case "mlflow":
                 tags = {} if self.group is None else {"tags": {"group": self.group}}
-                known = {} if step is None else {"run_id": run}
-                return {"place": project, "run_name": self.title, **known, **tags}
+                resumed = {} if step is None else {"run_id": run}
+                return {"place": project, "run_name": self.title, **resumed, **tags}
 
     def _log(self, values: Mapping[str, Any], step: int) -> None:
         numbers = {key: value for key, value in _flat(values, "/") if _is_number(value)}
@@ -128,9 +128,9 @@ class RunTracker:
     def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception as error:  # whatever a package of somebody else's raises, without a network or a login
+        except Exception as error:  # whatever the package raises, e.g. without a network or a login
             self._tracker = None
-            # A later resume begins a new run there, which is shown all; what this one lacks, nobody knows.
+            # A later resume begins a new run there with all metrics, since it is unknown what this one lacks.
             (self.run_folder.path / TRACKER_FILE).unlink(missing_ok=True)
             warnings.warn(
                 f"the tracker {self.settings.name!r} failed ({type(error).__name__}: {error}) and is left out from "
@@ -140,15 +140,15 @@ class RunTracker:
 
 
 def forget_later_steps(run_folder: RunFolder) -> None:
-    """Has a run whose last steps are undone begin anew in trackers that keep all, where it is shown what is left."""
-    known = run_folder.read(TRACKER_FILE)
-    if known is not None and known["name"] != "tensorboard":
+    """Has a run whose last steps are undone start a new run in trackers that cannot drop steps."""
+    stored = run_folder.read(TRACKER_FILE)
+    if stored is not None and stored["name"] != "tensorboard":
         (run_folder.path / TRACKER_FILE).unlink()
 
 
 def _show_parameters(writer: Any, config: dict[str, Any]) -> None:
-    """Hyper-parameters beside the numbers of a run; accelerate's own way would show them as a run by themselves."""
-    from torch.utils.tensorboard.summary import hparams  # whose package may be missing
+    """Adds hyper-parameters to the run itself; accelerate would show them as a separate run."""
+    from torch.utils.tensorboard.summary import hparams  # imported late: its package may be missing
 
     for summary in hparams(config, {}):
         writer.file_writer.add_summary(summary)

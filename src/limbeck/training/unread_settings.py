@@ -14,7 +14,7 @@ def unread_settings(settings: TrainingSettings, where: str = "training") -> list
     """Which settings change nothing, in a sentence for the optimiser and one for the schedule.
 
     Args:
-        settings: of the run; what was left at its default is not told.
+        settings: of the run; those left at their defaults are not reported.
         where: the part of the recipe that they stand in.
 
     Example:
@@ -38,7 +38,7 @@ def unread_settings(settings: TrainingSettings, where: str = "training") -> list
 
 
 def _was_set(settings: TrainingSettings, name: str) -> bool:
-    """Whether it differs from the default, too: recipes that were written down whole hold those as well."""
+    """Whether it was set to something other than the default, as complete recipes state the defaults as well."""
     usual = TrainingSettings.model_fields[name].get_default(call_default_factory=True)
     return name in settings.model_fields_set and getattr(settings, name) != usual
 

@@ -1,4 +1,4 @@
-"""The held-out score that may choose among the states of a run: accuracy, or agreement with the teacher."""
+"""The held-out score by which a state of a run is chosen: accuracy, or agreement with the teacher."""
 
 import base64
 from collections.abc import Mapping
@@ -18,16 +18,16 @@ from limbeck.models.classifier import Classifier
 
 Measure = Literal["top1", "agreement"]
 MEASURES: dict[Measure, str] = {"top1": "accuracy", "agreement": "agreement with the teacher"}
-"""What may choose among the states of a run, and what it is called."""
+"""Scores by which a state of a run is chosen, and their names."""
 
 
 def measure_of(scores: Mapping[str, Any]) -> Measure:
-    """By which of the two a validation, as `validate` or a run's metrics have it, is counted."""
+    """The measure of a validation result, as from `validate` or a run's metrics."""
     return "top1" if "top1" in scores else "agreement"
 
 
 def measure_on(images: ImageSet) -> Measure:
-    """By which of the two a student is judged on validation images."""
+    """The measure for a student on these validation images."""
     return "agreement" if images.labels is None else "top1"
 
 
@@ -38,19 +38,19 @@ def validate(
     device: torch.device,
     teacher_logits: Tensor | None = None,
 ) -> dict[str, Any]:
-    """How a student does on images, computed in `dtype`.
+    """Scores of a student on images, computed in `dtype`.
 
     Args:
-        student: asked in evaluation mode.
-        images: with labels, or without.
+        student: used in evaluation mode.
+        images: with or without labels.
         dtype: float32 or bfloat16.
         device: where the student is.
         teacher_logits: the teacher's logits for images without labels, float32 [N, K].
 
     Returns:
-        Of labelled images `top1`: accuracy, a share; `nll`: negative log-likelihood, nats; `right`: which images.
-        Of others `agreement`: the share for which both networks name the same class; `divergence`: the mean of
-        KL(teacher || student), nats; `agrees`: which images. For which images, see `packed`.
+        For labelled images `top1`: accuracy, a share; `nll`: negative log-likelihood, nats; `right`: which images are
+        right. For others `agreement`: the share for which both networks predict the same class; `divergence`: the mean
+        of KL(teacher || student), nats; `agrees`: for which images they agree. The last of each is `packed`.
     """
     logits = predict(student, images, precision="bf16" if dtype == torch.bfloat16 else "fp32", device=device)
     if images.labels is not None:
@@ -70,21 +70,21 @@ def validate(
 
 
 def validation_logits(images: ImageSet | None, teacher: Classifier | None) -> Tensor | None:
-    """The teacher's logits for validation images, float32 [N, K]; None where these have labels or there is none."""
+    """The teacher's logits for validation images, float32 [N, K]; None with labels or without a teacher or images."""
     if images is None or images.labels is not None or teacher is None:
         return None
     return predict(teacher, images)
 
 
 class Validator:
-    """Judges a student on validation images; of those without labels the teacher is asked, once.
+    """Scores a student on validation images; for images without labels the teacher's logits are computed once.
 
     Args:
-        student: as it is whenever it is judged.
-        images: N of them.
-        teacher: or None where they have labels.
+        student: scored as it is at each call.
+        images: N images.
+        teacher: None where they have labels.
         dtype, device: see `validate`.
-        known: what the teacher says, if it was asked before; see `validation_logits`.
+        known: the teacher's logits, if they are known already; see `validation_logits`.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ def packed(right: NDArray[np.bool_]) -> str:
 
 
 def unpacked(bits: str, count: int) -> NDArray[np.bool_]:
-    """What `packed` was given, of `count` images.
+    """The input of `packed`, for `count` images.
 
     Example:
         >>> unpacked("oA==", 3)

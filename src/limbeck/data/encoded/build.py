@@ -31,7 +31,7 @@ CACHE_FROM_SECONDS = 1.0
 _LOOK_AT_ALL = 20_000
 _LOOK_AT = 512
 _LOOK_AT_VALUES = 32
-"""Images of a set that stays encoded of which the values are looked at."""
+"""How many images of a set that stays encoded are decoded to look at their values."""
 
 
 COVERED = "each image is scaled until it covers that square and cropped to its centre"
@@ -42,8 +42,8 @@ class SizesDiffer(UserError):
     """Images of several sizes, and no size to bring them to.
 
     Attributes:
-        found: the sizes, in a few words.
-        example: pixels a side that would do.
+        found: the sizes found, in a few words.
+        example: a side length in pixels that would do.
     """
 
     found = ""
@@ -51,17 +51,17 @@ class SizesDiffer(UserError):
 
     @classmethod
     def of(cls, where: str, sizes: Counter[tuple[int, int]]) -> Self:
-        """The error for images called `where` of such (H, W), and how often each was seen."""
+        """The error for images called `where`; `sizes` counts how often each (H, W) was seen."""
         (height, width), count = sizes.most_common(1)[0]
         shorter = min(height, width)
-        example = next((one for one in _USUAL_SIZES if one <= shorter), shorter)
-        found = f"{len(sizes)} sizes; {height}x{width} is the commonest, {count} of {sizes.total()} looked at"
+        example = next((size for size in _USUAL_SIZES if size <= shorter), shorter)
+        summary = f"{len(sizes)} sizes; {height}x{width} is the commonest, {count} of {sizes.total()} looked at"
         error = cls(
-            f"`size` must be given for {where}, whose images differ in size ({found}). For instance "
+            f"`size` must be given for {where}, whose images differ in size ({summary}). For instance "
             f"`lb.load(..., size={example})` in Python, whose result goes wherever a name does, --size {example} on a "
             f"command line and `size: {example}` in a recipe: {COVERED}."
         )
-        error.found, error.example = found, example
+        error.found, error.example = summary, example
         return error
 
 
@@ -77,7 +77,7 @@ class LoadOptions:
 
 
 def both_sides(size: object) -> tuple[int, int]:
-    """(height, width) in pixels of a size, which is these two or one for both.
+    """(height, width) in pixels of a size that is either such a pair or one number for both.
 
     Raises:
         UserError: no such size.
@@ -86,7 +86,7 @@ def both_sides(size: object) -> tuple[int, int]:
     if (
         not isinstance(both, Sequence)
         or len(both) != 2
-        or any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in both)
+        or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in both)
     ):
         raise UserError(f"`size` must be a number of pixels or (height, width), each at least 1, got {size!r}.")
     return both[0], both[1]
@@ -101,8 +101,8 @@ def build_image_set(
     first: int | None = None,
     where: str | None = None,
 ) -> ImageSet:
-    """The `ImageSet` of `encoded_set`, only its classes `keep` where given, renumbered in that order, and of these
-    images at most the `first`; messages about their size call them `where`, by default as `name`.
+    """The `ImageSet` of `encoded_set`: only its classes `keep` if given, renumbered in that order, and of those images
+    only the first `first`; messages about their size call the images `where`, by default `name`.
 
     Raises:
         UserError: no images, an unreadable one, images of different sizes and no size, an unknown class, class names
@@ -135,7 +135,7 @@ def _kept(
         return rows, encoded_set.labels, encoded_set.classes
     if encoded_set.labels is None:
         raise UserError(f"`classes` needs labels, {name!r} has none.")
-    numbers = [class_number(one, encoded_set.classes) for one in keep]
+    numbers = [class_number(wanted, encoded_set.classes) for wanted in keep]
     repeated = [encoded_set.classes[number] for number, count in Counter(numbers).items() if count > 1]
     if repeated:
         raise UserError(f"`classes` must be distinct, got {repeated[0]!r} more than once.")
@@ -146,10 +146,10 @@ def _kept(
 
 
 def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
-    """The number of a class by its name, in whatever Unicode form, or by its number itself.
+    """The number of a class, given its name in any Unicode form or the number itself.
 
     Raises:
-        UserError: there is no such class, or a number may be meant for a name.
+        UserError: there is no such class, or a number that could also be meant as a name.
     """
     if isinstance(wanted, str):
         same = [number for number, name in enumerate(classes) if composed(name) == composed(wanted)]
@@ -158,11 +158,11 @@ def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
         return same[0]
     if isinstance(wanted, bool):
         raise UserError(f"`classes` takes names or numbers of the set's classes, got {wanted}.")
-    named = str(wanted) in classes
+    is_name = str(wanted) in classes
     if not 0 <= wanted < len(classes):
-        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if named else ""
+        hint = f" There is a class of that name, which is text: {str(wanted)!r}." if is_name else ""
         raise UserError(f"`classes` must lie in 0..{len(classes) - 1}, got {wanted}.{hint}")
-    if named and classes[wanted] != str(wanted):
+    if is_name and classes[wanted] != str(wanted):
         raise UserError(
             f"`classes` {wanted} is the number of class {classes[wanted]!r} and the name of another; give names, as "
             f"text: {classes[wanted]!r} or {str(wanted)!r}."
@@ -172,7 +172,7 @@ def class_number(wanted: str | int, classes: tuple[str, ...]) -> int:
 
 @dataclass(frozen=True)
 class _Pixels:
-    """The pixels of some rows, which of these were readable (bool), and what `check_range` is to know of them."""
+    """The pixels of some rows, which of them were readable (bool), and what `check_range` needs to know of them."""
 
     storage: Storage
     readable: np.ndarray
@@ -215,13 +215,13 @@ def _none_readable(name: str, count: int) -> UserError:
 def _encoded(
     encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, target: Target, key: str | None, name: str
 ) -> _Pixels:
-    """Of a set that stays encoded: all images are decoded once where broken ones are to be skipped, else a few."""
+    """Pixels that stay encoded: all images are decoded once where broken ones are to be skipped, else only a few."""
     seen: list[Largest] = []
     readable = np.ones(len(rows), dtype=bool)
     looked_at = rows if options.skip_unreadable else _evenly_spaced(rows, _LOOK_AT_VALUES)
-    found = _readable(encoded_set.images, looked_at, target, options.skip_unreadable, seen)
+    decodable = _readable(encoded_set.images, looked_at, target, options.skip_unreadable, seen)
     if options.skip_unreadable:
-        readable = found
+        readable = decodable
         if not readable.any():
             raise _none_readable(name, len(rows))
     table = None if key is None else digest_table(key, int(readable.sum()))
@@ -233,7 +233,7 @@ def _key(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray) -> str
     stamp = encoded_set.images.stamp()
     if stamp is None:
         return None
-    which = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
+    rows_hash = hashlib.blake2b(rows.tobytes(), digest_size=16).hexdigest()
     choices = [
         options.size,
         options.channels,
@@ -242,7 +242,7 @@ def _key(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray) -> str
         encoded_set.size,
         encoded_set.channels,
     ]
-    return cache_key(stamp, which, choices)
+    return cache_key(stamp, rows_hash, choices)
 
 
 def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, where: str) -> Target:
@@ -262,7 +262,7 @@ def _target(encoded_set: EncodedSet, options: LoadOptions, rows: np.ndarray, whe
 
 
 def _look(images: EncodedImages, rows: np.ndarray, skip_unreadable: bool) -> tuple[Counter[tuple[int, int]], bool]:
-    """How often each (H, W) occurs, and whether all images are gray; of a large set, from evenly spaced ones."""
+    """How often each (H, W) occurs, and whether all images are gray; a large set is sampled at even spacing."""
     if len(rows) > _LOOK_AT_ALL:
         rows = _evenly_spaced(rows, _LOOK_AT)
     sizes: Counter[tuple[int, int]] = Counter()
@@ -284,7 +284,7 @@ def _look(images: EncodedImages, rows: np.ndarray, skip_unreadable: bool) -> tup
 
 
 def _evenly_spaced(rows: np.ndarray, count: int) -> np.ndarray:
-    """`count` of `rows` (int64 [N]), or all where they are fewer."""
+    """`count` of `rows` (int64 [N]), or all of them where there are fewer."""
     return rows if len(rows) <= count else rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
 
 

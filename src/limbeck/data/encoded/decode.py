@@ -25,12 +25,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from limbeck.data.pixel_range import Largest
 
 Encoded = bytes | Path | np.ndarray | Image.Image
-"""An image as it is stored: the bytes of a file, the path of a file, an array [H, W] or [H, W, C], or what Pillow
-made of one of these."""
+"""An image as it is stored: the bytes of a file, the path of a file, an array [H, W] or [H, W, C], or an image that
+Pillow has opened."""
 
 _T = TypeVar("_T")
 _FILTERS = threading.Lock()
-"""Held by who changes the filters of warnings, which all threads share."""
+"""Held while warning filters are changed, which all threads share."""
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "F"})
 _ORIENTATION = 0x0112
 _UPPER_BITS = (
@@ -46,7 +46,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns an image of each EXIF orientation upright."""
+"""EXIF orientation -> the transposition that turns the image upright."""
 
 
 class Unreadable(Exception):
@@ -59,7 +59,7 @@ class WrongShape(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """What every image of a set is brought to.
+    """The shape and type that every image of a set is converted to.
 
     Args:
         channels: 1 or 3.
@@ -98,7 +98,7 @@ def header(encoded: Encoded) -> tuple[tuple[int, int], bool]:
 def _file_header(encoded: bytes | Path | Image.Image) -> tuple[tuple[int, int], bool]:
     with _open(encoded) as image:
         width, height = image.size
-        # Of TIFF, Pillow has turned the size already.
+        # For TIFF, Pillow has already swapped the sides.
         if image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8):
             width, height = height, width
         return (height, width), _is_gray(image)
@@ -109,7 +109,7 @@ def decode(encoded: Encoded, target: Target, seen: list[Largest] | None = None) 
 
     Args:
         encoded: the image.
-        target: its shape and what else it is brought to.
+        target: what to convert it to.
         seen: the largest value is appended to it where the image has more than 8 bits.
 
     Raises:
@@ -149,7 +149,7 @@ def _finish(image: Image.Image, target: Target, seen: list[Largest] | None) -> n
 
 
 def _orientation(image: Image.Image) -> int:
-    """1..8; 1 also where the metadata cannot be read, for the pixels may be fine."""
+    """1..8; 1 also where the metadata cannot be read, since the pixels may be fine."""
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except (MemoryError, Warning):
@@ -159,13 +159,13 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _has_upper_bits_only(image: Image.Image) -> bool:
-    """Whether Pillow strips a file of 16 bits to 8, as it does those of several channels; known before loading only."""
+    """Whether Pillow reduces a 16-bit file to 8 bits, as it does with several channels; only known before loading."""
     tiles = getattr(image, "tile", [])
     return bool(tiles) and ";16" in str(tiles[0][3]) and not image.mode.startswith("I")
 
 
 def _despite_warnings(read: Callable[[], _T]) -> _T:
-    """What `read` gives, also where warnings are made errors: Pillow warns of odd metadata, and the pixels are fine."""
+    """The result of `read`, also where warnings are errors: Pillow warns of odd metadata while the pixels are fine."""
     try:
         return read()
     except UserWarning:
@@ -176,7 +176,7 @@ def _despite_warnings(read: Callable[[], _T]) -> _T:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Whatever a decoder fails with means that the image is unreadable: each has errors of its own."""
+    """Turns any error of a decoder into `Unreadable`, since each decoder raises errors of its own."""
     try:
         yield
     except (WrongShape, MemoryError):
@@ -189,12 +189,12 @@ def _reading() -> Iterator[None]:
 
 def _open(encoded: bytes | Path | Image.Image) -> AbstractContextManager[Image.Image]:
     if isinstance(encoded, Image.Image):
-        return nullcontext(encoded)  # which its owner may need again
+        return nullcontext(encoded)  # not closed: its owner may need it again
     if encoded == b"":
         raise ValueError("cannot identify an image of no bytes")
     if not isinstance(encoded, bytes):
         return Image.open(encoded)
-    # Pillow asks every format that comes before WebP, each with a parser of its own: of 32 px, half of the time.
+    # Pillow would first try every format before WebP, each with its own parser: half of the time for 32 px images.
     is_webp = encoded[:4] == b"RIFF" and encoded[8:12] == b"WEBP"
     return Image.open(io.BytesIO(encoded), formats=("WEBP",) if is_webp else None)
 
@@ -252,8 +252,8 @@ def to_uint8(
     Args:
         pixels: at least one.
         sixteen_bit: whether integers count as 16-bit.
-        scale: the value that becomes 255, > 0, in place of those of the types; all numbers are 0..scale then.
-        seen: the largest value is appended to it unless all are taken for plain 8-bit integers.
+        scale: the value that becomes 255, > 0, instead of the type's own; all numbers must then lie in 0..scale.
+        seen: the largest value is appended to it unless the pixels are plain 8-bit integers.
 
     Raises:
         ValueError: NaN or infinite, or out of these ranges.
@@ -275,7 +275,7 @@ def to_uint8(
         return pixels.astype(np.uint8)
     if seen is not None:
         seen.append(Largest(high, white))
-    # At 65535, white stays white, and 8-bit images widened to 16 bits come back exactly, for 257 x 255 = 65535.
+    # With white at 65535, 8-bit images that were widened to 16 bits come back exactly, since 257 x 255 = 65535.
     exact = pixels if is_float and pixels.itemsize >= 4 else pixels.astype(np.float64)
     return np.rint(exact * (255 / white)).astype(np.uint8)
 

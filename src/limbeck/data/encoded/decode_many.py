@@ -1,4 +1,4 @@
-"""Decoding many images: in order, in threads where that pays, broken ones named or counted."""
+"""Decoding many images in order, in threads where that pays; broken ones are reported or skipped."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from limbeck.errors import UserError
 
 _CHUNK = 512
 _LARGE = 12 * 1024
-"""Mean encoded bytes from which threads pay: below it the interpreter's lock costs more than a second core brings."""
+"""Mean encoded bytes from which threads pay: below, the interpreter's lock costs more than a second core gains."""
 
 
 def decode_many(
@@ -26,10 +26,10 @@ def decode_many(
     skip_unreadable: bool = False,
     seen: list[Largest] | None = None,
 ) -> np.ndarray:
-    """Decode `images`, of them `rows` (int64 [B]) into `out` (uint8 [B, C, H, W]); `seen` is extended as by `decode`.
+    """Decode the `rows` (int64 [B]) of `images` into `out` (uint8 [B, C, H, W]); `seen` is extended as by `decode`.
 
     Returns:
-        bool [B], which were readable; `out` is zero where not. All are unless `skip_unreadable`.
+        bool [B], which were readable: all of them unless `skip_unreadable`; `out` is zero where not.
 
     Raises:
         UserError: an image is unreadable (unless skipped) or of another shape; names it.
@@ -65,8 +65,8 @@ def _run(work: Callable[[int, Encoded], None], start: int, encoded: Sequence[Enc
     workers = min(os.cpu_count() or 1, 16)
     one_by_one = not isinstance(encoded, list)
     if one_by_one or workers == 1 or len(encoded) < 2 * workers or _mean_bytes(encoded) < _LARGE:
-        for offset, one in enumerate(encoded):
-            work(start + offset, one)
+        for offset, image in enumerate(encoded):
+            work(start + offset, image)
         return
     with ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(work, range(start, start + len(encoded)), encoded):
@@ -74,15 +74,15 @@ def _run(work: Callable[[int, Encoded], None], start: int, encoded: Sequence[Enc
 
 
 def _mean_bytes(encoded: Sequence[Encoded]) -> float:
-    few = encoded[:8]
-    return sum(_size(one) for one in few) / len(few)
+    sample = encoded[:8]
+    return sum(_size(image) for image in sample) / len(sample)
 
 
 def _size(encoded: Encoded) -> int:
     if isinstance(encoded, Path):
         try:
             return encoded.stat().st_size
-        except (OSError, ValueError):  # a missing file, or no path at all: the decoder says so
+        except (OSError, ValueError):  # a missing file, or not a path at all: the decoder reports it
             return 0
     if isinstance(encoded, bytes):
         return len(encoded)

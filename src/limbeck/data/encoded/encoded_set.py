@@ -18,9 +18,9 @@ class EncodedSet:
         classes: the K class names.
         ids: int64 [N], distinct; None for the row numbers.
         size: (H, W) to resize to when the images differ in size and the user names none.
-        channels: 1 or 3 where the catalogue knows; None to look.
-        remarks: what the user should be warned of about how it was read.
-        scaled: whether the images have 8 bits already, of values that `seen` tells of (see `check_range`).
+        channels: 1 or 3 where the catalogue knows; None to look at the images.
+        remarks: warnings for the user about how the set was read.
+        scaled: whether the images are converted to 8 bits already; `seen` then tells their values (see `check_range`).
     """
 
     images: EncodedImages

@@ -1,4 +1,4 @@
-"""Images of a set that is there already, to be brought to another shape."""
+"""Images of an existing `ImageSet`, to be converted to another shape."""
 
 import numpy as np
 import torch

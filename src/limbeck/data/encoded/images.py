@@ -24,7 +24,7 @@ class EncodedImages(ABC):
 
     @abstractmethod
     def encoded(self, rows: np.ndarray) -> Sequence[Encoded]:
-        """The images `rows` (int64 [B]) as they are stored; of a list they are in memory, else read one by one."""
+        """The images `rows` (int64 [B]) as they are stored: in memory if a list, else read one by one on access."""
 
     @abstractmethod
     def where(self, row: int) -> str:
@@ -32,7 +32,7 @@ class EncodedImages(ABC):
 
     @abstractmethod
     def stamp(self) -> list[object] | None:
-        """Json-able identity of the content (paths, sizes, times), or None where there is none to be had."""
+        """JSON-able identity of the content (paths, sizes, times), or None where none is available."""
 
 
 class FileImages(EncodedImages):
@@ -128,8 +128,8 @@ class ColumnImages(EncodedImages):
 
     @cached_property
     def _pixel_type(self) -> np.dtype | None:
-        """Of nested lists of numbers: 16-bit images are told from 8-bit ones by the type of the column, not by their
-        values. None where the column holds no numbers."""
+        """Type of the numbers in nested lists: 16-bit images are told from 8-bit ones by the type of the column, not by
+        their values. None where the column holds no numbers."""
         kind = _innermost(self._column.type)
         return np.dtype(kind.to_pandas_dtype()) if _is_pixel(kind) else None
 
@@ -156,7 +156,7 @@ def image_type(kinds: Sequence[pa.DataType], where: str) -> pa.DataType:
     """The one type in which columns of images of the types `kinds`, at least one, can be read together.
 
     Raises:
-        UserError: a type that holds no images, or types that nothing has in common.
+        UserError: a type that holds no images, or types without a common one.
     """
     plain = {_plain_type(kind) for kind in kinds}
     for kind in kinds:
@@ -189,8 +189,8 @@ def names_files(kind: pa.DataType) -> bool:
 
 
 def named_files(column: pa.ChunkedArray) -> list[str]:
-    """The paths of a column of a type of `image_type`, where it has no bytes beside them."""
-    found: list[str] = []
+    """The paths in a column of images (see `image_type`) that has no bytes beside them."""
+    paths: list[str] = []
     for chunk in column.chunks if names_files(column.type) else ():
         cells: Any = chunk
         while is_list(cells.type):
@@ -201,12 +201,12 @@ def named_files(column: pa.ChunkedArray) -> list[str]:
                 sizes = pc.call_function("binary_length", [held]).fill_null(0)
                 cells = cells.filter(pc.call_function("equal", [sizes, 0]))
             cells = cells.field("path")
-        found += cells.drop_null().to_pylist()
-    return found
+        paths += cells.drop_null().to_pylist()
+    return paths
 
 
 def _plain_type(kind: Any) -> pa.DataType:
-    """Without extension types, dictionaries and views, which Arrow does not take rows from."""
+    """The type without extension types, dictionaries and views, whose rows Arrow cannot take."""
     if isinstance(kind, pa.BaseExtensionType):
         return _plain_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
@@ -243,7 +243,7 @@ def _is_pixel(kind: pa.DataType) -> bool:
 
 
 def _innermost(kind: Any) -> pa.DataType:
-    """What nested lists hold."""
+    """The type of the elements of nested lists."""
     return _innermost(kind.value_type) if is_list(kind) else kind
 
 
@@ -251,17 +251,17 @@ def _pixels(cell: list[Any], kind: np.dtype) -> np.ndarray:
     try:
         return np.array(cell, dtype=kind)
     except (TypeError, ValueError, OverflowError):
-        return np.empty(0, dtype=object)  # ragged, or a value is missing; the decoder says so
+        return np.empty(0, dtype=object)  # ragged, or a value is missing; the decoder reports it
 
 
 def file_stamps(paths: Sequence[Path]) -> list[object]:
-    """[path, bytes, modification time in ns] of every file; of one that is missing, its path alone."""
+    """[path, bytes, modification time in ns] of every file; only the path where the file is missing."""
     return [[str(path.absolute()), *_size_and_time(path)] for path in paths]
 
 
 def _size_and_time(path: Path) -> list[int]:
     try:
         status = path.stat()
-    except (OSError, ValueError):  # a link to nothing, or no path at all: the decoder says so
+    except (OSError, ValueError):  # a broken link, or not a path at all: the decoder reports it
         return []
     return [status.st_size, status.st_mtime_ns]

@@ -1,4 +1,4 @@
-"""The interface of normalised views: pure functions of images and of a draw, which (seed, step, position) make."""
+"""The interface of normalised views: pure functions of images and of a draw, made from (seed, step, position)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from limbeck.errors import UserError
 from limbeck.randomness import derive_seed, uniform, words
 
 _PARTS = 2**24
-"""Of [0, 1), which uniform numbers are multiples of."""
+"""Uniform numbers in [0, 1) are multiples of one over this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draw:
-    """All that is random in the views of a batch; the same draw gives the same views.
+    """All randomness in the views of a batch; the same draw gives the same views.
 
     Attributes:
         word: 63 random bits of the batch.
@@ -40,41 +40,41 @@ class Draw:
         return self.word % count
 
     def numbers(self, count: int) -> Tensor:
-        """`count` independent numbers of each image, uniform in [0, 1), float32 [B, count]."""
+        """`count` independent numbers for each image, uniform in [0, 1), float32 [B, count]."""
         return uniform(words(0, torch.arange(count, device=self.bits.device), self.bits[:, None]))
 
     def integers(self, limits: tuple[int, ...]) -> Tensor:
         """A whole number in [0, limit) for each limit and image, int64 [limits, B].
 
-        It grows with the limit: images of another size, as another network sees them, are moved as far in proportion.
+        It scales with the limit: images of another size, as seen by another network, are moved in proportion.
         """
         bits = words(1, torch.arange(len(limits), device=self.bits.device)[:, None], self.bits)
         parts = (uniform(bits) * _PARTS).to(torch.int64)  # exact
         return torch.stack(
-            [(one * limit).div(_PARTS, rounding_mode="floor") for one, limit in zip(parts, limits, strict=True)]
+            [(part * limit).div(_PARTS, rounding_mode="floor") for part, limit in zip(parts, limits, strict=True)]
         )
 
     def part(self, number: int) -> "Draw":
-        """An independent draw, for one of several views that are applied one after the other."""
+        """An independent draw for one of several views that are applied one after the other."""
         return Draw(derive_seed(self.word, number), words(2, number, self.bits))
 
     def rows(self, which: Tensor | slice) -> "Draw":
-        """That of some of the images: the views of a part of a batch."""
+        """The draw of some of the images, for the views of a part of a batch."""
         return Draw(self.word, self.bits[which])
 
     def to(self, device: torch.device) -> "Draw":
-        """On `device`, without a wait for it."""
+        """The draw on `device`, copied without waiting for it."""
         return self if self.bits.device == device else Draw(self.word, to_device(self.bits, device))
 
 
 class NormalisedViews(ABC):
     """Interface: draws how images are changed after normalisation, and changes them.
 
-    Zero is the mean colour, and what comes in from outside an image is zero. Values are not held in any range.
+    Zero is the mean colour; pixels from outside an image are zero. Values are not limited to any range.
 
     Attributes:
-        key: name and options, equal exactly where the views are; None where nobody vouches for that.
-        own: whether code applies them that is not limbeck's own, which the key alone does not tell.
+        key: name and options, equal exactly where the views are equal; None where that is not guaranteed.
+        own: whether the user's code applies them, which the key alone does not identify.
         changes: whether anything is changed at all.
 
     Example:
@@ -100,15 +100,15 @@ class NormalisedViews(ABC):
         first: int = 0,
         device: torch.device | str = "cpu",
     ) -> Draw:
-        """What is random in the views of a batch: a pure function of seed, step and each image's position in it.
+        """The randomness of the views of a batch: a pure function of seed, step and each image's position in it.
 
         Args:
             batch: B, its images.
             seed: any 63-bit integer.
-            step: that of training, or whatever numbers the batches.
-            shared: whether all images are changed alike, those of any other batch of the same seed and step among
-                them, as real and synthetic images are in methods that compare the two.
-            first: position of the first image, where the batch is one process's share of a greater one.
+            step: of training, or whatever else numbers the batches.
+            shared: whether all images are changed alike, also across batches of the same seed and step, as real and
+                synthetic images are in methods that compare the two.
+            first: position of the first image, where the batch is one process's share of a larger one.
             device: where the images are.
         """
         positions = torch.arange(first, first + batch, device=device)
@@ -134,13 +134,13 @@ class NormalisedViews(ABC):
             raise UserError(f"`draw` must be of {len(images)} images, as many as there are, got {len(draw)}.")
         if not self.changes:
             return images
-        # Places of pixels need more than half precision.
+        # Pixel coordinates need more than half precision.
         work = images if images.dtype in (torch.float32, torch.float64) else images.float()
         changed = self.change(work, draw.to(images.device)).to(images.dtype)
-        # In memory as the images are, whatever was done to them: networks compute in the order of what they are shown.
+        # Keep the memory order of the images: networks compute in the order of their inputs.
         last = images.is_contiguous(memory_format=torch.channels_last) and not images.is_contiguous()
         return changed.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
     @abstractmethod
     def change(self, images: Tensor, draw: Draw) -> Tensor:
-        """The views themselves, of float32 or float64 [B, C, H, W]; see `apply`."""
+        """Computes the views of images float32 or float64 [B, C, H, W]; see `apply`."""

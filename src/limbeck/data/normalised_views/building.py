@@ -1,4 +1,4 @@
-"""Normalised views from what a recipe says."""
+"""Builds normalised views from a recipe's settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ class Unchanged(NormalisedViews):
 
 
 class Chain(NormalisedViews):
-    """Normalised views one after the other, each with a draw of its own."""
+    """Normalised views one after the other, each with its own draw."""
 
     def __init__(self, parts: Sequence[NormalisedViews]) -> None:
         self.parts = tuple(parts)
@@ -58,14 +58,14 @@ def normalised_views(spec: Spec) -> NormalisedViews:
     if isinstance(spec, NormalisedViews):
         return spec
     if isinstance(spec, Sequence) and not isinstance(spec, str):
-        made = [normalised_views(one) for one in spec]
+        parts = [normalised_views(part) for part in spec]
     else:
         spec = check_normalised_views(spec)
-        made = [_build(name, options) for name, options in named(spec)]
-    made = [one for one in made if one.changes]
-    if not made:
+        parts = [_build(name, options) for name, options in named(spec)]
+    parts = [part for part in parts if part.changes]
+    if not parts:
         return Unchanged()
-    return made[0] if len(made) == 1 else Chain(made)
+    return parts[0] if len(parts) == 1 else Chain(parts)
 
 
 def _build(name: str, options: Mapping[str, Any]) -> NormalisedViews:

@@ -20,7 +20,7 @@ class NormalisedViewEntry:
         summary: one line for listings.
         options: with their defaults.
         check: raises a UserError for options out of their ranges.
-        made_by: makes the views from their options, where they are not limbeck's own.
+        made_by: makes the views from their options, where they are the user's own.
     """
 
     summary: str
@@ -44,7 +44,7 @@ NORMALISED_VIEWS: Catalogue[NormalisedViewEntry] = Catalogue(
 
 
 def check_normalised_views(spec: Any) -> Any:
-    """Raises a UserError for a name or an option that no normalised views have; gives `spec` back, of names alone.
+    """Raises a UserError for an unknown name or option; returns `spec` with objects replaced by their names.
 
     Example:
         >>> check_normalised_views({"dsa": {"shift": 0.25}})
@@ -67,7 +67,7 @@ def check_normalised_views(spec: Any) -> Any:
 
 
 def named(spec: Any) -> list[tuple[str, Any]]:
-    """Names and options in the order in which they are applied; none for None.
+    """(name, options) in the order in which they are applied; empty for None.
 
     Raises:
         UserError: neither a name, nor a mapping from name to options, nor a list of these.
@@ -79,7 +79,7 @@ def named(spec: Any) -> list[tuple[str, Any]]:
     if isinstance(spec, Mapping):
         return [(name, {} if options is None else options) for name, options in spec.items()]
     if isinstance(spec, Sequence):
-        return [one for part in spec for one in named(part)]
+        return [entry for part in spec for entry in named(part)]
     raise UserError(
         f"normalised views must be a name, a mapping from name to options, or a list of these, got {spec!r}."
     )

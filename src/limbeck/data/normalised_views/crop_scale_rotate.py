@@ -1,4 +1,4 @@
-"""The augmentation of dataset condensation before DSA.
+"""The augmentation that dataset condensation used before DSA.
 
 Zhao, Mopuri and Bilen, "Dataset condensation with gradient matching", ICLR 2021.
 """
@@ -15,10 +15,10 @@ from limbeck.data.normalised_views.options import CropScaleRotateOptions, pixels
 
 
 class CropScaleRotate(NormalisedViews):
-    """Of each image one of three: moved by whole pixels, stretched along both axes, or turned by whole degrees.
+    """One of three for each image: moved by whole pixels, stretched along both axes, or rotated by whole degrees.
 
-    What comes in is the mean colour, zero, where the authors' code has the batch's mean in some cases: a view here
-    depends on its own image alone. Values between pixels are bilinear in all three.
+    Pixels from outside are the mean colour, zero, where the authors' code has the batch's mean in some cases: a view
+    here depends on its own image alone. All three interpolate bilinearly.
 
     Args:
         options: those of `CropScaleRotateOptions`.
@@ -37,19 +37,19 @@ class CropScaleRotate(NormalisedViews):
         self.key = key_of(self, **vars(self.options))
 
     def change(self, images: Tensor, draw: Draw) -> Tensor:
-        of, (height, width) = self.options, images.shape[2:]
-        most = pixels(height, of.shift), pixels(width, of.shift)
-        # Turns are the whole degrees from -rotate on, `rotate` itself left out.
-        limits = (3, 2 * most[0] + 1, 2 * most[1] + 1, max(1, 2 * of.rotate))
+        options, (height, width) = self.options, images.shape[2:]
+        reach = pixels(height, options.shift), pixels(width, options.shift)
+        # Rotations are whole degrees from -rotate on, excluding +rotate.
+        limits = (3, 2 * reach[0] + 1, 2 * reach[1] + 1, max(1, 2 * options.rotate))
         which, down, right, degrees = draw.integers(limits)
         numbers = draw.numbers(2).to(images.dtype).unbind(1)
         crop, stretch, rotate = (which == number for number in range(3))
-        wide, high = (torch.where(stretch, 1 / (1 + (2 * one - 1) * of.scale), 1) for one in numbers)
-        angle = torch.deg2rad((degrees - of.rotate).to(images.dtype))
+        wide, high = (torch.where(stretch, 1 / (1 + (2 * number - 1) * options.scale), 1) for number in numbers)
+        angle = torch.deg2rad((degrees - options.rotate).to(images.dtype))
         along_x, along_y = turn(torch.where(rotate, angle, 0), height / width)
         moved = [
-            (largest - one).to(images.dtype) * 2 / size
-            for largest, one, size in ((most[1], right, width), (most[0], down, height))
+            (largest - offset).to(images.dtype) * 2 / size
+            for largest, offset, size in ((reach[1], right, width), (reach[0], down, height))
         ]
         along_x = torch.stack([along_x[:, 0] * wide, along_x[:, 1], torch.where(crop, moved[0], 0)], 1)
         along_y = torch.stack([along_y[:, 0], along_y[:, 1] * high, torch.where(crop, moved[1], 0)], 1)

@@ -15,7 +15,7 @@ from limbeck.data.normalised_views.options import OPERATIONS, DsaOptions, pixels
 
 
 class Dsa(NormalisedViews):
-    """One operation for a whole batch, with parameters of each image's own.
+    """One operation for a whole batch, with separate parameters for each image.
 
     Args:
         options: those of `DsaOptions`.
@@ -34,7 +34,7 @@ class Dsa(NormalisedViews):
         self.key = key_of(self, **vars(self.options))
 
     def operation(self, draw: Draw) -> str:
-        """Which one a batch gets, where it gets one."""
+        """The operation of a batch, in mode "one"."""
         return self.options.operations[draw.choice(len(self.options.operations))]
 
     def change(self, images: Tensor, draw: Draw) -> Tensor:
@@ -45,33 +45,35 @@ class Dsa(NormalisedViews):
         return images
 
     def _changed(self, operation: str, images: Tensor, draw: Draw) -> Tensor:
-        of = self.options
+        options = self.options
         height, width = images.shape[2:]
         match operation:
             case "colour":
                 added, saturation, contrast = _numbers(draw, 3, images)
-                brightness = (2 * added - 1) * of.brightness
-                return recoloured(images, brightness, saturation * of.saturation, 1 + (2 * contrast - 1) * of.contrast)
+                brightness = (2 * added - 1) * options.brightness
+                return recoloured(
+                    images, brightness, saturation * options.saturation, 1 + (2 * contrast - 1) * options.contrast
+                )
             case "crop":
-                most = pixels(height, of.shift), pixels(width, of.shift)
-                down, right = draw.integers((2 * most[0] + 1, 2 * most[1] + 1))
-                return shifted(images, down - most[0], right - most[1])
+                reach = pixels(height, options.shift), pixels(width, options.shift)
+                down, right = draw.integers((2 * reach[0] + 1, 2 * reach[1] + 1))
+                return shifted(images, down - reach[0], right - reach[1])
             case "cutout":
-                side = pixels(height, of.cutout), pixels(width, of.cutout)
-                # Centres may be anywhere; of an even side they are borders of pixels, of which there is one more.
+                side = pixels(height, options.cutout), pixels(width, options.cutout)
+                # Centres may be anywhere; for an even side they are borders between pixels, of which there is one more.
                 y, x = draw.integers((height + 1 - side[0] % 2, width + 1 - side[1] % 2))
                 return without_square(images, y - side[0] // 2, x - side[1] // 2, *side)
             case "flip":
-                return mirrored(images, _numbers(draw, 1, images)[0] < of.flip)
+                return mirrored(images, _numbers(draw, 1, images)[0] < options.flip)
             case "scale":
-                least = 1 / of.scale
-                wide, high = (least + one * (of.scale - least) for one in _numbers(draw, 2, images))
+                least = 1 / options.scale
+                wide, high = (least + number * (options.scale - least) for number in _numbers(draw, 2, images))
                 return scaled(images, wide, high)
             case _:
-                degrees = (2 * _numbers(draw, 1, images)[0] - 1) * of.rotate
+                degrees = (2 * _numbers(draw, 1, images)[0] - 1) * options.rotate
                 return turned(images, torch.deg2rad(degrees))
 
 
 def _numbers(draw: Draw, count: int, images: Tensor) -> tuple[Tensor, ...]:
-    """As many numbers of each image, in [0, 1) and of its type, [B] each."""
+    """`count` numbers for each image, in [0, 1) and of its type, [B] each."""
     return draw.numbers(count).to(images.dtype).unbind(1)

@@ -1,7 +1,7 @@
-"""What happens to normalised images, as pure functions of images and of each image's own parameters.
+"""Operations on normalised images, as pure functions of images and of parameters for each image.
 
-All take float32 or float64 images [B, C, H, W] with zero as the mean colour; zeros come in from outside, nothing is
-held in a range, and gradients of any order pass to the images.
+All take float32 or float64 images [B, C, H, W] with zero as the mean colour; pixels from outside are zero, values are
+not limited to a range, and gradients of any order pass to the images.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def recoloured(images: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Brightness is added, then distances to each pixel's mean over channels and to the image's mean are scaled.
+    """Brightness is added, then deviations from each pixel's channel mean and from the image's mean are scaled.
 
     Args:
         images: [B, C, H, W].
@@ -21,7 +21,7 @@ def recoloured(images: Tensor, brightness: Tensor, saturation: Tensor, contrast:
         >>> recoloured(torch.ones(1, 3, 1, 2), torch.ones(1), torch.zeros(1), torch.ones(1))[0, 0]
         tensor([[2., 2.]])
     """
-    brightness, saturation, contrast = (one.view(-1, 1, 1, 1) for one in (brightness, saturation, contrast))
+    brightness, saturation, contrast = (factor.view(-1, 1, 1, 1) for factor in (brightness, saturation, contrast))
     brighter = images + brightness
     grey = brighter.mean(dim=1, keepdim=True)
     coloured = (brighter - grey) * saturation + grey
@@ -48,7 +48,7 @@ def shifted(images: Tensor, down: Tensor, right: Tensor) -> Tensor:
 
 
 def without_square(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-    """Zeros from `top` and `left`, whole pixels [B] that may lie outside, on for `height` and `width`.
+    """Images with a rectangle of zeros, of `height` x `width` from `top` and `left`, whole pixels [B], maybe outside.
 
     Example:
         >>> without_square(torch.ones(1, 1, 1, 4), torch.tensor([0]), torch.tensor([-1]), 1, 2)
@@ -61,7 +61,7 @@ def without_square(images: Tensor, top: Tensor, left: Tensor, height: int, width
 
 
 def mirrored(images: Tensor, which: Tensor) -> Tensor:
-    """Those images left-right that `which`, bool [B], says.
+    """Images flipped left-right where `which`, bool [B], is true.
 
     Example:
         >>> mirrored(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([True]))
@@ -71,14 +71,14 @@ def mirrored(images: Tensor, which: Tensor) -> Tensor:
 
 
 def placed(images: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
-    """Bilinear values at the places that a linear map leads to from each pixel's.
+    """Images resampled bilinearly at the places to which an affine map takes the coordinates of each pixel.
 
     Coordinates are -1 and 1 at the borders of an image.
 
     Args:
         images: [B, C, H, W].
-        along_x: factors of x and of y and what is added, which make a place's x, [B, 3].
-        along_y: those that make its y.
+        along_x: factors of x and of y and an offset, which give the x of a place, [B, 3].
+        along_y: the same for its y.
 
     Example:
         >>> as_it_is = torch.tensor([[1.0, 0.0, 0.0]]), torch.tensor([[0.0, 1.0, 0.0]])
@@ -93,7 +93,7 @@ def placed(images: Tensor, along_x: Tensor, along_y: Tensor) -> Tensor:
 
 
 def scaled(images: Tensor, wide: Tensor, high: Tensor) -> Tensor:
-    """Images seen from `wide` and `high` times as far, [B] each: above 1 they shrink.
+    """Images zoomed out by factors `wide` and `high` along x and y, [B] each: above 1 they shrink.
 
     Example:
         >>> scaled(torch.ones(1, 1, 1, 4), torch.tensor([2.0]), torch.tensor([1.0]))
@@ -104,7 +104,7 @@ def scaled(images: Tensor, wide: Tensor, high: Tensor) -> Tensor:
 
 
 def turned(images: Tensor, angle: Tensor) -> Tensor:
-    """Images turned about their centres by radians [B].
+    """Images rotated about their centres by `angle`, radians [B].
 
     Example:
         >>> turned(torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([torch.pi])).round()
@@ -114,7 +114,7 @@ def turned(images: Tensor, angle: Tensor) -> Tensor:
 
 
 def turn(angle: Tensor, aspect: float) -> tuple[Tensor, Tensor]:
-    """The maps of `placed` that turn images of that height / width by radians [B], [B, 3] each."""
+    """The maps of `placed`, [B, 3] each, that rotate images of `aspect` height / width by radians [B]."""
     zero, cos, sin = torch.zeros_like(angle), angle.cos(), angle.sin()
     return torch.stack([cos, -sin * aspect, zero], 1), torch.stack([sin / aspect, cos, zero], 1)
 
@@ -125,4 +125,4 @@ def _centres(size: int, images: Tensor) -> Tensor:
 
 
 def _columns(factors: Tensor) -> list[Tensor]:
-    return [one.view(-1, 1, 1) for one in factors.unbind(1)]
+    return [column.view(-1, 1, 1) for column in factors.unbind(1)]

@@ -7,24 +7,24 @@ from typing import Literal
 from limbeck.errors import UserError, unknown_name
 
 OPERATIONS = ("colour", "crop", "cutout", "flip", "scale", "rotate")
-"""What DSA may do to a batch."""
+"""The operations of DSA."""
 
 
 @dataclass(frozen=True)
 class DsaOptions:
-    """Of differentiable Siamese augmentation.
+    """Options of differentiable Siamese augmentation.
 
     Attributes:
-        operations: of which a batch gets one, all equally likely.
+        operations: a batch gets one of these, all equally likely.
         mode: "one" operation a batch, or "all" one after the other.
-        brightness: largest number that is added or taken away, >= 0, in standard deviations.
-        saturation: largest factor of the distances to each pixel's grey, the smallest being 0; >= 0.
-        contrast: how far factors of the distances to the image's mean are from 1, 0 to 1.
+        brightness: largest number that is added or subtracted, >= 0, in standard deviations.
+        saturation: largest factor for deviations from each pixel's grey, the smallest being 0; >= 0.
+        contrast: how far factors for deviations from the image's mean may be from 1, 0 to 1.
         shift: largest share of height and width that a crop moves an image by, 0 to 1; 0.125 is 4 pixels of 32.
-        cutout: side of the square without content, as a share of the image's, 0 to 1.
-        flip: how likely an image is mirrored, 0 to 1.
-        scale: most by which each axis is stretched or shrunk, >= 1.
-        rotate: largest turn in degrees, 0 to 180.
+        cutout: side of the square of zeros, as a share of the image's, 0 to 1.
+        flip: probability of mirroring an image, 0 to 1.
+        scale: largest factor by which each axis is stretched or shrunk, >= 1.
+        rotate: largest rotation in degrees, 0 to 180.
     """
 
     operations: Sequence[str] = OPERATIONS
@@ -59,13 +59,13 @@ class DsaOptions:
 
 @dataclass(frozen=True)
 class CropScaleRotateOptions:
-    """Of crop, scale and rotate, of which each image gets one.
+    """Options of crop, scale and rotate, of which each image gets one.
 
     Attributes:
         shift: largest share of height and width that a crop moves an image by, 0 to 1; 0.125 is 4 pixels of 32, the
             published number at any size.
-        scale: how far factors of the height and width are from 1, at least 0 and below 1.
-        rotate: largest turn in whole degrees, 0 to 180.
+        scale: how far factors of height and width may be from 1, at least 0 and below 1.
+        rotate: largest rotation in whole degrees, 0 to 180.
     """
 
     shift: float = 0.125
@@ -82,7 +82,7 @@ class CropScaleRotateOptions:
 
 
 def pixels(size: int, share: float) -> int:
-    """So many that `share` of `size` is; half a pixel is a whole one.
+    """`share` of `size` in whole pixels, rounded half up.
 
     Example:
         >>> pixels(28, 0.125)

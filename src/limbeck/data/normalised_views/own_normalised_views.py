@@ -1,4 +1,4 @@
-"""Normalised views that are not limbeck's own: entries made from a class, or from a function of images and a draw."""
+"""Normalised views of the user's own: entries made from a class, or from a function of images and a draw."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -40,13 +40,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
 
     def make(**arguments: Any) -> NormalisedViews:
         settled = {**options, **arguments}
-        made: Any = part(**arguments) if is_class else FunctionViews(part, what, settled)
-        # Of what no file holds, as a cell of a notebook, nothing is remembered: it may be another tomorrow.
-        found = NORMALISED_VIEWS.find(name)  # None while it is registered
-        code = None if found is None else found.code
-        made.key = None if code is None else f"{name}({made.key or settled})@{code}"
-        made.own = True
-        return made
+        views: Any = part(**arguments) if is_class else FunctionViews(part, what, settled)
+        # Code that is in no file, such as a notebook cell, gets no key, so nothing is cached: it may change any time.
+        entry = NORMALISED_VIEWS.find(name)  # None while it is being registered
+        code = None if entry is None else entry.code
+        views.key = None if code is None else f"{name}({views.key or settled})@{code}"
+        views.own = True
+        return views
 
     make()
     return NormalisedViewEntry(str(said.get("summary", summary_of(part))), options, check=make, made_by=make)
@@ -57,7 +57,7 @@ class FunctionViews(NormalisedViews):
 
     Args:
         function: of images and a draw by name.
-        what: it, in messages.
+        what: what to call it in messages.
         options: of the function.
     """
 

@@ -1,1 +1,1 @@
-"""Images that are handed over as objects of Python: arrays, tables, data sets of `datasets` and of torch, streams."""
+"""Images given as Python objects: arrays, tables, data sets of `datasets` and torch, streams."""

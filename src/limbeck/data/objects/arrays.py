@@ -13,7 +13,7 @@ from limbeck.errors import UserError
 
 CHANNELS = (1, 3, 4)
 _BLOCK = 2**24
-"""Numbers that are looked at at once."""
+"""Numbers whose range is computed at a time."""
 _NORMALISED = (
     "they look normalised. Leave `Normalize` out of the transform: networks normalise images themselves, each by its "
     "own mean and deviation"
@@ -21,7 +21,7 @@ _NORMALISED = (
 
 
 class ArrayRows(EncodedImages):
-    """Rows of an array, which may be a memory map; nothing is copied until it is asked for.
+    """Rows of an array, which may be a memory map; nothing is copied before it is used.
 
     Args:
         array: of numbers, [N, ...].
@@ -40,12 +40,12 @@ class ArrayRows(EncodedImages):
         return len(self._array)
 
     def encoded(self, rows: np.ndarray) -> list[Encoded]:
-        found = self._array[rows]
+        images = self._array[rows]
         if self._wide:
-            found = found.astype(np.uint16)  # by which 16 bits are told from 8
+            images = images.astype(np.uint16)  # the decoder tells 16-bit from 8-bit images by type
         if self._layout == "NCHW":
-            found = found.transpose(0, 2, 3, 1)
-        return list(found)
+            images = images.transpose(0, 2, 3, 1)
+        return list(images)
 
     def where(self, row: int) -> str:
         return f"image {row} of {self._where}"
@@ -60,8 +60,8 @@ def open_array(array: np.ndarray | Tensor, how: How, *, count: int | None = None
     Args:
         array: [N, C, H, W], [N, H, W, C] or [N, H, W] with C 1, 3 or 4: uint8, wider integers, bool, or floats in
             [0, 1].
-        how: its `layout` where the shape does not tell, and the `scale` where white is another number.
-        count: of the labels beside it, which tells many gray images from one of several channels.
+        how: its `layout` where the shape is ambiguous, and the `scale` where white is another number.
+        count: number of labels beside it, which tells many gray images from one with several channels.
 
     Raises:
         UserError: axes that can be read in two ways or in none, numbers out of range.
@@ -84,16 +84,16 @@ def open_array(array: np.ndarray | Tensor, how: How, *, count: int | None = None
 
 
 def numbers_of(array: np.ndarray | Tensor) -> np.ndarray:
-    """An array of numbers on the CPU, without a copy where it is one.
+    """The array as NumPy on the CPU, without a copy where it is that already.
 
     Raises:
-        UserError: something else than numbers.
+        UserError: something other than numbers.
     """
     if isinstance(array, Tensor):
         if array.is_sparse or array.is_complex() or array.is_meta:
             raise UserError(f"`images` must be a dense tensor of real numbers, got {array.dtype} on {array.device}.")
         array = array.detach().cpu()
-        array = array.float() if array.dtype == torch.bfloat16 else array  # of which NumPy has none
+        array = array.float() if array.dtype == torch.bfloat16 else array  # NumPy has no bfloat16
         return array.numpy()
     if array.dtype.kind not in "biuf":
         raise UserError(f"`images` must be an array of numbers, got {array.dtype}.")
@@ -101,16 +101,16 @@ def numbers_of(array: np.ndarray | Tensor) -> np.ndarray:
 
 
 def layout_of(shape: tuple[int, ...], stated: Layout | None, count: int | None = None) -> Layout:
-    """The order of axes that a shape has.
+    """The order of axes of a shape.
 
     Raises:
-        UserError: another one than is stated; several, or none, and none is stated.
+        UserError: `stated` does not fit the shape; or none is stated and several orders, or none, fit.
 
     Example:
         >>> layout_of((50, 32, 32, 3), None)
         'NHWC'
     """
-    fits: list[Layout] = [one for one in LAYOUTS if _fits(shape, one)]
+    fits: list[Layout] = [layout for layout in LAYOUTS if _fits(shape, layout)]
     if stated is not None:
         if stated not in fits:
             raise UserError(
@@ -142,18 +142,18 @@ def _fits(shape: tuple[int, ...], layout: Layout) -> bool:
 
 
 def check_range_of(low: float, high: float, kind: np.dtype[Any], scale: float | None, what: str) -> None:
-    """Raises a UserError for numbers that are no pixels, and says what they look like.
+    """Raises a UserError for numbers that cannot be pixels, and says what they look like.
 
     Args:
-        low, high: the smallest and the largest; NaN where one of them is.
+        low, high: the smallest and the largest number; NaN if any number is.
         kind: their type.
-        scale: which of them is white, where the caller says so.
-        what: they are, for the message.
+        scale: the value that is white, if the caller says so.
+        what: what to call them in the message.
     """
     if kind.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
         raise UserError(f"{what} must be finite numbers, got NaN or infinity.")
     if scale is not None or kind.kind == "b":
-        return  # what is beyond it is told with the image
+        return  # values beyond it are reported with the image
     if low < 0:
         why = f"; {_NORMALISED}" if kind.kind == "f" else ", which no pixels are"
         floats = "floats in [0, 1]" if kind.kind == "f" else "numbers from 0"
@@ -172,5 +172,5 @@ def _range(pixels: np.ndarray) -> tuple[float, float]:
         return 0, 255
     rows = max(1, _BLOCK // max(1, pixels[0].size))
     parts = [pixels[start : start + rows] for start in range(0, len(pixels), rows)]
-    lows, highs = [float(one.min()) for one in parts], [float(one.max()) for one in parts]
+    lows, highs = [float(part.min()) for part in parts], [float(part.max()) for part in parts]
     return float(np.min(lows)), float(np.max(highs))

@@ -1,4 +1,4 @@
-"""Items of map-style data sets, as of torch: which part is the image, which the label, and what the image is."""
+"""Items of map-style data sets such as torch's: which part is the image, which the label, and the image's form."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ _ALLOWED = "(image, label), (image,), an image alone, or a mapping with 'image' 
 
 
 class NoLabel:
-    """What an item without a label has in its place."""
+    """Stands for the label of an item that has none."""
 
 
 def parts_of(item: Any, how: How, where: str) -> tuple[Any, Any]:
@@ -51,18 +51,18 @@ def parts_of(item: Any, how: How, where: str) -> tuple[Any, Any]:
 
 
 def encoded_item(image: Any, where: str, layout: Layout | None = None) -> Encoded:
-    """The image of an item as the decoder takes it.
+    """The image of an item in a form that the decoder accepts.
 
-    Tensors are [C, H, W], as torch has them, where that may be; arrays [H, W, C].
+    Tensors are read as [C, H, W], torch's order, where their shape allows it; arrays as [H, W, C].
 
     Raises:
-        UserError: no image.
+        UserError: it is not an image.
     """
     if isinstance(image, Image.Image | bytes | Path):
         return image
     if isinstance(image, str):
         return Path(image)
-    if isinstance(image, Mapping) and set(image) == {"bytes", "path"}:  # an `Image` of `datasets` that is not decoded
+    if isinstance(image, Mapping) and set(image) == {"bytes", "path"}:  # an undecoded `Image` of `datasets`
         return image["bytes"] or Path(image["path"])
     if isinstance(image, Tensor | np.ndarray):
         numbers = numbers_of(image)
@@ -77,7 +77,7 @@ def encoded_item(image: Any, where: str, layout: Layout | None = None) -> Encode
 def _height_first(pixels: np.ndarray, channels_first: bool, where: str) -> np.ndarray:
     if pixels.ndim == 3:
         ends = (0, 2) if channels_first else (2, 0)
-        place = next((end for few in ((1, 3), (4,)) for end in ends if pixels.shape[end] in few), None)
+        place = next((end for counts in ((1, 3), (4,)) for end in ends if pixels.shape[end] in counts), None)
         if place is not None and pixels.size:
             return pixels.transpose(1, 2, 0) if place == 0 else pixels
     if pixels.ndim == 2 and pixels.size:

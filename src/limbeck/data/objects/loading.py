@@ -1,4 +1,4 @@
-"""Objects of Python to an `ImageSet`, for `load` and `load_first`."""
+"""Python objects to an `ImageSet`, for `load` and `load_first`."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from limbeck.errors import UserError
 def load_object(
     images: ImagesLike, split: str, how: How, *, classes: Sequence[str | int] | None = None, labels: bool = True
 ) -> ImageSet:
-    """See `limbeck.load`; an `ImageSet` stays as it is unless another shape or fewer classes are asked for."""
+    """See `limbeck.load`; an `ImageSet` is returned as it is unless another shape or fewer classes are asked for."""
     if isinstance(images, ImageSet):
-        made = _changed(images, how, classes)
+        loaded = _changed(images, how, classes)
     else:
         needed = labels or classes is not None
         encoded, name, _ = read_object(images, split, how, labels_needed=needed)
-        made = build_image_set(encoded, how.options, name=name, keep=classes)
-    return made if labels else made.with_labels(None, ())
+        loaded = build_image_set(encoded, how.options, name=name, keep=classes)
+    return loaded if labels else loaded.with_labels(None, ())
 
 
 def load_first_object(images: ImagesLike, split: str, how: How) -> ImageSet:
-    """See `load_first`: without labels where these cannot be numbered; of what has a length no others are decoded."""
+    """See `load_first`: without labels where these cannot be numbered; only the first images are decoded."""
     first = None
     if not is_stream(images, split):
         first, how = how.count, replace(how, count=None)
@@ -37,7 +37,7 @@ def load_first_object(images: ImagesLike, split: str, how: How) -> ImageSet:
 
 
 def check_of_names(**options: object) -> None:
-    """Raises a UserError for options of `load` that only names have."""
+    """Raises a UserError for options of `load` that only apply to names."""
     for argument, value in options.items():
         if value is not None:
             raise UserError(f"`{argument}` belongs to data sets by name; leave it out beside an object, got {value!r}.")

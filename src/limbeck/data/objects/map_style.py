@@ -1,4 +1,4 @@
-"""Map-style data sets, as torch's: read item by item, when an image is asked for."""
+"""Map-style data sets such as torch's, read item by item on access."""
 
 import warnings
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ from limbeck.data.objects.torch_transforms import check_transforms, random_advic
 from limbeck.errors import UserError
 
 _LOOK_AT = 8
-"""Items that are read twice before all else."""
+"""Items that are read twice at first, to check them."""
 _CACHE_BYTES = 2**29
-"""Bytes of items that are kept for the next look while a set is opened."""
+"""Bytes of items that are kept while a set is opened, so that they are not read again."""
 _ADVICE = "Set `dataset.classes`, a list of the names of all classes."
 
 
 @runtime_checkable
 class MapStyle(Protocol):
-    """What has a length and items by number."""
+    """Anything with a length and items by number."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +38,7 @@ class ItemImages(EncodedImages):
     """Images of the items of a data set.
 
     Args:
-        dataset: gives the same item for a number every time.
+        dataset: gives the same item for a number each time.
         how: which part of an item is the image.
         name: what to call the data set in messages.
     """
@@ -54,28 +54,28 @@ class ItemImages(EncodedImages):
         return len(self._dataset)
 
     def __getstate__(self) -> dict[str, object]:
-        """To another process go no items that this one has read."""
+        """Pickles without the cached items."""
         return {**vars(self), "_cached": {}, "_room": 0}
 
     def encoded(self, rows: np.ndarray) -> Sequence[Encoded]:
         return _Read(self, rows.tolist())
 
     def image(self, row: int) -> Encoded:
-        """The image of an item, which is kept while there is room."""
+        """The image of an item, which is cached while there is room."""
         return self._cached[row] if row in self._cached else self.read(row)[0]
 
     def read(self, row: int) -> tuple[Encoded, Any]:
         """Image and label of an item.
 
         Raises:
-            UserError: the data set fails, or gives something else.
+            UserError: the data set raises an error, or gives something else.
         """
         where = self.where(row)
         try:
             item = self._dataset[row]
         except (UserError, MemoryError):
             raise
-        except Exception as error:  # of whoever wrote it
+        except Exception as error:  # raised by code of the user's
             raise UserError(f"{where} could not be read: {type(error).__name__}: {error}") from error
         image, label = parts_of(item, self._how, where)
         encoded = encoded_item(image, where, self._how.layout)
@@ -99,7 +99,7 @@ class ItemImages(EncodedImages):
 
 
 class _Read(Sequence[Encoded]):
-    """Images that are read one after another as they are asked for: photographs are large once they are decoded."""
+    """Images that are read one by one on access, since decoded photographs are large."""
 
     def __init__(self, images: ItemImages, rows: list[int]) -> None:
         self._images = images
@@ -132,7 +132,7 @@ def open_map_style(dataset: MapStyle, how: How) -> Opened:
 
 
 class _Labels:
-    """Reads the labels of a data set, each item once where torch's own classes do not tell them."""
+    """Reads the labels of a data set: from the attributes of torch's own classes, else each item once."""
 
     def __init__(self, dataset: MapStyle, images: ItemImages, looked_at: dict[int, Any]) -> None:
         self._dataset = dataset
@@ -142,7 +142,7 @@ class _Labels:
     def __call__(self) -> LabelColumn:
         where = f"labels of {self._images.where(0).partition(' of ')[2]}"
         known = known_labels(self._dataset)
-        found = known if known is not None and self._agrees(known) else self._read()
+        labels = known if known is not None and self._agrees(known) else self._read()
         names = class_names(self._dataset)
         if names is not None and has_target_transform(self._dataset):
             warnings.warn(
@@ -151,7 +151,7 @@ class _Labels:
                 stacklevel=7,
             )
             names = None
-        return label_column(found, where, names)
+        return label_column(labels, where, names)
 
     def _agrees(self, known: Sequence[Any]) -> bool:
         return all(_same(known[row], label) for row, label in self._looked_at.items())
@@ -162,7 +162,7 @@ class _Labels:
 
 
 class _Whole:
-    """Labels of what a subset is a part of, as far as they are known: a part may lack a class."""
+    """Labels of the whole data set that a subset belongs to, if known: the subset may lack a class."""
 
     def __init__(self, dataset: MapStyle) -> None:
         self._dataset = dataset
@@ -176,7 +176,7 @@ class _Whole:
 
 
 def _look(images: ItemImages, row: int, scale: float | None) -> Any:
-    """The label of an item, which gives the same image twice, of numbers that pixels have."""
+    """The label of an item, after checking that its image is the same twice and its numbers can be pixels."""
     first, label = images.read(row)
     second, other = images.read(row)
     if not _equal(first, second) or not _same(label, other):
@@ -187,15 +187,15 @@ def _look(images: ItemImages, row: int, scale: float | None) -> Any:
     return label
 
 
-def _equal(one: Encoded, other: Encoded) -> bool:
-    if isinstance(one, Image.Image) and isinstance(other, Image.Image):
-        return one.size == other.size and one.mode == other.mode and one.tobytes() == other.tobytes()
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        return one.shape == other.shape and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
-    return type(one) is type(other) and bool(one == other)
+def _equal(first: Encoded, second: Encoded) -> bool:
+    if isinstance(first, Image.Image) and isinstance(second, Image.Image):
+        return first.size == second.size and first.mode == second.mode and first.tobytes() == second.tobytes()
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return first.shape == second.shape and np.array_equal(first, second, equal_nan=first.dtype.kind == "f")
+    return type(first) is type(second) and bool(first == second)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if one is NoLabel or other is NoLabel:
-        return one is other
-    return np.array_equal(np.asarray(one), np.asarray(other))
+def _same(first: Any, second: Any) -> bool:
+    if first is NoLabel or second is NoLabel:
+        return first is second
+    return np.array_equal(np.asarray(first), np.asarray(second))

@@ -1,4 +1,4 @@
-"""What every kind of object is opened as, before anything is decoded."""
+"""The common form in which objects of all kinds are opened, before anything is decoded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,13 +20,13 @@ LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 @dataclass(frozen=True)
 class How:
-    """What the caller of `load` says of an object.
+    """What the caller of `load` says about an object.
 
     Attributes:
         image_column, label_column: columns of tables, keys of items that are mappings.
-        layout: order of the axes, where shapes do not tell.
-        count: of a stream, the images that are read.
-        options: what the images are brought to.
+        layout: order of the axes, where shapes are ambiguous.
+        count: number of images to read from a stream.
+        options: what the images are converted to.
     """
 
     image_column: str | None = None
@@ -44,9 +44,9 @@ class Opened:
         images: not decoded yet.
         labels: reads them; None where there are none.
         title: what reports call the set.
-        others: labels of images beside these, which have a say in the numbers of classes.
+        others: labels of images beside these, whose classes are numbered together with these.
         scaled, seen: see `EncodedSet`.
-        advice: how class names are given with such an object, for the message where numbers have gaps.
+        advice: how to give class names with such an object, for the message where numbers have gaps.
     """
 
     images: EncodedImages
@@ -59,10 +59,10 @@ class Opened:
 
 
 def label_column(values: Any, where: str, names: tuple[str, ...] | None = None) -> LabelColumn:
-    """Labels of any sequence.
+    """A `LabelColumn` from any sequence.
 
     Raises:
-        UnusableLabels: of a kind that no label has.
+        UnusableLabels: values of a kind that no label has.
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
@@ -71,7 +71,7 @@ def label_column(values: Any, where: str, names: tuple[str, ...] | None = None) 
     if isinstance(values, np.ndarray) and values.dtype != object:
         return LabelColumn(label_array(values, where), where, names)
     try:
-        plain = [_plain(one) for one in values]
+        plain = [_plain(label) for label in values]
         return LabelColumn(pa.chunked_array([pa.array(plain)]), where, names)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise UnusableLabels(
@@ -80,7 +80,7 @@ def label_column(values: Any, where: str, names: tuple[str, ...] | None = None) 
 
 
 def _plain(label: Any) -> Any:
-    """Numbers and texts of Python; of several numbers a list, which is refused as what it is."""
+    """A label as a Python number or text; several numbers become a list, which is refused later."""
     if isinstance(label, Tensor):
         label = label.detach().cpu().numpy()
     if isinstance(label, np.ndarray):

@@ -1,4 +1,4 @@
-"""One rule for whatever object stands for images: what it is read as, or why it cannot be."""
+"""How any object that stands for images is read, or why it cannot be."""
 
 import sys
 from collections.abc import Mapping, Sized
@@ -37,24 +37,24 @@ ImagesLike = (
     | Dataset[Any]
     | MapStyle
 )
-"""What stands for images wherever a name of a data set does: see `docs/data.md`."""
+"""Whatever stands for images where the name of a data set may be given: see `docs/data.md`."""
 
 OBJECTS = "a `datasets.Dataset`, a torch `Dataset`, an array or tensor, (images, labels) and a data frame"
 
 
 def is_object(images: object) -> TypeGuard[ImagesLike]:
-    """Whether it is something that images may be read from, and no name."""
+    """Whether images may be read from this object; false for names."""
     if isinstance(images, str | Path | bytes) or images is None:
         return False
-    if isinstance(images, list) and any(isinstance(one, str) for one in images[:1]):
-        return False  # which may be several names; a list of `Path` is one of images
+    if isinstance(images, list) and any(isinstance(item, str) for item in images[:1]):
+        return False  # may be several names; a list of `Path` is a list of images
     if isinstance(images, ImageSet | Tensor | np.ndarray | Mapping | DataLoader | Dataset) or _is_frame(images):
         return True
     return is_of_datasets(images, "Dataset", "IterableDataset") or isinstance(images, MapStyle)
 
 
 def not_images(argument: str, got: str) -> UserError:
-    """The error about what no images can be read from.
+    """The error for an object that no images can be read from.
 
     Example:
         >>> str(not_images("test", "int")).partition(";")[0]
@@ -67,28 +67,28 @@ def not_images(argument: str, got: str) -> UserError:
 
 
 def has_splits(images: object) -> TypeGuard[Mapping[str, Any]]:
-    """Whether it is several splits by name, as a `datasets.DatasetDict`."""
+    """Whether it holds several splits by name, as a `datasets.DatasetDict` does."""
     return isinstance(images, Mapping)
 
 
 def is_stream(images: object, split: str) -> bool:
-    """Whether its images come one after another, and it has no length."""
+    """Whether its images come one after another without a length."""
     if has_splits(images):
         images = images[_split_of(images, split)]
     return is_of_datasets(images, "IterableDataset") or isinstance(images, IterableDataset)
 
 
 def read_object(images: Any, split: str, how: How, *, labels_needed: bool) -> tuple[EncodedSet, str, str]:
-    """The images of an object, which is no `ImageSet`.
+    """The images of an object other than an `ImageSet`.
 
     Args:
         images: see `ImagesLike`.
-        split: which of several; what has none is one by itself.
-        how: what the caller says of it.
+        split: which of several splits; an object without splits is one by itself.
+        how: what the caller says about it.
         labels_needed: whether labels that cannot be numbered are an error.
 
     Returns:
-        The images, what reports call them, and why their labels were left aside, "" where they were not.
+        The images, their name in reports, and why their labels were ignored, "" where they were not.
 
     Raises:
         UserError: an object of another kind, and see `limbeck.load`.
@@ -97,7 +97,7 @@ def read_object(images: Any, split: str, how: How, *, labels_needed: bool) -> tu
     title = ""
     if has_splits(images):
         title = _split_of(images, split)
-        others = [one for name, one in images.items() if name != title]
+        others = [other for name, other in images.items() if name != title]
         images = images[title]
     if how.layout is not None:
         _check_layout(how.layout, images)
@@ -115,7 +115,7 @@ def read_object(images: Any, split: str, how: How, *, labels_needed: bool) -> tu
 
 
 def check_split(images: object, split: str) -> None:
-    """Raises a UserError where another split is asked for than an object is."""
+    """Raises a UserError where the object is not the split that is asked for."""
     if has_splits(images) or split == "train":
         return
     own = str(images.split) if is_of_datasets(images, "Dataset", "IterableDataset") else None  # pyright: ignore[reportAttributeAccessIssue]
@@ -128,7 +128,7 @@ def check_split(images: object, split: str) -> None:
 
 
 def _check_layout(layout: str, images: object) -> None:
-    """Raises a UserError for a layout that there is not, or beside what has none."""
+    """Raises a UserError for an unknown layout, or for one given with an object that has none."""
     if layout not in LAYOUTS:
         raise UserError(f"`layout` must be {' or '.join(map(repr, LAYOUTS))}, got {layout!r}.")
     if is_of_datasets(images, "Dataset", "IterableDataset") or _is_frame(images):
@@ -142,8 +142,8 @@ def _labelled(opened: Opened, others: list[Any], how: How) -> tuple[np.ndarray |
     column = opened.labels()
 
     def of_others() -> list[LabelColumn]:
-        found = [one.labels for one in map(partial(_open, how=how), others) if one.labels is not None]
-        return [*opened.others(), *(labels() for labels in found)]
+        readers = [other.labels for other in map(partial(_open, how=how), others) if other.labels is not None]
+        return [*opened.others(), *(read() for read in readers)]
 
     labels, classes = encode_labels([column], of_others, column.where)
     if labels is not None and len(labels) != len(opened.images):
@@ -211,18 +211,18 @@ def _open_pair(pair: tuple[Any, ...], how: How) -> Opened:
 
 def _split_of(splits: Mapping[str, Any], split: str) -> str:
     same = [name for name in splits if canonical_split(str(name)) == canonical_split(split)]
-    found = [split] if split in splits else same
-    if len(found) != 1:
+    matching = [split] if split in splits else same
+    if len(matching) != 1:
         names = " or ".join(repr(str(name)) for name in splits) or "the name of one"
         raise UserError(
             f"`split` of the {type(splits).__name__} must be {names}, got {split!r}; a mapping is taken for splits by "
             "name, and (images, labels) for images with labels."
         )
-    return found[0]
+    return matching[0]
 
 
 def _is_frame(images: object) -> bool:
-    """Whether it is a table that Arrow reads: of Arrow, pandas, polars and others of the same protocol."""
+    """Whether it is a table of Arrow, pandas or polars."""
     pandas: Any = sys.modules.get("pandas")
     return (
         isinstance(images, pa.Table)

@@ -1,4 +1,4 @@
-"""Streams of images, which have a beginning and perhaps no end: the first so many of them are read, and kept."""
+"""Streams of images, which may have no end: a given number of images is read and kept in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -43,7 +43,7 @@ def open_dataset_stream(rows: Any, how: How) -> Opened:
     """The first images of a `datasets.IterableDataset`.
 
     Raises:
-        UserError: their number is not said, no column of images, or the stream breaks off.
+        UserError: their number is not given, no column of images, or the stream breaks off.
     """
     title = title_of(rows)
     where = f"the stream {title!r}"
@@ -68,7 +68,7 @@ def open_torch_stream(items: Iterable[Any], how: How) -> Opened:
     """The first images of an iterable data set of torch.
 
     Raises:
-        UserError: their number is not said, items of another form, or the stream breaks off.
+        UserError: their number is not given, items of another form, or the stream breaks off.
     """
     title = type(items).__name__
     where = f"the {title}"
@@ -95,7 +95,7 @@ def _opened(rows: _Rows, how: How, title: str, where: str, names: tuple[str, ...
                 break
     except (UserError, MemoryError):
         raise
-    except Exception as error:  # of a dozen libraries that read and connect
+    except Exception as error:  # raised by any of a dozen libraries that read and connect
         raise UserError(f"{where} broke off after {len(images):,} images: {type(error).__name__}: {error}") from error
     if not images:
         raise UserError(f"{where} holds no images.")
@@ -121,7 +121,7 @@ def _check_count(how: How, where: str) -> None:
 
 
 def _target(how: How) -> Target | None:
-    """What images are brought to as they come, where that is known: of large ones few could be kept else."""
+    """What images are converted to as they are read, if that is known: few large ones would fit in memory otherwise."""
     size, channels = how.options.size, how.options.channels
     if size is None or channels is None:
         return None
@@ -129,7 +129,7 @@ def _target(how: How) -> Target | None:
 
 
 def _decoded(encoded: Encoded, target: Target, seen: list[Largest]) -> Encoded:
-    """Pixels [H, W, C] or [H, W], or as it came where it cannot be decoded, which is told later."""
+    """Pixels [H, W, C] or [H, W]; an image that cannot be decoded is returned as it is, and reported later."""
     try:
         pixels = decode(encoded, target, seen)
     except Unreadable:
@@ -138,7 +138,7 @@ def _decoded(encoded: Encoded, target: Target, seen: list[Largest]) -> Encoded:
 
 
 def _numbered(column: LabelColumn) -> LabelColumn:
-    """Numbers without names are names of their own, since rows to come may have those between."""
+    """Integers without names become names, as missing numbers may occur in later rows."""
     if column.names is not None or not pa.types.is_integer(column.values.type):
         return column
     present = column.values.drop_null().to_numpy()

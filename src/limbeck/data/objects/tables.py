@@ -17,23 +17,23 @@ from limbeck.data.tables import ImageTable, features_of, find_images, find_label
 from limbeck.errors import UserError
 
 _PATHS = ("path", "image_path", "file_name", "filename", "filepath", "file")
-"""Columns of data frames that hold the paths of images, where none is called as images are."""
+"""Columns of data frames that may hold the paths of images, where no column has a usual name for images."""
 _FRAME_ADVICE = "Use text as labels."
 _DATASET_ADVICE = "`dataset.cast_column(column, datasets.ClassLabel(names=[...]))` names all classes."
 
 
 def is_of_datasets(images: object, *kinds: str) -> bool:
-    """Whether it is of a class of the library `datasets`, which nobody has objects of who has not imported it."""
+    """Whether it is an object of the library `datasets`, which need not be imported: without it there are none."""
     library: Any = sys.modules.get("datasets")
     return library is not None and isinstance(images, tuple(getattr(library, kind) for kind in kinds))
 
 
 class TableRows(EncodedImages):
-    """A column of images of which rows are taken as they are asked for.
+    """A column of images whose rows are read on access.
 
     Args:
         count: of rows.
-        take: rows int64 [B] -> the column of these, in their order.
+        take: rows int64 [B] -> the column at these rows, in their order.
         where: what to call the table in messages.
         stamp: see `EncodedImages.stamp`.
     """
@@ -60,7 +60,7 @@ class TableRows(EncodedImages):
 
 
 class _Part(ColumnImages):
-    """Some rows of a column, called by their numbers in the whole."""
+    """Some rows of a column; messages name them by their numbers in the whole column."""
 
     def __init__(self, column: pa.ChunkedArray, rows: np.ndarray, where: str) -> None:
         super().__init__(len(rows), lambda: column, where=where, stamp=None)
@@ -71,7 +71,7 @@ class _Part(ColumnImages):
 
 
 def open_dataset(dataset: Any, how: How) -> Opened:
-    """A `datasets.Dataset`, read as it is stored: what it was selected, shuffled and filtered to, without decoding.
+    """A `datasets.Dataset` (selected, shuffled or filtered as it is), read as it is stored, without decoding.
 
     Raises:
         UserError: no column of images, or a transform that makes its rows when they are read.
@@ -149,7 +149,7 @@ def _labels(dataset: Any, column: str, where: str) -> LabelColumn:
 
 
 class _Taking:
-    """Rows of a column; unlike a lambda it goes to workers, too."""
+    """Takes rows of a column; unlike a lambda it can be pickled for workers."""
 
     def __init__(self, cells: Any, column: str) -> None:
         self._cells = cells
@@ -160,9 +160,9 @@ class _Taking:
 
 
 def _stamp(dataset: Any, column: str) -> list[object] | None:
-    """Of what lies in files of `datasets`, these and its own fingerprint, which covers what was chosen of them; None
-    where images are files of their own, which may change, or are in memory."""
-    files = [Path(one["filename"]) for one in dataset.cache_files]
+    """The stamps of the files of `datasets` and its fingerprint, which covers the selection of rows; None where images
+    are separate files, which may change, or are in memory."""
+    files = [Path(file["filename"]) for file in dataset.cache_files]
     kind = dataset.features.arrow_schema.field(column).type
     if not files or not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
         return None

@@ -1,4 +1,4 @@
-"""What torch's own data sets tell of themselves: labels without reading images, names of classes, their title."""
+"""What torch's own data sets know without reading images: labels, class names, a title."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +11,8 @@ from limbeck.errors import UserError
 
 
 def known_labels(dataset: Any) -> Sequence[Any] | None:
-    """Labels of all items where a class of torch or torchvision itself keeps them; None of all others, whose items may
-    say something else.
+    """Labels of all items, for the classes of torch and torchvision that keep them; None for all others, whose items
+    may have other labels.
 
     Example:
         >>> from torch.utils.data import Subset, TensorDataset
@@ -23,48 +23,49 @@ def known_labels(dataset: Any) -> Sequence[Any] | None:
         base = known_labels(dataset.dataset)
         return None if base is None else [base[int(index)] for index in dataset.indices]
     if type(dataset) is ConcatDataset:
-        parts = [known_labels(one) for one in dataset.datasets]
-        found = [part for part in parts if part is not None]
-        return [label for part in found for label in part] if len(found) == len(parts) else None
+        parts = [known_labels(part) for part in dataset.datasets]
+        known = [part for part in parts if part is not None]
+        return [label for part in known for label in part] if len(known) == len(parts) else None
     if type(dataset) is TensorDataset:
         return _numbers(dataset.tensors[1]) if len(dataset.tensors) == 2 else None
     if not _is_torchvision(dataset) or getattr(dataset, "target_transform", None) is not None:
         return None
     for name in ("targets", "labels"):
-        found = getattr(dataset, name, None)
-        if isinstance(found, list | Tensor | np.ndarray) and len(found) == len(dataset):
-            return _numbers(found)
+        labels = getattr(dataset, name, None)
+        if isinstance(labels, list | Tensor | np.ndarray) and len(labels) == len(dataset):
+            return _numbers(labels)
     return None
 
 
 def class_names(dataset: Any) -> tuple[str, ...] | None:
-    """Names of the classes that a data set, or those that it is of, has as `classes`; None where it has none.
+    """Class names from the attribute `classes` of a data set, or of those that it wraps; None where there is none.
 
     Raises:
-        UserError: parts of other names, or what are no names.
+        UserError: parts with different names, or `classes` that are no names.
     """
     stated = getattr(dataset, "classes", None)
     if isinstance(stated, list | tuple) and stated:
-        names = tuple(", ".join(one) if isinstance(one, tuple) else one for one in stated)  # ImageNet's have synonyms
-        if not all(isinstance(one, str) for one in names):
+        # ImageNet's classes are tuples of synonyms.
+        names = tuple(", ".join(name) if isinstance(name, tuple) else name for name in stated)
+        if not all(isinstance(name, str) for name in names):
             raise UserError(f"`classes` of the {title_of(dataset)} must be names of classes, got {list(stated)[:3]!r}.")
         return names
     if isinstance(dataset, Subset):
         return class_names(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
-        names = [class_names(one) for one in dataset.datasets]
-        for one in names:
-            if one != names[0]:
+        names = [class_names(part) for part in dataset.datasets]
+        for other in names:
+            if other != names[0]:
                 raise UserError(
                     "the parts of a `ConcatDataset` must have the same `classes` in one order, got "
-                    f"{_few(names[0])} and {_few(one)}; bring their labels to one numbering first, and set `classes`."
+                    f"{_few(names[0])} and {_few(other)}; bring their labels to one numbering first, and set `classes`."
                 )
         return names[0]
     return None
 
 
 def has_target_transform(dataset: Any) -> bool:
-    """Whether labels of a data set, or of those that it is of, are transformed when they are read."""
+    """Whether labels of a data set, or of those that it wraps, are transformed when they are read."""
     if isinstance(dataset, Subset):
         return has_target_transform(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
@@ -73,7 +74,7 @@ def has_target_transform(dataset: Any) -> bool:
 
 
 def title_of(dataset: Any) -> str:
-    """What reports call it: the class of the data set, without what it is wrapped in."""
+    """The title for reports: the class of the data set inside any `Subset`."""
     while isinstance(dataset, Subset):
         dataset = dataset.dataset
     return type(dataset).__name__

@@ -1,4 +1,4 @@
-"""Transforms of torchvision in a data set that limbeck does itself: normalisation, and views drawn at random."""
+"""Torchvision transforms in a data set that limbeck does itself: normalisation, and random views."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,14 +20,14 @@ _RANDOM = {
     "ScaleJitter",
     "TrivialAugmentWide",
 }
-"""Besides those whose names begin with "Random"."""
+"""Random transforms besides those whose names begin with "Random"."""
 
 
 def check_transforms(dataset: Any) -> None:
-    """Raises a UserError for transforms of torchvision that normalise, or draw at random."""
-    for one in _transforms(dataset):
-        name = type(one).__name__
-        if type(one).__module__.partition(".")[0] != "torchvision":
+    """Raises a UserError for torchvision transforms that normalise or are random."""
+    for transform in _transforms(dataset):
+        name = type(transform).__name__
+        if type(transform).__module__.partition(".")[0] != "torchvision":
             continue
         if name == "Normalize":
             raise UserError(
@@ -47,21 +47,21 @@ def random_advice(what: str) -> str:
 
 
 def _transforms(dataset: Any) -> Iterator[Any]:
-    """All transforms of images that a data set, or those that it is of, have, the inner ones, too."""
+    """All transforms of images in a data set and those that it wraps, including nested ones."""
     if isinstance(dataset, Subset):
         yield from _transforms(dataset.dataset)
     if isinstance(dataset, ConcatDataset):
-        for one in dataset.datasets:
-            yield from _transforms(one)
+        for part in dataset.datasets:
+            yield from _transforms(part)
     waiting = [getattr(dataset, name, None) for name in ("transform", "transforms")]
     seen: set[int] = set()
     while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
+        transform = waiting.pop()
+        if transform is None or id(transform) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        waiting += [getattr(one, "transform", None)]
-        inner = getattr(one, "transforms", None)
+        seen.add(id(transform))
+        yield transform
+        waiting += [getattr(transform, "transform", None)]
+        inner = getattr(transform, "transforms", None)
         waiting += list(inner) if isinstance(inner, list | tuple) else []
-        waiting += list(one.children()) if isinstance(one, nn.Module) else []
+        waiting += list(transform.children()) if isinstance(transform, nn.Module) else []

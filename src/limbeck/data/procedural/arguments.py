@@ -1,4 +1,4 @@
-"""What procedural images must be told, and others must not. Quick to import: no torch."""
+"""Arguments that procedural images need and other images must not have. Quick to import: no torch."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ def is_procedural(name: str | Path) -> bool:
         >>> is_procedural("noise:pink"), is_procedural("cifar10")
         (True, False)
     """
-    known = DATASETS.built_in.get(name.partition(":")[0]) if isinstance(name, str) else None
-    return known is not None and known.procedural and find(str(name)).procedural
+    info = DATASETS.built_in.get(name.partition(":")[0]) if isinstance(name, str) else None
+    return info is not None and info.procedural and find(str(name)).procedural
 
 
 def check_number(name: str | Path, images: int | None, seed: int | None) -> None:
-    """Raises a UserError where the number of procedural images is missing, or it or a seed is told of others."""
+    """Raises a UserError where the number of procedural images is missing, or other images have it or a seed."""
     if not is_procedural(name):
         for argument, value in (("images", images), ("seed", seed)):
             if value is not None:

@@ -1,4 +1,4 @@
-"""Dead leaves: shapes of all sizes that fall onto one another, whose edges and statistics are those of real images."""
+"""Dead leaves: shapes of all sizes that occlude one another, with edges and statistics like those of real images."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from limbeck.data.procedural.noise import gaussian_fields
 
 _NUMBERS = 12
 _ROUND = 0.886
-"""Half the side of the square that has the area of the disc of radius 1."""
+"""Half the side of the square with the area of a disc of radius 1."""
 
 
 def dead_leaves(
@@ -23,7 +23,7 @@ def dead_leaves(
     saturation: float = 1.0,
     texture: float = 0.3,
 ) -> Tensor:
-    """Leaves at random places, the density of their radius r falling as r^-3, so that no size is preferred.
+    """Leaves at random places, with radius r of density proportional to r^-3, so that no scale is preferred.
 
     Args:
         seed: any integer.
@@ -31,8 +31,8 @@ def dead_leaves(
         shape: (C, H, W), C 1 or 3.
         leaves: how many fall; the first covers everything.
         radius: smallest and largest, as shares of the image's shorter side.
-        angular: share of parallelograms; the others are ellipses.
-        saturation: largest share of their own that the channels of a leaf's colour have, drawn for every image.
+        angular: share of parallelograms; the rest are ellipses.
+        saturation: largest share by which channels of a leaf's colour are independent, drawn for every image.
         texture: largest contrast of the grain on a leaf, as a share of the whole range; drawn for every leaf.
 
     Returns:
@@ -72,7 +72,7 @@ def _topmost(numbers: np.ndarray, size: tuple[int, int], radius: tuple[float, fl
     starts = (leaf // leaves * height + row) * width + first
     starts -= np.cumsum(lengths) - lengths
     seen = np.repeat(np.arange(batch) * leaves, height * width)
-    # Of several writes to one pixel NumPy keeps the last, the topmost leaf's.
+    # Where several leaves write to a pixel, NumPy keeps the last, which is the topmost leaf.
     seen[np.arange(lengths.sum()) + np.repeat(starts, lengths)] = np.repeat(leaf, lengths)
     return seen.reshape(batch, height, width)
 
@@ -117,6 +117,6 @@ def _rows(
 
 
 def _slab(across: np.ndarray, along: np.ndarray, half: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the points with |across x + along y| <= half: how x moves with y, and half its interval."""
+    """For the points with |across x + along y| <= half: the slope of x in y, and half the width of its interval."""
     across = np.where(np.abs(across) < 1e-4, np.float32(1e-4), across)
     return -along / across, half / np.abs(across)

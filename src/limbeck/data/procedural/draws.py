@@ -1,8 +1,8 @@
 """Random numbers of an image, and arithmetic that gives the same bits on every processor.
 
-Pixels stay the same for good because they are made by integers, by tables, and by such operations on floats as IEEE 754
-rounds in one way: +, -, *, /, the square root, comparisons. Sums of many floats, products of matrices, `exp` or `sin`
-depend on the processor; they are used on whole numbers alone that floats hold without rounding, or not at all.
+Pixels are reproducible because they are made by integers, tables, and those float operations whose rounding IEEE 754
+defines: +, -, *, /, the square root, comparisons. Sums of many floats, matrix products, `exp` or `sin` depend on the
+processor; they are used only on whole numbers that floats hold exactly, or not at all.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ def drawn(seed: int, purpose: str, indices: Tensor, count: int) -> np.ndarray:
 
     Args:
         seed: any integer.
-        purpose: what they are for; others are drawn for another.
+        purpose: what they are for; another purpose gives other numbers.
         indices: int64 [B].
         count: numbers of an image.
     """
@@ -50,7 +50,7 @@ def cosine(turns: np.ndarray) -> np.ndarray:
 
 
 def to_pixels(values: np.ndarray) -> np.ndarray:
-    """uint8 of float `values` in 0..255, rounded; what lies outside is cut."""
+    """uint8 of float `values` in 0..255, rounded; values outside are clipped."""
     return np.clip(values + 0.5, 0.0, 255.0).astype(np.uint8)
 
 
@@ -58,7 +58,7 @@ def softened(corners: np.ndarray) -> np.ndarray:
     """Each pixel as the mean of its four corners, so that edges are soft: [B, C, H + 1, W + 1] to float32 [B, C, H, W].
 
     Args:
-        corners: uint8 or float32; a sum of the two above and the two below, in this order.
+        corners: uint8 or float32; neighbours in a row are added first, then rows.
     """
     wide = corners.astype(np.float32, copy=False)
     across = wide[..., 1:] + wide[..., :-1]

@@ -1,4 +1,4 @@
-"""Fractals: attractors of random iterated function systems, drawn by chance as a chaos game."""
+"""Fractals: attractors of random iterated function systems, drawn by the chaos game."""
 
 from functools import cache
 
@@ -14,7 +14,7 @@ _NUMBERS = 7
 """Random numbers of a map."""
 
 _SETTLING, _STEPS = 10, 20
-"""Steps of the game that are not drawn, and those that are."""
+"""Steps of the game that are discarded, and those that are drawn."""
 
 _FEWEST = 16
 _NONE = np.float32(0)
@@ -29,10 +29,10 @@ def fractals(
     points: float = 1.0,
     ground: bool = True,
 ) -> Tensor:
-    """Each fractal is what two to four random affine maps together map to itself.
+    """Each fractal is the set that two to four random affine maps together map to itself.
 
-    The maps contract so much, together, as Anderson and Farrell found to make fractals of good geometry. Points are
-    moved by one map after another, chosen by chance in proportion to their areas; denser parts have another colour.
+    The maps contract as much, together, as Anderson and Farrell found to make fractals of good geometry. Points are
+    moved by one map after another, chosen at random in proportion to their areas; denser parts have another colour.
 
     Args:
         seed: any integer.
@@ -81,9 +81,9 @@ _DENSE = np.asarray([0.0, 0.0, 0.125, 0.25, 0.375, 0.5, 0.675, 0.875, 1.0], dtyp
 
 
 def _play(seed: int, indices: Tensor, count: int, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the points of every fractal are after each step that is drawn, float32 [S, B * count, chains] twice.
+    """x and y of the points of every fractal after each step that is drawn, float32 [S, B * count, chains] each.
 
-    All fractals play by the same throws of the dice, and have maps of their own.
+    All fractals share the same throws of the dice, and have their own maps.
     """
     maps, chosen = _systems(seed, indices, count)  # [6, B * count * _MAPS], [B * count, 256]
     fractal = np.arange(len(chosen))[:, None] * _MAPS
@@ -105,12 +105,12 @@ def _systems(seed: int, indices: Tensor, count: int) -> tuple[np.ndarray, np.nda
     first, second, wide, flat, e, f, mirror = np.moveaxis(numbers, 2, 0)  # [F, _MAPS] each
     kinds = drawn(seed, "fractals: sizes", indices, 2 * count).astype(np.int64).reshape(-1, 2)
     used = np.arange(_MAPS) < (2 + kinds[:, :1] % (_MAPS - 1))  # [F, _MAPS]
-    # Singular values: the sum of the larger and twice the smaller is that of good fractals, none is near 1.
+    # Singular values: the sum of the larger and twice the smaller is as in good fractals, and none is near 1.
     wide, narrow = np.where(used, 0.5 + 0.4 * wide, _NONE), np.where(used, 0.2 + 0.8 * flat, _NONE)
     sought = (5.0 + (kinds[:, 1] % 256) / 256.0 + used.sum(axis=1)).astype(np.float32) / 2
     narrow = narrow * ((sought - _total(wide)) / (2 * _total(narrow)))[:, None]
     narrow = np.clip(narrow, 0.1 * wide, wide)
-    (c, s), (cc, ss) = ((cosine(one), sine(one)) for one in (first, second))
+    (c, s), (cc, ss) = ((cosine(turn), sine(turn)) for turn in (first, second))
     sign = np.where(mirror < 0.5, np.float32(-1), np.float32(1))
     coefficients = [
         c * cc * wide - s * ss * narrow,
@@ -123,8 +123,8 @@ def _systems(seed: int, indices: Tensor, count: int) -> tuple[np.ndarray, np.nda
     area = np.where(used, wide * narrow + np.float32(0.02), _NONE)
     upto = np.stack([area[:, 0], area[:, 0] + area[:, 1], area[:, 0] + area[:, 1] + area[:, 2]])
     throws = (np.arange(256, dtype=np.float32) + 0.5) / 256 * _total(area)[:, None]
-    chosen = sum((throws >= one[:, None]).astype(np.int64) for one in upto)
-    return np.stack([one.reshape(-1) for one in coefficients]), np.asarray(chosen)
+    chosen = sum((throws >= limit[:, None]).astype(np.int64) for limit in upto)
+    return np.stack([coefficient.reshape(-1) for coefficient in coefficients]), np.asarray(chosen)
 
 
 def _total(parts: np.ndarray) -> np.ndarray:
@@ -140,7 +140,7 @@ def _chances(chains: int) -> np.ndarray:
 
 
 def _placed(points: np.ndarray, corner: np.ndarray, size: np.ndarray, pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixel of each point along one side, when all points of a fractal take `size` of it from `corner` on, and whether
+    """Pixel of each point along one side, where each fractal spans `size` of the side from `corner` on, and whether
     that is inside; [S, F, chains]."""
     low, high = points.min(axis=(0, 2)), points.max(axis=(0, 2))  # [F]
     scale = size.reshape(-1) * np.float32(pixels - 1e-3) / np.maximum(high - low, np.float32(1e-6))

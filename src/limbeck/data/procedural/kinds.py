@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Variant:
-    """A setting of a kind that has a name: what it looks like, and what its function is told."""
+    """A named setting of a kind: what it looks like, and the options of its function."""
 
     summary: str
     options: Mapping[str, Any]
@@ -20,9 +20,9 @@ class Kind:
     Attributes:
         made_by: "module:function" of `(seed, indices, shape, **options) -> uint8 [B, C, H, W]`.
         summary: one line for listings.
-        variants: by name, told after a colon ("noise:white"); the first is the one without a name of its own.
-        paper: what they come from.
-        version: goes up when the pixels change.
+        variants: by name, chosen after a colon ("noise:white"); the first is the default.
+        paper: where they are from.
+        version: increases when the pixels change.
     """
 
     made_by: str

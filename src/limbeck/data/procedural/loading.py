@@ -21,13 +21,13 @@ def load_procedural(
     columns: tuple[str | None, str | None] = (None, None),
     classes: Sequence[str | int] | None = None,
 ) -> ImageSet:
-    """The first `images` of a split, unlabelled, with their numbers as ids.
+    """The first `images` images of a split, unlabelled, with their numbers as ids.
 
-    Splits are of seeds of their own, so that no image is in two of them.
+    Each split has a seed of its own, so that no image is in two of them.
 
     Raises:
-        UserError: a seed that is no whole number, no such split; what only images with a source have: columns,
-            classes, a scale.
+        UserError: a seed that is no whole number, no such split, or options that procedural images do not have:
+            columns, classes, a scale.
     """
     check_seed(seed)
     find_split(info, split)

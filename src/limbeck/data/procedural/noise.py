@@ -23,7 +23,7 @@ def noise(
 ) -> Tensor:
     """Gaussian noise of amplitude 1 / (|f_x|^a + |f_y|^b) at the frequency (f_x, f_y).
 
-    Contrast, mean colour and how far the channels go together are of each image's own.
+    Contrast, mean colour and the correlation of the channels are drawn for each image.
 
     Args:
         seed: any integer.
@@ -47,7 +47,7 @@ def noise(
     waves = gaussian_fields(seed, "noise", indices, shape, steepness)  # [B, C, H, W]
     light = np.broadcast_to(waves[:, :1], waves.shape)
     tint = 2.0 * look[:, 2 + channels :] - 1.0
-    # Every channel has the first field, and one that is its own.
+    # Every channel has the first field, and one of its own.
     mixed = light + (chroma[:, None] * tint)[:, :, None, None] * (np.roll(waves, 1, axis=1) - light)
     return torch.from_numpy(to_pixels(mean[:, :, None, None] + contrast[:, None, None, None] * mixed))
 
@@ -57,20 +57,20 @@ def gaussian_fields(
 ) -> np.ndarray:
     """Noise of mean 0 and deviation 1 over all of an image, float64 [B, C, H, W]; see `noise`.
 
-    It is a sum of all waves that fit the image. Numbers are whole and below 2^53 up to the last step, so that the two
-    products of matrices are exact, in whatever order a library adds.
+    It is a sum of all waves that fit the image. Numbers are integers below 2^53 up to the last step, so that the two
+    matrix products are exact, in whatever order a library adds.
     """
     batch, (channels, height, width) = len(indices), shape
     coefficients = _bell()[drawn(seed, f"{purpose}: waves", indices, math.prod(shape))]
-    low, high = (round(one / _STEP) for one in steepness)
+    low, high = (round(exponent / _STEP) for exponent in steepness)
     picked = drawn(seed, f"{purpose}: steepness", indices, 2).astype(np.int64) % (high - low + 1) + low
     scaled = coefficients.reshape(batch, channels, height, width) * _spectrum(picked, height, width)
-    # Image by image: for small products no library starts threads, which cost more than they bring.
+    # Image by image: for small products no library starts threads, which would cost more than they gain.
     return _standardised(_waves(height) @ (scaled @ _waves(width).T))
 
 
 def _standardised(field: np.ndarray) -> np.ndarray:
-    """Whole numbers to mean 0 and deviation 1 of every image; sums are of whole numbers, hence exact."""
+    """Standardises each image to mean 0 and deviation 1; sums are of integers, hence exact."""
     largest = np.maximum(np.abs(field).max(axis=(1, 2, 3), keepdims=True), 1.0)
     field = np.rint(field * (_LEVELS / largest))
     count = field[0].size
@@ -116,6 +116,6 @@ def _waves(size: int) -> np.ndarray:
 
 @cache
 def _bell() -> np.ndarray:
-    """Of every 16-bit number the sum of its four digits of base 16, about zero: float64 [65536] in -30..30."""
+    """For every 16-bit number the sum of its four base-16 digits, centred at zero: float64 [65536] in -30..30."""
     numbers = np.arange(2**16)
     return np.sum([(numbers >> shift) & 15 for shift in (0, 4, 8, 12)], axis=0).astype(np.float64) - 30.0

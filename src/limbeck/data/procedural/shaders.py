@@ -1,4 +1,4 @@
-"""Shader-like images: random functions of the coordinates within one another, as short graphics programs are."""
+"""Shader-like images: nested random functions of the coordinates, like short graphics programs."""
 
 import numpy as np
 import torch
@@ -50,18 +50,18 @@ def shaders(
     numbers = shares(seed, "shaders", indices, depth, 6)
     picks = drawn(seed, "shaders: picks", indices, 2 * depth).astype(np.int64).reshape(batch, depth, 2)
     images = np.arange(batch)
-    made = np.empty((batch, _START + depth, height * width), np.float32)
-    made[:, :_START] = _start(seed, indices, height, width)
+    functions = np.empty((batch, _START + depth, height * width), np.float32)
+    functions[:, :_START] = _start(seed, indices, height, width)
     for number in range(depth):
-        known = _START + number
-        # The newest function is within the next one, so that all of them are seen.
-        u, v = made[images, picks[:, number, 0] % known], made[:, known - 1]
+        count = _START + number
+        # The newest function enters the next one, so that all of them matter.
+        u, v = functions[images, picks[:, number, 0] % count], functions[:, count - 1]
         a, b, c, d, sharp, gain = numbers[:, number].T[:, :, None]  # [B, 1] each
-        a, b, c = (frequency * (2 * one - 1) for one in (a, b, c))
+        a, b, c = (frequency * (2 * factor - 1) for factor in (a, b, c))
         steep = np.where(sharp < sharpness, 1 + 5 * gain, np.float32(1))
         wave = sine(a * u + b * v + c * (u * v) + d)
-        np.clip(steep * wave, -1.0, 1.0, out=made[:, known])
-    corners = _coloured(seed, indices, made, channels).reshape(batch, channels, height, width)
+        np.clip(steep * wave, -1.0, 1.0, out=functions[:, count])
+    corners = _coloured(seed, indices, functions, channels).reshape(batch, channels, height, width)
     return torch.from_numpy(to_pixels(softened(corners)))
 
 
@@ -83,13 +83,13 @@ def _start(seed: int, indices: Tensor, height: int, width: int) -> np.ndarray:
 
 
 def _coloured(seed: int, indices: Tensor, made: np.ndarray, channels: int) -> np.ndarray:
-    """A colour, and how the last three of the functions (`made`, [B, F, H W]) move it: float32 [B, C, H W]."""
+    """A mean colour, changed by the last three of the functions (`made`, [B, F, H W]): float32 [B, C, H W]."""
     look = shares(seed, "shaders: colours", indices, 3 + 4 * channels)
     light, tint, other = (40.0 + 60.0 * look[:, 0], 140.0 * look[:, 1], 140.0 * look[:, 2])
     mean, along, apart, astray = np.moveaxis(look[:, 3:].reshape(len(look), 4, channels), 1, 0)  # [B, C] each
-    along = light[:, None] * (0.4 + 0.6 * along)  # all channels go along with the last function, more or less
+    along = light[:, None] * (0.4 + 0.6 * along)  # all channels follow the last function, more or less
     weights = [along, tint[:, None] * (apart - 0.5), other[:, None] * (astray - 0.5)]
-    # Light and dark leave room for that; and a slight ramp, lest any image be of one colour.
+    # The mean leaves room for these changes; a slight ramp keeps any image from being a single colour.
     values = ((120.0 - along) * (2.0 * mean - 1.0))[:, :, None] + _RAMP * made[:, None, 0]
     for number, weight in enumerate(weights, start=1):
         values = values + weight[:, :, None] * made[:, -number, None]

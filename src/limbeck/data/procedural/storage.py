@@ -1,4 +1,4 @@
-"""Procedural images as a storage: rendered whenever they are asked for, never all in memory."""
+"""Procedural images as a storage: rendered on access, never all in memory."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -16,15 +16,15 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.randomness import check_seed, derive_seed
 
 MOST_PIXELS = 1024
-"""Along a side: up to here all whole numbers are below 2^53, and sums exact."""
+"""Largest side: up to here all integers are below 2^53, and sums exact."""
 
 _AT_ONCE = 2**15
-"""Pixels that are rendered together: processors hold them near, and torch starts no threads, which would wait for one
-another more than they compute."""
+"""Pixels rendered at a time: few enough for processor caches, and for torch to start no threads, which would spend more
+time waiting for one another than computing."""
 
 
 def render(kind: str, seed: int, indices: Tensor, shape: tuple[int, int, int], *, variant: str | None = None) -> Tensor:
-    """Procedural images by number: the same (seed, index) gives the same pixels on any machine, in any company.
+    """Procedural images by number: the same (seed, index) gives the same pixels on any machine and in any batch.
 
     Args:
         kind: "noise", "dead-leaves", "fractals" or "shaders".
@@ -73,7 +73,7 @@ class ProceduralStorage(Storage):
         self._digests: DigestTable | None = None
 
     def __reduce__(self) -> tuple[type["ProceduralStorage"], tuple[Any, ...]]:
-        return type(self), self._made_of  # hashes are found again in the cache folder
+        return type(self), self._made_of  # hashes are read from the cache folder again
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -100,11 +100,11 @@ class ProceduralStorage(Storage):
 def _function(kind: str, variant: str | None) -> Callable[..., Tensor]:
     if kind not in KINDS:
         raise unknown_name("kind of procedural images", kind, KINDS)
-    found = KINDS[kind]
-    if variant is not None and variant not in found.variants:
-        raise unknown_name(f"variant of {kind!r}:", variant, found.variants)
-    options = found.variants[variant or found.default].options
-    module, _, name = found.made_by.partition(":")
+    entry = KINDS[kind]
+    if variant is not None and variant not in entry.variants:
+        raise unknown_name(f"variant of {kind!r}:", variant, entry.variants)
+    options = entry.variants[variant or entry.default].options
+    module, _, name = entry.made_by.partition(":")
     function = getattr(import_module(module), name)
     return lambda seed, indices, shape: function(seed, indices, shape, **options)
 

@@ -1,8 +1,9 @@
-"""The view cache of one set of images: what the teacher said of a view is read, and it is asked for the rest.
+"""The view cache of one set of images: known teacher outputs are read, and the others computed.
 
-A run reads back what it stores, so that it makes the same student whether the cache was full or empty. Where a teacher
-has code or attributes that nobody can vouch for, its outputs are kept for this process alone, unless `trust_teacher`
-says that equal fingerprints mean equal outputs. Every run compares some of what it finds with what the teacher says.
+A run uses outputs as they will be read back, so that it makes the same student whether the cache was full or empty.
+Where a teacher has code or attributes that a fingerprint cannot cover, its outputs are kept for this process alone,
+unless `trust_teacher` says that equal fingerprints mean equal outputs. Every run compares some of the outputs it reads
+with the teacher's present ones.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -25,26 +26,26 @@ from limbeck.training.view_cache.history import History
 from limbeck.training.view_cache.outputs import joined_outputs, outputs_in_blocks
 from limbeck.training.view_cache.top_error import TopError
 
-_COUNTED = 2**30  # bytes: entries up to this size are looked at once to say how many are there
+_COUNTED = 2**30  # bytes: files up to this size are read once to count their entries
 _CHUNK = 2**20  # entries
-_GOLDEN = 0x9E3779B1  # odd, so that the views of an image have checksums of their own
+_GOLDEN = 0x9E3779B1  # odd, so that each view of an image has its own checksum
 
 
 class ViewCache:
-    """A teacher that remembers what it said of the views of a set of images.
+    """A teacher whose outputs for the views of a set of images are cached.
 
     Args:
-        teacher: asked for what is not known.
+        teacher: computes unknown outputs.
         folder: of the files; it exists.
-        codecs: output's name ("logits", "embedding", "stages.0" ...) -> how it is kept.
+        codecs: name of an output ("logits", "embedding", "stages.0" ...) -> how it is stored.
         hashes: uint8 [N, 16], equal exactly where images have the same outputs.
         distinct: views of an image.
-        history: what this teacher's caches of earlier rounds hand on.
-        say: told when something went wrong that does not stop the run.
+        history: what this teacher's caches pass on from earlier rounds.
+        say: called with messages about problems that do not stop the run.
 
     Attributes:
-        rows: int64 [N] on the CPU, where in the folder's files each image is. Equal images share a row; -1 stands for
-            images that found the disk full, whose outputs are asked for every time.
+        rows: int64 [N] on the CPU, each image's place in the folder's files. Equal images share a row; -1 stands for
+            images without a row because the disk was full, whose outputs are computed every time.
         count: views of all distinct images of the set.
 
     Raises:
@@ -68,12 +69,12 @@ class ViewCache:
         self.history = history
         self.say = say
         self.writes = True
-        # Kernels are chosen by batch size and round differently: the teacher is asked in blocks of one size.
+        # Kernels are chosen by batch size and round differently: the teacher computes in blocks of one size.
         self.block = 32 if teacher.device.type == "cpu" else 64
         self._index = history.index(folder / "index.bin")
         with self._index.locked():
             rows, full = self._index.rows(hashes)
-            self.files = {name: EntryFile(folder / f"{name}-{one.name}.bin", one) for name, one in codecs.items()}
+            self.files = {name: EntryFile(folder / f"{name}-{codec.name}.bin", codec) for name, codec in codecs.items()}
             for file in self.files.values():
                 file.reserve(max(int(rows.max()) + 1, 1) * distinct)
         self.rows = torch.from_numpy(rows)
@@ -82,10 +83,10 @@ class ViewCache:
         self._own_rows, first = np.unique(rows, return_index=True)  # int64 [U], sorted
         # 32 bits of the hash of each row's image, which its checksums start from. uint32 [U]
         self._tags = np.ascontiguousarray(hashes[first, -CHECK.itemsize :]).view(CHECK)[:, 0]
-        # What this round wrote, in the order of `_own_rows`: all else that is read was found. bool [U x distinct]
+        # What this round wrote, in the order of `_own_rows`; everything else was there before. bool [U x distinct]
         self.count = len(self._own_rows) * distinct
         self._written = np.zeros(self.count, bool)
-        # Of what was asked for last: a wait for it, and what to do then.
+        # For the last computed outputs: a function that waits for them, and one that writes them.
         self._pending: tuple[Callable[[], None], Callable[[], object]] | None = None
         self.late = copies_alone(teacher.device) and all(codec.rounds for codec in codecs.values())
         top = codecs.get("logits")
@@ -106,7 +107,7 @@ class ViewCache:
         Args:
             images: uint8 [B, C, H, W], the views.
             entries: int64 [B], see `entries`.
-            want: what of the outputs; where not all of it is kept, the teacher is asked for everything.
+            want: names of outputs; where not all of them are cached, the teacher computes everything.
         """
         self._finish()
         if not self.outputs.issuperset(want):
@@ -126,9 +127,9 @@ class ViewCache:
         return joined_outputs(outputs, self.teacher.device), int(known.sum())
 
     def verify(self, images: Tensor, entries: Tensor) -> bool:
-        """Asks again for some of what is known, and forgets everything where the teacher now says something else.
+        """Computes some known outputs again, and clears the cache where the teacher's outputs have changed.
 
-        The folder's name stands for all that can be seen of a teacher; this is for what cannot.
+        The folder's name covers everything about a teacher that can be fingerprinted; this covers the rest.
 
         Returns:
             Whether the outputs agree, see `agree`, or there was nothing to compare.
@@ -153,7 +154,7 @@ class ViewCache:
         return True
 
     def missing(self, entries: Tensor) -> Tensor:
-        """Which of some views are not known and could be kept: places among `entries`, int64 [n], ascending."""
+        """Which of some views are unknown and could be stored: places among `entries`, int64 [n], ascending."""
         self._finish()
         numbers = entries.cpu().numpy()
         _, owners = self._owners(numbers)
@@ -161,17 +162,17 @@ class ViewCache:
         return torch.from_numpy(np.flatnonzero(~np.logical_and.reduce(whole) & (numbers >= 0)))
 
     def would_keep_alike(self, logits: Tensor, others: Tensor) -> bool:
-        """Whether either, float32 [n, K], would be kept in the same bits."""
+        """Whether both, float32 [n, K], would be stored as the same bits."""
         codec = self.files["logits"].codec
         return np.array_equal(codec.encode(logits.cpu()), codec.encode(others.cpu()))
 
     def put_logits(self, entries: Tensor, logits: Tensor) -> None:
-        """Keeps logits, float32 [n, K], that the teacher said of views without being asked here."""
+        """Stores logits, float32 [n, K], of views that the teacher computed elsewhere."""
         numbers = entries.cpu().numpy()
         self._keep({"logits": logits.cpu()}, numbers, self._owners(numbers)[1])
 
     def known(self) -> int | None:
-        """How many views of the set's images are there; None where counting would take long."""
+        """How many views of the set's images are stored; None where counting would take long."""
         self._finish()
         files = [file for file in self.files.values() if self.count * file.record <= _COUNTED]
         if not files:
@@ -183,11 +184,11 @@ class ViewCache:
         return min(sum(int(file.written(chunk).sum()) for chunk in chunks) for file in files)
 
     def summary(self) -> dict[str, Any]:
-        """What a run folder notes of it.
+        """What a run folder records about it.
 
         Returns:
             `outputs`; `folder`, its key; `bytes` that all views of this set take, with checksums; `top_k_error` over
-            all outputs that were ever kept there, see `TopError.read`, or None.
+            all outputs that were ever stored there, see `TopError.read`, or None.
         """
         return {
             "outputs": sorted(self.outputs),
@@ -197,7 +198,7 @@ class ViewCache:
         }
 
     def close(self) -> None:
-        """Ends the use of the files; what is known stays."""
+        """Closes the files; their content stays."""
         self._finish()
         if self.error is not None and self.writes:
             try:
@@ -217,7 +218,7 @@ class ViewCache:
     def _still_hold(self, images: Tensor, entries: Tensor, found: int) -> bool:
         """Whether outputs that this round did not write are still the teacher's.
 
-        That is looked at when the first are read, and each time that as many again were read.
+        That is checked when the first are read, and each time that their number has doubled.
         """
         before = self.history.found
         self.history.found += found
@@ -232,22 +233,22 @@ class ViewCache:
     def _ask_and_keep(
         self, images: Tensor, places: np.ndarray, entries: np.ndarray, owners: np.ndarray
     ) -> dict[str, Tensor]:
-        """Asks for all that is kept, as one pass yields it, and gives the outputs back as they will be read.
+        """Computes all cached outputs, as one pass yields them, and returns them as they will be read back.
 
-        Where a GPU can round them itself they are on it, and are written when they have arrived, see `_finish`.
+        Where a GPU can round them itself they stay on it, and are written once they are copied, see `_finish`.
         """
         computed = outputs_in_blocks(self.teacher, images, places, self.outputs, self.block)
         if not self.late:
             return self._keep({name: values.cpu() for name, values in computed.items()}, entries, owners)
-        here = {name: to_cpu(values) for name, values in computed.items()}
-        self._pending = arrival(self.teacher.device), partial(self._keep, here, entries, owners)
+        on_cpu = {name: to_cpu(values) for name, values in computed.items()}
+        self._pending = arrival(self.teacher.device), partial(self._keep, on_cpu, entries, owners)
         rounded = {name: self.files[name].codec.rounded(values) for name, values in computed.items()}
         return {name: _where_finite(rounded[name], values) for name, values in computed.items()}
 
     def _finish(self) -> None:
-        """Writes what the last call asked for: before anything is read, so that all happens in the order of the steps.
+        """Writes the outputs of the last call, before anything else is read, so that the order of steps is kept.
 
-        A GPU is then at work on the student's step, and does not run dry.
+        By then a GPU is busy with the student's step, and does not idle.
         """
         if self._pending is not None:
             (wait, keep), self._pending = self._pending, None
@@ -255,7 +256,7 @@ class ViewCache:
             keep()
 
     def _keep(self, computed: Mapping[str, Tensor], entries: np.ndarray, owners: np.ndarray) -> dict[str, Tensor]:
-        """Writes outputs, float32 [n, ...] on the CPU, and gives them back as they will be read."""
+        """Writes outputs, float32 [n, ...] on the CPU, and returns them as they will be read back."""
         kept = {}
         for name, values in computed.items():
             file = self.files[name]
@@ -293,11 +294,11 @@ class ViewCache:
 
 
 def _where_finite(rounded: Tensor, values: Tensor) -> Tensor:
-    """The rounded output of an image, [n, ...], or the output itself where rounding made it endless."""
+    """The rounded outputs, [n, ...], or the outputs themselves where rounding made them infinite."""
     fits = rounded.flatten(1).isfinite().all(dim=1)  # bool [n]
     return torch.where(fits.view(-1, *[1] * (values.ndim - 1)), rounded, values)
 
 
 def _with(whole: Tensor, places: np.ndarray, some: Tensor) -> Tensor:
-    """`whole` [B, ...] on the device of `some` [n, ...], which takes the rows `places`."""
+    """`whole` [B, ...] with its rows `places` replaced by `some` [n, ...], on the device of `some`."""
     return to_device(whole, some.device).index_copy_(0, to_device(torch.from_numpy(places), some.device), some)

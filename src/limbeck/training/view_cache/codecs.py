@@ -15,7 +15,7 @@ class Codec(ABC):
         name: equal exactly where the bytes mean the same.
         size: bytes of one view's output.
         dtype: of the values, "float16" or "float32".
-        rounds: every device tells to the bit what will be read back.
+        rounds: whether every device can compute exactly what will be read back.
     """
 
     name: str
@@ -73,9 +73,9 @@ class Dense(Codec):
 
 
 class TopLogits(Codec):
-    """The k largest logits, and one number for the others: they share equally the probability that is left.
+    """The k largest logits, and one number for the others, which share the remaining probability equally.
 
-    Softmax gives the k their own probabilities and the others the right sum; `TopError` says what is lost.
+    Softmax gives the k their exact probabilities and the others the right sum; `TopError` measures the loss.
 
     Args:
         classes: K, at most 65,536.
@@ -104,7 +104,7 @@ class TopLogits(Codec):
         return each.repeat(1, self.classes).scatter(1, torch.from_numpy(places), values[:, : self.k])
 
     def comparable(self, values: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
-        # At the places that were kept: of two logits that are almost equal, arithmetic may prefer either.
+        # At the stored places: of two almost equal logits, rounding may make either one the larger.
         top, places = kept.topk(self.k, dim=1)
-        others = [one.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True) for one in (values, kept)]
+        others = [logits.scatter(1, places, -torch.inf).logsumexp(dim=1, keepdim=True) for logits in (values, kept)]
         return torch.cat([values.gather(1, places), others[0]], dim=1), torch.cat([top, others[1]], dim=1)

@@ -1,10 +1,10 @@
-"""Outputs of fixed size in one file: written when they are first known, checked whenever they are read.
+"""Outputs of fixed size in one file: written when they are computed, checked whenever they are read.
 
-Every entry is its values and a checksum, which starts from who owns the entry (an image and a view) and runs over the
-values. So what a crash cut short, a disk lost, another program overwrote, or was written for another image reads as
-unknown, as does what was never written. The file is sparse: it takes the room of the entries that were written. Any
-number of processes may read and write it at once; where two write one entry, they write the same bytes, or the
-checksum tells.
+Every entry consists of values and a checksum, which starts from the owner of the entry (an image and a view) and covers
+the values. So entries that a crash cut short, a disk lost, another program overwrote, or that belong to another image
+read as unknown, like those never written. The file is sparse: it takes only the space of written entries. Any number of
+processes may read and write it at once; where two write the same entry, they write the same bytes, or the checksum
+fails.
 """
 
 import mmap
@@ -18,14 +18,14 @@ from torch import Tensor
 from limbeck.training.view_cache.codecs import Codec
 
 CHECK = np.dtype("<u4")
-_AT_ONCE = 2**30  # bytes of a file in memory that are read in one call, of which there may be 2^31 at most
+_AT_ONCE = 2**30  # bytes read in one call from a file in memory; the system allows 2^31 at most
 
 
 class EntryFile:
     """Entries of one codec in one file, as many as were ever reserved.
 
     Args:
-        path: made if it is not there.
+        path: created if it does not exist.
         codec: of the values.
 
     Raises:
@@ -45,9 +45,9 @@ class EntryFile:
         self._records = np.zeros((0, self.record), np.uint8)
 
     def reserve(self, entries: int) -> None:
-        """Makes room for entries 0..`entries` - 1; the file never shrinks, whatever it holds.
+        """Makes room for entries 0..`entries` - 1; the file never shrinks.
 
-        The caller holds the folder's lock: of two processes that lengthen it at once, the second could cut it.
+        The caller must hold the folder's lock: if two processes extend the file at once, one could truncate it.
         """
         self._entries = max(entries, self._entries)
         size = self._entries * self.record
@@ -57,12 +57,12 @@ class EntryFile:
             self._map(size)
 
     def _map(self, size: int) -> None:
-        # Reading through the map costs no call per entry. [entries, record] uint8, read-only.
+        # Reading through the memory map needs no system call per entry. [entries, record] uint8, read-only.
         mapped = mmap.mmap(self._file, size, access=mmap.ACCESS_READ)
         self._records = np.frombuffer(mapped, np.uint8).reshape(-1, self.record)
 
     def _gather(self, entries: np.ndarray) -> np.ndarray:
-        """What lies in `entries` (int64 [B], reserved), uint8 [B, record], a copy."""
+        """A copy of the records `entries` (int64 [B], reserved), uint8 [B, record]."""
         if not self._in_memory:
             return self._records[entries]
         first, end = (int(entries.min()), int(entries.max()) + 1) if len(entries) else (0, 0)
@@ -80,8 +80,8 @@ class EntryFile:
         """The outputs in `entries`, and which of them are known.
 
         Args:
-            entries: int64 [B]; a negative one is nowhere in the file, and unknown.
-            owners: uint32 [B], of which image and view they must be.
+            entries: int64 [B]; negative ones are not in the file, and read as unknown.
+            owners: uint32 [B], identify the image and view of each entry.
 
         Returns:
             float32 [B, ...], and bool [B].
@@ -92,7 +92,7 @@ class EntryFile:
         return self.codec.decode(packed), (checks == checksums(packed, owners)) & (entries >= 0)
 
     def write(self, entries: np.ndarray, owners: np.ndarray, packed: np.ndarray) -> None:
-        """Stores uint8 [B, size] in `entries`, but for those that are negative.
+        """Stores uint8 [B, size] in `entries`; negative ones are skipped.
 
         Raises:
             OSError: the disk is full.
@@ -107,9 +107,9 @@ class EntryFile:
                 raise OSError("an entry was written in part")
 
     def clear(self) -> None:
-        """Forgets all entries; other processes go on with the old file, which would be lost to them if it shrank.
+        """Deletes all entries; other processes continue with the old file, which must not shrink under them.
 
-        The caller holds the folder's lock, see `reserve`.
+        The caller must hold the folder's lock, see `reserve`.
         """
         self.close()
         self._path.unlink(missing_ok=True)
@@ -122,15 +122,15 @@ class EntryFile:
 
 
 def in_memory(file: int) -> bool:
-    """Whether an open file lies in a file system that is memory, as /dev/shm is.
+    """Whether an open file is on a file system in memory, such as /dev/shm.
 
-    There, to read what was never written through a map takes memory for it, and where none is left the process is
-    killed by SIGBUS; a call of the system reads zeros.
+    There, reading unwritten parts through a memory map allocates memory for them, and the process is killed by SIGBUS
+    where none is left; a system call just reads zeros.
     """
     device = os.fstat(file).st_dev
     try:
         mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:  # another system than Linux
+    except OSError:  # not Linux
         return False
     number = f"{os.major(device)}:{os.minor(device)}"
     return any(f" {number} " in mount and " - tmpfs " in mount for mount in mounts)
@@ -139,8 +139,8 @@ def in_memory(file: int) -> bool:
 def checksums(packed: np.ndarray, owners: np.ndarray) -> np.ndarray:
     """uint32 [B] of uint8 [B, size], never 0, which stands for an entry that was never written.
 
-    A CRC that starts elsewhere ends elsewhere: equal values of two owners never have equal checksums (but for the one
-    value that stands in for 0).
+    CRCs with different starting values end differently: equal values of two owners never have equal checksums (except
+    for the one value that replaces 0).
     """
     content, size = packed.tobytes(), packed.shape[1]
     starts = range(0, len(content), size)

@@ -1,4 +1,4 @@
-"""Where a teacher's outputs lie, what their folder says of itself, and those that are of use to one process only."""
+"""Folders of a teacher's cached outputs, their description, and the removal of those private to a process."""
 
 import atexit
 import json
@@ -22,25 +22,25 @@ _VERSION = 2  # 1 had a folder for each set of images
 def view_folder(
     teacher: FrozenTeacher, fingerprint: str, shape: tuple[int, int, int], views: Augmentation, *, shared: bool
 ) -> Path:
-    """The folder for a teacher's outputs for `views` of images of one shape, whatever set they are of.
+    """The folder of a teacher's outputs for `views` of images of one shape, from whatever set.
 
     Args:
         fingerprint: of the teacher's classifier.
-        shape: (C, H, W), which shapes what an entry holds.
-        shared: by all processes; else no other process has the same.
+        shape: (C, H, W) of the images.
+        shared: whether all processes use it; else it is private to this one.
     """
     process = None if shared else process_token()
-    own = [describe(views)[0]] if views.own else []  # a name and a file may stand for other code, or other constants
-    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process, *own)
+    code = [describe(views)[0]] if views.own else []  # the key names code whose content may change
+    key = cache_key("views", _VERSION, fingerprint, teacher.computing, shape, views.key, process, *code)
     return cache_folder() / "views" / key
 
 
 def note_use(
     folder: Path, teacher: FrozenTeacher, shape: tuple[int, int, int], views: Augmentation, *, shared: bool
 ) -> None:
-    """Writes what `limbeck cache ls` shows; its time of change is that of the last use.
+    """Writes what `limbeck cache ls` shows; the file's modification time is that of the last use.
 
-    Where the folder is not shared, it is deleted when this process ends; one that was killed leaves it to the next.
+    A folder that is not shared is deleted when this process ends, or by a later process if this one is killed.
     """
     about = folder / "about.json"
     if about.exists():
@@ -68,7 +68,7 @@ def _remove_at_exit(folder: Path) -> None:
     made_by = os.getpid()
 
     def remove() -> None:
-        if os.getpid() == made_by:  # and not a process that it forked
+        if os.getpid() == made_by:  # not in a forked process
             shutil.rmtree(folder, ignore_errors=True)
 
     atexit.register(remove)

@@ -1,4 +1,4 @@
-"""What the view caches of one teacher hand on from round to round, so that a round costs its own images only."""
+"""What the view caches of one teacher pass on from round to round, so that a round only costs its own images."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,14 +13,14 @@ from limbeck.training.view_cache.index import RowIndex
 
 @dataclass
 class History:
-    """The memory of one teacher's caches.
+    """State shared by one teacher's caches.
 
     Attributes:
-        identity: the fingerprint, taken before the teacher was asked anything, which may leave something behind.
-        codecs: by what shapes them; they take a pass of the teacher.
-        found: outputs read so far that were from before the run, or another process's.
-        next_check: at how many of these some are compared with what the teacher says now.
-        taken: how many logits that were known before were taken into a folder; None where they are other ones.
+        identity: the fingerprint, taken before the teacher computes anything, since that may change its attributes.
+        codecs: by the settings and shape that determine them; making them takes a pass of the teacher.
+        found: outputs read so far that were written before the run, or by another process.
+        next_check: the number of these at which some are compared with the teacher's present outputs.
+        taken: folder -> how many known logits were put into it; None where they differ from the teacher's.
     """
 
     identity: Identity
@@ -36,7 +36,7 @@ class History:
         return self._indexes.setdefault(path, RowIndex(path))
 
     def say_once(self, what: str, say: Callable[[str], None], message: str) -> None:
-        """Says `message`, but for when something was said of `what` before."""
+        """Calls `say` with `message`, unless there was a message on `what` before."""
         if what not in self._said:
             self._said.add(what)
             say(message)
@@ -46,7 +46,7 @@ _HISTORIES: WeakKeyDictionary[FrozenTeacher, History] = WeakKeyDictionary()
 
 
 def history_of(teacher: FrozenTeacher) -> History:
-    """The history of `teacher`, which ends with it."""
+    """The history of `teacher`, kept as long as the teacher."""
     if teacher not in _HISTORIES:
         _HISTORIES[teacher] = History(identify(teacher.classifier))
     return _HISTORIES[teacher]

@@ -1,7 +1,7 @@
 """Which row of a folder's files belongs to which image: `index.bin`, the hashes of the images, in order of their rows.
 
-A row is never given away again, so that processes may keep what they found. A damaged index loses rows and never
-mixes them: every entry's checksum starts from the hash of its image, see `file`.
+A row is never reused, so that processes may keep the rows they read. A damaged index loses rows but never mixes them
+up: every entry's checksum starts from the hash of its image, see `file`.
 """
 
 import fcntl
@@ -18,22 +18,22 @@ _NONE = np.zeros((0, HASH_BYTES), np.uint8)
 
 
 class RowIndex:
-    """Hash of an image -> row, in memory as far as the file was read; looking up costs what is looked up.
+    """Hash of an image -> row, in memory as far as the file was read; the cost of a look-up depends on its size alone.
 
     Args:
-        path: of `index.bin`; made if it is not there.
+        path: of `index.bin`; created if it does not exist.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._identity: tuple[int, int] | None = None  # of the file that was read, which somebody may have replaced
+        self._identity: tuple[int, int] | None = None  # of the file that was read, to notice if it was replaced
         self._hashes = _NONE  # uint8 [rows, 16], mapped
         # Sorted runs of (first halves of hashes uint64 [n], rows int64 [n]), each at least twice as long as the next.
         self._runs: list[tuple[np.ndarray, np.ndarray]] = []
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Inside, no other process appends to the index or lengthens the folder's other files.
+        """Inside, no other process appends to the index or extends the folder's other files.
 
         Raises:
             OSError: the index cannot be opened for writing.
@@ -43,7 +43,7 @@ class RowIndex:
             self._read_on()
             yield
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing is not enough: the map holds the open file, too
+            fcntl.flock(self._file, fcntl.LOCK_UN)  # closing is not enough: the memory map holds the open file, too
             os.close(self._file)
 
     def _open_locked(self) -> int:
@@ -55,13 +55,13 @@ class RowIndex:
             os.close(file)  # deleted while this process waited
 
     def rows(self, hashes: np.ndarray) -> tuple[np.ndarray, OSError | None]:
-        """The row of each image; images that have none get one, equal hashes the same. To be called inside `locked`.
+        """The row of each image; new images get a new row, equal hashes the same one. Call it inside `locked`.
 
         Args:
             hashes: uint8 [N, 16].
 
         Returns:
-            int64 [N], and None; or, where the disk had no room for new rows, -1 for these images, and the error.
+            int64 [N], and None; or, where the disk is full, -1 for new images, and the error.
         """
         rows = self._find(hashes)
         new = np.flatnonzero(rows < 0)
@@ -80,14 +80,14 @@ class RowIndex:
         return rows, None
 
     def _append(self, hashes: np.ndarray) -> None:
-        """Writes uint8 [n, 16] behind the whole hashes that are there, over a torn tail if there is one."""
+        """Writes uint8 [n, 16] after the complete hashes, overwriting an incomplete last one if there is any."""
         content = hashes.tobytes()
         if os.pwrite(self._file, content, len(self._hashes) * HASH_BYTES) != len(content):
             raise OSError("the index was written in part")
         self._read_on()
 
     def _read_on(self) -> None:
-        """Takes in what was appended since; a torn tail, shorter than a hash, counts as not there."""
+        """Reads what was appended since; an incomplete last hash is ignored."""
         stat = os.fstat(self._file)
         count, before = stat.st_size // HASH_BYTES, len(self._hashes)
         if self._identity != (stat.st_dev, stat.st_ino) or count < before:
@@ -112,13 +112,13 @@ class RowIndex:
         keys = _first_halves(hashes)
         rows = np.full(len(keys), -1)
         for run_keys, run_rows in self._runs:
-            # Of equal hashes the last row, here and of the runs: earlier ones were damaged since they were read.
+            # Of equal hashes the last row counts, within and across runs: earlier ones were damaged after being read.
             place = (run_keys.searchsorted(keys, side="right") - 1).clip(min=0)
             hit = run_keys[place] == keys
             rows[hit] = run_rows[place[hit]]
-        # The first half of a hash found the row, the whole of it in the file says whether it is the image's.
-        found = np.flatnonzero(rows >= 0)
-        rows[found[(self._hashes[rows[found]] != hashes[found]).any(axis=1)]] = -1
+        # Rows were found by the first half of a hash; compare the whole hash in the file.
+        hits = np.flatnonzero(rows >= 0)
+        rows[hits[(self._hashes[rows[hits]] != hashes[hits]).any(axis=1)]] = -1
         return rows
 
 

@@ -1,4 +1,4 @@
-"""Opening the view cache for a set of images, once for a fixed set and once a round for one that changes."""
+"""Opening the view cache for a set of images: once for a fixed set, and every round for one that changes."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from limbeck.training.view_cache.outputs import named_outputs
 from limbeck.training.view_cache.settings import CacheSettings, write_size
 
 WORTH_SAYING = 100_000_000
-"""Bytes that a user wants to know of; less is kept without a word."""
+"""Bytes of cache from which the user is told about it."""
 _ROWS = 4096  # hashed at once
 
 
@@ -33,19 +33,19 @@ def open_view_cache(
     *,
     say: Callable[[str], None],
 ) -> ViewCache | None:
-    """The cache for a teacher's outputs for the views of `images`, or None where there can be none, which is said.
+    """The cache of a teacher's outputs for the views of `images`, or None (with a message) where there can be none.
 
-    It costs a hash of every image of `images`, and of no others, where that is not known yet. Whether there is a cache
-    depends on the arguments alone and never on what is kept already, so that a full and an empty one make the same
-    student, and a resumed run the same as one that was never stopped.
+    It costs a hash of every image of `images` that is not hashed yet, and of no others. Whether there is a cache
+    depends on the arguments alone and never on its content, so that a full and an empty cache make the same student,
+    and a resumed run the same as one that was never stopped.
 
     Args:
-        teacher: as it will be asked; what it said is remembered for all caches that are opened for it.
-        images: all that will be shown, now or in this round.
+        teacher: with the device and precision of the run; its caches share a history, see `History`.
+        images: all images that will be shown, in the run or in this round.
         views: of the training.
-        settings: what to keep. Its `limit` is compared with what all views of `images` take, without checksums.
-        say: told where the cache is and how large it may become, where that is `WORTH_SAYING`; or why there is none.
-            Each is said once of a teacher, in words that are the same for every set of images.
+        settings: what to keep. Its `limit` is compared with the size of all views of `images`, without checksums.
+        say: called with the place and largest size of the cache, from `WORTH_SAYING` on; or with why there is none.
+            Each message is sent once per teacher, in the same words for every set of images.
 
     Raises:
         UserError: `settings.top_k` is not below the teacher's classes.
@@ -74,6 +74,24 @@ def open_view_cache(
         )
         return None
     shared = settings.trust_teacher or not history.identity.unseen
+    cache = _open_in_folder(teacher, images, views, codecs, history, say, shared=shared)
+    if cache is not None:
+        _announce(cache, each, f"{what} for {count} of an image", history, say)
+    return cache
+
+
+def _open_in_folder(
+    teacher: FrozenTeacher,
+    images: ImageSet,
+    views: Augmentation,
+    codecs: dict[str, Codec],
+    history: History,
+    say: Callable[[str], None],
+    *,
+    shared: bool,
+) -> ViewCache | None:
+    """The cache in its folder, or None where that cannot be written; says so, and where it is not shared."""
+    assert views.distinct is not None
     folder = view_folder(teacher, history.identity.fingerprint, images.shape, views, shared=shared)
     hashes = _hashes(images, views)
     try:
@@ -95,14 +113,13 @@ def open_view_cache(
             f"not mean equal answers: {history.identity.reason} cannot be vouched for. "
             "`training.cache.trust_teacher: true` keeps them for others, too.",
         )
-    _announce(cache, each, f"{what} for {count} of an image", history, say)
     return cache
 
 
 def _announce(cache: ViewCache, each: int, what: str, history: History, say: Callable[[str], None]) -> None:
-    """Says what is kept and where if it may take much room, and that it may find none.
+    """Says what is kept and where if it may take much space, and warns if the disk may become full.
 
-    Neither speaks of the size of this set: runs on sets of many sizes say the same, and who watches them says it once.
+    The messages do not depend on the size of this set, so that over many sets each is shown only once.
     """
     images = cache.count // cache.distinct
     each += cache.distinct * CHECK.itemsize * len(cache.files)
@@ -120,10 +137,10 @@ def _announce(cache: ViewCache, each: int, what: str, history: History, say: Cal
 
 
 def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
-    """Of all that shapes an image's views, uint8 [N, 16]: the pixels, the id where views hang on ids, and the pixels of
-    all that is mixed into any of its views.
+    """Hashes of all that determines an image's views, uint8 [N, 16]: its pixels, its id where views depend on ids, and
+    the pixels of all images that are mixed into any of its views.
 
-    Another set has other partners for an image, and where one of them differs none of its outputs is found.
+    In another set an image may have other partners; if one of them differs, none of its outputs is found.
     """
     digests = images.digests().numpy()
     if not views.by_id:
@@ -135,22 +152,24 @@ def _hashes(images: ImageSet, views: Augmentation) -> np.ndarray:
         parts = [digests[rows.numpy()], ids.numpy().astype("<i8")[:, None].view(np.uint8)]  # [rows, 16], [rows, 8]
         for view in range(views.distinct or 0) if views.others else ():
             partners = views.partners(ids, torch.full_like(ids, view), everyone)
-            parts += [digests[images.positions(one).numpy()] for one in partners]
+            parts += [digests[images.positions(partner).numpy()] for partner in partners]
         whole = np.concatenate(parts, axis=1)
-        hashes += [hashlib.blake2b(one.tobytes(), digest_size=HASH_BYTES).digest() for one in whole]
+        hashes += [hashlib.blake2b(row.tobytes(), digest_size=HASH_BYTES).digest() for row in whole]
     return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
 
 
 def _codecs(
     teacher: FrozenTeacher, shape: tuple[int, int, int], settings: CacheSettings, history: History
 ) -> dict[str, Codec]:
-    """How each output is kept; a pass over an empty image tells their shapes."""
+    """How each output is stored; a pass over an empty image gives their shapes."""
     key = (*settings.keep, settings.dtype, settings.top_k, shape)
     if key in history.codecs:
         return history.codecs[key]
     empty = torch.zeros(1, *shape, dtype=torch.uint8, device=teacher.device)
     example = named_outputs(teacher(empty, want=settings.keep), settings.keep)
-    codecs: dict[str, Codec] = {name: Dense(tuple(one.shape[1:]), settings.dtype) for name, one in example.items()}
+    codecs: dict[str, Codec] = {
+        name: Dense(tuple(output.shape[1:]), settings.dtype) for name, output in example.items()
+    }
     if settings.top_k is not None:
         classes = example["logits"].shape[1]
         if settings.top_k >= classes:

@@ -1,4 +1,4 @@
-"""What is kept of a teacher's outputs: the part of a recipe under `training.cache`."""
+"""What is cached of a teacher's outputs: the part of a recipe under `training.cache`."""
 
 import re
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""What keeping only the largest logits costs: how far softmax of the kept ones is from softmax of all."""
+"""The error of keeping only the largest logits: how far softmax of the kept ones is from softmax of all."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def total_variation(logits: Tensor, kept: Tensor, *, temperature: float) -> Tens
 
 
 class TopError:
-    """Mean and largest total variation over all outputs ever kept, at two temperatures, in a file beside them."""
+    """Mean and largest total variation over all outputs ever stored, at two temperatures, in a file beside them."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -33,7 +33,7 @@ class TopError:
         self._new.append(torch.stack([total_variation(logits, kept, temperature=t) for t in TEMPERATURES]))
 
     def save(self) -> None:
-        """Adds what is new to what the file says."""
+        """Adds the new errors to those in the file."""
         if not self._new:
             return
         before = self.read() or {"answers": 0, "mean": [0.0, 0.0], "largest": [0.0, 0.0]}
@@ -46,5 +46,5 @@ class TopError:
         self._new = []
 
     def read(self) -> dict[str, Any] | None:
-        """`temperatures`, `answers`, `mean` and `largest`, or None where nothing was kept so."""
+        """`temperatures`, `answers`, `mean` and `largest`, or None where nothing was stored."""
         return json.loads(self._path.read_text()) if self._path.exists() else None

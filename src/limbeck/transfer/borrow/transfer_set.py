@@ -13,7 +13,7 @@ from limbeck.data.joined import content_ids, join
 from limbeck.data.procedural.arguments import is_procedural
 from limbeck.data.storage import DIGEST_BYTES
 from limbeck.data.transfer_set import TransferSet
-from limbeck.data.transfer_set_rows import Column
+from limbeck.data.transfer_set_rows import Column, column_rows
 from limbeck.models import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.borrow.chosen import Chosen, looked_up
@@ -46,7 +46,7 @@ def transfer_set_of(
     sources = [chosen.sources[place] for place in rows.sources.tolist()]
     images = images_of(pools, sources, rows.ids, rows.copies, classes)
     order = images.ids.argsort()
-    columns = {name: _at(column, order) for name, column in _provenance(chosen, table, pools, sources).items()}
+    columns = {name: column_rows(column, order) for name, column in _provenance(chosen, table, pools, sources).items()}
     about = {
         "maker": "borrow",
         "by": settings.shares,
@@ -141,7 +141,3 @@ def _provenance(chosen: Chosen, table: ScoreTable, pools: Sequence[Pool], source
     if rows.copies.any():
         columns["copy"] = torch.from_numpy(rows.copies)
     return columns
-
-
-def _at(column: Column, order: Tensor) -> Column:
-    return column[order] if isinstance(column, Tensor) else [column[place] for place in order.tolist()]
