@@ -71,14 +71,14 @@ def distance_of_halves(embeddings: Tensor, *, splits: int = SPLITS, seed: int = 
         raise UserError(f"embeddings must be four or more to be halved, got {len(embeddings)}.")
     generator = torch.Generator().manual_seed(seed)
     distances = torch.cdist(embeddings.double(), embeddings.double())
-    found = []
+    coefficients = []
     for _ in range(splits):
         order = torch.randperm(len(embeddings), generator=generator)
-        one, other = order.chunk(2)
-        between = float(distances[one][:, other].mean())
-        within = _within(distances[one][:, one]) + _within(distances[other][:, other])
-        found.append(_coefficient(between, within))
-    return Halves(sum(found) / splits, max(found))
+        first, second = order.chunk(2)
+        between = float(distances[first][:, second].mean())
+        within = _within(distances[first][:, first]) + _within(distances[second][:, second])
+        coefficients.append(_coefficient(between, within))
+    return Halves(sum(coefficients) / splits, max(coefficients))
 
 
 def _coefficient(between: float, within: float) -> float:

@@ -113,20 +113,20 @@ class EnergyMeter:
 def _energy(seconds: float, processors: list[Counter], gpus: dict[str, Counter], used: list[str]) -> Energy:
     """The record, from processor seconds, the counters of processors and GPUs, and the GPUs that count."""
     joules, measured, parts, devices = 0.0, True, list[str](), list[str]()
-    if processors and not any(one.failed for one in processors):
-        joules += sum(one.joules for one in processors)
+    if processors and not any(counter.failed for counter in processors):
+        joules += sum(counter.joules for counter in processors)
         parts.append("processor of the whole machine by RAPL")
-        devices += [one.name for one in processors]
+        devices += [counter.name for counter in processors]
     else:
         joules, measured = seconds * WATTS_PER_CORE, False
         parts.append(f"{seconds:.1f} processor seconds x {WATTS_PER_CORE:g} W per core")
         devices.append("processor")
-    counted = [gpus[one] for one in used if one in gpus and not gpus[one].failed]
+    counted = [gpus[uuid] for uuid in used if uuid in gpus and not gpus[uuid].failed]
     if counted:
-        joules += sum(one.joules for one in counted)
-        names = ", ".join(one.name for one in counted)
+        joules += sum(counter.joules for counter in counted)
+        names = ", ".join(counter.name for counter in counted)
         parts.append(f"{names} by NVML")
-        devices += [one.name for one in counted]
+        devices += [counter.name for counter in counted]
     if unseen := len(used) - len(counted):
         measured = False
         parts.append(f"{unseen} GPU{'s' if unseen > 1 else ''} not counted")

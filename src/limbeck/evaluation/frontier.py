@@ -68,8 +68,8 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
     frontier = _frontier(arm, reference, margin)
     if not frontier:
         return None
-    place = next((one for one in frontier if one.reaches_zero() is not None), None)
-    n, start = (frontier[-1].n, None) if place is None else (place.n, place.reaches_zero())
+    crossing = next((segment for segment in frontier if segment.reaches_zero() is not None), None)
+    n, start = (frontier[-1].n, None) if crossing is None else (crossing.n, crossing.reaches_zero())
     least, most = frontier[0].left, frontier[-1].right
     low, high = _ends(frontier)
     conclusive = high is not None if start is not None else low == most
@@ -96,16 +96,16 @@ def at_images(curve: ImageCounts, images: float) -> dict[int, float]:
         >>> at_images({100: {0: 0.8, 1: 0.7}, 400: {0: 0.9}}, 200)
         {0: 0.85...}
     """
-    for place, values in curve.items():
-        if math.isclose(place, images, rel_tol=1e-6):
+    for budget, values in curve.items():
+        if math.isclose(budget, images, rel_tol=1e-6):
             return dict(values)
     below, above = [x for x in curve if x < images], [x for x in curve if x > images]
     if not below or not above:
         return {}
     left, right = max(below), min(above)
     w = math.log(images / left) / math.log(right / left)
-    one, other = curve[left], curve[right]
-    return {seed: (1 - w) * one[seed] + w * other[seed] for seed in sorted(one.keys() & other.keys())}
+    lower, upper = curve[left], curve[right]
+    return {seed: (1 - w) * lower[seed] + w * upper[seed] for seed in sorted(lower.keys() & upper.keys())}
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,12 @@ class _Segment:
         c2 = (b - a) ** 2 - scale * (va - 2 * vab + vb)
         crossing = [a / (a - b)] if a * b < 0 else []  # without any noise it is all there is
         cuts = sorted({0.0, 1.0, *(w for w in [*_roots(c0, c1, c2), *crossing] if 0 < w < 1)})
-        found = []
+        pieces = []
         for w, v in pairwise(cuts):
             middle = (w + v) / 2
             sign = 0 if c0 + middle * (c1 + middle * c2) <= 0 else 1 if a + (b - a) * middle > 0 else -1
-            found.append(_Piece(self._at(w), self._at(v), sign))
-        return found
+            pieces.append(_Piece(self._at(w), self._at(v), sign))
+        return pieces
 
     def _at(self, w: float) -> float:
         return self.right if w == 1 else self.left + w * (self.right - self.left)
@@ -164,7 +164,7 @@ class _Segment:
 def _frontier(arm: ImageCounts, reference: Mapping[int, float] | float, margin: float) -> list[_Segment]:
     if not margin >= 0:
         raise UserError(f"`margin` must be >= 0, got {margin}; 0.01 is one point of accuracy.")
-    lacking: dict[float, dict[int, float]] = {}
+    differences: dict[float, dict[int, float]] = {}
     for images, values in sorted(arm.items()):
         if not images > 0:
             raise UserError(f"`arm` must have images > 0, got {images}.")
@@ -177,12 +177,12 @@ def _frontier(arm: ImageCounts, reference: Mapping[int, float] | float, margin: 
             if not math.isfinite(value):
                 raise UserError(f"`arm` and `reference` must be finite, got {value}; leave failed runs out.")
         if paired:
-            lacking[math.log(images)] = paired
-    knots = list(lacking.items())
-    found = [_segment(one, other) for one, other in pairwise(knots) if one[1].keys() & other[1].keys()]
-    joined = {end for one in found for end in (one.left, one.right)}
-    found += [_segment(one, one) for one in knots if one[0] not in joined]
-    return sorted(found, key=lambda one: one.left)
+            differences[math.log(images)] = paired
+    knots = list(differences.items())
+    segments = [_segment(left, right) for left, right in pairwise(knots) if left[1].keys() & right[1].keys()]
+    joined = {end for segment in segments for end in (segment.left, segment.right)}
+    segments += [_segment(knot, knot) for knot in knots if knot[0] not in joined]
+    return sorted(segments, key=lambda segment: segment.left)
 
 
 def _segment(one: tuple[float, Mapping[int, float]], other: tuple[float, Mapping[int, float]]) -> _Segment:
@@ -214,10 +214,10 @@ def _ends(frontier: Sequence[_Segment], n: int | None = None) -> tuple[float | N
 
     Where not even the largest budget may be enough, that is the first.
     """
-    pieces = [piece for one in frontier for piece in one.pieces(n)]
-    place = next((place for place, one in enumerate(pieces) if one.sign >= 0), None)
-    low = frontier[-1].right if place is None else pieces[place].left if place else None
-    return low, next((one.left for one in pieces if one.sign > 0), None)
+    pieces = [piece for segment in frontier for piece in segment.pieces(n)]
+    first = next((index for index, piece in enumerate(pieces) if piece.sign >= 0), None)
+    low = frontier[-1].right if first is None else pieces[first].left if first else None
+    return low, next((piece.left for piece in pieces if piece.sign > 0), None)
 
 
 def _seeds_to_tell(frontier: Sequence[_Segment], n: int, reached: bool) -> int | None:

@@ -89,7 +89,7 @@ def fit_l2_path(features: Tensor, labels: Tensor, classes: int, strengths: Seque
     mean, scale = features.mean(0), features.std(0, correction=0)
     # What never changes says nothing; divided by a deviation that is all rounding, its noise would.
     scale = torch.where(scale > 1e-6 * features.abs().amax(0), scale, 1.0)
-    rows, known = ((features.double() - mean) / scale).numpy(), labels.unique()
+    rows, present = ((features.double() - mean) / scale).numpy(), labels.unique()
     model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
     for strength in strengths:
         model.C, model.tol = 1 / (strength * len(features)), min(1e-6, _TOLERANCE * strength)
@@ -97,11 +97,11 @@ def fit_l2_path(features: Tensor, labels: Tensor, classes: int, strengths: Seque
             warnings.simplefilter("always", ConvergenceWarning)
             model.fit(rows, labels.numpy())
         coefficients, intercepts = torch.tensor(model.coef_), torch.tensor(model.intercept_)
-        if len(known) == 2:
-            coefficients, intercepts = (torch.cat([-one / 2, one / 2]) for one in (coefficients, intercepts))
-        weight = torch.zeros(classes, features.shape[1]).index_copy_(0, known, coefficients.float())
-        bias = torch.full((classes,), -torch.inf).index_copy_(0, known, intercepts.float())
-        yield LinearHead(weight, bias, mean, scale, not any(_unconverged(one) for one in caught))
+        if len(present) == 2:
+            coefficients, intercepts = (torch.cat([-tensor / 2, tensor / 2]) for tensor in (coefficients, intercepts))
+        weight = torch.zeros(classes, features.shape[1]).index_copy_(0, present, coefficients.float())
+        bias = torch.full((classes,), -torch.inf).index_copy_(0, present, intercepts.float())
+        yield LinearHead(weight, bias, mean, scale, not any(_unconverged(warning) for warning in caught))
 
 
 def choose_strength(

@@ -103,7 +103,10 @@ def _plain_attention() -> Iterator[None]:
 
 def size_on_disk(network: nn.Module) -> int:
     """Bytes of the network's state dict as `limbeck.models.save` writes it; tensors that share memory count once."""
-    state = {(one.data_ptr(), one.shape, one.stride()): (name, one) for name, one in network.state_dict().items()}
+    state = {
+        (tensor.data_ptr(), tensor.shape, tensor.stride()): (name, tensor)
+        for name, tensor in network.state_dict().items()
+    }
     return len(save(own_memory(dict(state.values())), metadata={"format": "pt"}))
 
 

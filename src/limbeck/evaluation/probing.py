@@ -126,9 +126,9 @@ def probe(
     shape = probe_size(classifier, train, size)
     start = time.perf_counter()
     options = {"size": shape, "precision": precision, "device": device}
-    known, new = (_counted(classifier, images, options, progress) for images in (train, test))
-    features = time.perf_counter()
-    fits = [_fit(classifier.name, known, train, schedule, seed) for seed in seeds]
+    train_inputs, test_inputs = (_counted(classifier, images, options, progress) for images in (train, test))
+    fit_start = time.perf_counter()
+    fits = [_fit(classifier.name, train_inputs, train, schedule, seed) for seed in seeds]
     heads = [head for head, _, _ in fits]
     return Probe(
         network=classifier.name,
@@ -137,16 +137,16 @@ def probe(
         images=len(train),
         n=len(test),
         size=shape,
-        features=known.shape[1],
+        features=train_inputs.shape[1],
         schedule=schedule,
         seeds=list(seeds),
-        top1=[top_k_accuracy(head(new), test_labels) for head in heads],
-        top5=[top_k_accuracy(head(new), test_labels, 5) for head in heads] if train.num_classes >= 5 else None,
-        train_top1=[top_k_accuracy(head(known), labels) for head in heads],
+        top1=[top_k_accuracy(head(test_inputs), test_labels) for head in heads],
+        top5=[top_k_accuracy(head(test_inputs), test_labels, 5) for head in heads] if train.num_classes >= 5 else None,
+        train_top1=[top_k_accuracy(head(train_inputs), labels) for head in heads],
         strengths=[strength for _, strength, _ in fits if strength is not None],
         tried=[tried for _, _, tried in fits if tried],
         converged=all(head.converged for head in heads),
-        seconds={"features": features - start, "fit": time.perf_counter() - features},
+        seconds={"features": fit_start - start, "fit": time.perf_counter() - fit_start},
     )
 
 
@@ -192,10 +192,10 @@ def _counted(
         if progress is not None:
             progress(more)
 
-    found = cached_embeddings(classifier, images, progress=count, **options)
+    features = cached_embeddings(classifier, images, progress=count, **options)
     if seen < len(images):
         count(len(images) - seen)
-    return found
+    return features
 
 
 def _check(train: "ImageSet", test: "ImageSet", schedule: str, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -204,8 +204,8 @@ def _check(train: "ImageSet", test: "ImageSet", schedule: str, seeds: Sequence[i
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"`seeds` must be distinct, at least one, got {list(seeds)}.")
     if train.labels is None or test.labels is None:
-        one = train if train.labels is None else test
-        raise UserError(f"a linear probe needs labels, {one.name!r} has none; choose a labelled data set.")
+        unlabelled = train if train.labels is None else test
+        raise UserError(f"a linear probe needs labels, {unlabelled.name!r} has none; choose a labelled data set.")
     if train.classes != test.classes:
         raise UserError(
             f"`test` must have the classes of `train`, got {_few(test.classes)} of {test.name!r} and "

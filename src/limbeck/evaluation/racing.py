@@ -89,16 +89,18 @@ def standings(
     best = int(means.argmax())
     bound = (means * (1 - means) + means[best] * (1 - means[best])) / images
     difference, half = _differences(scores, right, best, level, bound)
-    later, room = difference, half
+    projected, projected_half = difference, half
     if ahead:
         assert before is not None
         earlier, earlier_right = _accuracies(before, arms, seeds), _right(before, arms, seeds)
-        both = None if right is None or earlier_right is None else right + ahead * (right - earlier_right)
-        later, room = _differences(scores + ahead * (scores - earlier), both, best, level, bound)
-    kept = sorted(means, reverse=True)[math.ceil(keep * len(arms)) - 1]
-    high, reach = difference + half, later + room
-    stops = (means < kept) & (high < 0) & (reach < 0)
-    columns = np.stack([means, difference, difference - half, high, later, reach], axis=1).tolist()
+        projected_right = None if right is None or earlier_right is None else right + ahead * (right - earlier_right)
+        projected, projected_half = _differences(
+            scores + ahead * (scores - earlier), projected_right, best, level, bound
+        )
+    lowest_kept = sorted(means, reverse=True)[math.ceil(keep * len(arms)) - 1]
+    high, reach = difference + half, projected + projected_half
+    stops = (means < lowest_kept) & (high < 0) & (reach < 0)
+    columns = np.stack([means, difference, difference - half, high, projected, reach], axis=1).tolist()
     order = np.argsort(-means, kind="stable")
     return [Standing._make([arms[i], len(seeds), *columns[i], bool(stops[i])]) for i in order]
 
@@ -110,10 +112,10 @@ def _accuracies(scores: Scores, arms: list[str], seeds: list[int]) -> _Numbers:
 
 def _right(scores: Scores, arms: list[str], seeds: list[int]) -> _Numbers | None:
     """How often each arm is right on each image, mean over seeds, [A, n]; None where it is not known of all."""
-    known = [[scores[arm][seed].right for seed in seeds] for arm in arms]
-    if any(one is None for row in known for one in row):
+    rows = [[scores[arm][seed].right for seed in seeds] for arm in arms]
+    if any(right is None for row in rows for right in row):
         return None
-    return np.array([np.mean(np.array(row, dtype=float), axis=0) for row in known])
+    return np.array([np.mean(np.array(row, dtype=float), axis=0) for row in rows])
 
 
 def _differences(
@@ -122,14 +124,14 @@ def _differences(
     """Mean differences to the row `best`, and half the widths of their intervals; `bound` is that of the images."""
     arms, seeds = scores.shape
     differences = scores - scores[best]
-    rest = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
+    residuals = scores - scores.mean(axis=0) - scores.mean(axis=1, keepdims=True) + scores.mean()
     freedom = (arms - 1) * (seeds - 1)
-    together = np.sqrt(2 * (rest**2).sum() / freedom)
-    spread = np.maximum(differences.std(axis=1, ddof=1), together) / math.sqrt(seeds)
+    pooled = np.sqrt(2 * (residuals**2).sum() / freedom)
+    spread = np.maximum(differences.std(axis=1, ddof=1), pooled) / math.sqrt(seeds)
     if right is not None:
-        each = right - right[best]
-        images = each.shape[1]
-        bound = (images * each.var(axis=1) + 2) / (images + 2) ** 2
+        per_image = right - right[best]
+        images = per_image.shape[1]
+        bound = (images * per_image.var(axis=1) + 2) / (images + 2) ** 2
     half = np.hypot(stdtrit(freedom, level) * spread, ndtri(level) * np.sqrt(bound))
     half[best] = 0.0
     return differences.mean(axis=1), half

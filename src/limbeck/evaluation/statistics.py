@@ -194,15 +194,15 @@ def corrected(rows: Sequence[dict[str, Any]], tests: int | None = None) -> list[
         rows: with `p`, None where there is a single seed, which counts as no test, and `beyond_noise`.
         tests: see `holm`.
     """
-    known = [row for row in rows if row["p"] is not None]
-    tests = max(len(known), tests or 1)
-    adjusted = iter(holm([row["p"] for row in known], tests=tests))
-    found = []
+    tested = [row for row in rows if row["p"] is not None]
+    tests = max(len(tested), tests or 1)
+    adjusted = iter(holm([row["p"] for row in tested], tests=tests))
+    corrected_rows = []
     for row in rows:
         p = None if row["p"] is None else next(adjusted)
         beyond = row["beyond_noise"] if tests < 2 or p is None else p < SIGNIFICANCE
-        found.append({**row, "tests": tests, "p_adjusted": p, "beyond_noise": beyond})
-    return found
+        corrected_rows.append({**row, "tests": tests, "p_adjusted": p, "beyond_noise": beyond})
+    return corrected_rows
 
 
 def _p_value(mean: float, deviation: float, n: int) -> float:

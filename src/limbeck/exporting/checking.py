@@ -85,16 +85,16 @@ class Checked:
         Raises:
             UserError: it disagrees with the student.
         """
-        found, allowed = self.compare(answering), self.allowed(tolerance)
-        if not found["max_difference"] <= allowed:  # nor NaN
+        comparison, allowed = self.compare(answering), self.allowed(tolerance)
+        if not comparison["max_difference"] <= allowed:  # nor NaN
             raise UserError(
                 f"{what} and the student disagree: of {len(self.images):,} images of {self.images.name!r}, logits "
-                f"differ by up to {found['max_difference']:.3g} ({allowed:.3g} allowed, `tolerance` {tolerance:g} of "
-                f"the largest logit) and {found['agreement']:.2%} have the same class; nothing was written. A network "
-                "that draws random numbers, or keeps something from image to image, cannot be exported; rounding alone "
-                "may need a larger `tolerance`."
+                f"differ by up to {comparison['max_difference']:.3g} ({allowed:.3g} allowed, `tolerance` {tolerance:g} "
+                f"of the largest logit) and {comparison['agreement']:.2%} have the same class; nothing was written. A "
+                "network that draws random numbers, or keeps something from image to image, cannot be exported; "
+                "rounding alone may need a larger `tolerance`."
             )
-        return {**found, "allowed": allowed, "tolerance": tolerance}
+        return {**comparison, "allowed": allowed, "tolerance": tolerance}
 
     def _accuracy(self, logits: Tensor) -> float | None:
         return None if self.labels is None else top_k_accuracy(logits, self.labels, 1)
@@ -106,11 +106,11 @@ def _logits(student: Classifier, shown: Tensor) -> Tensor:
     except UserError:
         raise
     except Exception as error:  # whatever a network of somebody else's raises
-        said = first_line(error)
+        message = first_line(error)
         images = f"{len(shown)} image{'s' if len(shown) > 1 else ''}"
         raise UserError(
             f"{student.name} cannot be exported: asked about {images}, it ends in {type(error).__name__}"
-            f"{where_it_failed(error)}{f': {said}' if said else ''}. A file takes any number of "
+            f"{where_it_failed(error)}{f': {message}' if message else ''}. A file takes any number of "
             "images: code that fixes it, as `view(32, -1)` does, takes that of its input, as `view(images.shape[0], "
             "-1)`."
         ) from error

@@ -159,8 +159,8 @@ def _write_pt2(
 ) -> tuple[Path, Answering]:
     path = folder / FILES["pt2"]
     _, program, _ = _traced(student, inputs, images)
-    about = json.dumps(metadata(description), ensure_ascii=False)
-    torch.export.save(program, path, extra_files={"limbeck.json": about})
+    header = json.dumps(metadata(description), ensure_ascii=False)
+    torch.export.save(program, path, extra_files={"limbeck.json": header})
     _write_whitening(student, folder, inputs.settings)
     answering = torch.export.load(path).module()
 
@@ -177,11 +177,11 @@ def _write_weights(
     save(student, folder, taught_size=inputs.shape[1:])
     if made_by_hand(folder):
         description["model"] = student.name  # that `load_model` has to be given
-    again = load(folder, model=student.network if made_by_hand(folder) else None)
+    loaded = load(folder, model=student.network if made_by_hand(folder) else None)
 
     def answer(taken: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return again(taken).logits
+            return loaded(taken).logits
 
     return folder / FILES["safetensors"], answer
 
@@ -199,25 +199,25 @@ def _write_whitening(student: Classifier, folder: Path, settings: ExportSettings
 def _write_int8(path: Path, checked: Checked, calibration: ImageSet, description: dict[str, Any]) -> dict[str, Any]:
     target = path.with_name(INT8_FILE)
     settings = checked.inputs.settings
-    about = metadata({**description, "precision": "int8"})
-    count = quantise(path, target, calibration, checked.inputs, about)
-    found = checked.compare(OnnxNetwork(target, _threads(settings)))
-    if found["agreement"] < _DOUBTFUL:
+    header = metadata({**description, "precision": "int8"})
+    count = quantise(path, target, calibration, checked.inputs, header)
+    comparison = checked.compare(OnnxNetwork(target, _threads(settings)))
+    if comparison["agreement"] < _DOUBTFUL:
         warnings.warn(
-            f"the int8 network gives the student's class for {found['agreement']:.1%} of {len(checked.images):,} "
+            f"the int8 network gives the student's class for {comparison['agreement']:.1%} of {len(checked.images):,} "
             f"images of {checked.images.name!r}; calibrate it on other or more images (`calibration`), or take the "
             "float one.",
             stacklevel=4,
         )
-    return {**found, "size_bytes": target.stat().st_size, "calibration": {"images": calibration.name, "n": count}}
+    return {**comparison, "size_bytes": target.stat().st_size, "calibration": {"images": calibration.name, "n": count}}
 
 
 def _measure(folder: Path, files: dict[str, Any], inputs: FileInputs) -> dict[str, Any]:
     """Times every file; returns on what."""
     threads = _threads(inputs.settings)
-    for name, about in files.items():
+    for name, measures in files.items():
         network = OnnxNetwork(folder / name, threads)
-        about["latency_ms"] = {str(batch): network.latency(inputs.shape, batch) for batch in BATCHES}
+        measures["latency_ms"] = {str(batch): network.latency(inputs.shape, batch) for batch in BATCHES}
     return {"processor": processor_name(), "threads": threads}
 
 

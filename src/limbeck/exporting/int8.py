@@ -63,9 +63,9 @@ def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, m
                 f"ONNX Runtime cannot quantise {inputs.classifier.name} ({type(error).__name__}: {first_line(error)}); "
                 "export it without int8."
             ) from error
-    made = onnx.load(target)
-    set_metadata(made, metadata)
-    onnx.save(made, target)
+    model = onnx.load(target)
+    set_metadata(model, metadata)
+    onnx.save(model, target)
     return len(images)
 
 
@@ -97,15 +97,15 @@ class _Reader:
         self.batches = inputs.batches(images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        found = next(self.batches, None)
-        return None if found is None else {self.name: found[1].numpy()}
+        batch = next(self.batches, None)
+        return None if batch is None else {self.name: batch[1].numpy()}
 
 
 def _kept_in_float(model: Any) -> list[str]:
     """What whitens: a matrix of values of all sizes, of which 8 bits would leave little. What normalises: cheap, and
     ONNX Runtime's tools confuse the constants of several instance norms."""
     return [
-        one.name
-        for one in model.graph.node
-        if one.op_type.endswith("Normalization") or any(name.endswith(_WHITENING) for name in one.input)
+        node.name
+        for node in model.graph.node
+        if node.op_type.endswith("Normalization") or any(name.endswith(_WHITENING) for name in node.input)
     ]

@@ -79,13 +79,13 @@ class ExportSettings:
 
     def _wrong_values(self) -> list[str]:
         wrong = []
-        for name, known in (("normalisation", get_args(Normalisation)), ("input_type", get_args(InputType))):
-            if getattr(self, name) not in known:
-                wrong.append(f"`{name}` must be {' or '.join(map(repr, known))}, got {getattr(self, name)!r}.")
+        for name, choices in (("normalisation", get_args(Normalisation)), ("input_type", get_args(InputType))):
+            if getattr(self, name) not in choices:
+                wrong.append(f"`{name}` must be {' or '.join(map(repr, choices))}, got {getattr(self, name)!r}.")
         if not _is_number(self.tolerance) or not isfinite(self.tolerance) or self.tolerance <= 0:
             wrong.append(f"`tolerance` must be a number > 0, got {self.tolerance!r}.")
         sizes = self.size if isinstance(self.size, tuple | list) else (self.size,)
-        whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 1 for one in sizes)
+        whole = all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sizes)
         if self.size is not None and not (whole and len(sizes) in (1, 2)):
             wrong.append(f"`size` must be one or two whole numbers >= 1, got {self.size!r}.")
         for name, least in (("opset", LOWEST_OPSET), ("threads", 1)):
@@ -99,8 +99,10 @@ class ExportSettings:
         """What is said and would change nothing in a file of this format."""
         unfit = []
         if self.format != "onnx":
-            said = {"opset": self.opset is not None, "int8": self.int8, "threads": self.threads is not None}
-            unfit += [f"`{name}` is of format 'onnx', got it with {self.format!r}." for name in said if said[name]]
+            options = {"opset": self.opset is not None, "int8": self.int8, "threads": self.threads is not None}
+            unfit += [
+                f"`{name}` is of format 'onnx', got it with {self.format!r}." for name in options if options[name]
+            ]
         if self.format == "safetensors":
             changed = {
                 "normalisation": self.normalisation != "inside",

@@ -72,13 +72,13 @@ def _reason(error: Exception) -> str:
             "its code fixes the number of images in a batch, as `view(32, -1)` does; take that of its input, as "
             "`view(images.shape[0], -1)`"
         )
-    said = first_line(error)
-    return f"`torch.export` ends in {type(error).__name__}{where}{f': {said}' if said else ''}"
+    message = first_line(error)
+    return f"`torch.export` ends in {type(error).__name__}{where}{f': {message}' if message else ''}"
 
 
 def where_it_failed(error: Exception) -> str:
     """The last line of the network's own code that ran."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_LIBRARIES)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_LIBRARIES)]
     if not frames or not frames[-1].line:
         return ""
     last = frames[-1]

@@ -18,13 +18,17 @@ def enough_sentences(results: Row) -> list[str]:
     Args:
         results: the content of results.json.
     """
-    found = results.get("enough")
+    answer = results.get("enough")
     controls = Controls.of(results)
-    if not found:
+    if not answer:
         return _unknown(results, controls) if "enough" in results else []
-    rows = in_order(found)
-    said = [_needed(found, rows, controls), _pays(found, controls), _costs(results, found, rows, controls)]
-    return [one for one in (*said, _seeds(rows, controls), _other_students(found, rows, controls)) if one]
+    rows = in_order(answer)
+    sentences = [_needed(answer, rows, controls), _pays(answer, controls), _costs(results, answer, rows, controls)]
+    return [
+        sentence
+        for sentence in (*sentences, _seeds(rows, controls), _other_students(answer, rows, controls))
+        if sentence
+    ]
 
 
 def _other_students(found: Row, rows: list[Row], controls: Controls) -> str:
@@ -41,7 +45,7 @@ def _unknown(results: Row, controls: Controls) -> list[str]:
     """That arms have nothing to be set against yet, where every run on the full data broke or was not begun."""
     finished = {run["arm"] for run in results["runs"] if run["state"] == "finished"}
     planned = {run["arm"] for run in results["runs"]}
-    full = [one for one in controls.full if one in planned and (known := controls.get(one)) and known.teacher]
+    full = [name for name in controls.full if name in planned and (control := controls.get(name)) and control.teacher]
     if not full or full[0] in finished or not finished:
         return []
     return [f"How little is enough cannot be told before a run of {controls.label(full[0])} has finished"]
@@ -70,9 +74,9 @@ def points(margin: float) -> str:
 def reference(found: Row, controls: Controls) -> str:
     """What the arms are set against, in words."""
     against = found["reference"]
-    known = [formats.plural(against["images"], "image")] if against["images"] else []
+    parts = [formats.plural(against["images"], "image")] if against["images"] else []
     name = "the teacher" if against["name"] == "teacher" else controls.label(against["name"])
-    return f"{name} ({', '.join([*known, formats.percent(against['mean'])])})"
+    return f"{name} ({', '.join([*parts, formats.percent(against['mean'])])})"
 
 
 def images(row: Row) -> str:
@@ -197,8 +201,8 @@ def _seeds(rows: list[Row], controls: Controls) -> str:
         return ""
     named = lacking[: MOST_NAMED // 2] if len(rows) > MOST_NAMED else lacking
     words = [f"{more_seeds(row['seeds_needed'], row['n'])} for {controls.label(row['arm'])}" for row in named]
-    most = sorted({row["most"] for row in lacking})
-    what = f"{formats.number(most[0])} images are" if len(most) == 1 else "the largest budget is"
+    budgets = sorted({row["most"] for row in lacking})
+    what = f"{formats.number(budgets[0])} images are" if len(budgets) == 1 else "the largest budget is"
     others = len(lacking) - len(named)
     rest = f", more in the table for {others} other{'s' if others > 1 else ''}" if others else ""
     return f"Seeds it would take to tell whether {what} enough: {formats.listing(words)}{rest}"

@@ -11,7 +11,7 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    **{one: f"{{{one}}}" for one in "[*"},  # at the beginning of a row \\ before it would take them for its options
+    **{char: f"{{{char}}}" for char in "[*"},  # at the beginning of a row \\ before it would take them for its options
     "\N{NO-BREAK SPACE}": "~",
     "\N{EN DASH}": r"\textendash{}",
     "\N{EM DASH}": r"\textemdash{}",
@@ -31,7 +31,7 @@ _SPECIAL = {
     "Ø": r"\O{}",
     "ł": r"\l{}",
     "Ł": r"\L{}",
-    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{char: f"\\{char}" for char in "&%$#_{}"},
 }
 _ACCENTS = {
     "\N{COMBINING GRAVE ACCENT}": r"\`",
@@ -61,8 +61,8 @@ def escape(text: str) -> str:
         >>> print(escape("50 % of cats_&_dogs"))
         50 \% of cats\_\&\_dogs
     """
-    found = "".join(map(_letter, unicodedata.normalize("NFC", text)))
-    return re.sub(r"-(?=-)", "-{}", found)  # two hyphens would become a dash
+    escaped = "".join(map(_letter, unicodedata.normalize("NFC", text)))
+    return re.sub(r"-(?=-)", "-{}", escaped)  # two hyphens would become a dash
 
 
 def _letter(one: str) -> str:

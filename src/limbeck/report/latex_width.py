@@ -45,8 +45,8 @@ def width_of(cell: str) -> float:
     """
     bold = cell.startswith(r"\textbf")
     text = re.sub(r"\\textbf|[{}$]", "", cell.replace(r"\pm", "±"))
-    text = re.sub(r"\\[A-Za-z]+|\\(.)", lambda found: found[1] or "x", text)
-    points = sum(_WIDE.get(one, 7.2 if one.isupper() else 5.1) for one in text)
+    text = re.sub(r"\\[A-Za-z]+|\\(.)", lambda match: match[1] or "x", text)
+    points = sum(_WIDE.get(letter, 7.2 if letter.isupper() else 5.1) for letter in text)
     return points * (_BOLD if bold else 1.0)
 
 
@@ -62,7 +62,7 @@ def setting_for(rows: Sequence[Sequence[str]]) -> tuple[Setting, bool]:
     """
     columns = list(zip(*rows, strict=True))
     widths = sum(max(map(width_of, column)) for column in columns)
-    for one in SETTINGS:
-        if one.scale * widths + 2 * one.gap * len(columns) <= COLUMN:
-            return one, True
+    for setting in SETTINGS:
+        if setting.scale * widths + 2 * setting.gap * len(columns) <= COLUMN:
+            return setting, True
     return SETTINGS[-1], False

@@ -58,19 +58,19 @@ def results(folder: Path) -> dict[str, Any]:
     """results.json of a comparison folder, checked for the parts that every page needs."""
     path = folder / "results.json"
     mend = f"`limbeck compare {folder / 'recipe.yaml'}` makes it again; finished runs are not repeated."
-    found = json_file(path, mend)
-    if found is None:
+    content = json_file(path, mend)
+    if content is None:
         raise UserError(f"{path} is missing, so there is no comparison to report. {mend}")
-    if not isinstance(found, dict):
-        raise UserError(f"{path} must hold an object, got {type(found).__name__}. {mend}")
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold an object, got {type(content).__name__}. {mend}")
     for part, keys in RESULT_KEYS.items():
-        rows = found.setdefault(part, [])
+        rows = content.setdefault(part, [])
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
             raise UserError(f"{path}: every entry of `{part}` must have {', '.join(keys)}. {mend}")
-    listed = found.get("controls") or []
+    listed = content.get("controls") or []
     if not all(isinstance(row, dict) and row.keys() >= set(CONTROL_KEYS) for row in listed):
         raise UserError(f"{path}: every entry of `controls` must have {', '.join(CONTROL_KEYS)}. {mend}")
-    return {**found, "runs": with_images(found["runs"])}
+    return {**content, "runs": with_images(content["runs"])}
 
 
 def write_results(folder: Path, content: dict[str, Any]) -> None:

@@ -128,11 +128,11 @@ def definitions(notes: list[str], images: dict[str, int | None]) -> Section:
     ]
     if counts:
         sentences.append(f"Images: {formats.listing(counts)}.")
-    return Section("definitions", "How to read the numbers", [Note(one) for one in sentences + notes])
+    return Section("definitions", "How to read the numbers", [Note(sentence) for sentence in sentences + notes])
 
 
 def _latency(footprint: Row, batch: str) -> str:
-    found = (footprint.get("latency_ms") or {}).get(batch)
-    if not found:
+    latency = (footprint.get("latency_ms") or {}).get(batch)
+    if not latency:
         return formats.ABSENT
-    return f"{formats.number(found['median'], 2)} ms ({formats.number(found['p95'], 2)})"
+    return f"{formats.number(latency['median'], 2)} ms ({formats.number(latency['p95'], 2)})"

@@ -34,10 +34,10 @@ def similarity_section(folder: Path) -> Section | None:
     Raises:
         UserError: inside.safetensors is broken.
     """
-    found = _read(folder / INSIDE_FILE)
-    if found is None:
+    content = _read(folder / INSIDE_FILE)
+    if content is None:
         return None
-    arrays, about = found
+    arrays, about = content
     classes = [str(name) for name in about["classes"]]
     blocks: list[Block] = [_numbers(about, classes)]
     order = list(range(len(classes)))
@@ -166,9 +166,9 @@ def _places(path: Path, teacher: NDArray[Any], student: NDArray[Any]) -> tuple[A
     except (SafetensorError, OSError, KeyError):
         pass
     by = fastest_installed()
-    seen, same = (tsne_map(one, implementation=by) for one in (teacher, student))
-    places: Arrays = {"teacher": seen, "student": turned_onto(same, seen)}
-    kept = {who: np.ascontiguousarray(one) for who, one in places.items()}
+    teacher_map, student_map = (tsne_map(embedding, implementation=by) for embedding in (teacher, student))
+    places: Arrays = {"teacher": teacher_map, "student": turned_onto(student_map, teacher_map)}
+    kept = {who: np.ascontiguousarray(positions) for who, positions in places.items()}
     with atomic_path(path) as temporary:
         save_file(kept, temporary, {"digest": digest, "by": by})
     return places, by

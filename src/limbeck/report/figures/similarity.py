@@ -63,11 +63,11 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
 
 def correlation_still(teacher: Array, student: Array) -> str:
     """The same picture for many classes as an SVG that carries one pixel for each cell."""
-    both, difference = correlation_pictures(teacher, student)
+    correlations, difference = correlation_pictures(teacher, student)
     panels = [
         f'<text x="{x}" y="16" font-size="13" font-weight="600" fill="currentColor">{title}</text>'
         f'<image x="{x}" y="26" width="{_SIDE}" height="{_SIDE}" style="image-rendering:pixelated" href="{uri}"/>'
-        for x, title, uri in ((0, TITLES[0], both), (_SIDE + 24, TITLES[1], difference))
+        for x, title, uri in ((0, TITLES[0], correlations), (_SIDE + 24, TITLES[1], difference))
     ]
     width, height = 2 * _SIDE + 24, _SIDE + 28
     return (
@@ -174,11 +174,11 @@ def _side_by_side(
     """Panels that share what the reader picks; added to one of them, it would hold in that one alone."""
     named = [panel.properties(name=f"panel{place}") for place, panel in enumerate(panels)]
     views = [panel.name for panel in named]
-    found = [pick.param for pick in picks]
+    params = [pick.param for pick in picks]
     shared = [
-        alt.TopLevelSelectionParameter(**one.to_dict(), views=views)
-        for one in found
-        if isinstance(one, alt.SelectionParameter)
+        alt.TopLevelSelectionParameter(**param.to_dict(), views=views)
+        for param in params
+        if isinstance(param, alt.SelectionParameter)
     ]
     return alt.HConcatChart(hconcat=named, spacing=24, params=[*constants, *shared])
 

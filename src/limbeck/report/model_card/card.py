@@ -86,7 +86,7 @@ def write_model_cards(comparison: Path, results: Mapping[str, Any]) -> None:
     Raises:
         UserError: see `model_card`.
     """
-    places = [comparison / one["folder"] for one in results["runs"] if one.get("folder")]
+    places = [comparison / run["folder"] for run in results["runs"] if run.get("folder")]
     for folder in [comparison / "teacher", *places]:
         if (folder / STUDENT).is_dir() and (folder / "evaluation.json").is_file():
             write_model_card(folder, results)

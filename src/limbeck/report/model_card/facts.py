@@ -129,11 +129,11 @@ def _mapping(value: Any, key: str) -> Row:
 def _recipe(path: Path) -> Row:
     text = reading.text_file(path)
     try:
-        found = yaml.load(text, _LOADER) if text else {}
+        recipe = yaml.load(text, _LOADER) if text else {}
     except yaml.YAMLError as error:
         what = " ".join(str(error).split())
         raise UserError(f"{str(path)!r} is no YAML ({what}); bring back the one of the run.") from error
-    return found if isinstance(found, dict) else {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _over_seeds(folder: Path, results: Mapping[str, Any] | None) -> Row | None:
@@ -141,10 +141,10 @@ def _over_seeds(folder: Path, results: Mapping[str, Any] | None) -> Row | None:
     comparison = folder.parents[2] if len(folder.parents) > 2 else folder
     if folder.parent.parent.name != "runs":
         return None
-    known: Row = dict(results) if results is not None else reading.json_file(comparison / "results.json", _MEND) or {}
-    mine = folder.relative_to(comparison).as_posix()
-    run = next((one for one in known.get("runs", ()) if one.get("folder") == mine), None)
+    content: Row = dict(results) if results is not None else reading.json_file(comparison / "results.json", _MEND) or {}
+    own_folder = folder.relative_to(comparison).as_posix()
+    run = next((row for row in content.get("runs", ()) if row.get("folder") == own_folder), None)
     if run is None:
         return None
-    rows = (one for one in known.get("table", ()) if (one["arm"], one["budget"]) == (run["arm"], run["budget"]))
+    rows = (row for row in content.get("table", ()) if (row["arm"], row["budget"]) == (run["arm"], run["budget"]))
     return next(rows, None)

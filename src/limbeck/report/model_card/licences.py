@@ -27,10 +27,10 @@ def licence_fields(licence: str | None) -> dict[str, str]:
     """
     if licence is None:
         return {"license": UNKNOWN}
-    known = licence.strip().casefold()
-    if known in IDENTIFIERS:
-        return {"license": known}
-    words = "".join(one if one.isalnum() or one in ".+-" else " " for one in known).split()
+    name = licence.strip().casefold()
+    if name in IDENTIFIERS:
+        return {"license": name}
+    words = "".join(char if char.isalnum() or char in ".+-" else " " for char in name).split()
     return {"license": "other", "license_name": "-".join(words) or UNKNOWN}
 
 
@@ -41,5 +41,5 @@ def meant_licence(licence: str) -> str | None:
         >>> meant_licence("apache2.0"), meant_licence("mit"), meant_licence("In house, 2026")
         ('apache-2.0', None, None)
     """
-    found = get_close_matches(licence.strip().casefold(), sorted(IDENTIFIERS), n=1, cutoff=0.8)
-    return None if "license_name" not in licence_fields(licence) or not found else found[0]
+    matches = get_close_matches(licence.strip().casefold(), sorted(IDENTIFIERS), n=1, cutoff=0.8)
+    return None if "license_name" not in licence_fields(licence) or not matches else matches[0]

@@ -46,10 +46,10 @@ def evidence_of_run(folder: Path) -> Evidence | None:
         criterion = _criterion(recipe["select"]["criterion"])
     except (yaml.YAMLError, TypeError, KeyError):
         criterion = None
-    found = _numbers(folder / TABLE_OF_RUN, criterion)
-    if found is None and not pictures:
+    evidence = _numbers(folder / TABLE_OF_RUN, criterion)
+    if evidence is None and not pictures:
         return None
-    return _described(found, criterion, pictures=pictures, classes=classes)
+    return _described(evidence, criterion, pictures=pictures, classes=classes)
 
 
 def evidence_of_selection(folder: Path) -> Evidence | None:
@@ -64,11 +64,13 @@ def evidence_of_selection(folder: Path) -> Evidence | None:
         summary = None if numbers is None else Summary.from_dict(numbers)
     except (TypeError, KeyError) as error:
         raise UserError(f"{inside / 'summary.json'} cannot be read ({error}). {mend}") from error
-    found = _numbers(inside / "table.parquet", criterion) if summary is None else Evidence(headline="", summary=summary)
-    if found is None:
+    evidence = (
+        _numbers(inside / "table.parquet", criterion) if summary is None else Evidence(headline="", summary=summary)
+    )
+    if evidence is None:
         return None
     return _described(
-        found,
+        evidence,
         criterion,
         source=str(config.get("name") or ""),
         pictures=read_gallery(inside / "gallery.safetensors")[2],
@@ -104,8 +106,8 @@ def _numbers(path: Path, criterion: Criterion | None) -> Evidence | None:
         file = pq.ParquetFile(path, pre_buffer=False)
         if "chosen" not in file.schema_arrow.names or not file.metadata.num_rows:
             raise UserError(f"{path} holds no selection: it must have rows and a column 'chosen'. {_MEND}")
-        found = Evidence(headline="", rows=table_rows(path), score="" if score == "random" else score)
-        return found.summarised()
+        evidence = Evidence(headline="", rows=table_rows(path), score="" if score == "random" else score)
+        return evidence.summarised()
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}). {_MEND}") from error
 
@@ -147,8 +149,8 @@ def _groups(shares: Shares, criterion: Criterion | None) -> dict[str, str]:
 def _sentence(summary: Summary, criterion: Criterion | None, source: str) -> str:
     """What was chosen of how much, and how."""
     share = formats.percent(summary.chosen / summary.images)
-    of = f" of {source}" if source else ""
-    words = f"{formats.number(summary.chosen)} of {formats.plural(summary.images, 'image')}{of} ({share})"
+    of_source = f" of {source}" if source else ""
+    words = f"{formats.number(summary.chosen)} of {formats.plural(summary.images, 'image')}{of_source} ({share})"
     if criterion is None:
         return f"{words} were chosen"
     seen = "" if criterion.representation in ("", "none") else f" of {criterion.representation}"
