@@ -76,14 +76,14 @@ def cached_embeddings(
     device: Device = "auto",
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """`embeddings`, read from the cache folder where this network saw these images before.
+    """`embeddings`, read from the cache folder if this network has seen these images before.
 
     Kept in `features/` of the cache folder (`LIMBECK_CACHE`) under a key of weights, architecture, normalisation,
     images, size and precision, with a hash of their content: a damaged file is computed again. Safe to delete. Networks
     that were made outside limbeck, or have code or attributes that it cannot vouch for, are always run.
     """
     check_precision(precision)
-    if precision == "auto":  # so that it finds what was kept under its name
+    if precision == "auto":  # the key holds the precision that "auto" stands for
         precision = resolve_computing(device_for(classifier, device), precision).precision
     compute = {"size": size, "precision": precision, "device": device, "progress": progress}
     identity = identify(classifier)

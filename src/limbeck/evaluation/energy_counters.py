@@ -18,12 +18,12 @@ class Counter:
 
     Args:
         name: of the device.
-        read: joules since whenever the device began to count; raises where it cannot tell.
-        range: joules at which it begins again at 0, None where it does so only with its driver.
+        read: returns joules since the device began to count; raises if it cannot be read.
+        range: joules at which the counter starts again at 0; None if only a restart of the driver resets it.
 
     Attributes:
         joules: as of the last `update`.
-        failed: whether it could not be read once, so that `joules` is not all.
+        failed: whether a reading failed, so that `joules` is incomplete.
     """
 
     def __init__(self, name: str, read: Callable[[], float], range: float | None = None) -> None:
@@ -32,10 +32,10 @@ class Counter:
         self.range = range
         self.joules = 0.0
         self.failed = False
-        self._last = read()  # raises where there is none
+        self._last = read()  # raises if there is no counter
 
     def start(self) -> None:
-        """Counts from here."""
+        """Counts from now on."""
         self.update()
         self.joules = 0.0
 
@@ -56,7 +56,7 @@ class Counter:
 def processor_counters() -> list[Counter]:
     """One for every processor package whose counter can be read; often only root can."""
     counters = []
-    for zone in sorted(POWERCAP.glob("intel-rapl:*")):  # those of AMD's processors are called so, too
+    for zone in sorted(POWERCAP.glob("intel-rapl:*")):  # AMD's processors have the same name here
         if not re.fullmatch(r"intel-rapl:\d+", zone.name):
             continue  # a part of a package
         try:
@@ -64,7 +64,7 @@ def processor_counters() -> list[Counter]:
             if name.startswith("package"):
                 counters.append(Counter(f"processor {name}", partial(_joules, zone / "energy_uj"), limit))
         except (OSError, ValueError):
-            return []  # a part of the packages would pass for the whole
+            return []  # some of the packages would pass for all of them
     return counters
 
 
@@ -85,14 +85,14 @@ def gpu_counters() -> dict[str, Counter]:
             except pynvml.NVMLError:
                 continue  # not supported by this device
     except pynvml.NVMLError:
-        return counters  # no driver, or one that is not allowed to tell
+        return counters  # no driver, or no permission to read it
     return counters
 
 
 def uuids_in_use() -> list[str]:
     """UUIDs of the GPUs that this process, or the processes of this machine that share its run, have used.
 
-    CUDA_VISIBLE_DEVICES hides and numbers devices; what torch says of those that it sees is told apart by UUID.
+    CUDA_VISIBLE_DEVICES hides and renumbers devices, so those that torch sees are identified by UUID.
     """
     if not torch.cuda.is_initialized():
         return []

@@ -95,7 +95,7 @@ def probe(
 
     Features are computed once, of the images as they are, and kept on disk (see `cached_embeddings`). With `schedule`
     "l2", the head is a multinomial logistic regression whose strength of regularisation is chosen on a fifth of the
-    training images and which is then fitted on all of them; test images choose nothing. With "published" it is taught
+    training images and which is then fitted on all of them; test images choose nothing. With "published" it is trained
     by the published schedule. That protocol also shifts and flips training images, normalises by the new data set's
     statistics, and lets batch-norm statistics adapt to the new images, because it leaves the network in train mode;
     here the network stays as it is, so the numbers compare with each other, and with published ones only roughly.
@@ -111,7 +111,7 @@ def probe(
         size: (height, width) that images are resized to; by default what the network takes, and for one that takes any
             size 32x32 if the images are larger.
         precision, device: of the forward passes, as in `predict`.
-        progress: called with the number of images that have passed through the network, or were known.
+        progress: called with the number of images that have passed through the network, or were read from the cache.
 
     Raises:
         UserError: unlabelled images, fewer than two classes, other classes in `test`, a network without a tap for its
@@ -183,7 +183,7 @@ def _fit(
 def _counted(
     classifier: "Classifier", images: "ImageSet", options: dict[str, Any], progress: Callable[[int], None] | None
 ) -> Tensor:
-    """Features of `images`; `progress` hears of all of them, also where they were known."""
+    """Features of `images`; `progress` is told of all of them, also of those read from the cache."""
     seen = 0
 
     def count(more: int) -> None:

@@ -1,4 +1,4 @@
-"""Which arms of a race cannot reach the best any more: paired over seeds, with room for what is not known yet."""
+"""Which arms of a race can no longer reach the best: paired over seeds, with allowance for what is not known yet."""
 
 import math
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ _Numbers = NDArray[np.float64]
 
 
 class ValidationScore(NamedTuple):
-    """A student on the validation images: its accuracy, a share, and which it got right, [n], where that is known."""
+    """A student's accuracy on the validation images, 0..1, and which it got right, bool `[n]`, where that is known."""
 
     top1: float
     right: NDArray[np.bool_] | None = None
 
 
 Scores = Mapping[str, Mapping[int, ValidationScore]]
-"""Arm -> seed -> on the validation images."""
+"""Arm -> seed -> score on the validation images."""
 
 
 class Standing(NamedTuple):
@@ -54,7 +54,7 @@ def standings(
     An arm stops if it is outside of the best `keep` of the arms, as in successive halving (Jamieson and Talwalkar 2016,
     arXiv:1502.07943), and its difference to the best is below 0 with all of its interval, now and as projected. The
     difference d is paired over seeds. An arm that gains on the best may gain some more: it is projected to
-    d + ahead (d - d before). Two things make d unsure, whose variances add up:
+    d + ahead (d - d before). d is uncertain for two reasons, whose variances add up:
 
     - seeds: Student's t, with the spread of the arm's own differences or that of all arms, whichever is larger, the
       latter from what is left of an accuracy without the means of its arm and its seed, (A - 1) (n - 1) degrees of
@@ -62,12 +62,12 @@ def standings(
     - validation images, which are the same for all seeds, so that no number of seeds helps: the normal distribution,
       with the spread over images of how much oftener one arm is right than the other, and two images added of which
       each arm gets one right (Agresti and Min 2005, doi:10.1002/sim.1781). Where it is not known which images a student
-      got right, (a (1 - a) + b (1 - b)) / images of two accuracies a and b, an upper bound where students that err, err
-      on the same images rather than on others.
+      got right, (a (1 - a) + b (1 - b)) / images of two accuracies a and b, an upper bound if students tend
+      to err on the same images.
 
     Args:
         now: the students at the rung. A seed that some arm lacks counts for none; an arm with less than two seeds is
-            left out, and with less than two seeds or arms left nobody stops.
+            left out, and with less than two seeds or arms left none stops.
         before: the same at an earlier step, for all arms and seeds in `now`; needed where `ahead` is not 0.
         ahead: how much more is to come, in units of what came since `before`, >= 0.
         keep: share of the arms, rounded up, that go on in any case, in (0, 1].

@@ -20,12 +20,12 @@ Answering = Callable[[Tensor], Tensor]
 
 
 class Checked:
-    """Images, and what the student says of each.
+    """Images with the student's logits, for comparison with those of a file.
 
     Args:
         student: in evaluation mode.
         images: with labels or without.
-        inputs: brings them to what student and file take.
+        inputs: converts them to what student and file take.
 
     Raises:
         UserError: a network that fails, with its line; logits that are not finite, or no logits `[B, K]`; labels of
@@ -54,7 +54,7 @@ class Checked:
         return torch.cat([answering(taken) for _, taken in self.inputs.batches(self.images)]).float()
 
     def compare(self, answering: Answering) -> dict[str, Any]:
-        """How a file answers beside the student.
+        """Compares the logits of a file with the student's.
 
         Returns:
             `agreement`: share of the images of which both give the same class; `max_difference` of a logit; `top1` of
@@ -71,22 +71,22 @@ class Checked:
         }
 
     def allowed(self, tolerance: float) -> float:
-        """The largest difference of a logit that is rounding, in units of logits."""
+        """The largest difference of a logit that passes for rounding, in units of logits."""
         return tolerance * max(1.0, self.logits.abs().max().item())
 
     def check(self, answering: Answering, tolerance: float, what: str) -> dict[str, Any]:
-        """What `compare` says, and the tolerance.
+        """The result of `compare`, with the tolerance.
 
         Args:
             answering: of the file.
             tolerance: see `ExportSettings`.
-            what: the file is called.
+            what: name of the file in messages.
 
         Raises:
             UserError: it disagrees with the student.
         """
         comparison, allowed = self.compare(answering), self.allowed(tolerance)
-        if not comparison["max_difference"] <= allowed:  # nor NaN
+        if not comparison["max_difference"] <= allowed:  # also refuses NaN
             raise UserError(
                 f"{what} and the student disagree: of {len(self.images):,} images of {self.images.name!r}, logits "
                 f"differ by up to {comparison['max_difference']:.3g} ({allowed:.3g} allowed, `tolerance` {tolerance:g} "
@@ -105,7 +105,7 @@ def _logits(student: Classifier, shown: Tensor) -> Tensor:
         return student(shown).logits
     except UserError:
         raise
-    except Exception as error:  # whatever a network of somebody else's raises
+    except Exception as error:  # code from outside limbeck may raise anything
         message = first_line(error)
         images = f"{len(shown)} image{'s' if len(shown) > 1 else ''}"
         raise UserError(

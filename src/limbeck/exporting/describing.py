@@ -1,4 +1,4 @@
-"""What stands beside an exported file: everything about it as JSON, and how to run it as a README."""
+"""What is written beside an exported file: its description as JSON, and a README that says how to run it."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def about_input(classifier: Classifier, shape: Shape, settings: ExportSettings) 
     """What the file takes.
 
     Returns:
-        name, dtype, shape (`["batch", C, H, W]`), colours ("RGB" or "gray"), what its numbers are, and `normalisation`:
+        name, dtype, shape (`["batch", C, H, W]`), colours ("RGB" or "gray"), what its values are, and `normalisation`:
         "inside", or what is to be done outside: {"mean", "std"} per channel, or {"whitening": file}.
     """
     outside: dict[str, Any] = (
@@ -37,7 +37,7 @@ def about_input(classifier: Classifier, shape: Shape, settings: ExportSettings) 
 
 
 def metadata(description: dict[str, Any]) -> dict[str, str]:
-    """What the file itself says: texts, those of `input`, `output` and `classes` in JSON."""
+    """What is stored in the file itself: texts, of which `input`, `output` and `classes` are JSON."""
     names = ("limbeck", "network", "classes", "input", "output", "precision")
     return {
         name: value if isinstance(value := description[name], str) else json.dumps(value, ensure_ascii=False)
@@ -47,7 +47,7 @@ def metadata(description: dict[str, Any]) -> dict[str, str]:
 
 
 def readme(description: dict[str, Any], settings: ExportSettings) -> str:
-    """Markdown: what is here, how to run it, how it was checked."""
+    """Markdown: what the folder holds, how to run it, how it was checked."""
     spec, images = description["input"], description["check"]["images"]
     lines = [
         f"# {description['network']}, exported by limbeck",

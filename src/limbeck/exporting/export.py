@@ -35,11 +35,11 @@ _DOUBTFUL = 0.9
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export left.
+    """The result of an export.
 
     Attributes:
         folder: with the file, `export.json` and README.md.
-        file: the network; of weights for `lb.load_model`, these.
+        file: the network, or its weights for `lb.load_model`.
         description: what `export.json` holds: input, output, classes, how the files were checked, size and latency.
 
     Example:
@@ -68,9 +68,9 @@ def export_classifier(
         student: stays as it is; a copy on the CPU, in float32 and evaluation mode, is exported.
         folder: new.
         settings: what is written.
-        images: that it is checked on; labelled, also judged on.
+        images: that the file is checked on; with labels, its accuracy is measured, too.
         calibration: images that int8 is calibrated on, where that is wanted.
-        progress: who watches.
+        progress: where progress is shown.
 
     Raises:
         UserError: the folder exists; the student cannot be exported, or the file does not answer as it does.
@@ -102,7 +102,7 @@ def export_classifier(
 
 
 def check_folder(folder: Path) -> None:
-    """Raises a UserError where nothing may be written.
+    """Raises a UserError if the folder exists or its name is that of a file.
 
     Example:
         >>> check_folder(Path("exported/new"))
@@ -187,7 +187,7 @@ def _write_weights(
 
 
 def _write_whitening(student: Classifier, folder: Path, settings: ExportSettings) -> None:
-    """Of a network that is shown what was whitened outside; arrays that numpy alone reads."""
+    """Writes the whitening of a network whose inputs are whitened outside, as arrays that numpy alone reads."""
     if student.whitening is not None and not settings.inside:
         np.savez(
             folder / WHITENING,
@@ -213,7 +213,7 @@ def _write_int8(path: Path, checked: Checked, calibration: ImageSet, description
 
 
 def _measure(folder: Path, files: dict[str, Any], inputs: FileInputs) -> dict[str, Any]:
-    """Times every file; returns on what."""
+    """Times every file; returns the processor and the number of threads."""
     threads = _threads(inputs.settings)
     for name, measures in files.items():
         network = OnnxNetwork(folder / name, threads)

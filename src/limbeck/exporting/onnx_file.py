@@ -1,7 +1,7 @@
-"""A traced network as ONNX, in the version of its operators that was asked for.
+"""A traced network as ONNX, in the version of its operators that is wanted.
 
-By torch's exporter for programs of `torch.export`; where torch has not made that its own default yet (before 2.9), by
-the one for TorchScript, which those releases do better.
+By torch's exporter for programs of `torch.export`; before torch 2.9, which made it the default, by the one for
+TorchScript, which works better in those releases.
 """
 
 import inspect
@@ -37,10 +37,10 @@ def onnx_model(
     """The network with one input `[batch, C, H, W]` and one output, `logits` `[batch, K]`.
 
     Args:
-        module: what was traced.
-        program: of it.
-        example: that it was traced with.
-        input_name: of the input.
+        module: the network.
+        program: its trace.
+        example: the input that it was traced with.
+        input_name: name of the input.
         opset: version of ONNX's operators.
 
     Raises:
@@ -86,7 +86,7 @@ def _by_torchscript(module: Exportable, example: Tensor, input_name: str, opset:
     import onnx
 
     with TemporaryDirectory(prefix="limbeck-") as folder, warnings.catch_warnings():
-        # Of Python's branches, which might hang on values; a program of `torch.export` was made, so none does.
+        # Warnings of branches in Python that might depend on values; as `torch.export` could trace it, none does.
         warnings.simplefilter("ignore", TracerWarning)
         written = Path(folder) / "network.onnx"
         torch.onnx.export(
@@ -103,7 +103,7 @@ def _by_torchscript(module: Exportable, example: Tensor, input_name: str, opset:
 
 
 def _tidy(model: "onnx.ModelProto") -> None:
-    """Leaves out what tells of this machine (paths of source files) and of other versions than the file's own."""
+    """Removes what tells of this machine (paths of source files) and of other versions than the file's own."""
     from onnx import helper
 
     graph = model.graph
@@ -118,7 +118,7 @@ def _tidy(model: "onnx.ModelProto") -> None:
         node.doc_string = ""
         for index in reversed(range(len(node.attribute))):
             attribute = node.attribute[index]
-            # Its default, said; what older operators do not know.
+            # The default, written out in an attribute that older operators do not know.
             if attribute.name == "noop_with_empty_axes" and attribute.i == 0:
                 del node.attribute[index]
     del graph.metadata_props[:]

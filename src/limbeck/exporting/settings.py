@@ -1,4 +1,4 @@
-"""What may be said of an export, and the extra that it needs."""
+"""The settings of an export, and a check for the packages that it needs."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -34,7 +34,7 @@ class ExportSettings:
         tolerance: by how much logits of the file may differ from the student's, in units of its largest logit (of 1 if
             that is smaller), > 0.
         latency: whether to time the file.
-        threads: that are timed with, >= 1; by default as many as torch uses.
+        threads: that the file is timed with, >= 1; by default as many as torch uses.
 
     Raises:
         UserError: all that is wrong with them, at once.
@@ -65,7 +65,7 @@ class ExportSettings:
 
     @property
     def operators(self) -> int:
-        """The version of ONNX's operators that is meant."""
+        """The version of ONNX's operators that the file is written in."""
         return DEFAULT_OPSET if self.opset is None else self.opset
 
     @property
@@ -96,7 +96,7 @@ class ExportSettings:
         return wrong
 
     def _unfit(self) -> list[str]:
-        """What is said and would change nothing in a file of this format."""
+        """Settings that are given and would change nothing in a file of this format."""
         unfit = []
         if self.format != "onnx":
             options = {"opset": self.opset is not None, "int8": self.int8, "threads": self.threads is not None}

@@ -20,7 +20,7 @@ _FIXED_BATCH = re.compile(r"specialized it to be a constant|Constraints violated
 
 
 class Exportable(nn.Module):
-    """Logits `[B, K]` alone, for images `[B, C, H, W]`; or, where they are normalised outside, for what that makes.
+    """Logits `[B, K]` alone, for images `[B, C, H, W]`; or for inputs that were normalised outside.
 
     Args:
         classifier: in evaluation mode, on the CPU.
@@ -33,7 +33,7 @@ class Exportable(nn.Module):
         self.inside = inside
 
     def forward(self, images: Tensor) -> Tensor:
-        # Not the classifier itself, whose checks of the logits would settle the number of images.
+        # Not the classifier itself, whose checks of the logits would fix the number of images.
         return self.classifier.network(self.classifier.prepare(images) if self.inside else images)
 
 
@@ -52,9 +52,9 @@ def traced(module: Exportable, example: Tensor) -> ExportedProgram:
         return torch.export.export(module, (example,), strict=False, **arguments)
     except GuardOnDataDependentSymNode as error:
         first: Exception = error
-    except Exception as error:  # whatever a network of somebody else's raises
+    except Exception as error:  # code from outside limbeck may raise anything
         first = error
-        with suppress(Exception):  # reading the code in place of running it sees what `len(images)` hides
+        with suppress(Exception):  # reading the code, not running it, sees what `len(images)` hides
             return torch.export.export(module, (example,), strict=True, **arguments)
     raise UserError(f"{module.classifier.name} cannot be exported: {_reason(first)}.") from first
 
