@@ -49,7 +49,7 @@ def write_comparison_report(folder: Path) -> Path:
 
 
 def _write_chart(folder: Path, results: Row) -> None:
-    """Writes the one chart, and removes the other, which is of when the comparison had fewer arms or budgets."""
+    """Writes one chart and removes the other, which may be left from when the comparison had fewer arms or budgets."""
     if _ranked(results):
         atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
         (folder / "frontier.svg").unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def write_tables(folder: Path, results: Row) -> None:
 
     Args:
         folder: of the comparison.
-        results: what is known of it, the content of results.json.
+        results: the content of results.json.
 
     Example:
         >>> from limbeck.report.reading import results
@@ -75,7 +75,7 @@ def write_tables(folder: Path, results: Row) -> None:
 
 
 def comparison_page(folder: Path, results: Row) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     styles = style.arms(results)
     records = charts.metrics_by_arm(folder, results)
     controls, evidence = Controls.of(results), made_by_arms(folder, results)
@@ -120,7 +120,7 @@ def _warning(runs: list[Row]) -> str:
 
 
 def _environment(folder: Path, results: Row) -> Path:
-    """The folder whose environment.json speaks for the comparison: its own, else the first run's."""
+    """The folder whose environment.json stands for the comparison: its own, else that of the first run with one."""
     folders = [folder, *(folder / run["folder"] for run in results["runs"] if run.get("folder"))]
     return next((path for path in folders if (path / "environment.json").is_file()), folder)
 

@@ -18,7 +18,7 @@ Records = dict[tuple[str, str], list[list[Row]]]
 
 
 def frontier_section(results: Row, styles: dict[str, style.Arm], key: str = "frontier") -> Section:
-    """Accuracy against images, and smaller against what else it cost; charts have keys that begin with `key`."""
+    """Accuracy against images and, in smaller charts, against other costs; keys of charts begin with `key`."""
     if not results["table"]:
         return Section("frontier", "Frontier", [Note("No run has finished, so there is no frontier to draw.")])
     full = Controls.of(results).full
@@ -41,7 +41,7 @@ def frontier_section(results: Row, styles: dict[str, style.Arm], key: str = "fro
 
 
 def ranking_section(results: Row, styles: dict[str, style.Arm], key: str = "arms") -> Section:
-    """Arms of equally many images below one another; charts have keys that begin with `key`."""
+    """Arms of equally many images below one another; keys of charts begin with `key`."""
     if not results["table"]:
         return Section("arms", "Arms", [Note("No run has finished, so there is nothing to draw.")])
     main = figure(ranking.ranking(results, styles), key, "Test accuracy of every arm")
@@ -123,7 +123,7 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
 
 
 def pictures_section(folder: Path, results: Row) -> Section | None:
-    """What the first seed of each arm was taught on: the user's arms first, smaller budgets first, until it is full."""
+    """What the first seed of each arm was taught on: user's arms first, small budgets first, until the page is full."""
     controls = Controls.of(results)
     first: dict[str, Row] = {}
     for run in results["runs"]:
@@ -151,7 +151,7 @@ def _place(run: Row, order: dict[str, int]) -> tuple[bool, int, int]:
 
 
 def _shown(folder: Path, group: str) -> Evidence:
-    """The evidence of an arm at a budget, or as much of it as comparisons kept before."""
+    """The evidence of an arm at a budget, or the part of it that comparisons of earlier versions kept."""
     evidence = read_evidence(folder / EVIDENCE / group)
     if evidence is not None:
         return evidence

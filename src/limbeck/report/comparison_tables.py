@@ -91,7 +91,7 @@ def differences_section(results: Row) -> Section | None:
 
 
 def _beyond_noise(rows: list[Row]) -> str:
-    """What the verdicts of a table of differences go by."""
+    """How the verdicts in a table of differences are decided."""
     by_chance = (
         "Where there is no true difference, one interval in twenty leaves out zero by chance; this table has "
         f"{len(rows)}."
@@ -108,7 +108,7 @@ def _beyond_noise(rows: list[Row]) -> str:
 
 
 def cost_section(results: Row) -> Section | None:
-    """All runs together, then making, teaching and the teacher itself by arm and budget, then size and speed."""
+    """Cost of all runs together, then of making, teaching and the teacher by arm and budget, then size and speed."""
     runs = [run for run in reading.compared_runs(results) if not run.get("repeats")]
     costs = [cost for run in runs if (cost := RunCost.from_dict(run.get("cost"))).known]
     teacher, student = results.get("teacher") or {}, results.get("student") or {}
@@ -150,7 +150,7 @@ def _by_arm(results: Row) -> Table:
 
 
 def runs_section(folder: Path, results: Row) -> Section | None:
-    """All runs with a way to each report; what went wrong stands first."""
+    """All runs with a link to each report; errors come first."""
     controls, order = Controls.of(results), arm_order(results)
     blocks: list[Block] = [
         Code(
@@ -179,12 +179,12 @@ def runs_section(folder: Path, results: Row) -> Section | None:
 
 
 def _lean(table: Table, results: Row) -> Table:
-    """Less the columns that say the same of every arm where there are no budgets."""
+    """`table` without the columns that say the same of every arm if there are no budgets."""
     return _without(table, "Budget", "Images") if reading.without_budgets(results) else table
 
 
 def _without(table: Table, *names: str) -> Table:
-    """Less the columns of these names."""
+    """`table` without the columns of these names."""
     kept = [place for place, column in enumerate(table.columns) if column not in names]
     numeric = [new for new, place in enumerate(kept) if place in table.numeric]
     rows = [[row[place] for place in kept] for row in table.rows]

@@ -1,4 +1,4 @@
-"""The controls of a comparison, as its results list them: what they are called, and which of them a verdict goes by."""
+"""The controls of a comparison, as its results list them: their labels, and which of them decides a verdict."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _OF_BEFORE: tuple[Row, ...] = (
     {"name": "full", "label": "full data", "kind": "full", "teacher": True, "strict": None},
     {"name": "full-no-teacher", "label": "full data without teacher", "kind": "full", "teacher": False, "strict": 0},
 )
-"""Of results that were written before they listed their controls."""
+"""The controls of results that were written before results listed them."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Control:
         label: the same in words.
         kind: "budget" for one beside the arms at every budget, "full" for one that learns from all the images.
         teacher: whether it has one.
-        strict: of two controls, verdicts go by the one of larger rank; None where they never go by it.
-        arms: beside which it stands alone; none for one that stands beside all that have it.
+        strict: rank; the control of the largest rank decides a verdict; None for one that never does.
+        arms: the only ones that it is a control of; empty if it is one of all arms.
     """
 
     name: str
@@ -55,17 +55,17 @@ class Controls:
 
     @property
     def theirs(self) -> str:
-        """What arms are set against that have different ones, in words."""
+        """What arms with different controls are compared with, in words."""
         return "their control" if self._against else "their strictest control"
 
     @classmethod
     def of(cls, results: Row) -> "Controls":
-        """Those that results list; of results of before, those that all comparisons had."""
+        """The controls that results list; for older results, those that all comparisons had."""
         listed = results.get("controls")
         return cls(_OF_BEFORE if listed is None else listed, results.get("against") or ())
 
     def get(self, arm: str) -> Control | None:
-        """None for an arm of the user's."""
+        """The control of this name; None for an arm of the user's."""
         return self._known.get(arm)
 
     def label(self, arm: str) -> str:
@@ -84,11 +84,11 @@ class Controls:
         return [control.name for control in self._known.values() if control.kind != "full"]
 
     def strictest(self, baseline: str | None = None, *, arm: str | None = None) -> list[str]:
-        """Names of what a verdict goes by, the strictest first: of the same budget, the baseline, then all the data.
+        """Names of what may decide a verdict, in order: controls of the same budget, the baseline, then all the data.
 
         Args:
             baseline: of the comparison.
-            arm: puts the control first that suits this arm, and leaves out what stands beside others.
+            arm: the control that suits it comes first, and controls of other arms alone are left out.
         """
         ranked = [control for control in self._known.values() if control.strict is not None]
         ranked = [control for control in ranked if arm is None or not control.arms or arm in control.arms]
@@ -98,7 +98,7 @@ class Controls:
         return [*own, *([] if baseline is None else [baseline]), *full]
 
     def sentence(self, arms: Iterable[str], *, budgets: bool) -> str:
-        """Which of them `arms` hold, in words; "" for none.
+        """Which of the controls are among `arms`, in words; "" for none.
 
         Args:
             arms: names.

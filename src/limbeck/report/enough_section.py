@@ -1,4 +1,4 @@
-"""The section of a comparison that says how little data is enough: charts, table, and how both were come by."""
+"""The section of a comparison that says how little data is enough: charts, table, and how they were computed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 def enough_section(results: Row, styles: dict[str, Arm]) -> Section | None:
-    """None for results that do not say it: of arms without budgets, and of earlier versions."""
+    """None for results without it: those of arms without budgets, and of earlier versions."""
     answer = results.get("enough")
     if not answer:
         return None
@@ -60,7 +60,7 @@ def _share(images: int | None, full: int | None) -> str:
 
 
 def _cost(row: Row, key: str, words: Any) -> Cell:
-    """At the images needed, and below it at both ends of the interval as far as they are known."""
+    """The cost at the images needed, and as a note at both ends of the interval, as far as they are known."""
     at = {end: None if costs is None else costs.get(key) for end, costs in row["costs"].items()}
     value, low, high = (None if at[end] is None else words(at[end]) for end in ("images", "low", "high"))
     span = f"{low} to {high}" if low != high else ""

@@ -1,4 +1,4 @@
-"""How wide a table of LaTeX comes out, as far as that can be told without LaTeX, and how it fits into a column."""
+"""How wide a LaTeX table will be, estimated without LaTeX, and how it fits into a column."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Setting(NamedTuple):
     Attributes:
         size: LaTeX's command for the size of letters; "" for that of the text.
         scale: of these letters, against those of the text.
-        gap: `tabcolsep` in points, half of what is between two columns.
+        gap: `tabcolsep` in points, half of the space between two columns.
     """
 
     size: str
@@ -37,7 +37,7 @@ SETTINGS = (
 
 
 def width_of(cell: str) -> float:
-    """Points that a cell takes in Computer Modern of 10 points, as far as can be told: some 5 % more or less.
+    """Estimated width of a cell in points, in Computer Modern of 10 points: some 5 % more or less.
 
     Example:
         >>> round(width_of(r"85.12 $\\pm$ 1.20"), 1)

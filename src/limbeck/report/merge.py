@@ -1,4 +1,4 @@
-"""Several comparisons side by side: whether they may be, and their arms under names that tell them apart."""
+"""Several comparisons merged into one: whether they may be, and their arms under unique names."""
 
 import os
 from collections import Counter
@@ -24,7 +24,7 @@ def comparisons_of(found: Sequence[tuple[Path, Row]]) -> list[Comparison]:
         found: folder and results of each.
 
     Raises:
-        UserError: one is there twice, there are fewer than two, or they were judged on different test images.
+        UserError: one is given twice, there are fewer than two, or they were judged on different test images.
     """
     folders = [folder for folder, _ in found]
     if len({folder.resolve() for folder in folders}) < max(len(folders), 2):
@@ -45,7 +45,7 @@ def comparisons_of(found: Sequence[tuple[Path, Row]]) -> list[Comparison]:
 
 
 def _test_images(comparison: Comparison) -> Row:
-    """What tells the test images from others; comparisons of early versions know their number and name alone."""
+    """What identifies the test images; comparisons of early versions know their number and name alone."""
     mend = "Copy the whole folder of the comparison, or merge the others."
     stored = (reading.json_file(comparison.folder / "inputs.json", mend) or {}).get("test")
     data = recipe_of(comparison).get("data")
@@ -59,7 +59,7 @@ def _test_images(comparison: Comparison) -> Row:
 
 
 def _same_images(one: Row, other: Row) -> bool:
-    """Whether test images are the same; where fingerprints are known, these tell, whatever the images are called."""
+    """Whether test images are the same; known fingerprints decide, whatever the images are called."""
     if one["fingerprint"] and other["fingerprint"]:
         return all(one[key] == other[key] for key in ("images", "fingerprint"))
     return {**one, "size": ""} == {**other, "size": ""}
@@ -72,7 +72,7 @@ def _words(test: Row) -> str:
 
 
 def _size(data: Any) -> str:
-    """'32x32', where the data of a recipe tell the size that their test images are brought to."""
+    """'32x32', if the data of a recipe state the size that their test images are resized to."""
     if not isinstance(data, dict):
         return ""
     test = data.get("test")
@@ -90,7 +90,7 @@ def recipe_of(comparison: Comparison) -> Row:
 
 
 def with_unique_arms(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same with arms, controls too, called after their comparison where another has one of that name."""
+    """The same, with arms and controls whose name several comparisons use renamed after their comparison."""
     counts = Counter(arm for comparison in comparisons for arm in {run["arm"] for run in comparison.results["runs"]})
     return [_renamed(comparison, {arm for arm, count in counts.items() if count > 1}) for comparison in comparisons]
 
@@ -132,12 +132,12 @@ def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
 
 
 def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
-    """One results.json of several whose arms are told apart; what one comparison alone can say is left out.
+    """One results.json of several comparisons; what only holds for a single one is left out.
 
     Args:
         comparisons: those of `with_unique_arms`.
-        folder: from which the folders of runs are given.
-        name: of all.
+        folder: that the folders of runs are relative to.
+        name: of the whole.
     """
     first = comparisons[0].results
     same = {key: first.get(key) for key in ("teacher", "student") if _alike(comparisons, key)}
@@ -163,7 +163,7 @@ def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
 
 
 def panels(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
-    """Comparisons of one teacher and one student, by these in words: what a chart may show together."""
+    """Comparisons grouped by teacher and student, in words; those of one group may share a chart."""
     by_networks: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in comparisons:
         mend = "Copy the whole folder of the comparison, or merge the others."

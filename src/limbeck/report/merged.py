@@ -1,4 +1,4 @@
-"""The page of several comparisons: which they are, all their arms together, and what tells them apart."""
+"""The page of several comparisons: which they are, all their arms together, and what differs between them."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -38,7 +38,7 @@ def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path
         The path of report.html.
 
     Raises:
-        UserError: one is there twice, or they were judged on different test images.
+        UserError: one is given twice, or they were judged on different test images.
     """
     comparisons = comparisons_of(
         [(path, {**content, "runs": reading.with_images(content["runs"])}) for path, content in found]
@@ -56,11 +56,11 @@ def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path
 
 
 def merged_page(comparisons: Sequence[Comparison], apart: Sequence[Comparison], results: Row, folder: Path) -> Page:
-    """Everything the page says, before it is HTML.
+    """The content of the page, before it is rendered as HTML.
 
     Args:
         comparisons: with arms under their own names.
-        apart: the same, told apart.
+        apart: the same, with unique arms.
         results: of all together.
         folder: in which the page will be.
     """
@@ -88,7 +88,7 @@ def merged_page(comparisons: Sequence[Comparison], apart: Sequence[Comparison], 
 
 
 def _cards(apart: Sequence[Comparison]) -> list[Fact]:
-    """Those of every comparison; of one teacher for all, its card once."""
+    """The cards of every comparison; that of a shared teacher once."""
     return list(dict.fromkeys(chain.from_iterable(comparison_cards(comparison.results) for comparison in apart)))
 
 

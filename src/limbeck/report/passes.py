@@ -8,14 +8,14 @@ from limbeck.report.controls import Controls, arm_order
 
 Row = dict[str, Any]
 MORE = 1.5
-"""Times as often as its control: of an arm that asked its teacher more often than that, it is said."""
+"""An arm that asked its teacher more than this many times as often as its controls is mentioned in the lead."""
 _NOTE = (
     "Making images asks the teacher, too. These are the answers that were needed, known ones among them; means per run."
 )
 
 
 def passes_table(results: Row) -> list[Block]:
-    """A row for each such arm, budget and control; nothing for others, and for results of earlier versions."""
+    """A row for each such arm, budget and control; nothing if there are none, and for results of earlier versions."""
     controls, order = Controls.of(results), arm_order(results)
     rows = [
         (

@@ -41,7 +41,7 @@ def write_probe_report(folder: Path) -> Path:
 
 
 def probe_page(folder: Path, content: Row) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     rows = [{**row, "mean": mean_interval(row["top1"])[0]} for row in content["rows"]]
     settings = content.get("settings") or {}
     sections = [

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def racing_section(folder: Path, results: Row, styles: dict[str, style.Arm]) -> Section | None:
-    """None of a comparison in which no arm could stop."""
+    """None for a comparison in which no arm could stop early."""
     race = results.get("racing")
     if not race:
         return None
@@ -34,11 +34,11 @@ def have_ended(runs: list[Row]) -> bool:
 
 
 def sentence(race: Row, *, ended: bool = True) -> str:
-    """Who stopped, and what that saved.
+    """Which arms stopped, and what that saved.
 
     Args:
         race: `racing` of the results.
-        ended: whether nothing more is to be run.
+        ended: whether nothing is left to be run.
 
     Example:
         >>> dropped = [{"arm": "herding", "budget": "10 %", "rung": "25 % of the steps", "runs": 3}]
@@ -89,7 +89,7 @@ def _table(results: Row, dropped: list[Row]) -> Table:
 
 
 def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Chart]:
-    """How the arms did on the validation images, as far as they went, with the rungs at which some stopped."""
+    """Validation curves of the arms, as far as they went, with the rungs at which some stopped."""
     measure = _measure(results["racing"]["dropped"])
     named = {"agreement": "Validation agreement with the teacher"}.get(measure, "Validation top-1")
     by_budget: dict[str, list[Row]] = {}
@@ -118,7 +118,7 @@ def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Ch
 
 
 def _measure(dropped: list[Row]) -> str:
-    """What arms were compared by; earlier versions knew accuracy alone."""
+    """The measure that arms were compared by; earlier versions knew accuracy alone."""
     return next((row["measure"] for row in dropped if "measure" in row), "top1")
 
 

@@ -31,7 +31,7 @@ def at_one_budget(results: dict[str, Any]) -> bool:
 
 
 def many_arms(results: dict[str, Any]) -> bool:
-    """Whether there are more arms than a legend can tell apart or a reader takes one by one."""
+    """Whether there are more arms than a legend can tell apart, or than a reader would read one by one."""
     return len({run["arm"] for run in results["runs"] if not run["control"]}) > MOST_ARMS
 
 
@@ -79,7 +79,7 @@ def write_results(folder: Path, content: dict[str, Any]) -> None:
 
 
 def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A run that never finished does not know its number of images; others of its arm do, or else of its budget."""
+    """Fills in the number of images of runs that never finished, from others of their arm, or else of their budget."""
     of_budget = {run["budget"]: run["images"] for run in runs if run["images"]}
     of_arm = {(run["arm"], run["budget"]): run["images"] for run in runs if run["images"]}
     return [
@@ -91,7 +91,7 @@ def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compared_runs(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of arms that are in the table of their budget: none of an arm that stopped early, finished seeds too."""
+    """The runs of arms that are in the table of their budget: no run of an arm that stopped early, even if finished."""
     shown = {(row["arm"], row["budget"]) for row in results["table"]}
     return [run for run in results["runs"] if (run["arm"], run["budget"]) in shown]
 

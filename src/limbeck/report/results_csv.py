@@ -157,5 +157,5 @@ def _csv(columns: Mapping[str, Callable[[Row], Any]], rows: Iterable[Row]) -> st
 
 
 def _cell(value: Any) -> Any:
-    """Empty for what no table can tell: nothing, and the numbers of a run that diverged."""
+    """Empty for numbers that are not finite, as of a run that diverged."""
     return "" if isinstance(value, float) and not formats.is_number(value) else value

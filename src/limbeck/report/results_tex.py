@@ -29,7 +29,7 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
 
     Args:
         comparisons: one or more; several make groups of rows.
-        folder: where to.
+        folder: to write into.
 
     Example:
         >>> from limbeck.report.reading import results
@@ -41,7 +41,7 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
 def above_controls(results: Row) -> set[tuple[str, str]]:
     """Arms and budgets that are better, beyond seed noise, than every control of the same budget that has finished.
 
-    One that has other images in number than such a control is not among them.
+    An arm that has another number of images than such a control is not among them.
     """
     at = {(run["arm"], run["budget"]) for run in results["runs"] if run["control"]}
     verdicts: dict[tuple[str, str], set[str]] = {}
@@ -65,7 +65,7 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
         yield r"% It is wider than a column of article: let it stand in table*, or on a page that is turned."
     yield r"\begin{table}"
     yield r"  \centering"
-    yield r"  \setlength{\belowcaptionskip}{6pt}"  # of article it is 0, made for captions below
+    yield r"  \setlength{\belowcaptionskip}{6pt}"  # it is 0 in article, which expects captions below
     yield rf"  \caption{{{_caption(comparisons)}}}"
     yield rf"  \label{{tab:{label}}}"
     if setting != SETTINGS[0]:

@@ -46,7 +46,7 @@ def write_run_report(folder: Path) -> Path:
 
 
 def run_page(folder: Path) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     mend = f"`limbeck evaluate {folder}` makes it again."
     evaluations = reading.json_file(folder / "evaluation.json", mend) or {}
     status = reading.json_file(folder / "status.json", "Resume the run with --resume; it writes the file again.") or {}
@@ -94,7 +94,7 @@ def _lead(evaluations: Row, cost: Row, records: list[Row], state: str) -> str:
 
 
 def _watched(evaluations: Row) -> Row:
-    """The scores on validation images without labels, beside the teacher; of labelled ones nothing."""
+    """Agreement with the teacher on validation images without labels; empty if they have labels."""
     scores = evaluations.get("validation") or {}
     return scores if scores.get("measure") == "agreement" else {}
 

@@ -15,7 +15,7 @@ MOST_NAMED = 6
 
 
 def verdict(row: Row) -> str:
-    """One difference in two words: 'better', 'worse', 'within seed noise' or 'one seed only'."""
+    """One difference in a few words: 'better', 'worse', 'within seed noise' or 'one seed only'."""
     if row["n"] < 2 or row["low"] is None or row["high"] is None:
         return "one seed only"
     if not row["beyond_noise"]:
@@ -24,7 +24,7 @@ def verdict(row: Row) -> str:
 
 
 def unequal(row: Row) -> str:
-    """', not at equal images but 45 against 192' of arms that have others in number at one budget; '' of equal ones.
+    """', not at equal images but 45 against 192' for arms whose numbers of images differ at one budget, else ''.
 
     Example:
         >>> unequal({"images": 45, "images_against": 192})
@@ -68,7 +68,7 @@ def _more_seeds(row: Row) -> str:
 
 
 def deciding(results: Row) -> dict[tuple[str, str], Row]:
-    """By arm and budget, the difference that its verdict goes by: to the control that suits it, or the strictest."""
+    """By arm and budget, the difference that decides its verdict: to the control that suits it, or the strictest."""
     decisive: dict[tuple[str, str], Row] = {}
     controls = Controls.of(results)
     for arm in dict.fromkeys(row["arm"] for row in results["differences"]):
@@ -92,7 +92,7 @@ def headlines(results: Row) -> list[str]:
 
 
 def differences(results: Row) -> list[str]:
-    """The user's arms against the control that suits each: a sentence for each, of many arms for both ends."""
+    """The user's arms against the control that suits each: a sentence for each; of many, the best and the worst."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
     controls, baseline = Controls.of(results), results.get("baseline")
     strictest = {arm: controls.strictest(baseline, arm=arm) for arm in arms}
@@ -144,11 +144,11 @@ def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
 
 
 def _others(rows: list[Row], against: str) -> list[str]:
-    """How many arms are beyond seed noise at no budget, apart those of which one seed cannot tell.
+    """How many arms are beyond seed noise at no budget; those with a single seed are counted apart.
 
     Args:
         rows: their differences at all budgets.
-        against: what they are set against, "" where that is said already.
+        against: what they are compared with, "" if that has been said.
     """
     verdicts: dict[str, set[str]] = {}
     for row in rows:
@@ -165,7 +165,7 @@ def _others(rows: list[Row], against: str) -> list[str]:
 
 
 def _unequal_ones(rows: list[Row]) -> str:
-    """Those that have other images in number than what they are set against; '' where none has."""
+    """Arms whose number of images differs from their control's; '' if there are none."""
     phrases = [f"{row['arm']}{formats.at(row['budget'])}{unequal(row)}" for row in rows if unequal(row)]
     more = [f"and {len(phrases) - MOST_NAMED} more"] if len(phrases) > MOST_NAMED else []
     return "".join(f"; {phrase}" for phrase in [*phrases[:MOST_NAMED], *more])
@@ -232,7 +232,7 @@ def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[R
 
 
 def _strictest(arm: str, strictest: list[str], differences: list[Row]) -> str | None:
-    """The first of `strictest` that the arm is set against."""
+    """The first of `strictest` that the arm is compared with."""
     return next((control for control in strictest if any(_is(row, arm, control) for row in differences)), None)
 
 
@@ -252,7 +252,9 @@ def _nothing(results: Row) -> str:
     planned = {run["arm"] for run in results["runs"]}
     ranked = (controls.label(name) for name in controls.strictest() if name in planned)
     control = next(ranked, "a control")
-    what = " of differences" if results.get("enough") else ""  # how little is enough is said of controls alone, too
+    what = (
+        " of differences" if results.get("enough") else ""
+    )  # how little is enough can be said for controls alone, too
     return (
         f"Nothing can be said{what} yet: no arm has a finished run beside {control} "
         f"({finished} of {formats.plural(len(results['runs']), 'run')} finished)"

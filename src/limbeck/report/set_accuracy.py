@@ -34,7 +34,7 @@ def write_set_report(folder: Path) -> Path:
 
 
 def set_page(folder: Path, content: Row) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     rows, ranking, sets = content["rows"], content.get("ranking"), content["sets"]
     sections = [
         *([_accuracies(rows, content["test"])] if rows else []),

@@ -1,4 +1,4 @@
-"""Accuracy over settings: where three arms or more differ in one number and nothing else, a curve of it."""
+"""Accuracy against a setting: a curve where three arms or more differ in one number and in nothing else."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Sweep:
     Attributes:
         setting: its name, with dots.
         arms: value -> arm, ascending.
-        rest: all else that the arms are told.
+        rest: all other settings, which these arms share.
     """
 
     setting: str
@@ -77,7 +77,7 @@ def sweeps(recipe: Mapping[str, Any]) -> list[Sweep]:
 
 
 def _settings_of(shared: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting of an arm by its name with dots; of training it changes some, and all of what else it has."""
+    """Every setting of an arm by its name with dots; it changes single settings of training, and whole other parts."""
     training = {**(shared.get("training") or {}), **(arm.get("training") or {})}
     own = {key: value for key, value in arm.items() if value is not None}
     return dict(_flat({**shared, **own, "training": training}))
@@ -128,7 +128,7 @@ def _mean(place: Row, row: Row) -> Row:
 
 
 def _names(some: Sequence[Sweep]) -> list[str]:
-    """Each line by what it has that others have not."""
+    """A name for each line, from the settings in which lines differ."""
     keys = dict.fromkeys(key for sweep in some for key in sweep.rest)
     apart = [key for key in keys if len({repr(sweep.rest.get(key)) for sweep in some}) > 1]
     return [

@@ -16,7 +16,7 @@ def class_section(evaluation: Row, whose: str, beside: dict[str, list[Row]] | No
 
     Args:
         evaluation: an evaluation as a dict.
-        whose: the student in words.
+        whose: what the student is called.
         beside: further series of {"class", "value"} for comparison, the value None for a class without test images.
     """
     per_class, counts = evaluation.get("per_class") or [], evaluation.get("confusion") or []
@@ -94,7 +94,7 @@ def recipe_section(folder: Path) -> Section | None:
 
 
 def settings_file_section(folder: Path) -> Section | None:
-    """The settings that a verb was called with."""
+    """The settings that a command was called with."""
     settings = reading.text_file(folder / "settings.yaml")
     return Section("settings", "Settings", [Code("settings.yaml", settings, open=True)]) if settings else None
 

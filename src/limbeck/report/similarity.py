@@ -1,4 +1,4 @@
-"""The section of a run that looks inside teacher and student, from what the run left in inside.safetensors."""
+"""The section of a run that compares teacher and student, from what the run left in inside.safetensors."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _MOST_PAIRS = 8
 
 
 def similarity_section(folder: Path) -> Section | None:
-    """Correlations and maps, None for a run that left nothing to look at.
+    """Correlations and maps; None for a run that left no such file.
 
     Raises:
         UserError: inside.safetensors is broken.
@@ -156,7 +156,7 @@ def _maps(path: Path, arrays: Arrays, classes: list[str], order: list[int]) -> C
 
 
 def _places(path: Path, teacher: NDArray[Any], student: NDArray[Any]) -> tuple[Arrays, str]:
-    """Positions of both maps and whose t-SNE made them; kept at `path`, because they take seconds."""
+    """Positions of both maps and the t-SNE that made them; cached at `path`, because they take seconds."""
     digest = hashlib.blake2b(teacher.tobytes() + student.tobytes(), digest_size=16).hexdigest()
     try:
         with safe_open(path, framework="np") as file:

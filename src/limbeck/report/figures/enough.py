@@ -55,14 +55,14 @@ def enough_chart(results: Row) -> alt.LayerChart:
         marks("estimate").mark_point(filled=True, size=95, opacity=1).encode(tooltip=tooltip),
         *_full_layers(answer["reference"], Controls.of(results)),
     ]
-    # Scales of their own have axes of their own: names at the left, what was found at the right.
+    # Independent scales have axes of their own: names at the left, results at the right.
     return alt.LayerChart(
         layer=layers, resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")), height=_ROW * len(rows)
     )
 
 
 def _words_axis(side: Literal["left", "right"], expression: str, words: Iterable[str]) -> alt.Axis:
-    """Words beside the rows, with room for the longest whatever the font, which still pictures do not know."""
+    """Words beside the rows, with room for the longest in any font, as that of the page is not known here."""
     room = _LETTER * max(map(len, words))
     plain = {"grid": False, "ticks": False, "domain": False, "labelPadding": 10, "labelLimit": 300}
     return alt.Axis(orient=side, labelExpr=expression, minExtent=min(room, 300) + 10, **plain)

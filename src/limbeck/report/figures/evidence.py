@@ -1,4 +1,4 @@
-"""Charts of a maker's own: stacked bars, curves and maps."""
+"""Charts that a maker's evidence brings: stacked bars, curves and maps."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
@@ -13,7 +13,7 @@ from limbeck.transfer.evidence_figures import Points
 
 Row = dict[str, Any]
 MOST_PARTS = len(style.USER_COLOURS)
-"""Parts that colours tell apart; of more the smallest are put together."""
+"""Parts that colours can tell apart; where there are more, the smallest are put together."""
 _LABEL, _SHORT = 150, 72  # pixels of the longest name, and of one that shares a narrow screen with two others
 _DASHES = ((1, 0), (6, 3), (2, 3))
 _MARGIN = 58
@@ -25,14 +25,14 @@ MOST_NAMED = 20
 def stacked_bars(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], one: str, part: str, *, most: float | None = None
 ) -> alt.Chart:
-    """Named bars one below the other; of too many to name them all, columns from left to right.
+    """Named bars one below the other; if they are too many to be named, columns from left to right.
 
     Args:
         names: of the bars, in the order given.
         parts: counts of each part; at most `MOST_PARTS`.
         one: what a bar is.
         part: what a part is.
-        most: where the axis of counts ends, so that several charts have one; None for the highest of this one.
+        most: where the axis of counts ends, so that several charts share it; None for the highest of this one.
     """
     named = len(names) <= MOST_BARS
     rows = _stacked(names, parts) if named else _stacked_columns(names, parts)
@@ -90,7 +90,7 @@ def _stacked(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list
 
 
 def _stacked_columns(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list[Row]:
-    """The same of neighbours together, in means, so that there are no more than a screen has room for."""
+    """As `_stacked`, for means of neighbouring bars, so that there are no more columns than a screen has room for."""
     together = -(-len(names) // MOST_COLUMNS)
     starts = range(0, len(names), together)
     words = [_ends(names[start : start + together]) for start in starts]
@@ -119,7 +119,7 @@ def line_chart(
     height: int = 240,
     arms: Mapping[str, style.Arm] | None = None,
 ) -> alt.LayerChart:
-    """Curves with a legend if there are several, and a dot on each that has a mark.
+    """Curves with a legend if there are several, and a dot on each curve that has a mark.
 
     Args:
         lines: name -> points.
@@ -173,7 +173,7 @@ def line_chart(
 def point_map(
     points: Points, labels: Sequence[int], names: Sequence[str], parts: Mapping[str, int], *, height: int = 460
 ) -> alt.Chart:
-    """Images as points in colours of their classes; of classes that fit a legend, a click there fades the others.
+    """Images as points in colours of their classes; if these fit a legend, a click there fades the others.
 
     Args:
         points: x and y.

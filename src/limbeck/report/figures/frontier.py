@@ -92,7 +92,7 @@ def frontier(
 
 
 def has_cost(results: Row, cost: str) -> bool:
-    """Whether any arm has a positive value of `cost`; of real images one other than those that it is taught on."""
+    """Whether any arm has a positive `cost`; for real images, one that differs from the images it is taught on."""
     rows = _means(results, cost)
     same = cost == "real_images" and all(row["x"] == row["images"] for row in rows)
     return not same and any(row["x"] > 0 for row in rows)

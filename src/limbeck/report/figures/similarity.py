@@ -1,4 +1,4 @@
-"""Teacher and student from inside: correlations of their logits, and maps of their embeddings."""
+"""Comparisons of teacher and student: correlations of their logits, and maps of their embeddings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
     """Two heat maps: both networks' correlations on two sides of one diagonal, and their difference.
 
     Blue is positive and orange negative; the shade is the size, in the difference relative to the largest one. Numbers
-    travel once, as thousandths of one triangle, and are unpacked in the browser.
+    are stored once, as thousandths of one triangle, and are unpacked in the browser.
 
     Args:
         teacher, student: symmetric `[K, K]`.
@@ -171,7 +171,7 @@ def _panel(
 def _side_by_side(
     panels: list[alt.Chart], picks: list[alt.Parameter], constants: Sequence[alt.VariableParameter] = ()
 ) -> alt.HConcatChart:
-    """Panels that share what the reader picks; added to one of them, it would hold in that one alone."""
+    """Panels that share the reader's selections; one that is added to a panel would hold in that panel alone."""
     named = [panel.properties(name=f"panel{place}") for place, panel in enumerate(panels)]
     views = [panel.name for panel in named]
     params = [pick.param for pick in picks]

@@ -54,13 +54,13 @@ def arms(results: dict[str, Any]) -> dict[str, Arm]:
 
 
 def _user_stroke(place: int) -> Stroke:
-    """Of more arms than colours, those that share one differ in their dashes."""
+    """Colour and dashes; if there are more arms than colours, those that share one differ in their dashes."""
     rounds, colour = divmod(place, len(USER_COLOURS))
     return USER_COLOURS[colour], USER_DASHES[rounds % len(USER_DASHES)]
 
 
 def label_words(styles: dict[str, Arm]) -> str:
-    """An expression that shows arms in words where a chart has their names."""
+    """A Vega expression that shows the labels of arms in place of their names."""
     return f"({json.dumps({name: arm.label for name, arm in styles.items()})})[datum.label] || datum.label"
 
 
@@ -95,7 +95,7 @@ def padded_share(numbers: Iterable[float | None], share: float = 0.08) -> list[f
 
 
 def within(value: float) -> float:
-    """The nearest fraction in 0..1, of an end of an interval that accuracy cannot have."""
+    """`value` clipped to 0..1, as an interval may reach beyond what accuracy can be."""
     return min(max(value, 0.0), 1.0)
 
 
@@ -109,7 +109,7 @@ def cost_scale(numbers: Iterable[float]) -> alt.Scale:
 
 
 def count_scale(numbers: Iterable[float]) -> alt.Scale:
-    """Of counts that may be 0: logarithmic above the smallest of the others, which span more than a factor of four."""
+    """For counts that may be 0: logarithmic above the smallest other if the others span more than a factor of four."""
     positive = [number for number in numbers if number]
     if positive and max(positive) / min(positive) > 4:
         return alt.Scale(type="symlog", constant=min(positive), nice=False, padding=24)

@@ -1,4 +1,4 @@
-"""The model card as a whole: written anew where it is still as limbeck wrote it, and never over another."""
+"""The model card as a whole: rewritten if it is still as limbeck wrote it; any other is never overwritten."""
 
 import hashlib
 import re
@@ -56,7 +56,7 @@ def model_card(
 
 
 def write_model_card(folder: Path, results: Mapping[str, Any] | None = None) -> Path | None:
-    """Writes the model card of a finished run beside its student; None where there is another that must stay.
+    """Writes the model card of a finished run beside its student; None if there is one of the user's, which stays.
 
     Args:
         folder: of the run.
@@ -77,7 +77,7 @@ def write_model_card(folder: Path, results: Mapping[str, Any] | None = None) -> 
 
 
 def write_model_cards(comparison: Path, results: Mapping[str, Any]) -> None:
-    """Writes the cards of all finished runs of a comparison anew, now that it is known what other seeds did.
+    """Rewrites the cards of all finished runs of a comparison, once the results of the other seeds are known.
 
     Args:
         comparison: its folder.

@@ -1,4 +1,4 @@
-"""What the folder of a finished run tells about its student, read once for its model card."""
+"""What the folder of a finished run says about its student, read once for its model card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class RunFacts:
         return self.recipe.get("transfer") or ({"maker": "select", **_mapping(chosen, "criterion")} if chosen else {})
 
     def described(self, what: str) -> Row:
-        """Name, size and fingerprint of what a run began with."""
+        """Name, size and fingerprint of an input of the run, such as "teacher" or "train"."""
         return self.inputs.get(what) or {}
 
 
@@ -111,7 +111,7 @@ def catalogue_entry(name: object) -> DatasetInfo | None:
 
 
 def dataset_id(name: object) -> str | None:
-    """The repository on the hub of a data set that a recipe names; None of what is elsewhere."""
+    """The repository on the hub of a data set that a recipe names; None for data from elsewhere."""
     info = catalogue_entry(name)
     if info is not None:
         return info.hub_id
@@ -122,7 +122,7 @@ def dataset_id(name: object) -> str | None:
 
 
 def _mapping(value: Any, key: str) -> Row:
-    """A mapping of settings, for which a lone string may stand."""
+    """Settings as a mapping; a lone string stands for the setting `key`."""
     return value if isinstance(value, dict) else {key: value} if isinstance(value, str) else {}
 
 

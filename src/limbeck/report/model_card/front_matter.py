@@ -15,10 +15,8 @@ def front_matter(facts: RunFacts, licence: str | None) -> str:
         facts: of the run.
         licence: as the recipe or the user has it.
     """
-    from huggingface_hub import (
-        EvalResult,
-        ModelCardData,
-    )  # as slow to import as datasets, which lists need not wait for
+    # Imported here, as it takes as long as `datasets`, and listing things need not wait for it.
+    from huggingface_hub import EvalResult, ModelCardData
 
     names = [facts.data("train").get("name"), *_pools(facts)]
     ids = [dataset_id(name) for name in names]

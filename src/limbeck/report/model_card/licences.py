@@ -19,7 +19,7 @@ IDENTIFIERS = frozenset(_IDENTIFIERS.split())
 
 
 def licence_fields(licence: str | None) -> dict[str, str]:
-    """Fields of the front matter: "unknown" where none was given, "other" with its name where the hub has no such one.
+    """Fields of the front matter: "unknown" if none was given, "other" with its name if the hub does not list it.
 
     Example:
         >>> licence_fields(None), licence_fields("MIT"), licence_fields("In house, 2026")
@@ -35,7 +35,7 @@ def licence_fields(licence: str | None) -> dict[str, str]:
 
 
 def meant_licence(licence: str) -> str | None:
-    """The licence of the hub's whose misspelling this looks like; None for one of the hub's, and for a name of its own.
+    """The hub's licence of which this looks like a misspelling; None for one that the hub lists, and for other names.
 
     Example:
         >>> meant_licence("apache2.0"), meant_licence("mit"), meant_licence("In house, 2026")

@@ -1,4 +1,4 @@
-"""How the student of a model card is loaded: code that runs, and what has to be there for it."""
+"""How the student of a model card is loaded: code that runs, and what it requires."""
 
 import json
 import shlex
@@ -12,12 +12,12 @@ _SIZE = 32
 
 
 def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
-    """The section of a card.
+    """The section of a card about loading the student.
 
     Args:
         facts: of the run.
         source: what `limbeck.load_model` is called with.
-        downloaded: whether that is a repository on the hub, which chooses no code to run.
+        downloaded: whether that is a repository on the hub, which may not choose code to run.
     """
     student = facts.student
     name, module = student.get("name", "Net"), student.get("module")
@@ -40,7 +40,7 @@ def loading(facts: RunFacts, source: str, *, downloaded: bool) -> list[str]:
         words = [f"It is made by {code(path)}, which has to be importable.", ""]
     elif student.get("from"):
         words = [f"It is a model of {code(student['from'])}, which has to be installed or registered.", ""]
-    # Modules that need one size, which nobody stated, may work in that alone in which they were taught.
+    # A module may need one size without stating it; the size that it was trained at works.
     height, width = student.get("input_size") or student.get("taught_size") or (_SIZE, _SIZE)
     channels = student.get("channels", 3)
     shape = f"{channels}, {height}, {width}"

@@ -205,7 +205,7 @@ def _teacher(facts: RunFacts) -> str:
         source = f"trained first, for {length}"
     elif weights.casefold() in NAMED or ":" in weights:
         source = "handed over in Python" if weights.startswith(FROM_PYTHON) else f"published as {code(weights)}"
-    else:  # of a path the last part alone, as the rest tells of the machine
+    else:  # only the last part of a path, as the rest tells of the machine
         source = f"from {code(weights.rstrip('/').rpartition('/')[2])}" if weights else "pretrained, of timm"
     name = teacher.get("name") or settings.get("model") or "unknown"
     fidelity = facts.last.get("fidelity") or {}

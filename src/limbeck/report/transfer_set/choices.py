@@ -36,9 +36,9 @@ class Choice:
         name: of the arm, as it is shown.
         quiet: whether it is a control, or drawn at random.
         ids: those chosen.
-        images: of how many.
+        images: how many it chose from.
         classes: None without labels.
-        pool: names of the sources that were looked through.
+        pool: names of the sources that images were chosen from.
         again: share of them that the arm chose with another seed, too; None with one seed.
     """
 
@@ -67,7 +67,7 @@ class Choices:
         budget: in words.
         seed: of all arms; None where each has its own.
         arms: two or more may be compared.
-        others: the arms that left nothing for it.
+        others: arms that left no choice of this seed.
         kind: what an arm is called.
     """
 
@@ -113,7 +113,7 @@ def choices_of_runs(folder: Path, results: Row) -> list[Choices]:
 
 
 def similar(choices: Choices) -> list[str]:
-    """Names of the arms, of many those side by side that share much."""
+    """Names of the arms; if they are many, those that share much are side by side."""
     names = [arm.name for arm in choices.arms]
     if len(names) <= FEW:
         return names
@@ -121,10 +121,10 @@ def similar(choices: Choices) -> list[str]:
 
 
 def chosen_ids(path: Path, mend: str) -> Ids:
-    """The ids of those chosen, of a table of evidence or the Parquet file of a transfer set.
+    """The ids of the chosen images, from a table of evidence or the Parquet file of a transfer set.
 
     Args:
-        path: the file; in one without sources all are of "".
+        path: the file; in one without sources, "" is the source of all.
         mend: what to do about a broken one, as a sentence.
     """
     try:

@@ -104,7 +104,7 @@ def _by_size(found: Sequence[_Made]) -> list[Choices]:
 
 
 def _page(found: Sequence[_Made], groups: Sequence[Choices]) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     first = found[0]
     shared = [Note(_how(found, groups)), *overlap_blocks(groups, first.evidence.classes)]
     shared += [Note(AWAY)] if first.summary.classes is not None else []
@@ -137,7 +137,7 @@ def _fact(group: Choices) -> Fact:
 
 
 def _headlines(groups: Sequence[Choices]) -> list[str]:
-    """The two ends of the map at each size, but for what random draws share where there is anything else."""
+    """The pairs that share most and least at each size; pairs of random draws only if there are no others."""
     words = []
     for group in groups:
         pairs = list(combinations(range(len(group.arms)), 2))

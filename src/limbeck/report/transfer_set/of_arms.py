@@ -1,4 +1,4 @@
-"""What the makers of a comparison's arms said of their images: in its head, in one table, and arm by arm."""
+"""What the makers of a comparison's arms report of their images: in its lead, in one table, and arm by arm."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ _PLANNED = ("budget", "seed")  # facts that the comparison says itself
 
 
 def made_by_arms(folder: Path, results: Row) -> list[Made]:
-    """Of every arm and budget that left evidence: the user's arms first, smaller budgets first."""
+    """The evidence of every arm and budget that left any: the user's arms first, smaller budgets first."""
     first: dict[str, Row] = {}
     for run in results["runs"]:
         if run.get("folder"):

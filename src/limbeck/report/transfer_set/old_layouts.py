@@ -1,4 +1,4 @@
-"""Evidence of selections that were made before makers left their own: by their criterion, and files of another layout.
+"""Evidence of selections by earlier versions, from their criterion and from files of another layout.
 
 a run                selection.parquet, gallery.safetensors, recipe.yaml
 a selection          selection/table.parquet or selection/summary.json, selection/gallery.safetensors
@@ -39,7 +39,7 @@ _RANDOM = (
 
 
 def evidence_of_run(folder: Path) -> Evidence | None:
-    """Of the selection that a run left; None where it left none."""
+    """The evidence of the selection that a run left; None if it left none."""
     classes, _, pictures = read_gallery(folder / "gallery.safetensors")
     try:
         recipe = yaml.safe_load(reading.text_file(folder / "recipe.yaml") or "")
@@ -53,7 +53,7 @@ def evidence_of_run(folder: Path) -> Evidence | None:
 
 
 def evidence_of_selection(folder: Path) -> Evidence | None:
-    """Of a folder of `limbeck select`; None where nothing tells what was left out."""
+    """The evidence of a folder of `limbeck select`; None if nothing says what was left out."""
     inside = folder / "selection"
     config = reading.json_file(folder / CONFIG_NAME, _MEND) or {}
     about = config.get("about") or {}
@@ -121,7 +121,7 @@ def _criterion(spec: Any) -> Criterion | None:
 
 
 def _described(found: Evidence | None, criterion: Criterion | None, *, source: str = "", **known: Any) -> Evidence:
-    """In words, as far as the criterion is known."""
+    """The evidence described in words, as far as the criterion is known."""
     if found is None or found.summary is None:
         return Evidence(headline="", **known)
     if criterion is None:

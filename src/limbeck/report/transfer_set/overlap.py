@@ -1,4 +1,4 @@
-"""What arms or transfer sets have in common: the images that two of them share, and how they take the classes."""
+"""What arms or transfer sets have in common: the images that two of them share, and how balanced their classes are."""
 
 from collections.abc import Sequence
 from math import sqrt

@@ -69,7 +69,7 @@ def read_transfer_set(folder: Path) -> tuple[Row, Evidence]:
 
 
 def evidence_of_run(folder: Path, *, pictures: bool = True) -> Evidence | None:
-    """Of what the run in `folder` was taught on, with or without pictures; None of a run on all images."""
+    """The evidence of what the run in `folder` was taught on; None for a run on all images."""
     return read_evidence(folder / EVIDENCE, pictures=pictures) or old_layouts.evidence_of_run(folder)
 
 
@@ -118,7 +118,7 @@ def weight(groups: Sequence[tuple[str, Sequence[Picture]]]) -> int:
 
 
 def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     settings = yaml.safe_dump(config.get("about") or {}, sort_keys=False, allow_unicode=True)
     sections = [
         transfer_set_section(evidence, opening=False),
@@ -146,7 +146,7 @@ def _use_section(config: Row) -> Section | None:
 
 
 def _without_tensors(use: Row) -> Row:
-    """The same with words for what lies beside it in a file of its own."""
+    """The same, with the name of their file in place of tensors, which lie in a file of their own."""
     plain = {}
     for name, value in use.items():
         inner = _without_tensors(value) if isinstance(value, dict) else value

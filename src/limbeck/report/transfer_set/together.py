@@ -105,7 +105,7 @@ def _grid(title: str, note: str, charts: Sequence[Chart], left: int) -> list[Blo
 
 
 def _thinned(found: PointsFigure, most: int) -> PointsFigure:
-    """Evenly fewer images of every part, as they are in no order of their places."""
+    """Every part thinned evenly, to at most about `most` images; their order says nothing about their positions."""
     if len(found.labels) <= most:
         return found
     every = len(found.labels) / most
