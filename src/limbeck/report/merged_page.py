@@ -13,7 +13,7 @@ from limbeck.report import formats, page, reading, sentences, shared_sections
 from limbeck.report.blocks import Cell, Fact, Note, Page, Section, Table
 from limbeck.report.comparison_cards import comparison_cards
 from limbeck.report.figures import frontier, style
-from limbeck.report.merge import comparisons_of, panels, recipe_of, together, with_unique_arms
+from limbeck.report.merging import comparisons_of, panels, recipe_of, together, with_unique_arms
 from limbeck.report.results_csv import Comparison, write_csv
 from limbeck.report.results_tex import write_tex
 
