@@ -96,6 +96,11 @@ def compared_runs(results: dict[str, Any]) -> list[dict[str, Any]]:
     return [run for run in results["runs"] if (run["arm"], run["budget"]) in shown]
 
 
+def fidelity(evaluation: dict[str, Any], measure: str) -> float | None:
+    """A measure of an evaluation's fidelity to the teacher; None without a teacher."""
+    return (evaluation.get("fidelity") or {}).get(measure)
+
+
 def metrics(path: Path) -> list[dict[str, Any]]:
     """The records of metrics.jsonl by kind and step.
 

@@ -9,6 +9,7 @@ from limbeck.errors import UserError
 from limbeck.report import cost_tables, formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
 from limbeck.report.figures import curves
+from limbeck.report.reading import fidelity
 from limbeck.report.similarity import similarity_section
 from limbeck.report.transfer_set.page import evidence_of_run, transfer_set_section
 from limbeck.report.vega import figure
@@ -136,9 +137,9 @@ def _evaluation(evaluations: Row) -> Section:
         "Top-5": lambda evaluation: formats.percent(evaluation.get("top5"), 2),
         "Negative log-likelihood": lambda evaluation: formats.number(evaluation.get("nll"), 4),
         "Expected calibration error": lambda evaluation: formats.percent(evaluation.get("ece"), 2),
-        "Agreement with the teacher": lambda evaluation: formats.percent(_fidelity(evaluation, "agreement"), 2),
-        "Divergence from the teacher (nats)": lambda evaluation: formats.number(_fidelity(evaluation, "divergence"), 4),
-        "Top-1 of the teacher": lambda evaluation: formats.percent(_fidelity(evaluation, "teacher_top1"), 2),
+        "Agreement with the teacher": lambda evaluation: formats.percent(fidelity(evaluation, "agreement"), 2),
+        "Divergence from the teacher (nats)": lambda evaluation: formats.number(fidelity(evaluation, "divergence"), 4),
+        "Top-1 of the teacher": lambda evaluation: formats.percent(fidelity(evaluation, "teacher_top1"), 2),
     }
     rows = [(label, *(show(evaluation) for evaluation in judged.values())) for label, show in measures.items()]
     rows = [row for row in rows if set(row[1:]) != {formats.ABSENT}]
@@ -163,10 +164,6 @@ def _agreement_table(evaluations: Row) -> list[Block]:
     best = f"Step {formats.number(watched['best_step'])}, where they agree the most"
     chosen = "The validation-chosen student is the one that agreed with the teacher on the most of these images."
     return [Table(caption, ("Measure", "Last step", best), rows), Note(chosen)]
-
-
-def _fidelity(found: Row, measure: str) -> float | None:
-    return (found.get("fidelity") or {}).get(measure)
 
 
 def _curves(records: list[Row]) -> Section | None:

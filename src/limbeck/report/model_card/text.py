@@ -6,7 +6,7 @@ from typing import Any
 from limbeck.data.place import FROM_PYTHON
 from limbeck.evaluation.statistics import wilson_interval
 from limbeck.models.published import NAMED
-from limbeck.report import cost_tables, formats
+from limbeck.report import cost_tables, formats, reading
 from limbeck.report.model_card.facts import Row, RunFacts, catalogue_entry
 
 _FEW = 1000
@@ -255,10 +255,6 @@ def _range(low: float, high: float) -> str:
     return f"{formats.number(low * 100, 2)} to {formats.percent(high, 2)}"
 
 
-def _fidelity(found: Row, measure: str) -> float | None:
-    return (found.get("fidelity") or {}).get(measure)
-
-
 def _interval(found: Row) -> str:
     return _range(*wilson_interval(round(found["top1"] * found["n"]), found["n"])) if found.get("n") else formats.ABSENT
 
@@ -269,5 +265,5 @@ _MEASURES = {
     "Top-5": lambda evaluation: formats.percent(evaluation.get("top5"), 2),
     "Negative log-likelihood (nats)": lambda evaluation: formats.number(evaluation.get("nll"), 4),
     "Expected calibration error": lambda evaluation: formats.percent(evaluation.get("ece"), 2),
-    "Agreement with the teacher": lambda evaluation: formats.percent(_fidelity(evaluation, "agreement"), 2),
+    "Agreement with the teacher": lambda evaluation: formats.percent(reading.fidelity(evaluation, "agreement"), 2),
 }
