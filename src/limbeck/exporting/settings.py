@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.signatures import is_int_or_float
 
 Format = Literal["onnx", "pt2", "safetensors"]
 Normalisation = Literal["inside", "outside"]
@@ -82,7 +83,7 @@ class ExportSettings:
         for name, choices in (("normalisation", get_args(Normalisation)), ("input_type", get_args(InputType))):
             if getattr(self, name) not in choices:
                 wrong.append(f"`{name}` must be {' or '.join(map(repr, choices))}, got {getattr(self, name)!r}.")
-        if not _is_number(self.tolerance) or not isfinite(self.tolerance) or self.tolerance <= 0:
+        if not is_int_or_float(self.tolerance) or not isfinite(self.tolerance) or self.tolerance <= 0:
             wrong.append(f"`tolerance` must be a number > 0, got {self.tolerance!r}.")
         sizes = self.size if isinstance(self.size, tuple | list) else (self.size,)
         whole = all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sizes)
@@ -142,7 +143,3 @@ def _check_newest(opset: int) -> None:
             f"`opset` must lie in {LOWEST_OPSET}..{newest}, the newest of onnx {onnx.__version__}, got {opset}; "
             f"{DEFAULT_OPSET} is the default."
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

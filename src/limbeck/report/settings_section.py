@@ -12,6 +12,7 @@ from limbeck.report import formats, reading
 from limbeck.report.blocks import Block, Chart, Grid, Note, Section
 from limbeck.report.figures.settings import setting_curves
 from limbeck.report.vega import figure
+from limbeck.signatures import is_int_or_float
 
 Row = dict[str, Any]
 FEWEST = 3  # values of a curve
@@ -64,11 +65,11 @@ def sweeps(recipe: Mapping[str, Any]) -> list[Sweep]:
     arms = {str(name): _settings_of(shared, arm or {}) for name, arm in (compare.get("arms") or {}).items()}
     curves: list[Sweep] = []
     for setting in dict.fromkeys(
-        key for settings in arms.values() for key, value in settings.items() if _is_number(value)
+        key for settings in arms.values() for key, value in settings.items() if is_int_or_float(value)
     ):
         groups: dict[str, Sweep] = {}
         for name, settings in arms.items():
-            if _is_number(settings.get(setting)):
+            if is_int_or_float(settings.get(setting)):
                 rest = {key: value for key, value in settings.items() if key != setting}
                 group = groups.setdefault(repr(sorted(rest.items())), Sweep(setting, {}, rest))
                 groups[repr(sorted(rest.items()))] = Sweep(setting, {**group.arms, settings[setting]: name}, rest)
@@ -89,10 +90,6 @@ def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, tree if isinstance(tree, str | int | float | bool | None) else repr(tree)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _chart(results: Row, some: Sequence[Sweep], budget: str, key: str) -> list[Chart]:
