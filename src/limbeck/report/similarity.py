@@ -21,6 +21,7 @@ from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Image, Section, Table
 from limbeck.report.figures import similarity as figures
 from limbeck.report.vega import figure
+from limbeck.tensor_files import read_safetensors
 
 Row = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -53,9 +54,8 @@ def _read(path: Path) -> tuple[Arrays, Row] | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="np") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
-            return arrays, json.loads((file.metadata() or {})["about"])
+        arrays, header = read_safetensors(path, "np")
+        return arrays, json.loads(header["about"])
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}). Delete it and report again to go without.") from error
 

@@ -14,11 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, reading
+from limbeck.tensor_files import read_safetensors
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.evidence import Evidence, Pictures, table_rows
 from limbeck.transfer.parts import ALLOCATIONS, SCORES, left_out
@@ -84,9 +85,7 @@ def read_gallery(path: Path) -> tuple[list[str], str, list[Pictures]]:
     if not path.is_file():
         return [], "", []
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-            header = file.metadata() or {}
+        tensors, header = read_safetensors(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}). {_MEND}") from error
     score, parts = header.get("score", "score"), ("images", "ids", "labels", "scores")
