@@ -41,41 +41,35 @@ def stacked_bars(
     colour = alt.Color("part:N", title=None, scale=scale, legend=legend if len(parts) > 1 else None)
     count = alt.Tooltip("count:Q", title="images", format=",.4~g")
     tooltip = [alt.Tooltip("name:N", title=one), alt.Tooltip("part:N", title=part), count]
-    chart = alt.Chart(style.values(rows))
-    ends = alt.Undefined if most is None else alt.Scale(domain=[0, most])
+    base = alt.Chart(style.values(rows)).encode(color=colour, tooltip=tooltip)
+    counts = alt.Undefined if most is None else alt.Scale(domain=[0, most])
     if named:
-        axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
-        return (
-            chart.mark_bar(height=12, aria=False)
-            .encode(
-                y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
-                x=alt.X("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=6, format=",~f")),
-                x2=alt.X2("to"),
-                color=colour,
-                tooltip=tooltip,
-            )
-            .properties(height=22 * len(names))
-        )
-    bare = alt.Axis(grid=False, ticks=False, labels=False)
-    scale = alt.Scale(domain=[0, len(names)], nice=False)
-    return (
-        chart.mark_bar(binSpacing=0.5, aria=False)
-        .encode(
-            x=alt.X(
-                "low:Q",
-                bin="binned",
-                title=f"{formats.number(len(names))} {formats.plural_of(one)}",
-                axis=bare,
-                scale=scale,
-            ),
-            x2=alt.X2("high"),
-            y=alt.Y("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
-            y2=alt.Y2("to"),
-            color=colour,
-            tooltip=tooltip,
-        )
-        .properties(height=180)
+        return _named_bars(base, names, counts)
+    return _bare_columns(base, len(names), f"{formats.number(len(names))} {formats.plural_of(one)}", counts)
+
+
+def _named_bars(base: alt.Chart, names: Sequence[str], counts: Any) -> alt.Chart:
+    """Rows of `_stacked` as bars one below the other; `counts` is the scale of counts."""
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
+    bars = base.mark_bar(height=12, aria=False).encode(
+        y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
+        x=alt.X("from:Q", title=None, scale=counts, axis=alt.Axis(tickCount=6, format=",~f")),
+        x2=alt.X2("to"),
     )
+    return bars.properties(height=22 * len(names))
+
+
+def _bare_columns(base: alt.Chart, count: int, title: str, counts: Any) -> alt.Chart:
+    """Rows of `_stacked_columns`, of `count` bars, as columns from left to right; `counts` is the scale of counts."""
+    bare = alt.Axis(grid=False, ticks=False, labels=False)
+    places = alt.Scale(domain=[0, count], nice=False)
+    columns = base.mark_bar(binSpacing=0.5, aria=False).encode(
+        x=alt.X("low:Q", bin="binned", title=title, axis=bare, scale=places),
+        x2=alt.X2("high"),
+        y=alt.Y("from:Q", title=None, scale=counts, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
+        y2=alt.Y2("to"),
+    )
+    return columns.properties(height=180)
 
 
 def _stacked(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list[Row]:

@@ -97,20 +97,7 @@ def embedding_maps(rows: list[Row], classes: list[str], order: list[int]) -> alt
         classes: K names.
         order: the classes, related ones side by side; gives similar colours where there are too many for a legend.
     """
-    named = len(classes) <= MOST_NAMED
-    if named:
-        kind = alt.selection_point("kind", fields=["class"], bind="legend")
-        scheme = "tableau10" if len(classes) <= 10 else "tableau20"
-        legend = alt.Legend(orient="top", title=None, columns=10 if len(classes) <= 10 else 7, symbolOpacity=1)
-        scale = alt.Scale(domain=classes, scheme=scheme)
-        colour = alt.Color("class:N", scale=scale, legend=legend)
-    else:
-        names = [classes[place] for place in order]
-        menu = alt.binding_select(options=[None, *names], labels=["all classes", *names], name="class ")
-        kind = alt.selection_point("kind", fields=["class"], bind=menu)
-        colour = alt.Color(
-            "place:Q", scale=alt.Scale(domain=[0, len(classes)], scheme="sinebow"), legend=None, title=None
-        )
+    kind, colour = _class_picker(classes, order)
     hover = alt.selection_point("image", fields=["id"], on="pointerover", clear="pointerout", empty=False)
     panels = []
     for who, letter in (("teacher", "t"), ("student", "s")):
@@ -137,6 +124,21 @@ def embedding_maps(rows: list[Row], classes: list[str], order: list[int]) -> alt
             .properties(width=_SIDE + 20, height=_SIDE + 20)
         )
     return _side_by_side(panels, [kind, hover])
+
+
+def _class_picker(classes: list[str], order: list[int]) -> tuple[alt.Parameter, alt.Color]:
+    """The reader's choice of a class and the colours of all: by a legend, or by a menu where it would be too long."""
+    if len(classes) <= MOST_NAMED:
+        few = len(classes) <= 10
+        legend = alt.Legend(orient="top", title=None, columns=10 if few else 7, symbolOpacity=1)
+        scale = alt.Scale(domain=classes, scheme="tableau10" if few else "tableau20")
+        kind = alt.selection_point("kind", fields=["class"], bind="legend")
+        return kind, alt.Color("class:N", scale=scale, legend=legend)
+    names = [classes[place] for place in order]
+    menu = alt.binding_select(options=[None, *names], labels=["all classes", *names], name="class ")
+    scale = alt.Scale(domain=[0, len(classes)], scheme="sinebow")
+    kind = alt.selection_point("kind", fields=["class"], bind=menu)
+    return kind, alt.Color("place:Q", scale=scale, legend=None, title=None)
 
 
 def _panel(
