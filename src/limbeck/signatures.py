@@ -100,6 +100,16 @@ def is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
 
 
+def is_int_or_float(value: object) -> bool:
+    """Whether `value` is an int or a float, which true and false are not; NaN and infinity are.
+
+    Example:
+        >>> is_int_or_float(1), is_int_or_float(float("nan")), is_int_or_float(True), is_int_or_float("1")
+        (True, True, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def check_default(name: str, default: Any, what: str) -> None:
     """Raises a UserError for a default that is not one of `PLAIN`."""
     if not (is_plain(default) or isinstance(default, float)):

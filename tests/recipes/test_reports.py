@@ -18,7 +18,7 @@ from limbeck.recipes.compare import compare
 from limbeck.recipes.merging import kind_of
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.verbs import write_report, write_reports
-from limbeck.report import merged
+from limbeck.report import merged_page
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reports.md").read_text("utf-8")
 
@@ -122,9 +122,9 @@ def two(finished: Path, tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of two comparisons take as long as all else here."""
-    monkeypatch.setattr(merged, "merged_page", lambda *_: None)
-    monkeypatch.setattr(merged.page, "write", lambda page, path: path)
-    monkeypatch.setattr(merged.frontier, "frontier_svg", lambda results: "<svg/>")
+    monkeypatch.setattr(merged_page, "merged_page", lambda *_: None)
+    monkeypatch.setattr(merged_page.page, "write", lambda page, path: path)
+    monkeypatch.setattr(merged_page.frontier, "frontier_svg", lambda results: "<svg/>")
 
 
 @pytest.mark.usefixtures("_quickly")

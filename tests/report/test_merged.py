@@ -16,8 +16,8 @@ from limbeck.report import comparison_charts, sentences, write_merged_report
 from limbeck.report.blocks import Table
 from limbeck.report.controls import Controls, arm_order
 from limbeck.report.figures import frontier, ranking
-from limbeck.report.merge import comparisons_of, panels, together, with_unique_arms
-from limbeck.report.merged import merged_page
+from limbeck.report.merged_page import merged_page
+from limbeck.report.merging import comparisons_of, panels, together, with_unique_arms
 from limbeck.report.vega import Figure
 
 Write = Callable[..., tuple[Path, dict[str, Any]]]

@@ -20,6 +20,7 @@ from limbeck.copies import to_device
 from limbeck.data.augmentation import Augmentation, key_of
 from limbeck.errors import UserError
 from limbeck.randomness import below, uniform, words
+from limbeck.signatures import is_int_or_float
 
 _BITS = 16
 WHOLE = 2**_BITS
@@ -149,7 +150,7 @@ class MixupOrCutMix(Mixing):
         check_alpha("alpha", alpha)
         check_alpha("cutmix_alpha", cutmix_alpha)
         check_share("share", share)
-        if not _is_number(cutmix_share) or not 0 <= cutmix_share <= 1:
+        if not is_int_or_float(cutmix_share) or not 0 <= cutmix_share <= 1:
             raise UserError(f"`cutmix_share` must be in [0, 1], got {cutmix_share!r}.")
         self.alpha, self.cutmix_alpha, self.cutmix_share, self.share = alpha, cutmix_alpha, cutmix_share, share
         options = {"alpha": alpha, "cutmix_alpha": cutmix_alpha, "cutmix_share": cutmix_share, "share": share}
@@ -276,17 +277,13 @@ def _rendered(part: Augmentation, position: int, images: Tensor, draw: Tensor) -
     return part.render(images, view if part.distinct is None else below(view, part.distinct))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def check_alpha(name: str, value: float) -> None:
     """Raises a UserError for an invalid parameter of the Beta distribution."""
-    if not _is_number(value) or not 1e-3 <= value <= 1e3:
+    if not is_int_or_float(value) or not 1e-3 <= value <= 1e3:
         raise UserError(f"`{name}` must be > 0, between 0.001 and 1000, got {value!r}; 1 is uniform.")
 
 
 def check_share(name: str, value: float) -> None:
     """Raises a UserError for an invalid share of images to mix."""
-    if not _is_number(value) or not 0 < value <= 1:
+    if not is_int_or_float(value) or not 0 < value <= 1:
         raise UserError(f"`{name}` must be in (0, 1], got {value!r}; leave the view out to mix none.")

@@ -1,5 +1,5 @@
-"""Judging classifiers: accuracy, calibration, fidelity to a teacher, footprint, energy, the linear
-probe, and what seeds can tell.
+"""Evaluation of classifiers: accuracy, calibration, fidelity to a teacher, footprint, energy, the
+linear probe, and statistics over seeds.
 
 Modules: `metrics` and `fidelity` hold pure functions of logits.
 """

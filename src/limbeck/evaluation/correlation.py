@@ -1,15 +1,15 @@
 """Which classes a network takes for related: correlations of its logits over images, and how two networks differ.
 
-A logit says nothing by itself, because softmax does not see what is added to all logits of an image. So every image's
-logits are centred first. Source of the comparison: Tian, Krishnan and Isola, "Contrastive representation distillation",
-ICLR 2020, which shows the difference of both networks' correlation matrices.
+Softmax does not change when a constant is added to all logits of an image, so each image's logits are centred first.
+Source of the comparison: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, which shows
+the difference of both networks' correlation matrices.
 """
 
 import torch
 from torch import Tensor
 
 MOST_ORDERED = 256
-"""Classes up to which the tree's branches are also turned to put the most alike side by side, a cubic affair."""
+"""Up to this many classes, leaves are also ordered to put the most alike side by side, which takes cubic time."""
 
 
 def logit_correlation(logits: Tensor) -> Tensor:
@@ -19,7 +19,7 @@ def logit_correlation(logits: Tensor) -> Tensor:
         logits: `[N, K]`, N >= 2.
 
     Returns:
-        float64 `[K, K]`, symmetric, 1 on the diagonal; 0 beside a class whose centred logit never changes.
+        float64 `[K, K]`, symmetric, 1 on the diagonal; 0 off it for a class whose centred logit never changes.
     """
     standard = _standardised(logits)
     correlation = (standard.T @ standard).clamp(-1, 1)
@@ -46,7 +46,7 @@ def similar_order(correlation: Tensor) -> list[int]:
     """The K classes in an order that puts correlated ones side by side: leaves of average-linkage clustering."""
     if len(correlation) < 3:
         return list(range(len(correlation)))
-    from scipy.cluster.hierarchy import leaves_list, linkage  # half a second to import, for those who draw it
+    from scipy.cluster.hierarchy import leaves_list, linkage  # takes half a second to import, and few need it
     from scipy.spatial.distance import squareform
 
     distance = (1 - (correlation + correlation.T).double() / 2).clamp(min=0).fill_diagonal_(0)
@@ -57,7 +57,7 @@ def similar_order(correlation: Tensor) -> list[int]:
 
 
 def _standardised(logits: Tensor) -> Tensor:
-    """Columns of mean 0 and length 1 out of logits centred image by image; zeros for a column that never changes."""
+    """Logits centred image by image, then scaled to columns of mean 0 and length 1; a constant column becomes zeros."""
     logits = logits.double()
     scale = logits.abs().amax().clamp(min=1e-300)
     logits = logits / scale

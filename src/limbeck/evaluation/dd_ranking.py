@@ -11,7 +11,7 @@ from limbeck.errors import UserError
 
 @dataclass(frozen=True)
 class LabelRobustScore:
-    """What a set is worth whatever its labels are; both parts are differences of accuracies, as fractions.
+    """What a set is worth apart from its labels; both parts are differences of accuracies, as fractions.
 
     Attributes:
         score: 0 to 1; 0.269 where both parts are 0.
@@ -26,7 +26,7 @@ class LabelRobustScore:
 
 @dataclass(frozen=True)
 class AugmentationRobustScore:
-    """What a set is worth whatever augmentation it is used with; both parts are differences of accuracies.
+    """What a set is worth apart from its augmentation; both parts are differences of accuracies.
 
     Attributes:
         score: 0 to 1; 0.269 where both parts are 0.
@@ -44,7 +44,7 @@ def label_robust_score(
 ) -> LabelRobustScore:
     """(e^a - e^-1) / (e - e^-1) with a = w IOR - (1 - w) HLR.
 
-    The authors' package feeds percents to this formula, and then its scores run to many thousands; they cannot be
+    The authors' package puts percents into this formula, so that its scores run to many thousands and cannot be
     compared with these.
 
     Args:

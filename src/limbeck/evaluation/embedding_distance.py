@@ -15,9 +15,9 @@ def energy_coefficient(first: Tensor, second: Tensor) -> float:
 
         H = (2 E|X - Y| - E|X - X'| - E|Y - Y'|) / (2 E|X - Y|)
 
-    without a width to set, as the maximum mean discrepancy has, and of few images in many dimensions, too. Means over
-    pairs of a sample leave out an image with itself, so that H is 0 on average between two samples of one distribution,
-    whatever their sizes, and may be a little below.
+    Unlike the maximum mean discrepancy it has no kernel width to set, and it also works for few images in many
+    dimensions. Means over pairs of one sample leave out an image with itself, so that H is 0 on average between two
+    samples of one distribution, whatever their sizes, and may be slightly negative.
 
     Source: G. Székely and M. Rizzo, "Energy statistics: a class of statistics based on distances", Journal of
     Statistical Planning and Inference 2013; it is the maximum mean discrepancy of the kernel -|x - y| (D. Sejdinovic et
@@ -28,7 +28,7 @@ def energy_coefficient(first: Tensor, second: Tensor) -> float:
         second: embeddings `[m, D]`, m >= 2.
 
     Raises:
-        UserError: fewer than two of either, or other numbers of dimensions.
+        UserError: fewer than two embeddings of either set, or their numbers of dimensions differ.
 
     Example:
         >>> energy_coefficient(torch.tensor([[0.0], [2.0]]), torch.tensor([[10.0], [12.0]]))
@@ -53,15 +53,15 @@ class Halves(NamedTuple):
 
 
 def distance_of_halves(embeddings: Tensor, *, splits: int = SPLITS, seed: int = 0) -> Halves:
-    """`energy_coefficient` between two halves of one set, for several ways to halve it.
+    """`energy_coefficient` between random halves of one set, over several splits.
 
     Args:
         embeddings: `[n, D]`, n >= 4.
-        splits: how many ways.
-        seed: of these.
+        splits: how many times the set is halved.
+        seed: of the random halves.
 
     Raises:
-        UserError: fewer than four.
+        UserError: fewer than four embeddings.
 
     Example:
         >>> distance_of_halves(torch.arange(8.0)[:, None]).mean < 0.2
@@ -71,22 +71,22 @@ def distance_of_halves(embeddings: Tensor, *, splits: int = SPLITS, seed: int = 
         raise UserError(f"embeddings must be four or more to be halved, got {len(embeddings)}.")
     generator = torch.Generator().manual_seed(seed)
     distances = torch.cdist(embeddings.double(), embeddings.double())
-    found = []
+    coefficients = []
     for _ in range(splits):
         order = torch.randperm(len(embeddings), generator=generator)
-        one, other = order.chunk(2)
-        between = float(distances[one][:, other].mean())
-        within = _within(distances[one][:, one]) + _within(distances[other][:, other])
-        found.append(_coefficient(between, within))
-    return Halves(sum(found) / splits, max(found))
+        first, second = order.chunk(2)
+        between = float(distances[first][:, second].mean())
+        within = _within(distances[first][:, first]) + _within(distances[second][:, second])
+        coefficients.append(_coefficient(between, within))
+    return Halves(sum(coefficients) / splits, max(coefficients))
 
 
 def _coefficient(between: float, within: float) -> float:
-    """Of the mean distance between two sets, and of those within both together."""
+    """From the mean distance between two sets, and the sum of the mean distances within each."""
     return (2 * between - within) / (2 * between) if between else 0.0
 
 
 def _within(distances: Tensor) -> float:
-    """Mean over the pairs of different images of one set, of its distances `[n, n]`."""
+    """Mean distance between two different images of one set, from all its distances `[n, n]`."""
     count = len(distances)
     return float(distances.sum() / (count * (count - 1)))

@@ -55,16 +55,16 @@ def embeddings(
         torch.Size([360, 8])
     """
     options = {"size": size, "batch_size": batch_size, "precision": precision, "device": device, "progress": progress}
-    found = whole_outputs(classifier, images, ("embedding",), **options).embedding
-    assert found is not None
-    broken = ~found.isfinite().all(1)
+    features = whole_outputs(classifier, images, ("embedding",), **options).embedding
+    assert features is not None
+    broken = ~features.isfinite().all(1)
     if broken.any():
         first = images.ids[broken.nonzero()[0]].item()
         raise UserError(
             f"the embeddings of {classifier.name} are not finite for {int(broken.sum())} of {len(images)} images of "
             f"{images.name!r} (first: id {first}); look for NaN in its weights, or try precision 'fp32'."
         )
-    return found
+    return features
 
 
 def cached_embeddings(
@@ -76,14 +76,14 @@ def cached_embeddings(
     device: Device = "auto",
     progress: Callable[[int], None] | None = None,
 ) -> Tensor:
-    """`embeddings`, read from the cache folder where this network saw these images before.
+    """`embeddings`, read from the cache folder if this network has seen these images before.
 
     Kept in `features/` of the cache folder (`LIMBECK_CACHE`) under a key of weights, architecture, normalisation,
     images, size and precision, with a hash of their content: a damaged file is computed again. Safe to delete. Networks
     that were made outside limbeck, or have code or attributes that it cannot vouch for, are always run.
     """
     check_precision(precision)
-    if precision == "auto":  # so that it finds what was kept under its name
+    if precision == "auto":  # the key holds the precision that "auto" stands for
         precision = resolve_computing(device_for(classifier, device), precision).precision
     compute = {"size": size, "precision": precision, "device": device, "progress": progress}
     identity = identify(classifier)
@@ -91,27 +91,27 @@ def cached_embeddings(
         return embeddings(classifier, images, **compute)
     key = cache_key("features", _VERSION, identity.fingerprint, classifier.config, images.fingerprint, size, precision)
     path = cache_folder() / "features" / f"{key}.safetensors"
-    found = _read(path, len(images))
-    if found is not None:
-        return found
-    found = embeddings(classifier, images, **compute)
+    features = _read(path, len(images))
+    if features is not None:
+        return features
+    features = embeddings(classifier, images, **compute)
     try:
         with atomic_path(path) as temporary:
-            header = {"digest": _digest(found), "network": classifier.name, "images": images.name}
-            safetensors.torch.save_file({"features": found}, temporary, metadata=header)
+            header = {"digest": _digest(features), "network": classifier.name, "images": images.name}
+            safetensors.torch.save_file({"features": features}, temporary, metadata=header)
     except UserError as error:
         warnings.warn(f"embeddings are not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=2)
-    return found
+    return features
 
 
 def _read(path: Path, count: int) -> Tensor | None:
     """The embeddings at `path`, None if there are none or they are damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            found, header = file.get_tensor("features"), file.metadata() or {}
+            features, header = file.get_tensor("features"), file.metadata() or {}
     except (OSError, SafetensorError):
         return None
-    return found if len(found) == count and header.get("digest") == _digest(found) else None
+    return features if len(features) == count and header.get("digest") == _digest(features) else None
 
 
 def _digest(values: Tensor) -> str:

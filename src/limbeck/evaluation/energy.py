@@ -1,12 +1,12 @@
 """Electric energy of a run: read from hardware counters where there are any, estimated from processor time elsewhere.
 
 The processor's counter is RAPL, which Linux shows in `/sys/class/powercap`; those of NVIDIA's GPUs are read by NVML
-(the extra `energy`), which counts all that a device took since its driver was loaded. Where the processor's cannot be
-read, its share is
+(the extra `energy`), which counts all that a device took since its driver was loaded. Where the processor's counter
+cannot be read, its energy is estimated as
 
     kWh = processor seconds x WATTS_PER_CORE / 3.6e6
 
-and the record says so. Counters are of whole devices, whoever uses them. Memory and cooling are never counted.
+and the record says so. Counters cover whole devices, whoever uses them. Memory and cooling are never counted.
 """
 
 import os
@@ -24,7 +24,7 @@ Grealey and Inouye, "Green Algorithms: quantifying the carbon footprint of compu
 
 JOULES_PER_KWH = 3.6e6
 SECONDS_BETWEEN_READINGS = 10.0
-"""A processor's counter starts again at 0 after some minutes of full load."""
+"""Often enough to notice that a processor's counter starts again at 0, after some minutes of full load."""
 
 MeterKind = Literal["auto", "counters", "estimate"]
 
@@ -39,14 +39,14 @@ class Energy(TypedDict):
 
 
 class EnergyMeter:
-    """Context manager that tells the energy used inside it: of the processor, and of the GPUs that this process uses.
+    """Context manager that measures the energy used inside it: of the processor, and of the GPUs that the process uses.
 
     Args:
         meter: "auto" reads the counters that there are and estimates the processor's share where it has none;
             "counters" insists on the processor's; "estimate" reads none.
 
     Raises:
-        UserError: an unknown kind of meter, or counters are insisted on that cannot be read.
+        UserError: an unknown kind of meter, or "counters" where the processor's cannot be read.
 
     Example:
         >>> with EnergyMeter(meter="estimate") as meter:
@@ -102,7 +102,7 @@ class EnergyMeter:
         return [*self._processors, *self._gpus.values()]
 
     def _keep_reading(self) -> None:
-        """All counters now and then, and once more at the end."""
+        """Reads all counters at intervals, and once more at the end."""
         leaving = False
         while not leaving:
             leaving = self._left.wait(SECONDS_BETWEEN_READINGS)
@@ -111,22 +111,22 @@ class EnergyMeter:
 
 
 def _energy(seconds: float, processors: list[Counter], gpus: dict[str, Counter], used: list[str]) -> Energy:
-    """The record, from processor seconds, the counters of processors and GPUs, and the GPUs that count."""
+    """The record, from processor seconds, the counters of processors and GPUs, and the UUIDs of the GPUs in use."""
     joules, measured, parts, devices = 0.0, True, list[str](), list[str]()
-    if processors and not any(one.failed for one in processors):
-        joules += sum(one.joules for one in processors)
+    if processors and not any(counter.failed for counter in processors):
+        joules += sum(counter.joules for counter in processors)
         parts.append("processor of the whole machine by RAPL")
-        devices += [one.name for one in processors]
+        devices += [counter.name for counter in processors]
     else:
         joules, measured = seconds * WATTS_PER_CORE, False
         parts.append(f"{seconds:.1f} processor seconds x {WATTS_PER_CORE:g} W per core")
         devices.append("processor")
-    counted = [gpus[one] for one in used if one in gpus and not gpus[one].failed]
+    counted = [gpus[uuid] for uuid in used if uuid in gpus and not gpus[uuid].failed]
     if counted:
-        joules += sum(one.joules for one in counted)
-        names = ", ".join(one.name for one in counted)
+        joules += sum(counter.joules for counter in counted)
+        names = ", ".join(counter.name for counter in counted)
         parts.append(f"{names} by NVML")
-        devices += [one.name for one in counted]
+        devices += [counter.name for counter in counted]
     if unseen := len(used) - len(counted):
         measured = False
         parts.append(f"{unseen} GPU{'s' if unseen > 1 else ''} not counted")

@@ -18,12 +18,12 @@ class Counter:
 
     Args:
         name: of the device.
-        read: joules since whenever the device began to count; raises where it cannot tell.
-        range: joules at which it begins again at 0, None where it does so only with its driver.
+        read: returns joules since the device began to count; raises if it cannot be read.
+        range: joules at which the counter starts again at 0; None if only a restart of the driver resets it.
 
     Attributes:
         joules: as of the last `update`.
-        failed: whether it could not be read once, so that `joules` is not all.
+        failed: whether a reading failed, so that `joules` is incomplete.
     """
 
     def __init__(self, name: str, read: Callable[[], float], range: float | None = None) -> None:
@@ -32,40 +32,40 @@ class Counter:
         self.range = range
         self.joules = 0.0
         self.failed = False
-        self._last = read()  # raises where there is none
+        self._last = read()  # raises if there is no counter
 
     def start(self) -> None:
-        """Counts from here."""
+        """Counts from now on."""
         self.update()
         self.joules = 0.0
 
     def update(self) -> None:
         """Adds what was taken since the last reading."""
         try:
-            now = self.read()
+            reading = self.read()
         except Exception:  # whatever a driver raises; the record then says that the device is not counted
             self.failed = True
             return
-        since = now - self._last
-        if since < 0:
-            since = now if self.range is None else since + self.range
-        self.joules += since
-        self._last = now
+        joules = reading - self._last
+        if joules < 0:
+            joules = reading if self.range is None else joules + self.range
+        self.joules += joules
+        self._last = reading
 
 
 def processor_counters() -> list[Counter]:
     """One for every processor package whose counter can be read; often only root can."""
-    found = []
-    for zone in sorted(POWERCAP.glob("intel-rapl:*")):  # those of AMD's processors are called so, too
+    counters = []
+    for zone in sorted(POWERCAP.glob("intel-rapl:*")):  # AMD's processors have the same name here
         if not re.fullmatch(r"intel-rapl:\d+", zone.name):
             continue  # a part of a package
         try:
             name, limit = (zone / "name").read_text().strip(), _joules(zone / "max_energy_range_uj")
             if name.startswith("package"):
-                found.append(Counter(f"processor {name}", partial(_joules, zone / "energy_uj"), limit))
+                counters.append(Counter(f"processor {name}", partial(_joules, zone / "energy_uj"), limit))
         except (OSError, ValueError):
-            return []  # a part of the packages would pass for the whole
-    return found
+            return []  # some of the packages would pass for all of them
+    return counters
 
 
 def gpu_counters() -> dict[str, Counter]:
@@ -74,34 +74,34 @@ def gpu_counters() -> dict[str, Counter]:
         import pynvml  # pyright: ignore[reportMissingImports]
     except ImportError:
         return {}
-    found = {}
+    counters = {}
     try:
         pynvml.nvmlInit()
         for index in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
             uuid, name = _text(pynvml.nvmlDeviceGetUUID(handle)), _text(pynvml.nvmlDeviceGetName(handle))
             try:
-                found[_bare(uuid)] = Counter(f"{name} {uuid}", partial(_gpu_joules, pynvml, handle))
+                counters[_bare(uuid)] = Counter(f"{name} {uuid}", partial(_gpu_joules, pynvml, handle))
             except pynvml.NVMLError:
                 continue  # not supported by this device
     except pynvml.NVMLError:
-        return found  # no driver, or one that is not allowed to tell
-    return found
+        return counters  # no driver, or no permission to read it
+    return counters
 
 
 def uuids_in_use() -> list[str]:
     """UUIDs of the GPUs that this process, or the processes of this machine that share its run, have used.
 
-    CUDA_VISIBLE_DEVICES hides and numbers devices; what torch says of those that it sees is told apart by UUID.
+    CUDA_VISIBLE_DEVICES hides and renumbers devices, so those that torch sees are identified by UUID.
     """
     if not torch.cuda.is_initialized():
         return []
     shared = distributed.is_available() and distributed.is_initialized()
-    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if shared else 0
+    local_processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if shared else 0
     return [
         _bare(str(getattr(torch.cuda.get_device_properties(index), "uuid", index)))
         for index in range(torch.cuda.device_count())
-        if index < together or torch.cuda.max_memory_reserved(index) > 0
+        if index < local_processes or torch.cuda.max_memory_reserved(index) > 0
     ]
 
 

@@ -1,4 +1,4 @@
-"""Judging a student: what it gets right, how well it knows so, and how closely it follows its teacher."""
+"""Evaluation of a student: accuracy, calibration, and how closely it follows its teacher."""
 
 import warnings
 from dataclasses import asdict, dataclass, fields
@@ -78,7 +78,7 @@ def evaluate(
     teacher_logits: Tensor | None = None,
     **computing: Unpack[ComputingArguments],
 ) -> Evaluation:
-    """`limbeck.evaluate` of what is loaded: a classifier, an image set, a teacher.
+    """`limbeck.evaluate` for what is loaded already: a classifier, an image set, a teacher.
 
     Args:
         student: knows the classes of `images`, and may know more.
@@ -164,7 +164,7 @@ def _without_nan(values: Tensor) -> list[float | None]:
 
 
 def _matched(student: "Classifier", images: "ImageSet") -> "tuple[ImageSet, Tensor]":
-    """The images with labels as the student numbers its classes, and these labels."""
+    """The images with labels renumbered as the student numbers its classes, and these labels."""
     if images.labels is None:
         raise UserError(
             f"`images` must be labelled to judge a student, got {images.name!r} without labels; choose others, or "
@@ -178,7 +178,7 @@ def _matched(student: "Classifier", images: "ImageSet") -> "tuple[ImageSet, Tens
 def _check_teacher(
     student: "Classifier", images: "ImageSet", teacher: "Classifier | None", teacher_logits: Tensor | None
 ) -> tuple[int, ...]:
-    """Where each of the student's classes, those of `images`, stands among the teacher's."""
+    """The teacher's index of each of the student's classes, which are those of `images`; () without a teacher."""
     if teacher is not None and teacher_logits is not None:
         raise UserError("`teacher` and `teacher_logits` say the same thing; give one of them.")
     if teacher_logits is not None:

@@ -1,7 +1,7 @@
 """How many images are enough: where the frontier of an arm comes within a margin of a reference, and how sure that is.
 
-Between two budgets accuracy is interpolated linearly in the logarithm of the images. Of a frontier that flattens out as
-learning curves do, such a line lies below the curve, so that it tells rather too many images than too few.
+Between two budgets accuracy is interpolated linearly in the logarithm of the images. A frontier flattens out as
+learning curves do, so this line lies below it and errs towards too many images.
 """
 
 import math
@@ -22,11 +22,11 @@ ImageCounts = Mapping[int, Mapping[int, float]]
 class ImagesNeeded(TypedDict):
     """Where an arm comes within the margin.
 
-    `images` are the fewest that are enough, None where the largest budget, `most`, is not; `at_most` says that the
-    smallest, `least`, is enough already, and then `images` are these. `low` and `high` are the ends of the 95 %
-    interval, None where it goes on below the smallest or above the largest budget, and where `n`, the seeds, is 1.
-    Where it does not tell whether the largest budget is enough, `seeds_needed` in all would, if means and spread stayed
-    as they are; None also for more than 10,000.
+    `images` is the smallest number that is enough, None if even the largest budget, `most`, is not. `at_most` says that
+    the smallest budget, `least`, is already enough; `images` is then `least`. `low` and `high` are the ends of the 95 %
+    interval, None where it extends below the smallest or above the largest budget, and if `n`, the number of seeds, is
+    1. `seeds_needed` is how many seeds in all would tell whether the largest budget is enough, if means and spread
+    stayed as they are; None if that is known already, for a single seed, and for more than 10,000.
     """
 
     n: int
@@ -44,12 +44,12 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
 
     The interval begins at the first x whose own 95 % interval of d(x), Student's t over the seeds, reaches up to 0, and
     ends at the first where it lies above 0 (a test turned into an interval, as Fieller's of a ratio of means, Journal
-    of the Royal Statistical Society B 16, 1954). For normal noise it holds what it says however few the seeds, where a
+    of the Royal Statistical Society B 16, 1954). For normal noise it keeps its level however few the seeds, which a
     bootstrap of three seeds does not; `benchmarks/images_needed.py` measures both. It is about the crossing of the
-    *interpolated* true means, and tells nothing beyond the smallest and the largest budget.
+    *interpolated* true means, and says nothing beyond the smallest and the largest budget.
 
     Args:
-        arm: images -> seed -> accuracy. Seeds that lack a budget count between those they have.
+        arm: images -> seed -> accuracy. A seed that lacks a budget counts between the budgets it has.
         reference: seed -> accuracy, paired with those of the arm, or one number that has no noise.
         margin: in accuracy, >= 0.
 
@@ -68,8 +68,8 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
     frontier = _frontier(arm, reference, margin)
     if not frontier:
         return None
-    place = next((one for one in frontier if one.reaches_zero() is not None), None)
-    n, start = (frontier[-1].n, None) if place is None else (place.n, place.reaches_zero())
+    crossing = next((segment for segment in frontier if segment.reaches_zero() is not None), None)
+    n, start = (frontier[-1].n, None) if crossing is None else (crossing.n, crossing.reaches_zero())
     least, most = frontier[0].left, frontier[-1].right
     low, high = _ends(frontier)
     conclusive = high is not None if start is not None else low == most
@@ -86,26 +86,26 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
 
 
 def at_images(curve: ImageCounts, images: float) -> dict[int, float]:
-    """Every seed's value at so many images, between budgets linear in their logarithm; none beyond them.
+    """Every seed's value at `images`, interpolated linearly in the logarithm of the budgets; none beyond them.
 
     Args:
         curve: images -> seed -> accuracy, or cost.
-        images: where to read it off; within a millionth of a budget it is that budget's.
+        images: where to read the curve; within a millionth of a budget, the values are those of that budget.
 
     Example:
         >>> at_images({100: {0: 0.8, 1: 0.7}, 400: {0: 0.9}}, 200)
         {0: 0.85...}
     """
-    for place, values in curve.items():
-        if math.isclose(place, images, rel_tol=1e-6):
+    for budget, values in curve.items():
+        if math.isclose(budget, images, rel_tol=1e-6):
             return dict(values)
     below, above = [x for x in curve if x < images], [x for x in curve if x > images]
     if not below or not above:
         return {}
     left, right = max(below), min(above)
     w = math.log(images / left) / math.log(right / left)
-    one, other = curve[left], curve[right]
-    return {seed: (1 - w) * one[seed] + w * other[seed] for seed in sorted(one.keys() & other.keys())}
+    lower, upper = curve[left], curve[right]
+    return {seed: (1 - w) * lower[seed] + w * upper[seed] for seed in sorted(lower.keys() & upper.keys())}
 
 
 @dataclass(frozen=True)
@@ -148,14 +148,14 @@ class _Segment:
         c0 = a * a - scale * va
         c1 = 2 * (a * (b - a) - scale * (vab - va))
         c2 = (b - a) ** 2 - scale * (va - 2 * vab + vb)
-        crossing = [a / (a - b)] if a * b < 0 else []  # without any noise it is all there is
+        crossing = [a / (a - b)] if a * b < 0 else []  # without noise there is no other root
         cuts = sorted({0.0, 1.0, *(w for w in [*_roots(c0, c1, c2), *crossing] if 0 < w < 1)})
-        found = []
+        pieces = []
         for w, v in pairwise(cuts):
             middle = (w + v) / 2
             sign = 0 if c0 + middle * (c1 + middle * c2) <= 0 else 1 if a + (b - a) * middle > 0 else -1
-            found.append(_Piece(self._at(w), self._at(v), sign))
-        return found
+            pieces.append(_Piece(self._at(w), self._at(v), sign))
+        return pieces
 
     def _at(self, w: float) -> float:
         return self.right if w == 1 else self.left + w * (self.right - self.left)
@@ -164,7 +164,7 @@ class _Segment:
 def _frontier(arm: ImageCounts, reference: Mapping[int, float] | float, margin: float) -> list[_Segment]:
     if not margin >= 0:
         raise UserError(f"`margin` must be >= 0, got {margin}; 0.01 is one point of accuracy.")
-    lacking: dict[float, dict[int, float]] = {}
+    differences: dict[float, dict[int, float]] = {}
     for images, values in sorted(arm.items()):
         if not images > 0:
             raise UserError(f"`arm` must have images > 0, got {images}.")
@@ -177,12 +177,12 @@ def _frontier(arm: ImageCounts, reference: Mapping[int, float] | float, margin: 
             if not math.isfinite(value):
                 raise UserError(f"`arm` and `reference` must be finite, got {value}; leave failed runs out.")
         if paired:
-            lacking[math.log(images)] = paired
-    knots = list(lacking.items())
-    found = [_segment(one, other) for one, other in pairwise(knots) if one[1].keys() & other[1].keys()]
-    joined = {end for one in found for end in (one.left, one.right)}
-    found += [_segment(one, one) for one in knots if one[0] not in joined]
-    return sorted(found, key=lambda one: one.left)
+            differences[math.log(images)] = paired
+    knots = list(differences.items())
+    segments = [_segment(left, right) for left, right in pairwise(knots) if left[1].keys() & right[1].keys()]
+    joined = {end for segment in segments for end in (segment.left, segment.right)}
+    segments += [_segment(knot, knot) for knot in knots if knot[0] not in joined]
+    return sorted(segments, key=lambda segment: segment.left)
 
 
 def _segment(one: tuple[float, Mapping[int, float]], other: tuple[float, Mapping[int, float]]) -> _Segment:
@@ -212,16 +212,16 @@ def _roots(c0: float, c1: float, c2: float) -> list[float]:
 def _ends(frontier: Sequence[_Segment], n: int | None = None) -> tuple[float | None, float | None]:
     """The first log images that may be enough and the first that surely are; None beyond the budgets.
 
-    Where not even the largest budget may be enough, that is the first.
+    If not even the largest budget may be enough, it stands in for the first.
     """
-    pieces = [piece for one in frontier for piece in one.pieces(n)]
-    place = next((place for place, one in enumerate(pieces) if one.sign >= 0), None)
-    low = frontier[-1].right if place is None else pieces[place].left if place else None
-    return low, next((one.left for one in pieces if one.sign > 0), None)
+    pieces = [piece for segment in frontier for piece in segment.pieces(n)]
+    first = next((index for index, piece in enumerate(pieces) if piece.sign >= 0), None)
+    low = frontier[-1].right if first is None else pieces[first].left if first else None
+    return low, next((piece.left for piece in pieces if piece.sign > 0), None)
 
 
 def _seeds_to_tell(frontier: Sequence[_Segment], n: int, reached: bool) -> int | None:
-    """Seeds in all with which the images surely enough were known or, if the mean gets there never, that none are."""
+    """Seeds in all that would show which images surely are enough or, if the mean never gets there, that none are."""
 
     def tells(count: int) -> bool:
         low, high = _ends(frontier, count)

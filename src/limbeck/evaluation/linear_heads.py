@@ -18,7 +18,7 @@ STRENGTHS = tuple(10.0 ** (-exponent / 2) for exponent in range(13))
 _TOLERANCE = 1e-3
 """Largest entry of the gradient at the end as a share of the strength, which bounds how far the weights are from their
 best. With scikit-learn's default, 1e-4 whatever the strength, and in float32, log-probabilities at weak strengths are
-off by more than 1, and accuracies by what the processor's rounding makes of that."""
+off by more than 1, and accuracies then depend on the processor's rounding."""
 _ITERATIONS = 20_000
 _PATIENCE = 2
 
@@ -87,9 +87,9 @@ def fit_l2(features: Tensor, labels: Tensor, classes: int, strength: float) -> L
 def fit_l2_path(features: Tensor, labels: Tensor, classes: int, strengths: Sequence[float]) -> Iterator[LinearHead]:
     """`fit_l2` for one strength after another, each starting where the one before ended, which saves iterations."""
     mean, scale = features.mean(0), features.std(0, correction=0)
-    # What never changes says nothing; divided by a deviation that is all rounding, its noise would.
+    # A constant feature says nothing; divided by a deviation that is all rounding error, it would become noise.
     scale = torch.where(scale > 1e-6 * features.abs().amax(0), scale, 1.0)
-    rows, known = ((features.double() - mean) / scale).numpy(), labels.unique()
+    rows, present = ((features.double() - mean) / scale).numpy(), labels.unique()
     model = LogisticRegression(max_iter=_ITERATIONS, warm_start=True)
     for strength in strengths:
         model.C, model.tol = 1 / (strength * len(features)), min(1e-6, _TOLERANCE * strength)
@@ -97,11 +97,11 @@ def fit_l2_path(features: Tensor, labels: Tensor, classes: int, strengths: Seque
             warnings.simplefilter("always", ConvergenceWarning)
             model.fit(rows, labels.numpy())
         coefficients, intercepts = torch.tensor(model.coef_), torch.tensor(model.intercept_)
-        if len(known) == 2:
-            coefficients, intercepts = (torch.cat([-one / 2, one / 2]) for one in (coefficients, intercepts))
-        weight = torch.zeros(classes, features.shape[1]).index_copy_(0, known, coefficients.float())
-        bias = torch.full((classes,), -torch.inf).index_copy_(0, known, intercepts.float())
-        yield LinearHead(weight, bias, mean, scale, not any(_unconverged(one) for one in caught))
+        if len(present) == 2:
+            coefficients, intercepts = (torch.cat([-tensor / 2, tensor / 2]) for tensor in (coefficients, intercepts))
+        weight = torch.zeros(classes, features.shape[1]).index_copy_(0, present, coefficients.float())
+        bias = torch.full((classes,), -torch.inf).index_copy_(0, present, intercepts.float())
+        yield LinearHead(weight, bias, mean, scale, not any(_unconverged(warning) for warning in caught))
 
 
 def choose_strength(
@@ -109,8 +109,8 @@ def choose_strength(
 ) -> tuple[float, list[dict[str, float]]]:
     """The strength of least negative log-likelihood on held-out images, of equal ones the strongest.
 
-    Likelihood and not accuracy, because a few hundred images tell neighbouring strengths apart by it. Walks from the
-    strongest to the weakest and ends after `_PATIENCE` in a row that are worse than the best.
+    Likelihood rather than accuracy, because a few hundred images are enough to tell neighbouring strengths apart by it.
+    Goes from the strongest to the weakest and stops after `_PATIENCE` in a row that are worse than the best.
 
     Args:
         features: float32 `[N, D]` of the training images.
@@ -141,13 +141,13 @@ def choose_strength(
 
 
 def fit_schedule(features: Tensor, labels: Tensor, classes: int, schedule: Schedule, *, seed: int) -> LinearHead:
-    """A head taught by stochastic gradient descent on the features as they are, from weights N(0, 0.01^2) and bias 0.
+    """A head trained by stochastic gradient descent on the features as they are, from weights N(0, 0.01^2) and bias 0.
 
     Args:
         features: float32 `[N, D]`.
         labels: int64 `[N]` in 0..K-1.
         classes: K.
-        schedule: how.
+        schedule: of the training.
         seed: of the first weights and of the order of images.
     """
     randomness = generator(seed, "linear head")

@@ -35,7 +35,7 @@ def footprint(
         classifier: any; its modes, weights and statistics stay as they are.
         shape: (C, H, W) of the images it will get, in pixels.
         latency: also time it; takes about half a second for a small network, at least eight forward passes for any.
-        device: where it is measured; by default where it is, and there it is afterwards.
+        device: where it is measured, by default where the classifier is; afterwards the classifier is back there.
 
     Returns:
         {"parameters": count, "macs": see `multiply_adds`, "size_bytes": of the weights and of whitening as safetensors,
@@ -103,7 +103,10 @@ def _plain_attention() -> Iterator[None]:
 
 def size_on_disk(network: nn.Module) -> int:
     """Bytes of the network's state dict as `limbeck.models.save` writes it; tensors that share memory count once."""
-    state = {(one.data_ptr(), one.shape, one.stride()): (name, one) for name, one in network.state_dict().items()}
+    state = {
+        (tensor.data_ptr(), tensor.shape, tensor.stride()): (name, tensor)
+        for name, tensor in network.state_dict().items()
+    }
     return len(save(own_memory(dict(state.values())), metadata={"format": "pt"}))
 
 

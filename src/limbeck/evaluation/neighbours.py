@@ -1,6 +1,6 @@
-"""Who is close to whom in an embedding: pure functions of embeddings `[n, D]` of the same n images.
+"""Nearest neighbours in an embedding: pure functions of embeddings `[n, D]` of the same n images.
 
-A map in the plane shows neighbours that are none and hides some that are; these numbers come from the embedding itself.
+A map in the plane shows false neighbours and hides true ones; these numbers come from the embedding itself.
 """
 
 import torch

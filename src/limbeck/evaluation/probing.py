@@ -95,7 +95,7 @@ def probe(
 
     Features are computed once, of the images as they are, and kept on disk (see `cached_embeddings`). With `schedule`
     "l2", the head is a multinomial logistic regression whose strength of regularisation is chosen on a fifth of the
-    training images and which is then fitted on all of them; test images choose nothing. With "published" it is taught
+    training images and which is then fitted on all of them; test images choose nothing. With "published" it is trained
     by the published schedule. That protocol also shifts and flips training images, normalises by the new data set's
     statistics, and lets batch-norm statistics adapt to the new images, because it leaves the network in train mode;
     here the network stays as it is, so the numbers compare with each other, and with published ones only roughly.
@@ -111,7 +111,7 @@ def probe(
         size: (height, width) that images are resized to; by default what the network takes, and for one that takes any
             size 32x32 if the images are larger.
         precision, device: of the forward passes, as in `predict`.
-        progress: called with the number of images that have passed through the network, or were known.
+        progress: called with the number of images that have passed through the network, or were read from the cache.
 
     Raises:
         UserError: unlabelled images, fewer than two classes, other classes in `test`, a network without a tap for its
@@ -126,9 +126,9 @@ def probe(
     shape = probe_size(classifier, train, size)
     start = time.perf_counter()
     options = {"size": shape, "precision": precision, "device": device}
-    known, new = (_counted(classifier, images, options, progress) for images in (train, test))
-    features = time.perf_counter()
-    fits = [_fit(classifier.name, known, train, schedule, seed) for seed in seeds]
+    train_inputs, test_inputs = (_counted(classifier, images, options, progress) for images in (train, test))
+    fit_start = time.perf_counter()
+    fits = [_fit(classifier.name, train_inputs, train, schedule, seed) for seed in seeds]
     heads = [head for head, _, _ in fits]
     return Probe(
         network=classifier.name,
@@ -137,16 +137,16 @@ def probe(
         images=len(train),
         n=len(test),
         size=shape,
-        features=known.shape[1],
+        features=train_inputs.shape[1],
         schedule=schedule,
         seeds=list(seeds),
-        top1=[top_k_accuracy(head(new), test_labels) for head in heads],
-        top5=[top_k_accuracy(head(new), test_labels, 5) for head in heads] if train.num_classes >= 5 else None,
-        train_top1=[top_k_accuracy(head(known), labels) for head in heads],
+        top1=[top_k_accuracy(head(test_inputs), test_labels) for head in heads],
+        top5=[top_k_accuracy(head(test_inputs), test_labels, 5) for head in heads] if train.num_classes >= 5 else None,
+        train_top1=[top_k_accuracy(head(train_inputs), labels) for head in heads],
         strengths=[strength for _, strength, _ in fits if strength is not None],
         tried=[tried for _, _, tried in fits if tried],
         converged=all(head.converged for head in heads),
-        seconds={"features": features - start, "fit": time.perf_counter() - features},
+        seconds={"features": fit_start - start, "fit": time.perf_counter() - fit_start},
     )
 
 
@@ -183,7 +183,7 @@ def _fit(
 def _counted(
     classifier: "Classifier", images: "ImageSet", options: dict[str, Any], progress: Callable[[int], None] | None
 ) -> Tensor:
-    """Features of `images`; `progress` hears of all of them, also where they were known."""
+    """Features of `images`; `progress` is told of all of them, also of those read from the cache."""
     seen = 0
 
     def count(more: int) -> None:
@@ -192,10 +192,10 @@ def _counted(
         if progress is not None:
             progress(more)
 
-    found = cached_embeddings(classifier, images, progress=count, **options)
+    features = cached_embeddings(classifier, images, progress=count, **options)
     if seen < len(images):
         count(len(images) - seen)
-    return found
+    return features
 
 
 def _check(train: "ImageSet", test: "ImageSet", schedule: str, seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -204,8 +204,8 @@ def _check(train: "ImageSet", test: "ImageSet", schedule: str, seeds: Sequence[i
     if not seeds or len(set(seeds)) < len(seeds):
         raise UserError(f"`seeds` must be distinct, at least one, got {list(seeds)}.")
     if train.labels is None or test.labels is None:
-        one = train if train.labels is None else test
-        raise UserError(f"a linear probe needs labels, {one.name!r} has none; choose a labelled data set.")
+        unlabelled = train if train.labels is None else test
+        raise UserError(f"a linear probe needs labels, {unlabelled.name!r} has none; choose a labelled data set.")
     if train.classes != test.classes:
         raise UserError(
             f"`test` must have the classes of `train`, got {_few(test.classes)} of {test.name!r} and "

@@ -46,7 +46,7 @@ def save_inside(
     """
     assert images.labels is not None
     correlations = {"student": logit_correlation(student_logits), "teacher": logit_correlation(teacher_logits)}
-    tensors = {f"correlation.{who}": found.float() for who, found in correlations.items()}
+    tensors = {f"correlation.{who}": matrix.float() for who, matrix in correlations.items()}
     about: dict[str, Any] = {
         "n": len(images),
         "classes": list(images.classes),
@@ -60,7 +60,7 @@ def save_inside(
         embeddings = {who: _embedding(network, sample) for who, network in (("student", student), ("teacher", teacher))}
         about["neighbours"] = _neighbours(embeddings, sample)
         places = images.positions(sample.ids)
-        tensors |= {f"embedding.{who}": found for who, found in embeddings.items()}
+        tensors |= {f"embedding.{who}": embedding for who, embedding in embeddings.items()}
         tensors |= {"ids": sample.ids, "labels": images.labels[places]}
         tensors |= {"says.student": student_logits[places].argmax(1), "says.teacher": teacher_logits[places].argmax(1)}
     with atomic_path(path) as temporary:
@@ -72,9 +72,9 @@ def save_inside(
 
 
 def _embedding(network: "Classifier", images: "ImageSet") -> Tensor:
-    found = whole_outputs(network, images, ("embedding",)).embedding
-    assert found is not None
-    return found
+    embedding = whole_outputs(network, images, ("embedding",)).embedding
+    assert embedding is not None
+    return embedding
 
 
 def _neighbours(embeddings: dict[str, Tensor], images: "ImageSet") -> dict[str, Any]:
@@ -85,5 +85,5 @@ def _neighbours(embeddings: dict[str, Tensor], images: "ImageSet") -> dict[str, 
         "n": len(images),
         "overlap": neighbour_overlap(embeddings["student"], embeddings["teacher"], k),
         "chance": k / (len(images) - 1),
-        **{who: same_class_share(found, images.labels, k) for who, found in embeddings.items()},
+        **{who: same_class_share(embedding, images.labels, k) for who, embedding in embeddings.items()},
     }

@@ -1,4 +1,4 @@
-"""How sure a handful of seeds makes us: Student's t of a mean and of a paired difference, Holm's correction of many."""
+"""What a handful of seeds can show: Student's t of a mean and of a paired difference, Holm's correction of many."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of which `right` of `n` were seen, as of right answers to test images.
+    """The 95 % interval of a share that was observed as `right` of `n`, such as right answers to test images.
 
     (r + z^2/2 -+ z sqrt(r (n - r) / n + z^2/4)) / (n + z^2), z = 1.96; within [0, 1], also for shares of 0 and 1
     (Wilson, Journal of the American Statistical Association 22, 1927).
@@ -74,7 +74,7 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
         n: at least 1.
 
     Raises:
-        UserError: they are not.
+        UserError: either is out of range.
 
     Example:
         >>> wilson_interval(81, 90)
@@ -123,11 +123,11 @@ def seeds_needed(values: Sequence[float], *, tests: int = 1) -> int | None:
     """How many seeds in all it takes for the interval of a mean to exclude 0, if mean and spread stay as they are.
 
     The smallest N > n with t(0.975, N - 1) s / sqrt(N) < |mean|. With so many seeds the interval excludes 0 about every
-    other time: true mean and spread are not the ones seen.
+    other time: true mean and spread are not the observed ones.
 
     Args:
-        values: those seen, one per seed, n >= 2, as paired differences.
-        tests: the p value is multiplied by this before it is held against 0.05, as Holm's correction does.
+        values: observed, one per seed, n >= 2, such as paired differences.
+        tests: the p value is multiplied by this before it is compared with 0.05, as in Holm's correction.
 
     Returns:
         None for a mean of 0, for a single value, and where more than 10,000 would be needed.
@@ -144,7 +144,7 @@ def seeds_needed(values: Sequence[float], *, tests: int = 1) -> int | None:
 
 
 def first_that(tells: Callable[[int], bool], n: int) -> int | None:
-    """The smallest count of seeds above n that `tells`, which more of them never undo; None for more than 10,000."""
+    """The smallest count above n for which `tells` holds, as it does for all larger ones; None for more than 10,000."""
     low, high = n, n + 1
     while not tells(high):
         if high >= MOST_SEEDS:
@@ -157,7 +157,7 @@ def first_that(tells: Callable[[int], bool], n: int) -> int | None:
 
 
 def holm(p_values: Sequence[float], *, tests: int | None = None) -> list[float]:
-    """Holm's step-down correction: of many comparisons, all true null hypotheses stand with 95 % where p < 0.05 counts.
+    """Holm's step-down correction: where p < 0.05 counts, all true null hypotheses of many survive with 95 %.
 
     The i-th smallest of m p values is multiplied by m - i + 1, at least as large as the one before it and at most 1
     (Holm, Scandinavian Journal of Statistics 6, 1979).
@@ -194,19 +194,19 @@ def corrected(rows: Sequence[dict[str, Any]], tests: int | None = None) -> list[
         rows: with `p`, None where there is a single seed, which counts as no test, and `beyond_noise`.
         tests: see `holm`.
     """
-    known = [row for row in rows if row["p"] is not None]
-    tests = max(len(known), tests or 1)
-    adjusted = iter(holm([row["p"] for row in known], tests=tests))
-    found = []
+    tested = [row for row in rows if row["p"] is not None]
+    tests = max(len(tested), tests or 1)
+    adjusted = iter(holm([row["p"] for row in tested], tests=tests))
+    corrected_rows = []
     for row in rows:
         p = None if row["p"] is None else next(adjusted)
         beyond = row["beyond_noise"] if tests < 2 or p is None else p < SIGNIFICANCE
-        found.append({**row, "tests": tests, "p_adjusted": p, "beyond_noise": beyond})
-    return found
+        corrected_rows.append({**row, "tests": tests, "p_adjusted": p, "beyond_noise": beyond})
+    return corrected_rows
 
 
 def _p_value(mean: float, deviation: float, n: int) -> float:
-    """Of a mean of 0, two-sided."""
+    """Two-sided p value of the t test that the true mean is 0."""
     if not deviation:
         return 0.0 if mean else 1.0
     return 2 * float(stdtr(n - 1, -abs(mean) * math.sqrt(n) / deviation))

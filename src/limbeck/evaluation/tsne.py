@@ -23,7 +23,7 @@ def tsne(
     implementation: str = "scikit-learn",
     solver: Literal["covariance_eigh", "randomized"] = "covariance_eigh",
 ) -> Array:
-    """Positions that keep near what is near among `rows`; far apart means little.
+    """Positions in which neighbours among `rows` stay close; large distances mean little.
 
     Reduces to 50 principal components first and starts from the first of them, so that the seed matters little.
     Source: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 2008; Kobak and Berens, "The art of using
@@ -41,7 +41,7 @@ def tsne(
         `[n, components]`.
     """
     if min(rows.shape) > _DIMENSIONS:
-        from sklearn.decomposition import PCA  # a fifth of what starting a comparison imports, for those who draw maps
+        from sklearn.decomposition import PCA  # a fifth of all imports of a comparison, which only maps need
 
         state = seed if solver == "randomized" else None
         rows = PCA(_DIMENSIONS, svd_solver=solver, random_state=state).fit_transform(rows)
@@ -74,7 +74,7 @@ def tsne_map(embedding: Array, *, implementation: str, seed: int = 0, perplexity
     """`tsne` of embeddings `[n, D]`, n >= `FEWEST`, as a page shows it: in the plane, whatever their scale.
 
     Returns:
-        float32 `[n, 2]` with mean 0 and a mean distance of 1 from there; all zeros for one and the same embedding.
+        float32 `[n, 2]` with mean 0 and a mean distance of 1 from there; all zeros if all embeddings are the same.
     """
     assert len(embedding) >= FEWEST, f"{len(embedding)} images"
     rows = np.asarray(embedding, dtype=np.float64)

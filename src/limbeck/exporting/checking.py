@@ -20,12 +20,12 @@ Answering = Callable[[Tensor], Tensor]
 
 
 class Checked:
-    """Images, and what the student says of each.
+    """Images with the student's logits, for comparison with those of a file.
 
     Args:
         student: in evaluation mode.
         images: with labels or without.
-        inputs: brings them to what student and file take.
+        inputs: converts them to what student and file take.
 
     Raises:
         UserError: a network that fails, with its line; logits that are not finite, or no logits `[B, K]`; labels of
@@ -54,7 +54,7 @@ class Checked:
         return torch.cat([answering(taken) for _, taken in self.inputs.batches(self.images)]).float()
 
     def compare(self, answering: Answering) -> dict[str, Any]:
-        """How a file answers beside the student.
+        """Compares the logits of a file with the student's.
 
         Returns:
             `agreement`: share of the images of which both give the same class; `max_difference` of a logit; `top1` of
@@ -71,30 +71,30 @@ class Checked:
         }
 
     def allowed(self, tolerance: float) -> float:
-        """The largest difference of a logit that is rounding, in units of logits."""
+        """The largest difference of a logit that passes for rounding, in units of logits."""
         return tolerance * max(1.0, self.logits.abs().max().item())
 
     def check(self, answering: Answering, tolerance: float, what: str) -> dict[str, Any]:
-        """What `compare` says, and the tolerance.
+        """The result of `compare`, with the tolerance.
 
         Args:
             answering: of the file.
             tolerance: see `ExportSettings`.
-            what: the file is called.
+            what: name of the file in messages.
 
         Raises:
             UserError: it disagrees with the student.
         """
-        found, allowed = self.compare(answering), self.allowed(tolerance)
-        if not found["max_difference"] <= allowed:  # nor NaN
+        comparison, allowed = self.compare(answering), self.allowed(tolerance)
+        if not comparison["max_difference"] <= allowed:  # also refuses NaN
             raise UserError(
                 f"{what} and the student disagree: of {len(self.images):,} images of {self.images.name!r}, logits "
-                f"differ by up to {found['max_difference']:.3g} ({allowed:.3g} allowed, `tolerance` {tolerance:g} of "
-                f"the largest logit) and {found['agreement']:.2%} have the same class; nothing was written. A network "
-                "that draws random numbers, or keeps something from image to image, cannot be exported; rounding alone "
-                "may need a larger `tolerance`."
+                f"differ by up to {comparison['max_difference']:.3g} ({allowed:.3g} allowed, `tolerance` {tolerance:g} "
+                f"of the largest logit) and {comparison['agreement']:.2%} have the same class; nothing was written. A "
+                "network that draws random numbers, or keeps something from image to image, cannot be exported; "
+                "rounding alone may need a larger `tolerance`."
             )
-        return {**found, "allowed": allowed, "tolerance": tolerance}
+        return {**comparison, "allowed": allowed, "tolerance": tolerance}
 
     def _accuracy(self, logits: Tensor) -> float | None:
         return None if self.labels is None else top_k_accuracy(logits, self.labels, 1)
@@ -105,12 +105,12 @@ def _logits(student: Classifier, shown: Tensor) -> Tensor:
         return student(shown).logits
     except UserError:
         raise
-    except Exception as error:  # whatever a network of somebody else's raises
-        said = first_line(error)
+    except Exception as error:  # code from outside limbeck may raise anything
+        message = first_line(error)
         images = f"{len(shown)} image{'s' if len(shown) > 1 else ''}"
         raise UserError(
             f"{student.name} cannot be exported: asked about {images}, it ends in {type(error).__name__}"
-            f"{where_it_failed(error)}{f': {said}' if said else ''}. A file takes any number of "
+            f"{where_it_failed(error)}{f': {message}' if message else ''}. A file takes any number of "
             "images: code that fixes it, as `view(32, -1)` does, takes that of its input, as `view(images.shape[0], "
             "-1)`."
         ) from error

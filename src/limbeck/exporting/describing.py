@@ -1,4 +1,4 @@
-"""What stands beside an exported file: everything about it as JSON, and how to run it as a README."""
+"""What is written beside an exported file: its description as JSON, and a README that says how to run it."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ def about_input(classifier: Classifier, shape: Shape, settings: ExportSettings) 
     """What the file takes.
 
     Returns:
-        name, dtype, shape (`["batch", C, H, W]`), colours ("RGB" or "gray"), what its numbers are, and `normalisation`:
+        name, dtype, shape (`["batch", C, H, W]`), colours ("RGB" or "gray"), what its values are, and `normalisation`:
         "inside", or what is to be done outside: {"mean", "std"} per channel, or {"whitening": file}.
     """
     outside: dict[str, Any] = (
@@ -37,26 +37,26 @@ def about_input(classifier: Classifier, shape: Shape, settings: ExportSettings) 
 
 
 def metadata(description: dict[str, Any]) -> dict[str, str]:
-    """What the file itself says: texts, those of `input`, `output` and `classes` in JSON."""
-    kept = ("limbeck", "network", "classes", "input", "output", "precision")
+    """What is stored in the file itself: texts, of which `input`, `output` and `classes` are JSON."""
+    names = ("limbeck", "network", "classes", "input", "output", "precision")
     return {
         name: value if isinstance(value := description[name], str) else json.dumps(value, ensure_ascii=False)
-        for name in kept
+        for name in names
         if name in description
     }
 
 
 def readme(description: dict[str, Any], settings: ExportSettings) -> str:
-    """Markdown: what is here, how to run it, how it was checked."""
-    taken, images = description["input"], description["check"]["images"]
+    """Markdown: what the folder holds, how to run it, how it was checked."""
+    spec, images = description["input"], description["check"]["images"]
     lines = [
         f"# {description['network']}, exported by limbeck",
         "",
         _runs(description, settings),
         "",
-        f"- input `{taken['name']}`: {taken['dtype']} {_shape(taken['shape'])}, {taken['colours']}, "
-        f"{taken['values']}; `batch` is any number",
-        *_outside(taken["normalisation"]),
+        f"- input `{spec['name']}`: {spec['dtype']} {_shape(spec['shape'])}, {spec['colours']}, "
+        f"{spec['values']}; `batch` is any number",
+        *_outside(spec["normalisation"]),
         f"- output `{OUTPUT_NAME}`: float32 {_shape(description['output']['shape'])}; the largest is the class",
         f"- classes, in this order: {', '.join(description['classes']) or 'without names'}",
         "",
@@ -86,39 +86,41 @@ def rows_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     class, the largest difference of a logit from the student's."""
     header = ["file", "size", "top-1\nin %", "same class\nin %", "largest\ndifference"]
     rows = [["student in PyTorch", "", _percent(description["check"]["student_top1"]), "", ""]]
-    for name, about in description["files"].items():
-        found = [_percent(about["top1"]), _percent(about["agreement"]), f"{about['max_difference']:.2g}"]
-        rows.append([name, _bytes(about["size_bytes"]), *found])
+    for name, measures in description["files"].items():
+        cells = [_percent(measures["top1"]), _percent(measures["agreement"]), f"{measures['max_difference']:.2g}"]
+        rows.append([name, _bytes(measures["size_bytes"]), *cells])
     return header, rows
 
 
 def times_of(description: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a table of latencies in milliseconds: median, 5th to 95th percentile."""
-    files = {name: about["latency_ms"] for name, about in description["files"].items() if "latency_ms" in about}
+    files = {
+        name: measures["latency_ms"] for name, measures in description["files"].items() if "latency_ms" in measures
+    }
     header = ["file", *(f"batch of {batch}" for batch in next(iter(files.values()), {}))]
     rows = [
-        [name, *(f"{one['median']:.3g} ({one['p5']:.3g} to {one['p95']:.3g})" for one in times.values())]
+        [name, *(f"{ms['median']:.3g} ({ms['p5']:.3g} to {ms['p95']:.3g})" for ms in times.values())]
         for name, times in files.items()
     ]
     return header, rows
 
 
 def title_of_times(description: dict[str, Any]) -> str:
-    on = description["measured_on"]
-    return f"median milliseconds (5th to 95th percentile), {on['threads']} thread(s), {on['processor']}"
+    machine = description["measured_on"]
+    return f"median milliseconds (5th to 95th percentile), {machine['threads']} thread(s), {machine['processor']}"
 
 
 def _times(description: dict[str, Any]) -> list[str]:
     if "measured_on" not in description:
         return []
-    words = title_of_times(description)
-    return [f"{words[0].upper()}{words[1:]}:", "", *_table(*times_of(description)), ""]
+    title = title_of_times(description)
+    return [f"{title[0].upper()}{title[1:]}:", "", *_table(*times_of(description)), ""]
 
 
 def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     """Markdown."""
-    lines = ([one.replace("\n", " ") for one in header], ["---"] * len(header), *rows)
-    return [f"| {' | '.join(one)} |" for one in lines]
+    lines = ([cell.replace("\n", " ") for cell in header], ["---"] * len(header), *rows)
+    return [f"| {' | '.join(row)} |" for row in lines]
 
 
 def _runs(description: dict[str, Any], settings: ExportSettings) -> str:

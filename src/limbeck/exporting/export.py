@@ -35,11 +35,11 @@ _DOUBTFUL = 0.9
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export left.
+    """The result of an export.
 
     Attributes:
         folder: with the file, `export.json` and README.md.
-        file: the network; of weights for `lb.load_model`, these.
+        file: the network, or its weights for `lb.load_model`.
         description: what `export.json` holds: input, output, classes, how the files were checked, size and latency.
 
     Example:
@@ -68,9 +68,9 @@ def export_classifier(
         student: stays as it is; a copy on the CPU, in float32 and evaluation mode, is exported.
         folder: new.
         settings: what is written.
-        images: that it is checked on; labelled, also judged on.
+        images: that the file is checked on; with labels, its accuracy is measured, too.
         calibration: images that int8 is calibrated on, where that is wanted.
-        progress: who watches.
+        progress: where progress is shown.
 
     Raises:
         UserError: the folder exists; the student cannot be exported, or the file does not answer as it does.
@@ -102,7 +102,7 @@ def export_classifier(
 
 
 def check_folder(folder: Path) -> None:
-    """Raises a UserError where nothing may be written.
+    """Raises a UserError if the folder exists or its name is that of a file.
 
     Example:
         >>> check_folder(Path("exported/new"))
@@ -159,8 +159,8 @@ def _write_pt2(
 ) -> tuple[Path, Answering]:
     path = folder / FILES["pt2"]
     _, program, _ = _traced(student, inputs, images)
-    about = json.dumps(metadata(description), ensure_ascii=False)
-    torch.export.save(program, path, extra_files={"limbeck.json": about})
+    header = json.dumps(metadata(description), ensure_ascii=False)
+    torch.export.save(program, path, extra_files={"limbeck.json": header})
     _write_whitening(student, folder, inputs.settings)
     answering = torch.export.load(path).module()
 
@@ -177,17 +177,17 @@ def _write_weights(
     save(student, folder, taught_size=inputs.shape[1:])
     if made_by_hand(folder):
         description["model"] = student.name  # that `load_model` has to be given
-    again = load(folder, model=student.network if made_by_hand(folder) else None)
+    loaded = load(folder, model=student.network if made_by_hand(folder) else None)
 
     def answer(taken: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            return again(taken).logits
+            return loaded(taken).logits
 
     return folder / FILES["safetensors"], answer
 
 
 def _write_whitening(student: Classifier, folder: Path, settings: ExportSettings) -> None:
-    """Of a network that is shown what was whitened outside; arrays that numpy alone reads."""
+    """Writes the whitening of a network whose inputs are whitened outside, as arrays that numpy alone reads."""
     if student.whitening is not None and not settings.inside:
         np.savez(
             folder / WHITENING,
@@ -199,25 +199,25 @@ def _write_whitening(student: Classifier, folder: Path, settings: ExportSettings
 def _write_int8(path: Path, checked: Checked, calibration: ImageSet, description: dict[str, Any]) -> dict[str, Any]:
     target = path.with_name(INT8_FILE)
     settings = checked.inputs.settings
-    about = metadata({**description, "precision": "int8"})
-    count = quantise(path, target, calibration, checked.inputs, about)
-    found = checked.compare(OnnxNetwork(target, _threads(settings)))
-    if found["agreement"] < _DOUBTFUL:
+    header = metadata({**description, "precision": "int8"})
+    count = quantise(path, target, calibration, checked.inputs, header)
+    comparison = checked.compare(OnnxNetwork(target, _threads(settings)))
+    if comparison["agreement"] < _DOUBTFUL:
         warnings.warn(
-            f"the int8 network gives the student's class for {found['agreement']:.1%} of {len(checked.images):,} "
+            f"the int8 network gives the student's class for {comparison['agreement']:.1%} of {len(checked.images):,} "
             f"images of {checked.images.name!r}; calibrate it on other or more images (`calibration`), or take the "
             "float one.",
             stacklevel=4,
         )
-    return {**found, "size_bytes": target.stat().st_size, "calibration": {"images": calibration.name, "n": count}}
+    return {**comparison, "size_bytes": target.stat().st_size, "calibration": {"images": calibration.name, "n": count}}
 
 
 def _measure(folder: Path, files: dict[str, Any], inputs: FileInputs) -> dict[str, Any]:
-    """Times every file; returns on what."""
+    """Times every file; returns the processor and the number of threads."""
     threads = _threads(inputs.settings)
-    for name, about in files.items():
+    for name, measures in files.items():
         network = OnnxNetwork(folder / name, threads)
-        about["latency_ms"] = {str(batch): network.latency(inputs.shape, batch) for batch in BATCHES}
+        measures["latency_ms"] = {str(batch): network.latency(inputs.shape, batch) for batch in BATCHES}
     return {"processor": processor_name(), "threads": threads}
 
 

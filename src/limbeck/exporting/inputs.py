@@ -19,7 +19,7 @@ def input_shape(classifier: Classifier, settings: ExportSettings, images: ImageS
     """(C, H, W) of what the file takes.
 
     Raises:
-        UserError: nothing tells the size.
+        UserError: the size is not known, or not that of the whitening.
     """
     size = classifier.input_size if settings.size is None else as_size(settings.size)
     if size is not None and classifier.whitening is not None and size != classifier.input_size:
@@ -61,7 +61,7 @@ class FileInputs:
     def batches(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
         """(what the student is shown, `[B, C, H, W]` in [0, 1] or uint8; what the file is), in order."""
         first, rest = torch.arange(len(images)).split([1, len(images) - 1])
-        # One alone: what was traced with two may have settled on several.
+        # The first image alone: a program traced with two may have fixed that there are several.
         for positions in (first, *(part for part in rest.split(_BATCH) if len(part))):
             pixels = images.floats(positions) if images.has_floats else images.gather(positions)
             yield self.both(pixels)

@@ -1,8 +1,8 @@
 """A quantised network beside the float one: ONNX Runtime's static quantisation, calibrated on images.
 
-Weights are int8, a scale for each output channel where the operator knows such, activations int8 with a scale for each
+Weights are int8, a scale for each output channel where the operator supports it, activations int8 with a scale for each
 tensor (QDQ: pairs of QuantizeLinear and DequantizeLinear around each operator). Scales of activations come from the
-smallest and largest value that calibration images lead to. https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+smallest and largest value that calibration images produce. https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
 import logging
@@ -21,7 +21,7 @@ from limbeck.exporting.inputs import FileInputs
 from limbeck.exporting.onnx_file import set_metadata
 
 MOST_IMAGES = 1024
-"""Calibration images that are looked at, evenly spread over more."""
+"""Calibration images that are used at most, evenly spread over all."""
 _WHITENING = "_whitening.matrix"
 
 
@@ -46,7 +46,7 @@ def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, m
     with TemporaryDirectory(prefix="limbeck-") as folder, _without_remarks():
         prepared = Path(folder) / "prepared.onnx"
         try:
-            # Batch norms go into the convolutions before them, and every tensor gets a shape.
+            # Batch norms are folded into the convolutions before them, and every tensor gets a shape.
             quant_pre_process(source, prepared, skip_symbolic_shape=True)
             quantize_static(
                 prepared,
@@ -63,19 +63,19 @@ def quantise(source: Path, target: Path, images: ImageSet, inputs: FileInputs, m
                 f"ONNX Runtime cannot quantise {inputs.classifier.name} ({type(error).__name__}: {first_line(error)}); "
                 "export it without int8."
             ) from error
-    made = onnx.load(target)
-    set_metadata(made, metadata)
-    onnx.save(made, target)
+    model = onnx.load(target)
+    set_metadata(model, metadata)
+    onnx.save(model, target)
     return len(images)
 
 
 @contextmanager
 def _without_remarks() -> Iterator[None]:
-    """Nothing of what the tools log below errors: advice that was followed, scales that are for a whole tensor."""
+    """Silences what the tools log below errors: advice that was followed, scales that are for a whole tensor."""
     root = logging.getLogger()
     level, handler = root.level, logging.NullHandler()
     root.setLevel(logging.ERROR)
-    root.addHandler(handler)  # or they would have Python add one for good
+    root.addHandler(handler)  # else the tools would make Python add one for good
     try:
         yield
     finally:
@@ -90,22 +90,22 @@ def _spread(images: ImageSet) -> ImageSet:
 
 
 class _Reader:
-    """What ONNX Runtime asks for calibration: batches by the name of the file's input, then None."""
+    """What ONNX Runtime calibrates with: batches by the name of the file's input, then None."""
 
     def __init__(self, inputs: FileInputs, images: ImageSet) -> None:
         self.name = inputs.settings.input_name
         self.batches = inputs.batches(images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        found = next(self.batches, None)
-        return None if found is None else {self.name: found[1].numpy()}
+        batch = next(self.batches, None)
+        return None if batch is None else {self.name: batch[1].numpy()}
 
 
 def _kept_in_float(model: Any) -> list[str]:
-    """What whitens: a matrix of values of all sizes, of which 8 bits would leave little. What normalises: cheap, and
-    ONNX Runtime's tools confuse the constants of several instance norms."""
+    """Nodes that whiten, as 8 bits are too few for a matrix of values of all sizes, and nodes that normalise, which are
+    cheap, and of which ONNX Runtime's tools confuse the constants of several instance norms."""
     return [
-        one.name
-        for one in model.graph.node
-        if one.op_type.endswith("Normalization") or any(name.endswith(_WHITENING) for name in one.input)
+        node.name
+        for node in model.graph.node
+        if node.op_type.endswith("Normalization") or any(name.endswith(_WHITENING) for name in node.input)
     ]

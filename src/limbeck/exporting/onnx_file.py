@@ -1,7 +1,7 @@
-"""A traced network as ONNX, in the version of its operators that was asked for.
+"""A traced network as ONNX, in the version of its operators that is wanted.
 
-By torch's exporter for programs of `torch.export`; where torch has not made that its own default yet (before 2.9), by
-the one for TorchScript, which those releases do better.
+By torch's exporter for programs of `torch.export`; before torch 2.9, which made it the default, by the one for
+TorchScript, which works better in those releases.
 """
 
 import inspect
@@ -37,27 +37,27 @@ def onnx_model(
     """The network with one input `[batch, C, H, W]` and one output, `logits` `[batch, K]`.
 
     Args:
-        module: what was traced.
-        program: of it.
-        example: that it was traced with.
-        input_name: of the input.
+        module: the network.
+        program: its trace.
+        example: the input that it was traced with.
+        input_name: name of the input.
         opset: version of ONNX's operators.
 
     Raises:
         UserError: ONNX lacks an operator, at all or in that version; weights beyond 2 GiB.
     """
     name = module.classifier.name
-    if sum(one.numel() * one.element_size() for one in module.state_dict().values()) > _LARGEST:
+    if sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values()) > _LARGEST:
         raise UserError(f"{name} has weights of more than 2 GiB, which no single ONNX file holds; take format 'pt2'.")
     try:
         if _BY_PROGRAM:
-            made = _by_program(program, input_name, max(opset, DEFAULT_OPSET))
+            model = _by_program(program, input_name, max(opset, DEFAULT_OPSET))
         else:
-            made = _by_torchscript(module, example, input_name, opset)
+            model = _by_torchscript(module, example, input_name, opset)
     except Exception as error:  # whatever the exporter and its libraries raise
         raise UserError(f"{name} cannot be exported to ONNX: {_reason(error)}.") from error
-    _tidy(made)
-    return _in_version(made, opset, name)
+    _tidy(model)
+    return _in_version(model, opset, name)
 
 
 def set_metadata(model: "onnx.ModelProto", metadata: Mapping[str, str]) -> None:
@@ -69,7 +69,7 @@ def set_metadata(model: "onnx.ModelProto", metadata: Mapping[str, str]) -> None:
 
 
 def _by_program(program: ExportedProgram, input_name: str, opset: int) -> "onnx.ModelProto":
-    made = torch.onnx.export(
+    exported = torch.onnx.export(
         program,
         (),
         input_names=[input_name],
@@ -78,15 +78,15 @@ def _by_program(program: ExportedProgram, input_name: str, opset: int) -> "onnx.
         dynamo=True,
         verbose=False,
     )
-    assert made is not None
-    return made.model_proto
+    assert exported is not None
+    return exported.model_proto
 
 
 def _by_torchscript(module: Exportable, example: Tensor, input_name: str, opset: int) -> "onnx.ModelProto":
     import onnx
 
     with TemporaryDirectory(prefix="limbeck-") as folder, warnings.catch_warnings():
-        # Of Python's branches, which might hang on values; a program of `torch.export` was made, so none does.
+        # Warnings of branches in Python that might depend on values; as `torch.export` could trace it, none does.
         warnings.simplefilter("ignore", TracerWarning)
         written = Path(folder) / "network.onnx"
         torch.onnx.export(
@@ -103,7 +103,7 @@ def _by_torchscript(module: Exportable, example: Tensor, input_name: str, opset:
 
 
 def _tidy(model: "onnx.ModelProto") -> None:
-    """Leaves out what tells of this machine (paths of source files) and of other versions than the file's own."""
+    """Removes what tells of this machine (paths of source files) and of other versions than the file's own."""
     from onnx import helper
 
     graph = model.graph
@@ -116,11 +116,11 @@ def _tidy(model: "onnx.ModelProto") -> None:
     for node in _nodes(model):
         del node.metadata_props[:]
         node.doc_string = ""
-        for place in reversed(range(len(node.attribute))):
-            one = node.attribute[place]
-            # Its default, said; what older operators do not know.
-            if one.name == "noop_with_empty_axes" and one.i == 0:
-                del node.attribute[place]
+        for index in reversed(range(len(node.attribute))):
+            attribute = node.attribute[index]
+            # The default, written out in an attribute that older operators do not know.
+            if attribute.name == "noop_with_empty_axes" and attribute.i == 0:
+                del node.attribute[index]
     del graph.metadata_props[:]
     del model.metadata_props[:]
     model.doc_string = graph.doc_string = ""
@@ -134,16 +134,16 @@ def _nodes(model: "onnx.ModelProto") -> Iterator[Any]:
 def _in_version(model: "onnx.ModelProto", opset: int, name: str) -> "onnx.ModelProto":
     from onnx import checker, helper, version_converter
 
-    found = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
-    reason = f"the exporter of torch {torch.__version__} writes {found}"
-    if opset < found:
+    version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    reason = f"the exporter of torch {torch.__version__} writes {version}"
+    if opset < version:
         try:
             model = version_converter.convert_version(model, opset)
             checker.check_model(model)
-            found = opset
+            version = opset
         except Exception as error:  # RuntimeError, or of the checker
             reason = f"onnx's converter says {_last_words(error)}"
-    if opset != found:
+    if opset != version:
         raise UserError(
             f"{name} cannot be written with ONNX's operators of version {opset}: {reason}. Take another `opset`; "
             f"{DEFAULT_OPSET} is the default."
@@ -156,9 +156,9 @@ def _reason(error: BaseException) -> str:
     """Why the exporter failed, in one sentence: what the innermost of its errors says."""
     while error.__cause__ is not None:
         error = error.__cause__
-    words = str(error)
-    operator = re.search(r"No ONNX function found for <OpOverload\(op='([\w.:]+)'", words)
-    operator = operator or re.search(r"operator '([\w.:]+)'.* is not supported", words)
+    message = str(error)
+    operator = re.search(r"No ONNX function found for <OpOverload\(op='([\w.:]+)'", message)
+    operator = operator or re.search(r"operator '([\w.:]+)'.* is not supported", message)
     if operator:
         return f"there is no ONNX operator for {operator[1]}, which its code calls"
     return f"the exporter ends in {type(error).__name__}: {_last_words(error)}"

@@ -11,7 +11,7 @@ from limbeck.errors import UserError
 from limbeck.exporting.inputs import Shape
 
 BATCHES = (1, 32)
-"""Images of a batch that is timed."""
+"""Batch sizes that are timed."""
 _SECONDS, _FEWEST, _MOST = 0.3, 5, 300
 
 
@@ -20,7 +20,7 @@ class OnnxNetwork:
 
     Args:
         path: of the file.
-        threads: of one answer.
+        threads: that one forward pass uses.
 
     Raises:
         UserError: ONNX Runtime cannot run it.

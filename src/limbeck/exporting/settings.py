@@ -1,11 +1,12 @@
-"""What may be said of an export, and the extra that it needs."""
+"""The settings of an export, and a check for the packages that it needs."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from limbeck.errors import UserError, unknown_name
+from limbeck.signatures import is_int_or_float
 
 Format = Literal["onnx", "pt2", "safetensors"]
 Normalisation = Literal["inside", "outside"]
@@ -34,7 +35,7 @@ class ExportSettings:
         tolerance: by how much logits of the file may differ from the student's, in units of its largest logit (of 1 if
             that is smaller), > 0.
         latency: whether to time the file.
-        threads: that are timed with, >= 1; by default as many as torch uses.
+        threads: that the file is timed with, >= 1; by default as many as torch uses.
 
     Raises:
         UserError: all that is wrong with them, at once.
@@ -65,7 +66,7 @@ class ExportSettings:
 
     @property
     def operators(self) -> int:
-        """The version of ONNX's operators that is meant."""
+        """The version of ONNX's operators that the file is written in."""
         return DEFAULT_OPSET if self.opset is None else self.opset
 
     @property
@@ -79,13 +80,13 @@ class ExportSettings:
 
     def _wrong_values(self) -> list[str]:
         wrong = []
-        for name, known in (("normalisation", get_args(Normalisation)), ("input_type", get_args(InputType))):
-            if getattr(self, name) not in known:
-                wrong.append(f"`{name}` must be {' or '.join(map(repr, known))}, got {getattr(self, name)!r}.")
-        if not _is_number(self.tolerance) or not isfinite(self.tolerance) or self.tolerance <= 0:
+        for name, choices in (("normalisation", get_args(Normalisation)), ("input_type", get_args(InputType))):
+            if getattr(self, name) not in choices:
+                wrong.append(f"`{name}` must be {' or '.join(map(repr, choices))}, got {getattr(self, name)!r}.")
+        if not is_int_or_float(self.tolerance) or not isfinite(self.tolerance) or self.tolerance <= 0:
             wrong.append(f"`tolerance` must be a number > 0, got {self.tolerance!r}.")
         sizes = self.size if isinstance(self.size, tuple | list) else (self.size,)
-        whole = all(isinstance(one, int) and not isinstance(one, bool) and one >= 1 for one in sizes)
+        whole = all(isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in sizes)
         if self.size is not None and not (whole and len(sizes) in (1, 2)):
             wrong.append(f"`size` must be one or two whole numbers >= 1, got {self.size!r}.")
         for name, least in (("opset", LOWEST_OPSET), ("threads", 1)):
@@ -96,11 +97,13 @@ class ExportSettings:
         return wrong
 
     def _unfit(self) -> list[str]:
-        """What is said and would change nothing in a file of this format."""
+        """Settings that are given and would change nothing in a file of this format."""
         unfit = []
         if self.format != "onnx":
-            said = {"opset": self.opset is not None, "int8": self.int8, "threads": self.threads is not None}
-            unfit += [f"`{name}` is of format 'onnx', got it with {self.format!r}." for name in said if said[name]]
+            options = {"opset": self.opset is not None, "int8": self.int8, "threads": self.threads is not None}
+            unfit += [
+                f"`{name}` is of format 'onnx', got it with {self.format!r}." for name in options if options[name]
+            ]
         if self.format == "safetensors":
             changed = {
                 "normalisation": self.normalisation != "inside",
@@ -140,7 +143,3 @@ def _check_newest(opset: int) -> None:
             f"`opset` must lie in {LOWEST_OPSET}..{newest}, the newest of onnx {onnx.__version__}, got {opset}; "
             f"{DEFAULT_OPSET} is the default."
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -23,7 +23,7 @@ _FIXED_BATCH = re.compile(r"specialized it to be a constant|Constraints violated
 
 
 class Exportable(nn.Module):
-    """Logits `[B, K]` alone, for images `[B, C, H, W]`; or, where they are normalised outside, for what that makes.
+    """Logits `[B, K]` alone, for images `[B, C, H, W]`; or for inputs that were normalised outside.
 
     Args:
         classifier: in evaluation mode, on the CPU.
@@ -36,7 +36,7 @@ class Exportable(nn.Module):
         self.inside = inside
 
     def forward(self, images: Tensor) -> Tensor:
-        # Not the classifier itself, whose checks of the logits would settle the number of images.
+        # Not the classifier itself, whose checks of the logits would fix the number of images.
         return self.classifier.network(self.classifier.prepare(images) if self.inside else images)
 
 
@@ -56,9 +56,9 @@ def traced(module: Exportable, example: Tensor) -> ExportedProgram:
             return torch.export.export(module, (example,), strict=False, **arguments)
     except GuardOnDataDependentSymNode as error:
         first: Exception = error
-    except Exception as error:  # whatever a network of somebody else's raises
+    except Exception as error:  # code from outside limbeck may raise anything
         first = error
-        with suppress(Exception), _quiet():  # reading the code in place of running it sees what `len(images)` hides
+        with suppress(Exception), _quiet():  # reading the code, not running it, sees what `len(images)` hides
             return torch.export.export(module, (example,), strict=True, **arguments)
     raise UserError(f"{module.classifier.name} cannot be exported: {_reason(first)}.") from first
 
@@ -89,13 +89,13 @@ def _reason(error: Exception) -> str:
             "its code fixes the number of images in a batch, as `view(32, -1)` does; take that of its input, as "
             "`view(images.shape[0], -1)`"
         )
-    said = first_line(error)
-    return f"`torch.export` ends in {type(error).__name__}{where}{f': {said}' if said else ''}"
+    message = first_line(error)
+    return f"`torch.export` ends in {type(error).__name__}{where}{f': {message}' if message else ''}"
 
 
 def where_it_failed(error: Exception) -> str:
     """The last line of the network's own code that ran."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if not one.filename.startswith(_LIBRARIES)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_LIBRARIES)]
     if not frames or not frames[-1].line:
         return ""
     last = frames[-1]

@@ -8,7 +8,7 @@ Example:
 
 from limbeck.report.comparison import write_comparison_report, write_tables
 from limbeck.report.figures.frontier import frontier_chart, frontier_svg
-from limbeck.report.merged import write_merged_report
+from limbeck.report.merged_page import write_merged_report
 from limbeck.report.probe import write_probe_report
 from limbeck.report.run import write_run_report
 from limbeck.report.sentences import headline

@@ -1,4 +1,4 @@
-"""Which control the verdicts on each arm go by, and why."""
+"""Which control each arm is compared with, and why."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ _RULE = (
 
 
 def against_table(results: Row) -> list[Block]:
-    """A row for each arm; nothing for results of earlier versions, and where no arm has a control of its budget."""
+    """A row for each arm; nothing for results of earlier versions, and if no arm has a control at its budget."""
     rows, controls = results.get("against") or [], Controls.of(results)
     if not rows:
         return []

@@ -49,7 +49,7 @@ def write_comparison_report(folder: Path) -> Path:
 
 
 def _write_chart(folder: Path, results: Row) -> None:
-    """Writes the one chart, and removes the other, which is of when the comparison had fewer arms or budgets."""
+    """Writes one chart and removes the other, which may be left from when the comparison had fewer arms or budgets."""
     if _ranked(results):
         atomic_write_text(folder / "arms.svg", ranking.ranking_svg(results))
         (folder / "frontier.svg").unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def write_tables(folder: Path, results: Row) -> None:
 
     Args:
         folder: of the comparison.
-        results: what is known of it, the content of results.json.
+        results: the content of results.json.
 
     Example:
         >>> from limbeck.report.reading import results
@@ -75,10 +75,10 @@ def write_tables(folder: Path, results: Row) -> None:
 
 
 def comparison_page(folder: Path, results: Row) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     styles = style.arms(results)
     records = charts.metrics_by_arm(folder, results)
-    controls, made = Controls.of(results), made_by_arms(folder, results)
+    controls, evidence = Controls.of(results), made_by_arms(folder, results)
     sections = [
         enough_section(results, styles),
         charts.ranking_section(results, styles) if _ranked(results) else charts.frontier_section(results, styles),
@@ -88,7 +88,7 @@ def comparison_page(folder: Path, results: Row) -> Page:
         racing_section(folder, results, styles),
         charts.curves_section(results, records, styles),
         overlap_section(folder, results),
-        made_section(made, controls, styles),
+        made_section(evidence, controls, styles),
         charts.pictures_section(folder, results),
         charts.classes_section(folder, results),
         tables.cost_section(results),
@@ -100,9 +100,9 @@ def comparison_page(folder: Path, results: Row) -> Page:
     return Page(
         kind="comparison",
         title=str(results.get("name") or folder.name),
-        lead=[*sentences.lead(results), *passes_warning(results), *findings(made, controls)],
+        lead=[*sentences.lead(results), *passes_warning(results), *findings(evidence, controls)],
         facts=comparison_cards(results),
-        sections=[one for one in sections if one],
+        sections=[section for section in sections if section],
         warning=_warning(results["runs"]),
         footer=str(results.get("created") or "")[:16].replace("T", " "),
     )
@@ -120,9 +120,9 @@ def _warning(runs: list[Row]) -> str:
 
 
 def _environment(folder: Path, results: Row) -> Path:
-    """The folder whose environment.json speaks for the comparison: its own, else the first run's."""
+    """The folder whose environment.json stands for the comparison: its own, else that of the first run with one."""
     folders = [folder, *(folder / run["folder"] for run in results["runs"] if run.get("folder"))]
-    return next((one for one in folders if (one / "environment.json").is_file()), folder)
+    return next((path for path in folders if (path / "environment.json").is_file()), folder)
 
 
 def _definitions(results: Row) -> Section:

@@ -17,10 +17,10 @@ def comparison_cards(results: Row) -> list[Fact]:
     teacher = results.get("teacher") or {}
     if top1 := (teacher.get("evaluation") or {}).get("top1"):
         cards.append(Fact("teacher", formats.percent(top1), str(teacher.get("name", ""))))
-    order, found, controls = arm_order(results), deciding(results), Controls.of(results)
+    order, differences, controls = arm_order(results), deciding(results), Controls.of(results)
     largest = {row["arm"]: row for row in sorted(results["table"], key=lambda row: row["images"])}
     for row in sorted(largest.values(), key=lambda row: order[row["arm"]]):
-        difference = found.get((row["arm"], row["budget"]))
+        difference = differences.get((row["arm"], row["budget"]))
         words = [formats.plural(row["images"], "image")] if formats.at(row["budget"]) or row["control"] else []
         if difference is not None:
             words.append(_beside(difference, controls))
@@ -31,8 +31,8 @@ def comparison_cards(results: Row) -> list[Fact]:
 
 def _beside(difference: Row, controls: Controls) -> str:
     """'+1.3 to balanced random, beyond seed noise'."""
-    found = verdict(difference)
-    noise = "beyond seed noise" if found in _TONES else found
+    outcome = verdict(difference)
+    noise = "beyond seed noise" if outcome in _TONES else outcome
     return (
         f"{formats.points(difference['mean'])} to {controls.label(difference['against'])}, {noise}{unequal(difference)}"
     )

@@ -18,7 +18,7 @@ Records = dict[tuple[str, str], list[list[Row]]]
 
 
 def frontier_section(results: Row, styles: dict[str, style.Arm], key: str = "frontier") -> Section:
-    """Accuracy against images, and smaller against what else it cost; charts have keys that begin with `key`."""
+    """Accuracy against images and, in smaller charts, against other costs; keys of charts begin with `key`."""
     if not results["table"]:
         return Section("frontier", "Frontier", [Note("No run has finished, so there is no frontier to draw.")])
     full = Controls.of(results).full
@@ -41,7 +41,7 @@ def frontier_section(results: Row, styles: dict[str, style.Arm], key: str = "fro
 
 
 def ranking_section(results: Row, styles: dict[str, style.Arm], key: str = "arms") -> Section:
-    """Arms of equally many images below one another; charts have keys that begin with `key`."""
+    """Arms of equally many images below one another; keys of charts begin with `key`."""
     if not results["table"]:
         return Section("arms", "Arms", [Note("No run has finished, so there is nothing to draw.")])
     main = figure(ranking.ranking(results, styles), key, "Test accuracy of every arm")
@@ -69,13 +69,13 @@ def metrics_by_arm(folder: Path, results: Row) -> Records:
 
     Arms that stopped early are left out.
     """
-    found: Records = {}
+    by_arm: Records = {}
     for run in sorted(reading.compared_runs(results), key=lambda run: run["images"]):
         if run["state"] == "finished" and run.get("folder"):
             records = reading.metrics(folder / run["folder"] / "metrics.jsonl")
             if records:
-                found.setdefault((str(run["budget"]), run["arm"]), []).append(records)
-    return found
+                by_arm.setdefault((str(run["budget"]), run["arm"]), []).append(records)
+    return by_arm
 
 
 def curves_section(results: Row, records: Records, styles: dict[str, style.Arm]) -> Section | None:
@@ -111,19 +111,19 @@ def _curves(records: Records, styles: dict[str, style.Arm], kind: str, key: str)
     for (budget, arm), runs in records.items():
         rows.setdefault(budget, []).extend({"arm": arm, **row} for row in curves.mean_over_seeds(runs, kind, key))
     padded = style.padded if key == "loss" else style.padded_share
-    domain = padded((row["value"] for all_ in rows.values() for row in all_), share=0.04)
+    domain = padded((row["value"] for points in rows.values() for row in points), share=0.04)
     title = _TITLES[key]
     charts = []
-    for place, (budget, all_) in enumerate(rows.items()):
-        if all_:
-            chart = curves.arm_curves(all_, styles, domain=domain, share=key != "loss")
+    for place, (budget, points) in enumerate(rows.items()):
+        if points:
+            chart = curves.arm_curves(points, styles, domain=domain, share=key != "loss")
             drawn = figure(chart, f"curve-{key}-{place}", f"{title} against steps{formats.at(budget)}", width=450)
             charts.append(Chart(drawn, f"{title}, {budget}" if formats.at(budget) else title))
     return charts
 
 
 def pictures_section(folder: Path, results: Row) -> Section | None:
-    """What the first seed of each arm was taught on: the user's arms first, smaller budgets first, until it is full."""
+    """What the first seed of each arm was taught on: user's arms first, small budgets first, until the page is full."""
     controls = Controls.of(results)
     first: dict[str, Row] = {}
     for run in results["runs"]:
@@ -131,7 +131,7 @@ def pictures_section(folder: Path, results: Row) -> Section | None:
             first.setdefault(Path(run["folder"]).parent.name, run)
     blocks: list[Block] = []
     spent, left_out, order = 0, 0, arm_order(results)
-    for group, run in sorted(first.items(), key=lambda one: _place(one[1], order)):
+    for group, run in sorted(first.items(), key=lambda item: _place(item[1], order)):
         shown = _shown(folder, group)
         groups, _ = light(picture_groups(shown))
         spent += weight(groups)
@@ -151,10 +151,10 @@ def _place(run: Row, order: dict[str, int]) -> tuple[bool, int, int]:
 
 
 def _shown(folder: Path, group: str) -> Evidence:
-    """The evidence of an arm at a budget, or as much of it as comparisons kept before."""
-    found = read_evidence(folder / EVIDENCE / group)
-    if found is not None:
-        return found
+    """The evidence of an arm at a budget, or the part of it that comparisons of earlier versions kept."""
+    evidence = read_evidence(folder / EVIDENCE / group)
+    if evidence is not None:
+        return evidence
     classes, score, pictures = old_layouts.read_gallery(folder / "galleries" / f"{group}.safetensors")
     return Evidence(headline="", score=score, classes=classes, pictures=pictures)
 
@@ -176,10 +176,10 @@ def _control(folder: Path, finished: list[Row], run: Row, controls: Controls) ->
     for arm in controls.strictest(arm=None if run["control"] else run["arm"]):
         for other in finished:
             alike = all(other[key] == run[key] for key in ("budget", "seed"))
-            if alike and other["arm"] == arm != run["arm"] and (found := _evaluation(folder, other)):
+            if alike and other["arm"] == arm != run["arm"] and (evaluation := _evaluation(folder, other)):
                 return {
                     _words(other, controls): [
-                        {"class": str(row["class"]), "value": row["top1"]} for row in found["per_class"]
+                        {"class": str(row["class"]), "value": row["top1"]} for row in evaluation["per_class"]
                     ]
                 }
     return {}
@@ -191,5 +191,5 @@ def _words(run: Row, controls: Controls) -> str:
 
 def _evaluation(folder: Path, run: Row) -> Row | None:
     path = folder / run["folder"] / "evaluation.json"
-    found = reading.json_file(path, f"`limbeck evaluate {path.parent}` makes it again.")
-    return (found or {}).get("last")
+    evaluations = reading.json_file(path, f"`limbeck evaluate {path.parent}` makes it again.")
+    return (evaluations or {}).get("last")

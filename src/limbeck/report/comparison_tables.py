@@ -62,8 +62,8 @@ def differences_section(results: Row) -> Section | None:
     tones, controls, order = {"better": "good", "worse": "bad"}, Controls.of(results), arm_order(results)
     rows = []
     for row in sorted(results["differences"], key=lambda row: (order[row["arm"]], row["images"])):
-        found = sentences.verdict(row)
-        words = f"{found}, beyond seed noise" if found in tones else found
+        outcome = sentences.verdict(row)
+        words = f"{outcome}, beyond seed noise" if outcome in tones else outcome
         seeds = enough.would_tell(row.get("seeds_needed"), row["n"])
         note = "; ".join(filter(None, (sentences.unequal(row).removeprefix(", "), seeds)))
         rows.append(
@@ -76,7 +76,7 @@ def differences_section(results: Row) -> Section | None:
                 formats.points(row["mean"]),
                 sentences.interval(row),
                 formats.p_value(row.get("p_adjusted")),
-                Cell(words, tone=tones.get(found, "quiet"), note=note),
+                Cell(words, tone=tones.get(outcome, "quiet"), note=note),
             )
         )
     if not rows:
@@ -91,7 +91,7 @@ def differences_section(results: Row) -> Section | None:
 
 
 def _beyond_noise(rows: list[Row]) -> str:
-    """What the verdicts of a table of differences go by."""
+    """How the verdicts in a table of differences are decided."""
     by_chance = (
         "Where there is no true difference, one interval in twenty leaves out zero by chance; this table has "
         f"{len(rows)}."
@@ -108,9 +108,9 @@ def _beyond_noise(rows: list[Row]) -> str:
 
 
 def cost_section(results: Row) -> Section | None:
-    """All runs together, then making, teaching and the teacher itself by arm and budget, then size and speed."""
-    own = [run for run in reading.compared_runs(results) if not run.get("repeats")]
-    costs = [found for run in own if (found := RunCost.from_dict(run.get("cost"))).known]
+    """Cost of all runs together, then of making, teaching and the teacher by arm and budget, then size and speed."""
+    runs = [run for run in reading.compared_runs(results) if not run.get("repeats")]
+    costs = [cost for run in runs if (cost := RunCost.from_dict(run.get("cost"))).known]
     teacher, student = results.get("teacher") or {}, results.get("student") or {}
     names = {
         f"teacher {teacher.get('name', '')}".strip(): teacher.get("footprint"),
@@ -134,23 +134,23 @@ def _by_arm(results: Row) -> Table:
     order = arm_order(results)
     compared = reading.compared_runs(results)
     arms = dict.fromkeys((run["arm"], str(run["budget"])) for run in compared)
-    for arm, budget in sorted(arms, key=lambda one: order[one[0]]):
+    for arm, budget in sorted(arms, key=lambda pair: order[pair[0]]):
         runs = [run for run in compared if (run["arm"], str(run["budget"])) == (arm, budget)]
-        costs = [found for run in runs if (found := RunCost.from_dict(run.get("cost"))).known]
+        costs = [cost for run in runs if (cost := RunCost.from_dict(run.get("cost"))).known]
         who = Cell(controls.label(arm), tone="quiet" if runs[0]["control"] else "strong")
         rows += [(who, budget, *cells) for cells in cost_tables.parts(costs)]
-    made = next(
-        (found.teacher for run in results["runs"] if (found := RunCost.from_dict(run.get("cost"))).teacher), None
+    teacher = next(
+        (cost.teacher for run in results["runs"] if (cost := RunCost.from_dict(run.get("cost"))).teacher), None
     )
-    if made is not None:
-        rows.append((Cell("the teacher itself", tone="quiet"), "", "training", *cost_tables.cells([made])))
+    if teacher is not None:
+        rows.append((Cell("the teacher itself", tone="quiet"), "", "training", *cost_tables.cells([teacher])))
     columns = ("Arm", "Budget", "What", *cost_tables.COLUMNS)
     caption = "What making a transfer set and teaching on it took; means per run"
     return Table(caption, columns, rows, numeric=range(3, 9), folded=len(rows) > 40)
 
 
 def runs_section(folder: Path, results: Row) -> Section | None:
-    """All runs with a way to each report; what went wrong stands first."""
+    """All runs with a link to each report; errors come first."""
     controls, order = Controls.of(results), arm_order(results)
     blocks: list[Block] = [
         Code(
@@ -179,12 +179,12 @@ def runs_section(folder: Path, results: Row) -> Section | None:
 
 
 def _lean(table: Table, results: Row) -> Table:
-    """Less the columns that say the same of every arm where there are no budgets."""
+    """`table` without the columns that say the same of every arm if there are no budgets."""
     return _without(table, "Budget", "Images") if reading.without_budgets(results) else table
 
 
 def _without(table: Table, *names: str) -> Table:
-    """Less the columns of these names."""
+    """`table` without the columns of these names."""
     kept = [place for place, column in enumerate(table.columns) if column not in names]
     numeric = [new for new, place in enumerate(kept) if place in table.numeric]
     rows = [[row[place] for place in kept] for row in table.rows]

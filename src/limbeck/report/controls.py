@@ -1,4 +1,4 @@
-"""The controls of a comparison, as its results list them: what they are called, and which of them a verdict goes by."""
+"""The controls of a comparison, as its results list them: their labels, and which of them decides a verdict."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _OF_BEFORE: tuple[Row, ...] = (
     {"name": "full", "label": "full data", "kind": "full", "teacher": True, "strict": None},
     {"name": "full-no-teacher", "label": "full data without teacher", "kind": "full", "teacher": False, "strict": 0},
 )
-"""Of results that were written before they listed their controls."""
+"""The controls of results that were written before results listed them."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Control:
         label: the same in words.
         kind: "budget" for one beside the arms at every budget, "full" for one that learns from all the images.
         teacher: whether it has one.
-        strict: of two controls, verdicts go by the one of larger rank; None where they never go by it.
-        arms: beside which it stands alone; none for one that stands beside all that have it.
+        strict: rank; the control of the largest rank decides a verdict; None for one that never does.
+        arms: the only ones that it is a control of; empty if it is one of all arms.
     """
 
     name: str
@@ -55,62 +55,62 @@ class Controls:
 
     @property
     def theirs(self) -> str:
-        """What arms are set against that have different ones, in words."""
+        """What arms with different controls are compared with, in words."""
         return "their control" if self._against else "their strictest control"
 
     @classmethod
     def of(cls, results: Row) -> "Controls":
-        """Those that results list; of results of before, those that all comparisons had."""
-        found = results.get("controls")
-        return cls(_OF_BEFORE if found is None else found, results.get("against") or ())
+        """The controls that results list; for older results, those that all comparisons had."""
+        listed = results.get("controls")
+        return cls(_OF_BEFORE if listed is None else listed, results.get("against") or ())
 
     def get(self, arm: str) -> Control | None:
-        """None for an arm of the user's."""
+        """The control of this name; None for an arm of the user's."""
         return self._known.get(arm)
 
     def label(self, arm: str) -> str:
         """An arm as it is shown: the controls in words, the user's own arms verbatim."""
-        found = self._known.get(arm)
-        return arm if found is None else found.label
+        control = self._known.get(arm)
+        return arm if control is None else control.label
 
     @cached_property
     def full(self) -> list[str]:
         """Names of those that learn from all the images."""
-        return [one.name for one in self._known.values() if one.kind == "full"]
+        return [control.name for control in self._known.values() if control.kind == "full"]
 
     @cached_property
     def of_budget(self) -> list[str]:
         """Names of those beside the arms at every budget."""
-        return [one.name for one in self._known.values() if one.kind != "full"]
+        return [control.name for control in self._known.values() if control.kind != "full"]
 
     def strictest(self, baseline: str | None = None, *, arm: str | None = None) -> list[str]:
-        """Names of what a verdict goes by, the strictest first: of the same budget, the baseline, then all the data.
+        """Names of what may decide a verdict, in order: controls of the same budget, the baseline, then all the data.
 
         Args:
             baseline: of the comparison.
-            arm: puts the control first that suits this arm, and leaves out what stands beside others.
+            arm: the control that suits it comes first, and controls of other arms alone are left out.
         """
-        ranked = [one for one in self._known.values() if one.strict is not None]
-        ranked = [one for one in ranked if arm is None or not one.arms or arm in one.arms]
+        ranked = [control for control in self._known.values() if control.strict is not None]
+        ranked = [control for control in ranked if arm is None or not control.arms or arm in control.arms]
         suited = None if arm is None else self._against.get(arm)
-        ranked.sort(key=lambda one: (one.name != suited, -(one.strict or 0)))
-        own, full = ([one.name for one in ranked if (one.kind == "full") == full] for full in (False, True))
+        ranked.sort(key=lambda control: (control.name != suited, -(control.strict or 0)))
+        own, full = ([control.name for control in ranked if (control.kind == "full") == full] for full in (False, True))
         return [*own, *([] if baseline is None else [baseline]), *full]
 
     def sentence(self, arms: Iterable[str], *, budgets: bool) -> str:
-        """Which of them `arms` hold, in words; "" for none.
+        """Which of the controls are among `arms`, in words; "" for none.
 
         Args:
             arms: names.
             budgets: whether the arms have budgets.
         """
-        known = set(arms)
-        own, full = ([self.label(name) for name in some if name in known] for some in (self.of_budget, self.full))
+        named = set(arms)
+        own, full = ([self.label(name) for name in group if name in named] for group in (self.of_budget, self.full))
         if not budgets or not own:
-            said = ", ".join(own + full)
+            listed = ", ".join(own + full)
         else:
-            said = ", and ".join([f"{', '.join(own)} at each budget", *([", ".join(full)] if full else [])])
-        return f"Controls, which nobody has to ask for: {said}." if said else ""
+            listed = ", and ".join([f"{', '.join(own)} at each budget", *([", ".join(full)] if full else [])])
+        return f"Controls, which nobody has to ask for: {listed}." if listed else ""
 
 
 def _control(row: Mapping[str, Any]) -> Control:
@@ -128,7 +128,7 @@ def arm_order(results: Row) -> dict[str, int]:
     """
     control = {run["arm"]: bool(run["control"]) for run in results["runs"]}
     controls = Controls.of(results)
-    known = [arm for arm in (*controls.of_budget, *controls.full) if control.get(arm)]
+    listed = [arm for arm in (*controls.of_budget, *controls.full) if control.get(arm)]
     users = [arm for arm, is_control in control.items() if not is_control]
-    others = [arm for arm, is_control in control.items() if is_control and arm not in known]
-    return {arm: place for place, arm in enumerate([*users, *known, *others])}
+    others = [arm for arm, is_control in control.items() if is_control and arm not in listed]
+    return {arm: place for place, arm in enumerate([*users, *listed, *others])}

@@ -22,9 +22,9 @@ def cells(costs: Sequence[Cost]) -> tuple[str, ...]:
 
 def parts(costs: Sequence[RunCost]) -> list[tuple[str, ...]]:
     """A row of cells for making, where it was counted, and one for teaching: what, then the means."""
-    making = [one.making for one in costs if one.making is not None]
-    rows = [("making", *cells(making))] if any(one != Cost(measured=one.measured) for one in making) else []
-    return [*rows, ("teaching", *cells([one.teaching for one in costs]))] if costs else []
+    making = [cost.making for cost in costs if cost.making is not None]
+    rows = [("making", *cells(making))] if any(cost != Cost(measured=cost.measured) for cost in making) else []
+    return [*rows, ("teaching", *cells([cost.teaching for cost in costs]))] if costs else []
 
 
 def totals(cost: RunCost) -> tuple[Cell, Cell, Cell]:
@@ -48,15 +48,15 @@ def together(costs: Sequence[RunCost], how: Sequence[str]) -> str:
         costs: one or more.
         how: ways in which their energy is known.
     """
-    total = sum((one.total for one in costs), Cost())
-    making = sum((one.making for one in costs if one.making is not None), Cost())
+    total = sum((cost.total for cost in costs), Cost())
+    making = sum((cost.making for cost in costs if cost.making is not None), Cost())
     share = f", of which making the transfer sets took {formats.percent(making.seconds / total.seconds)}"
     saved = f" ({formats.number(total.passes_saved)} of them read from the view cache)" if total.passes_saved else ""
-    known = f" ({'; '.join(how)})" if how else ""
+    sources = f" ({'; '.join(how)})" if how else ""
     return (
         f"All {formats.plural(len(costs), 'run')} together took {formats.duration(total.seconds)}"
         f"{share if making.seconds else ''}, {formats.number(total.teacher_passes)} teacher passes{saved} and "
-        f"{energy(total)}{known}."
+        f"{energy(total)}{sources}."
     )
 
 

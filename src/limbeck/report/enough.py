@@ -11,24 +11,28 @@ MOST_SEEDS = 100
 
 
 def enough_sentences(results: Row) -> list[str]:
-    """The answer of a comparison with budgets: images needed, their cost, which arm pays, and the seeds that lack.
+    """The answer of a comparison with budgets: images needed, how sure the best arm is, costs, and seeds still needed.
 
     Nothing for results without `enough`, as of comparisons without budgets and of earlier versions.
 
     Args:
         results: the content of results.json.
     """
-    found = results.get("enough")
+    answer = results.get("enough")
     controls = Controls.of(results)
-    if not found:
+    if not answer:
         return _unknown(results, controls) if "enough" in results else []
-    rows = in_order(found)
-    said = [_needed(found, rows, controls), _pays(found, controls), _costs(results, found, rows, controls)]
-    return [one for one in (*said, _seeds(rows, controls), _other_students(found, rows, controls)) if one]
+    rows = in_order(answer)
+    sentences = [_needed(answer, rows, controls), _pays(answer, controls), _costs(results, answer, rows, controls)]
+    return [
+        sentence
+        for sentence in (*sentences, _seeds(rows, controls), _other_students(answer, rows, controls))
+        if sentence
+    ]
 
 
 def _other_students(found: Row, rows: list[Row], controls: Controls) -> str:
-    """Which arms teach another student than the one that they are set against here."""
+    """Which arms teach another student than the one that they are compared with."""
     arms = [row["arm"] for row in rows if row["arm"] in found.get("other_students", ())]
     if not arms or not found["reference"]["images"]:
         return ""
@@ -38,18 +42,17 @@ def _other_students(found: Row, rows: list[Row], controls: Controls) -> str:
 
 
 def _unknown(results: Row, controls: Controls) -> list[str]:
-    """That arms have nothing to be set against yet, where every run on the full data broke or was not begun."""
+    """Says that arms have no reference yet, because every run on the full data failed or has not begun."""
     finished = {run["arm"] for run in results["runs"] if run["state"] == "finished"}
     planned = {run["arm"] for run in results["runs"]}
-    full = [one for one in controls.full if one in planned and (known := controls.get(one)) and known.teacher]
+    full = [name for name in controls.full if name in planned and (control := controls.get(name)) and control.teacher]
     if not full or full[0] in finished or not finished:
         return []
     return [f"How little is enough cannot be told before a run of {controls.label(full[0])} has finished"]
 
 
 def in_order(found: Row) -> list[Row]:
-    """Arms that need the fewest images first, the most accurate of those that need as many, those for which no budget
-    is enough last."""
+    """Arms that need the fewest images first, of equals the most accurate; those for which no budget is enough last."""
     best = (found["fewest"] or {}).get("arm")
     return sorted(
         found["arms"],
@@ -68,11 +71,11 @@ def points(margin: float) -> str:
 
 
 def reference(found: Row, controls: Controls) -> str:
-    """What the arms are set against, in words."""
+    """What the arms are compared with, in words."""
     against = found["reference"]
-    known = [formats.plural(against["images"], "image")] if against["images"] else []
+    parts = [formats.plural(against["images"], "image")] if against["images"] else []
     name = "the teacher" if against["name"] == "teacher" else controls.label(against["name"])
-    return f"{name} ({', '.join([*known, formats.percent(against['mean'])])})"
+    return f"{name} ({', '.join([*parts, formats.percent(against['mean'])])})"
 
 
 def images(row: Row) -> str:
@@ -83,7 +86,7 @@ def images(row: Row) -> str:
 
 
 def count(value: float, row: Row) -> str:
-    """Two digits that count of what was interpolated, all of those of a budget."""
+    """Two significant digits of an interpolated number, all digits of a budget."""
     return formats.number(value if value in (row["least"], row["most"]) else float(f"{value:.2g}"))
 
 
@@ -122,7 +125,7 @@ def _needed(found: Row, rows: list[Row], controls: Controls) -> str:
 
 
 def _ends(rows: list[Row], controls: Controls) -> str:
-    """How many of many arms come there, the one that needs fewest, and the first of the user's if that is a control."""
+    """How many arms reach the goal, the one that needs fewest images, and the user's first if that one is a control."""
     reached = [row for row in rows if row["images"] is not None]
     most = formats.number(max(row["most"] for row in rows))
     if not reached:
@@ -135,7 +138,7 @@ def _ends(rows: list[Row], controls: Controls) -> str:
 
 
 def _words(row: Row, controls: Controls, verb: str, named: bool) -> str:
-    """An arm, its images and its interval, which the first of a list calls by its name."""
+    """An arm, its images and its interval; the first of a list also says that it is a 95 % interval."""
     inside = interval(row)
     brackets = f" ({'95 % interval ' if named else ''}{inside})" if inside else ""
     noun = " images" if named else ""
@@ -150,7 +153,7 @@ def _of_seeds(rows: list[Row]) -> str:
 
 
 def _costs(results: Row, found: Row, rows: list[Row], controls: Controls) -> str:
-    """What a run of the arm that needs fewest takes, and one on the full data."""
+    """What a run of the arm that needs the fewest images costs, and one on the full data."""
     best = rows[0]
     if best["images"] is None:
         return ""
@@ -166,7 +169,7 @@ def cost(row: Row) -> str:
 
 
 def _pays(found: Row, controls: Controls) -> str:
-    """Whether the arm that needs fewest does so beyond seed noise."""
+    """Whether the arm that needs the fewest images does so beyond seed noise."""
     best = found["fewest"]
     if best is None:
         return ""
@@ -185,20 +188,20 @@ def _pays(found: Row, controls: Controls) -> str:
 
 
 def _named(row: Row, controls: Controls) -> str:
-    """An arm with the seeds that would tell it from the best."""
+    """An arm with the number of seeds that would tell it from the best."""
     more = would_tell(row["seeds_needed"], row["n"])
     return controls.label(row["arm"]) + (f" ({more})" if more else "")
 
 
 def _seeds(rows: list[Row], controls: Controls) -> str:
-    """The seeds that lack to tell whether the largest budget is enough."""
+    """How many more seeds would tell whether the largest budget is enough."""
     lacking = [row for row in rows if row["seeds_needed"] is not None]
     if not lacking:
         return ""
     named = lacking[: MOST_NAMED // 2] if len(rows) > MOST_NAMED else lacking
     words = [f"{more_seeds(row['seeds_needed'], row['n'])} for {controls.label(row['arm'])}" for row in named]
-    most = sorted({row["most"] for row in lacking})
-    what = f"{formats.number(most[0])} images are" if len(most) == 1 else "the largest budget is"
+    budgets = sorted({row["most"] for row in lacking})
+    what = f"{formats.number(budgets[0])} images are" if len(budgets) == 1 else "the largest budget is"
     others = len(lacking) - len(named)
     rest = f", more in the table for {others} other{'s' if others > 1 else ''}" if others else ""
     return f"Seeds it would take to tell whether {what} enough: {formats.listing(words)}{rest}"

@@ -1,4 +1,4 @@
-"""The section of a comparison that says how little data is enough: charts, table, and how both were come by."""
+"""The section of a comparison that says how little data is enough: charts, table, and how they were computed."""
 
 from typing import Any
 
@@ -13,26 +13,26 @@ Row = dict[str, Any]
 
 
 def enough_section(results: Row, styles: dict[str, Arm]) -> Section | None:
-    """None for results that do not say it: of arms without budgets, and of earlier versions."""
-    found = results.get("enough")
-    if not found:
+    """None for results without it: those of arms without budgets, and of earlier versions."""
+    answer = results.get("enough")
+    if not answer:
         return None
     controls = Controls.of(results)
-    against = enough.reference(found, controls)
+    against = enough.reference(answer, controls)
     label = f"Images every arm needs to come near {against}"
     chart = figure(enough_chart(results), "enough", label, wide=True)
     caption = (
-        f"Images with which the mean over seeds comes within {enough.points(found['margin'])} of {against}. Dots are "
+        f"Images with which the mean over seeds comes within {enough.points(answer['margin'])} of {against}. Dots are "
         "these images, bars their 95 % interval, pale bars the budgets that were tried; a triangle says that the "
         "images, or an end of the interval, may lie beyond these."
     )
-    blocks: list[Block] = [Chart(chart, "", caption), _table(found, controls, arm_order(results))]
-    if any(row["images"] is not None for row in found["by_margin"]):
+    blocks: list[Block] = [Chart(chart, "", caption), _table(answer, controls, arm_order(results))]
+    if any(row["images"] is not None for row in answer["by_margin"]):
         other = figure(margins_chart(results), "enough-margins", "Images needed against the margin allowed")
         words = "For other margins. Bands are the 95 % intervals of the arms that are no controls, three at most."
-        drawn = [styles[row["arm"]] for row in found["arms"]]
+        drawn = [styles[row["arm"]] for row in answer["arms"]]
         blocks[1:1] = [Legend(sorted(drawn, key=lambda arm: list(styles).index(arm.name))), Chart(other, "", words)]
-    return Section("enough", "How little is enough", [*blocks, Note(_how(found))])
+    return Section("enough", "How little is enough", [*blocks, Note(_how(answer))])
 
 
 def _table(found: Row, controls: Controls, order: dict[str, int]) -> Table:
@@ -60,11 +60,11 @@ def _share(images: int | None, full: int | None) -> str:
 
 
 def _cost(row: Row, key: str, words: Any) -> Cell:
-    """At the images needed, and below it at both ends of the interval as far as they are known."""
+    """The cost at the images needed, and as a note at both ends of the interval, as far as they are known."""
     at = {end: None if costs is None else costs.get(key) for end, costs in row["costs"].items()}
     value, low, high = (None if at[end] is None else words(at[end]) for end in ("images", "low", "high"))
-    both = f"{low} to {high}" if low != high else ""
-    note = both if low and high else f"from {low}" if low else f"up to {high}" if high else ""
+    span = f"{low} to {high}" if low != high else ""
+    note = span if low and high else f"from {low}" if low else f"up to {high}" if high else ""
     return Cell(value or formats.ABSENT, note=note)
 
 

@@ -31,12 +31,12 @@ def number(value: float | None, digits: int = 0, signed: bool = False) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits that count, whatever the magnitude."""
+    """Three significant digits, whatever the magnitude."""
     return number(value) if abs(value) >= 1000 else f"{value:.3g}".replace("-", MINUS)
 
 
 def figures_for(span: float) -> Callable[[float], str]:
-    """Writes numbers with as many digits as tell a thousandth of `span` apart."""
+    """A function that writes numbers with as many digits as tell a thousandth of `span` apart."""
     digits = 2 - math.floor(math.log10(span)) if span > 0 and math.isfinite(span) else 4
     return short if digits > 6 else lambda value: number(value, max(digits, 0))
 
@@ -55,7 +55,7 @@ def points(difference: float | None, signed: bool = True, digits: int = 1) -> st
 
 
 def p_value(p: float | None) -> str:
-    """Two digits that count, and no more than three after the point."""
+    """Two significant digits, and no more than three after the point."""
     if p is None or not is_number(p):
         return ABSENT
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
@@ -92,7 +92,7 @@ def energy(kwh: float | None) -> str:
 
 
 def large(value: float | None) -> str:
-    """A count with its magnitude, as parameters and multiply-accumulates are quoted: 0.27 M, 125.5 M."""
+    """A count with its magnitude, as parameters and multiply-adds are quoted: 0.27 M, 125.5 M."""
     if value is None or not is_number(value):
         return ABSENT
     for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

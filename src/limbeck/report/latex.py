@@ -1,4 +1,4 @@
-"""Text as LaTeX that every engine compiles: what is special is escaped, and the file is plain ASCII."""
+"""Text as LaTeX that every engine compiles: special characters are escaped, and the output is plain ASCII."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",
-    **{one: f"{{{one}}}" for one in "[*"},  # at the beginning of a row \\ before it would take them for its options
+    **{char: f"{{{char}}}" for char in "[*"},  # at the beginning of a row, the \\ before would read them as its options
     "\N{NO-BREAK SPACE}": "~",
     "\N{EN DASH}": r"\textendash{}",
     "\N{EM DASH}": r"\textemdash{}",
@@ -31,7 +31,7 @@ _SPECIAL = {
     "Ø": r"\O{}",
     "ł": r"\l{}",
     "Ł": r"\L{}",
-    **{one: f"\\{one}" for one in "&%$#_{}"},
+    **{char: f"\\{char}" for char in "&%$#_{}"},
 }
 _ACCENTS = {
     "\N{COMBINING GRAVE ACCENT}": r"\`",
@@ -55,14 +55,14 @@ _GREEK_CAPITALS = re.compile("gamma|delta|theta|lambda|xi|pi|sigma|upsilon|phi|p
 
 
 def escape(text: str) -> str:
-    r"""`text` for LaTeX's text mode; letters that pdfLaTeX has not become "?" there, and themselves in other engines.
+    r"""`text` for LaTeX's text mode; letters that pdfLaTeX lacks become "?" there, and themselves in other engines.
 
     Example:
         >>> print(escape("50 % of cats_&_dogs"))
         50 \% of cats\_\&\_dogs
     """
-    found = "".join(map(_letter, unicodedata.normalize("NFC", text)))
-    return re.sub(r"-(?=-)", "-{}", found)  # two hyphens would become a dash
+    escaped = "".join(map(_letter, unicodedata.normalize("NFC", text)))
+    return re.sub(r"-(?=-)", "-{}", escaped)  # two hyphens would become a dash
 
 
 def _letter(one: str) -> str:

@@ -1,4 +1,4 @@
-"""How wide a table of LaTeX comes out, as far as that can be told without LaTeX, and how it fits into a column."""
+"""How wide a LaTeX table will be, estimated without LaTeX, and how it fits into a column."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Setting(NamedTuple):
     Attributes:
         size: LaTeX's command for the size of letters; "" for that of the text.
         scale: of these letters, against those of the text.
-        gap: `tabcolsep` in points, half of what is between two columns.
+        gap: `tabcolsep` in points, half of the space between two columns.
     """
 
     size: str
@@ -37,7 +37,7 @@ SETTINGS = (
 
 
 def width_of(cell: str) -> float:
-    """Points that a cell takes in Computer Modern of 10 points, as far as can be told: some 5 % more or less.
+    """Estimated width of a cell in points, in Computer Modern of 10 points: some 5 % more or less.
 
     Example:
         >>> round(width_of(r"85.12 $\\pm$ 1.20"), 1)
@@ -45,8 +45,8 @@ def width_of(cell: str) -> float:
     """
     bold = cell.startswith(r"\textbf")
     text = re.sub(r"\\textbf|[{}$]", "", cell.replace(r"\pm", "±"))
-    text = re.sub(r"\\[A-Za-z]+|\\(.)", lambda found: found[1] or "x", text)
-    points = sum(_WIDE.get(one, 7.2 if one.isupper() else 5.1) for one in text)
+    text = re.sub(r"\\[A-Za-z]+|\\(.)", lambda match: match[1] or "x", text)
+    points = sum(_WIDE.get(letter, 7.2 if letter.isupper() else 5.1) for letter in text)
     return points * (_BOLD if bold else 1.0)
 
 
@@ -62,7 +62,7 @@ def setting_for(rows: Sequence[Sequence[str]]) -> tuple[Setting, bool]:
     """
     columns = list(zip(*rows, strict=True))
     widths = sum(max(map(width_of, column)) for column in columns)
-    for one in SETTINGS:
-        if one.scale * widths + 2 * one.gap * len(columns) <= COLUMN:
-            return one, True
+    for setting in SETTINGS:
+        if setting.scale * widths + 2 * setting.gap * len(columns) <= COLUMN:
+            return setting, True
     return SETTINGS[-1], False

@@ -8,26 +8,26 @@ from limbeck.report.controls import Controls, arm_order
 
 Row = dict[str, Any]
 MORE = 1.5
-"""Times as often as its control: of an arm that asked its teacher more often than that, it is said."""
+"""An arm that asked its teacher more than this many times as often as its controls is mentioned in the lead."""
 _NOTE = (
     "Making images asks the teacher, too. These are the answers that were needed, known ones among them; means per run."
 )
 
 
 def passes_table(results: Row) -> list[Block]:
-    """A row for each such arm, budget and control; nothing for others, and for results of earlier versions."""
+    """A row for each such arm, budget and control; nothing if there are none, and for results of earlier versions."""
     controls, order = Controls.of(results), arm_order(results)
     rows = [
         (
             Cell(row["arm"], tone="strong"),
             str(row["budget"]),
             formats.number(row["passes"]),
-            controls.label(one["name"]),
-            formats.number(one["passes"]),
-            _times(row, one),
+            controls.label(control["name"]),
+            formats.number(control["passes"]),
+            _times(row, control),
         )
         for row in sorted(results.get("passes") or [], key=lambda row: order[row["arm"]])
-        for one in row["controls"]
+        for control in row["controls"]
     ]
     columns = ("Arm", "Budget", "Teacher passes", "Control", "Its teacher passes", "Times as many")
     caption = "How often the teacher was asked for an arm and for its controls"
@@ -47,18 +47,18 @@ def passes_warning(results: Row) -> list[str]:
     if not rows:
         return []
     controls, first = Controls.of(results), max(rows, key=_least)
-    most = max(first["controls"], key=lambda one: one["passes"])
+    closest = max(first["controls"], key=lambda control: control["passes"])
     others = len({row["arm"] for row in rows} - {first["arm"]})
     more = f", and {formats.plural(others, 'other arm')} more than {MORE:g} times" if others else ""
     return [
-        f"Not at equal teacher passes: {first['arm']} asked the teacher {_times(first, most)} times as often as "
-        f"{controls.label(most['name'])}{more}; {first['mend']} in these arms adds controls that ask as often"
+        f"Not at equal teacher passes: {first['arm']} asked the teacher {_times(first, closest)} times as often as "
+        f"{controls.label(closest['name'])}{more}; {first['mend']} in these arms adds controls that ask as often"
     ]
 
 
 def _least(row: Row) -> float:
     """How many times as often as the control that asked most."""
-    return row["passes"] / max(1.0, *(one["passes"] for one in row["controls"]))
+    return row["passes"] / max(1.0, *(control["passes"] for control in row["controls"]))
 
 
 def _times(row: Row, control: Row) -> str:

@@ -41,7 +41,7 @@ def write_probe_report(folder: Path) -> Path:
 
 
 def probe_page(folder: Path, content: Row) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     rows = [{**row, "mean": mean_interval(row["top1"])[0]} for row in content["rows"]]
     settings = content.get("settings") or {}
     sections = [
@@ -55,7 +55,7 @@ def probe_page(folder: Path, content: Row) -> Page:
         title=str(settings.get("network") or rows[0]["name"]),
         lead=[_sentence(list(group)) for _, group in _by_data(rows)],
         facts=[Fact(row["on"], formats.percent(row["mean"], 2), _of(row)) for row in rows if row["role"] == "network"],
-        sections=[one for one in sections if one],
+        sections=[section for section in sections if section],
         warning=""
         if all(row["converged"] for row in rows)
         else "Some fits stopped before they reached their tolerance.",
@@ -73,7 +73,7 @@ def _of(row: Row) -> str:
 
 def _sentence(rows: list[Row]) -> str:
     own = rows[0]
-    said = (
+    sentence = (
         f"Frozen, {own['name']} tells the {own['classes']} classes of {own['on']} apart in "
         f"{formats.percent(own['mean'], 2)} of {formats.plural(own['n'], 'test image')}"
     )
@@ -82,7 +82,7 @@ def _sentence(rows: list[Row]) -> str:
         for row in rows[1:]
         if row["role"] == "against" or row["network"] == own["network"]
     ]
-    return f"{said}, {formats.listing(others)}" if others else said
+    return f"{sentence}, {formats.listing(others)}" if others else sentence
 
 
 def _whose(row: Row) -> str:
@@ -97,7 +97,7 @@ def _section(place: int, data: str, rows: list[Row]) -> Section:
             formats.spread(*mean_interval(row["top1"])),
             formats.spread(*mean_interval(row["top5"])) if row["top5"] else formats.ABSENT,
             formats.spread(*mean_interval(row["train_top1"])),
-            ", ".join(dict.fromkeys(f"{one:.1e}" for one in row["strengths"])) or formats.ABSENT,
+            ", ".join(dict.fromkeys(f"{strength:.1e}" for strength in row["strengths"])) or formats.ABSENT,
             formats.number(row["features"]),
             formats.duration(row["seconds"]["fit"]),
         )
@@ -138,4 +138,4 @@ def _how(rows: list[Row]) -> Section:
             f"Seeds change {varied}, and the weights of untrained networks; the spread over them says nothing about "
             "other test images."
         )
-    return Section("how", "How to read the numbers", [Note(one) for one in notes])
+    return Section("how", "How to read the numbers", [Note(note) for note in notes])

@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def racing_section(folder: Path, results: Row, styles: dict[str, style.Arm]) -> Section | None:
-    """None of a comparison in which no arm could stop."""
+    """None for a comparison in which no arm could stop early."""
     race = results.get("racing")
     if not race:
         return None
@@ -23,7 +23,7 @@ def racing_section(folder: Path, results: Row, styles: dict[str, style.Arm]) -> 
     if race["dropped"]:
         blocks.append(_table(results, race["dropped"]))
         charts = _charts(folder, results, styles)
-        blocks += [Legend([one for one in styles.values() if not one.control]), Grid(charts)] if charts else []
+        blocks += [Legend([arm for arm in styles.values() if not arm.control]), Grid(charts)] if charts else []
         blocks.append(Note(_how(race)))
     return Section("racing", "Stopped early", blocks)
 
@@ -34,11 +34,11 @@ def have_ended(runs: list[Row]) -> bool:
 
 
 def sentence(race: Row, *, ended: bool = True) -> str:
-    """Who stopped, and what that saved.
+    """Which arms stopped, and what that saved.
 
     Args:
         race: `racing` of the results.
-        ended: whether nothing more is to be run.
+        ended: whether nothing is left to be run.
 
     Example:
         >>> dropped = [{"arm": "herding", "budget": "10 %", "rung": "25 % of the steps", "runs": 3}]
@@ -49,8 +49,8 @@ def sentence(race: Row, *, ended: bool = True) -> str:
     """
     if not race["dropped"]:
         where = f" ({', '.join(race['rungs'])})" if race.get("rungs") else ""
-        found = f"No arm was beyond reach of the best at a rung{where}"
-        return f"{found}, so that all runs went on to their end." if ended else f"{found} so far."
+        clause = f"No arm was beyond reach of the best at a rung{where}"
+        return f"{clause}, so that all runs went on to their end." if ended else f"{clause} so far."
     by_rung: dict[str, list[str]] = {}
     for row in race["dropped"]:
         by_rung.setdefault(row["rung"], []).append(f"{row['arm']}{formats.at(row['budget'])}")
@@ -89,26 +89,26 @@ def _table(results: Row, dropped: list[Row]) -> Table:
 
 
 def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Chart]:
-    """How the arms did on the validation images, as far as they went, with the rungs at which some stopped."""
+    """Validation curves of the arms, as far as they went, with the rungs at which some stopped."""
     measure = _measure(results["racing"]["dropped"])
     named = {"agreement": "Validation agreement with the teacher"}.get(measure, "Validation top-1")
-    found: dict[str, list[Row]] = {}
+    by_budget: dict[str, list[Row]] = {}
     stops = {(row["arm"], row["budget"]) for row in results["racing"]["dropped"]}
     for budget in dict.fromkeys(row["budget"] for row in results["racing"]["dropped"]):
-        rows = found.setdefault(budget, [])
+        rows = by_budget.setdefault(budget, [])
         for arm in dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]):
             runs = [run for run in results["runs"] if (run["arm"], run["budget"]) == (arm, budget)]
             state = "dropped" if (arm, budget) in stops else "finished"
             records = [_records(folder, run) for run in runs if run["state"] == state]
-            means = curves.mean_over_seeds([one for one in records if one], "validation", measure)
+            means = curves.mean_over_seeds([log for log in records if log], "validation", measure)
             rows.extend({"arm": arm, **row} for row in means)
-    domain = style.padded_share((row["value"] for rows in found.values() for row in rows), share=0.04)
+    domain = style.padded_share((row["value"] for rows in by_budget.values() for row in rows), share=0.04)
     charts = []
-    for place, (budget, rows) in enumerate(found.items()):
-        at = {_steps(run) for run in results["runs"] if run["budget"] == budget}
-        if rows and any(at):
+    for place, (budget, rows) in enumerate(by_budget.items()):
+        rungs = {_steps(run) for run in results["runs"] if run["budget"] == budget}
+        if rows and any(rungs):
             lines = curves.arm_curves(rows, styles, domain=domain, share=True)
-            rules = alt.Chart(style.values([{"step": step} for step in sorted(at) if step]))
+            rules = alt.Chart(style.values([{"step": step} for step in sorted(rungs) if step]))
             rules = rules.mark_rule(color=style.RULE, strokeDash=[4, 3]).encode(x=alt.X("step:Q"))
             chart = alt.LayerChart(layer=[lines, rules], height=190)
             title = f"{named}, {budget}" if formats.at(budget) else named
@@ -118,7 +118,7 @@ def _charts(folder: Path, results: Row, styles: dict[str, style.Arm]) -> list[Ch
 
 
 def _measure(dropped: list[Row]) -> str:
-    """What arms were compared by; earlier versions knew accuracy alone."""
+    """The measure that arms were compared by; earlier versions knew accuracy alone."""
     return next((row["measure"] for row in dropped if "measure" in row), "top1")
 
 

@@ -31,7 +31,7 @@ def at_one_budget(results: dict[str, Any]) -> bool:
 
 
 def many_arms(results: dict[str, Any]) -> bool:
-    """Whether there are more arms than a legend can tell apart or a reader takes one by one."""
+    """Whether there are more arms than a legend can tell apart, or than a reader would read one by one."""
     return len({run["arm"] for run in results["runs"] if not run["control"]}) > MOST_ARMS
 
 
@@ -58,19 +58,19 @@ def results(folder: Path) -> dict[str, Any]:
     """results.json of a comparison folder, checked for the parts that every page needs."""
     path = folder / "results.json"
     mend = f"`limbeck compare {folder / 'recipe.yaml'}` makes it again; finished runs are not repeated."
-    found = json_file(path, mend)
-    if found is None:
+    content = json_file(path, mend)
+    if content is None:
         raise UserError(f"{path} is missing, so there is no comparison to report. {mend}")
-    if not isinstance(found, dict):
-        raise UserError(f"{path} must hold an object, got {type(found).__name__}. {mend}")
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold an object, got {type(content).__name__}. {mend}")
     for part, keys in RESULT_KEYS.items():
-        rows = found.setdefault(part, [])
+        rows = content.setdefault(part, [])
         if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() >= set(keys) for row in rows):
             raise UserError(f"{path}: every entry of `{part}` must have {', '.join(keys)}. {mend}")
-    listed = found.get("controls") or []
+    listed = content.get("controls") or []
     if not all(isinstance(row, dict) and row.keys() >= set(CONTROL_KEYS) for row in listed):
         raise UserError(f"{path}: every entry of `controls` must have {', '.join(CONTROL_KEYS)}. {mend}")
-    return {**found, "runs": with_images(found["runs"])}
+    return {**content, "runs": with_images(content["runs"])}
 
 
 def write_results(folder: Path, content: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def write_results(folder: Path, content: dict[str, Any]) -> None:
 
 
 def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A run that never finished does not know its number of images; others of its arm do, or else of its budget."""
+    """Fills in the number of images of runs that never finished, from others of their arm, or else of their budget."""
     of_budget = {run["budget"]: run["images"] for run in runs if run["images"]}
     of_arm = {(run["arm"], run["budget"]): run["images"] for run in runs if run["images"]}
     return [
@@ -91,9 +91,14 @@ def with_images(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def compared_runs(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """The runs of arms that are in the table of their budget: none of an arm that stopped early, finished seeds too."""
+    """The runs of arms that are in the table of their budget: no run of an arm that stopped early, even if finished."""
     shown = {(row["arm"], row["budget"]) for row in results["table"]}
     return [run for run in results["runs"] if (run["arm"], run["budget"]) in shown]
+
+
+def fidelity(evaluation: dict[str, Any], measure: str) -> float | None:
+    """A measure of an evaluation's fidelity to the teacher; None without a teacher."""
+    return (evaluation.get("fidelity") or {}).get(measure)
 
 
 def metrics(path: Path) -> list[dict[str, Any]]:

@@ -43,8 +43,8 @@ def write_csv(comparisons: Sequence[Comparison], folder: Path) -> None:
         >>> from limbeck.report.reading import results
         >>> write_csv([Comparison("quick", Path("runs/quick"), results(Path("runs/quick")))], Path("runs/quick"))
     """
-    runs = [row for one in comparisons for row in _runs(one)]
-    arms = [row for one in comparisons for row in _arms(one)]
+    runs = [row for comparison in comparisons for row in _runs(comparison)]
+    arms = [row for comparison in comparisons for row in _arms(comparison)]
     atomic_write_text(folder / RUNS, _csv(RUN_COLUMNS, runs))
     atomic_write_text(folder / SUMMARY, _csv(SUMMARY_COLUMNS, arms))
 
@@ -65,14 +65,14 @@ def _runs(comparison: Comparison) -> list[Row]:
 
 
 def _arms(comparison: Comparison) -> list[Row]:
-    order, found = arm_order(comparison.results), deciding(comparison.results)
+    order, differences = arm_order(comparison.results), deciding(comparison.results)
     rows = sorted(comparison.results["table"], key=lambda row: (order[row["arm"]], row["images"]))
     return [
         {
             "comparison": comparison.name,
             **row,
             "known": RunCost.from_dict(row),
-            "difference": found.get((row["arm"], row["budget"]), {}),
+            "difference": differences.get((row["arm"], row["budget"]), {}),
         }
         for row in rows
     ]
@@ -157,5 +157,5 @@ def _csv(columns: Mapping[str, Callable[[Row], Any]], rows: Iterable[Row]) -> st
 
 
 def _cell(value: Any) -> Any:
-    """Empty for what no table can tell: nothing, and the numbers of a run that diverged."""
+    """Empty for numbers that are not finite, as of a run that diverged."""
     return "" if isinstance(value, float) and not formats.is_number(value) else value

@@ -29,7 +29,7 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
 
     Args:
         comparisons: one or more; several make groups of rows.
-        folder: where to.
+        folder: to write into.
 
     Example:
         >>> from limbeck.report.reading import results
@@ -41,14 +41,14 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
 def above_controls(results: Row) -> set[tuple[str, str]]:
     """Arms and budgets that are better, beyond seed noise, than every control of the same budget that has finished.
 
-    One that has other images in number than such a control is not among them.
+    An arm that has another number of images than such a control is not among them.
     """
     at = {(run["arm"], run["budget"]) for run in results["runs"] if run["control"]}
     verdicts: dict[tuple[str, str], set[str]] = {}
     for row in results["differences"]:
         if (row["against"], row["budget"]) in at:
             verdicts.setdefault((row["arm"], row["budget"]), set()).add("unequal" if unequal(row) else verdict(row))
-    return {place for place, found in verdicts.items() if found == {"better"}}
+    return {place for place, kinds in verdicts.items() if kinds == {"better"}}
 
 
 def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -56,13 +56,16 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
     columns = max(len(budgets), 1)
     body = list(_body(comparisons, budgets))
     setting, fits = setting_for([line.removesuffix(r" \\").split(" & ") for line in body if " & " in line])
-    label = "-".join("".join(one if one.isascii() and one.isalnum() else "-" for one in c.name) for c in comparisons)
+    label = "-".join(
+        "".join(char if char.isascii() and char.isalnum() else "-" for char in comparison.name)
+        for comparison in comparisons
+    )
     yield from _HEAD
     if not fits:
         yield r"% It is wider than a column of article: let it stand in table*, or on a page that is turned."
     yield r"\begin{table}"
     yield r"  \centering"
-    yield r"  \setlength{\belowcaptionskip}{6pt}"  # of article it is 0, made for captions below
+    yield r"  \setlength{\belowcaptionskip}{6pt}"  # it is 0 in article, which expects captions below
     yield rf"  \caption{{{_caption(comparisons)}}}"
     yield rf"  \label{{tab:{label}}}"
     if setting != SETTINGS[0]:
@@ -93,15 +96,15 @@ def _body(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> I
 
 def _budgets(comparisons: Iterable[Comparison]) -> dict[str, list[int]]:
     """The images that each budget comes to, from few to many; those of one share may differ between comparisons."""
-    found: dict[str, set[int]] = {}
+    by_budget: dict[str, set[int]] = {}
     for comparison in comparisons:
         for row in comparison.results["table"]:
-            found.setdefault(row["budget"], set()).add(row["images"])
-    return {budget: sorted(images) for budget, images in sorted(found.items(), key=lambda one: min(one[1]))}
+            by_budget.setdefault(row["budget"], set()).add(row["images"])
+    return {budget: sorted(images) for budget, images in sorted(by_budget.items(), key=lambda item: min(item[1]))}
 
 
 def _header(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> Iterator[str]:
-    if not budgets or all(reading.without_budgets(one.results) for one in comparisons):
+    if not budgets or all(reading.without_budgets(comparison.results) for comparison in comparisons):
         yield r"    Arm & Top-1 (\%) \\"
         return
     yield _row("Arm", map(escape, budgets))
@@ -114,11 +117,11 @@ def _arms(comparison: Comparison, budgets: dict[str, list[int]], most: int) -> I
     controls, bold = Controls.of(results), above_controls(results)
     rows = {(row["arm"], row["budget"]): row for row in results["table"]}
     repeats = {row["arm"]: row.get("repeats") for row in results["table"]}
-    user, known = {row["arm"]: not row["control"] for row in results["table"]}, None
+    user, previous = {row["arm"]: not row["control"] for row in results["table"]}, None
     for arm in (arm for arm in arm_order(results) if arm in user):
-        if known is not None and known != user[arm]:
+        if previous is not None and previous != user[arm]:
             yield r"    \addlinespace"
-        known = user[arm]
+        previous = user[arm]
         yield _row(
             escape(controls.label(arm) + (f" (repeats {controls.label(repeats[arm])})" if repeats.get(arm) else "")),
             (_cell(rows.get((arm, budget)), (arm, budget) in bold, most) for budget in budgets),
@@ -154,8 +157,13 @@ def _caption(comparisons: Sequence[Comparison]) -> str:
     if len(comparisons) > 1:
         words.append("Every arm is set against the controls of its own comparison.")
     else:
-        words += [f"{one[0].upper()}{one[1:]}." for one in [networks(first)] if one]
-    lacking = [run for one in comparisons for run in one.results["runs"] if run["state"] not in ("finished", "dropped")]
+        words += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in [networks(first)] if sentence]
+    lacking = [
+        run
+        for comparison in comparisons
+        for run in comparison.results["runs"]
+        if run["state"] not in ("finished", "dropped")
+    ]
     if lacking:
         words.append(f"{formats.plural(len(lacking), 'run')} did not finish.")
     return re.sub(r"(?<=\d) (?=\\%)", r"\\,", escape(" ".join(words)))
@@ -169,14 +177,14 @@ def _spread(most: int) -> str:
 
 def networks(results: Row) -> str:
     """'teacher resnet56 (93.40 %), student resnet8', as far as they are known."""
-    found = []
+    parts = []
     for role in ("teacher", "student"):
         network = results.get(role) or {}
         if network.get("name"):
             top1 = (network.get("evaluation") or {}).get("top1")
-            found.append(f"{role} {network['name']}" + (f" ({formats.percent(top1, 2)})" if top1 else ""))
-    return ", ".join(found)
+            parts.append(f"{role} {network['name']}" + (f" ({formats.percent(top1, 2)})" if top1 else ""))
+    return ", ".join(parts)
 
 
 def _most_seeds(comparisons: Iterable[Comparison]) -> int:
-    return max((row["n"] for one in comparisons for row in one.results["table"]), default=1)
+    return max((row["n"] for comparison in comparisons for row in comparison.results["table"]), default=1)

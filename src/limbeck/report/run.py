@@ -9,6 +9,7 @@ from limbeck.errors import UserError
 from limbeck.report import cost_tables, formats, page, reading, shared_sections
 from limbeck.report.blocks import Block, Chart, Code, Fact, Grid, Note, Page, Section, Table
 from limbeck.report.figures import curves
+from limbeck.report.reading import fidelity
 from limbeck.report.similarity import similarity_section
 from limbeck.report.transfer_set.page import evidence_of_run, transfer_set_section
 from limbeck.report.vega import figure
@@ -46,7 +47,7 @@ def write_run_report(folder: Path) -> Path:
 
 
 def run_page(folder: Path) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     mend = f"`limbeck evaluate {folder}` makes it again."
     evaluations = reading.json_file(folder / "evaluation.json", mend) or {}
     status = reading.json_file(folder / "status.json", "Resume the run with --resume; it writes the file again.") or {}
@@ -72,7 +73,7 @@ def run_page(folder: Path) -> Page:
         title=f"{folder.parent.name}, {folder.name}" if folder.name.startswith("seed-") else folder.name,
         lead=[_lead(evaluations, cost, records, state), *([] if evidence is None else evidence.findings)],
         facts=_facts(evaluations, cost),
-        sections=[one for one in sections if one],
+        sections=[section for section in sections if section],
         warning=_WARNINGS.get(state, ""),
     )
 
@@ -94,9 +95,9 @@ def _lead(evaluations: Row, cost: Row, records: list[Row], state: str) -> str:
 
 
 def _watched(evaluations: Row) -> Row:
-    """The scores on validation images without labels, beside the teacher; of labelled ones nothing."""
-    found = evaluations.get("validation") or {}
-    return found if found.get("measure") == "agreement" else {}
+    """Agreement with the teacher on validation images without labels; empty if they have labels."""
+    scores = evaluations.get("validation") or {}
+    return scores if scores.get("measure") == "agreement" else {}
 
 
 def _facts(evaluations: Row, cost: Row) -> list[Fact]:
@@ -108,8 +109,8 @@ def _facts(evaluations: Row, cost: Row) -> list[Fact]:
         step = f"step {formats.number(evaluations.get('chosen_step'))}"
         facts.append(Fact("validation-chosen", formats.percent(chosen["top1"], 2), step))
     if watched := _watched(evaluations):
-        of = f"with the teacher, on {formats.number(watched['images'])} validation images"
-        facts.append(Fact("agreement", formats.percent(watched["last"], 2), of))
+        note = f"with the teacher, on {formats.number(watched['images'])} validation images"
+        facts.append(Fact("agreement", formats.percent(watched["last"], 2), note))
     if footprint:
         on_disk = formats.size(footprint.get("size_bytes"))
         facts.append(Fact("parameters", formats.large(footprint.get("parameters")), on_disk))
@@ -127,25 +128,25 @@ def _status(status: Row) -> Section | None:
 
 def _evaluation(evaluations: Row) -> Section:
     columns = {"Last step": evaluations.get("last"), "Validation-chosen": evaluations.get("chosen")}
-    known = {title: found for title, found in columns.items() if found}
-    if not known:
+    judged = {title: evaluation for title, evaluation in columns.items() if evaluation}
+    if not judged:
         words = "The run had no labelled test images." if evaluations else "This run has no evaluation.json yet."
         return Section("evaluation", "Evaluation", [Note(words), *_agreement_table(evaluations)])
     measures = {
-        "Top-1": lambda found: formats.percent(found.get("top1"), 2),
-        "Top-5": lambda found: formats.percent(found.get("top5"), 2),
-        "Negative log-likelihood": lambda found: formats.number(found.get("nll"), 4),
-        "Expected calibration error": lambda found: formats.percent(found.get("ece"), 2),
-        "Agreement with the teacher": lambda found: formats.percent(_fidelity(found, "agreement"), 2),
-        "Divergence from the teacher (nats)": lambda found: formats.number(_fidelity(found, "divergence"), 4),
-        "Top-1 of the teacher": lambda found: formats.percent(_fidelity(found, "teacher_top1"), 2),
+        "Top-1": lambda evaluation: formats.percent(evaluation.get("top1"), 2),
+        "Top-5": lambda evaluation: formats.percent(evaluation.get("top5"), 2),
+        "Negative log-likelihood": lambda evaluation: formats.number(evaluation.get("nll"), 4),
+        "Expected calibration error": lambda evaluation: formats.percent(evaluation.get("ece"), 2),
+        "Agreement with the teacher": lambda evaluation: formats.percent(fidelity(evaluation, "agreement"), 2),
+        "Divergence from the teacher (nats)": lambda evaluation: formats.number(fidelity(evaluation, "divergence"), 4),
+        "Top-1 of the teacher": lambda evaluation: formats.percent(fidelity(evaluation, "teacher_top1"), 2),
     }
-    rows = [(label, *(show(found) for found in known.values())) for label, show in measures.items()]
+    rows = [(label, *(show(evaluation) for evaluation in judged.values())) for label, show in measures.items()]
     rows = [row for row in rows if set(row[1:]) != {formats.ABSENT}]
-    caption = f"On {formats.number(next(iter(known.values())).get('n'))} test images"
-    blocks: list[Block] = [Table(caption, ("Measure", *known), rows)]
+    caption = f"On {formats.number(next(iter(judged.values())).get('n'))} test images"
+    blocks: list[Block] = [Table(caption, ("Measure", *judged), rows)]
     blocks += _agreement_table(evaluations)
-    if "Validation-chosen" not in known:
+    if "Validation-chosen" not in judged:
         blocks.append(Note("No step was chosen by validation: the run had no validation split."))
     return Section("evaluation", "Evaluation", blocks)
 
@@ -165,21 +166,17 @@ def _agreement_table(evaluations: Row) -> list[Block]:
     return [Table(caption, ("Measure", "Last step", best), rows), Note(chosen)]
 
 
-def _fidelity(found: Row, measure: str) -> float | None:
-    return (found.get("fidelity") or {}).get(measure)
-
-
 def _curves(records: list[Row]) -> Section | None:
     train = [record for record in records if record["kind"] == "train"]
     losses = _series(train, lambda record: {"loss": record.get("loss"), **_terms(record)})
     validation = [record for record in records if record["kind"] == "validation"]
     charts = [
         ("loss", "Training loss", losses, False),
-        ("top1", "Validation top-1", _series(validation, lambda one: {"top-1": one.get("top1")}), True),
-        ("nll", "Validation loss", _series(validation, lambda one: {"nll": one.get("nll")}), False),
+        ("top1", "Validation top-1", _series(validation, lambda record: {"top-1": record.get("top1")}), True),
+        ("nll", "Validation loss", _series(validation, lambda record: {"nll": record.get("nll")}), False),
         ("agreement", "Validation agreement with the teacher", _series(validation, _of("agreement")), True),
         ("divergence", "Validation divergence from the teacher", _series(validation, _of("divergence")), False),
-        ("rate", "Learning rate", _series(train, lambda one: {"rate": one.get("learning_rate")}), False),
+        ("rate", "Learning rate", _series(train, lambda record: {"rate": record.get("learning_rate")}), False),
     ]
     drawn = [
         Chart(
@@ -214,10 +211,10 @@ def _series(records: list[Row], values: Any) -> list[Row]:
 
 
 def _agreement(last: Row) -> dict[str, list[Row]]:
-    found = (last.get("fidelity") or {}).get("per_class")
-    if not found:
+    rows = (last.get("fidelity") or {}).get("per_class")
+    if not rows:
         return {}
-    return {"agreement with the teacher": [{"class": str(row["class"]), "value": row["agreement"]} for row in found]}
+    return {"agreement with the teacher": [{"class": str(row["class"]), "value": row["agreement"]} for row in rows]}
 
 
 def _view_cache(cost: Row) -> list[tuple[str, str]]:
@@ -230,7 +227,7 @@ def _view_cache(cost: Row) -> list[tuple[str, str]]:
     error = cache.get("top_k_error")
     if error:
         at = zip(error["temperatures"], error["mean"], error["largest"], strict=True)
-        words = "; ".join(f"{mean:.4f} (largest {most:.4f}) at temperature {t:g}" for t, mean, most in at)
+        words = "; ".join(f"{mean:.4f} (largest {largest:.4f}) at temperature {t:g}" for t, mean, largest in at)
         rows.append(("Total variation lost to its top-k", f"{words}, over {formats.number(error['answers'])} answers"))
     return rows
 
@@ -240,14 +237,14 @@ def _cost(content: Row, evaluations: Row) -> Section | None:
     if cost.known:
         rows = cost_tables.parts([cost])
         rows += [("the teacher itself", *cost_tables.cells([cost.teacher]))] if cost.teacher is not None else []
-        about = [
+        details = [
             ("Images taught on", formats.number(content.get("images"))),
             *_view_cache(content),
             ("How the energy is known", str((content.get("energy") or {}).get("how") or formats.ABSENT)),
         ]
         blocks = [
             Table("What the run took", ("What", *cost_tables.COLUMNS), rows),
-            Table("More about it", ("What", "Amount"), about),
+            Table("More about it", ("What", "Amount"), details),
         ]
     footprint = shared_sections.footprint_table({"student": evaluations.get("footprint")})
     return Section("cost", "Cost", [*blocks, *([footprint] if footprint else [])]) if blocks or footprint else None

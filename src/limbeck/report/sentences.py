@@ -15,7 +15,7 @@ MOST_NAMED = 6
 
 
 def verdict(row: Row) -> str:
-    """One difference in two words: 'better', 'worse', 'within seed noise' or 'one seed only'."""
+    """One difference in a few words: 'better', 'worse', 'within seed noise' or 'one seed only'."""
     if row["n"] < 2 or row["low"] is None or row["high"] is None:
         return "one seed only"
     if not row["beyond_noise"]:
@@ -24,7 +24,7 @@ def verdict(row: Row) -> str:
 
 
 def unequal(row: Row) -> str:
-    """', not at equal images but 45 against 192' of arms that have others in number at one budget; '' of equal ones.
+    """', not at equal images but 45 against 192' for arms whose numbers of images differ at one budget, else ''.
 
     Example:
         >>> unequal({"images": 45, "images_against": 192})
@@ -43,12 +43,12 @@ def difference(row: Row, controls: Controls) -> str:
         >>> difference(row, Controls([]))
         'entropy is 1.3 points above random at 10 % (95 % interval 0.6 to 2.0, n = 3 seeds), beyond seed noise'
     """
-    found = verdict(row)
+    outcome = verdict(row)
     arms = f"{row['arm']} is {_distance(row)} {controls.label(row['against'])}"
     start = f"{arms}{formats.at(row['budget'])}{unequal(row)}"
-    if found == "one seed only":
+    if outcome == "one seed only":
         return f"{start} with a single seed (n = 1), so seed noise is unknown"
-    noise = "within seed noise" if found == "within seed noise" else "beyond seed noise"
+    noise = "within seed noise" if outcome == "within seed noise" else "beyond seed noise"
     rest = f"{_corrected([row])}{_more_seeds(row)}"
     return f"{start} (95 % interval {interval(row)}, n = {formats.plural(row['n'], 'seed')}), {noise}{rest}"
 
@@ -68,15 +68,15 @@ def _more_seeds(row: Row) -> str:
 
 
 def deciding(results: Row) -> dict[tuple[str, str], Row]:
-    """By arm and budget, the difference that its verdict goes by: to the control that suits it, or the strictest."""
-    found: dict[tuple[str, str], Row] = {}
+    """By arm and budget, the difference that decides its verdict: to the control that suits it, or the strictest."""
+    decisive: dict[tuple[str, str], Row] = {}
     controls = Controls.of(results)
     for arm in dict.fromkeys(row["arm"] for row in results["differences"]):
         for control in controls.strictest(results.get("baseline"), arm=arm):
             for row in results["differences"]:
                 if (row["arm"], row["against"]) == (arm, control):
-                    found.setdefault((arm, row["budget"]), row)
-    return found
+                    decisive.setdefault((arm, row["budget"]), row)
+    return decisive
 
 
 def interval(row: Row) -> str:
@@ -92,7 +92,7 @@ def headlines(results: Row) -> list[str]:
 
 
 def differences(results: Row) -> list[str]:
-    """The user's arms against the control that suits each: a sentence for each, of many arms for both ends."""
+    """The user's arms against the control that suits each: a sentence for each; of many, the best and the worst."""
     arms = list(dict.fromkeys(run["arm"] for run in results["runs"] if not run["control"]))
     controls, baseline = Controls.of(results), results.get("baseline")
     strictest = {arm: controls.strictest(baseline, arm=arm) for arm in arms}
@@ -100,23 +100,23 @@ def differences(results: Row) -> list[str]:
     if many_arms(results):
         return [*(_ends(strictest, controls, results["differences"]) or [_nothing(results)]), *repeats]
     sentences = [_arm(arm, strictest[arm], controls, results["differences"]) for arm in arms]
-    return [*([one for one in sentences if one] or [_nothing(results)]), *repeats]
+    return [*([sentence for sentence in sentences if sentence] or [_nothing(results)]), *repeats]
 
 
 def _repeats(results: Row, controls: Controls) -> list[str]:
     """Which arms are a control under another name."""
-    found = dict.fromkeys((run["arm"], run["repeats"]) for run in results["runs"] if run.get("repeats"))
-    return [f"{arm} repeats {controls.label(control)}, and its numbers are those" for arm, control in found]
+    pairs = dict.fromkeys((run["arm"], run["repeats"]) for run in results["runs"] if run.get("repeats"))
+    return [f"{arm} repeats {controls.label(control)}, and its numbers are those" for arm, control in pairs]
 
 
 def lead(results: Row) -> list[str]:
     """`headlines` for the top of a page that has a card for every arm: of more than a few arms one sentence for all."""
     users = {run["arm"] for run in results["runs"] if not run["control"]}
-    found = deciding(results)
-    if len(users) <= MOST_IN_LEAD or not found:
+    decisive = deciding(results)
+    if len(users) <= MOST_IN_LEAD or not decisive:
         return headlines(results)
     controls = Controls.of(results)
-    return [*enough_sentences(results), _together(found, controls), *_repeats(results, controls)]
+    return [*enough_sentences(results), _together(decisive, controls), *_repeats(results, controls)]
 
 
 def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
@@ -127,48 +127,48 @@ def _together(found: dict[tuple[str, str], Row], controls: Controls) -> str:
     arms = list(dict.fromkeys(arm for arm, _ in found))
     clauses, mentioned = [], set()
     for kind, words in (("better", "above"), ("worse", "below")):
-        of = {arm: [row for row in rows if row["arm"] == arm and verdict(row) == kind] for arm in arms}
-        some = [f"{arm}{_at_budgets(own)}" for arm, own in of.items() if own]
-        mentioned |= {arm for arm, own in of.items() if own}
-        left = f" and {len(some) - MOST_NAMED} more" if len(some) > MOST_NAMED else ""
-        listed = f"{', '.join(some[:MOST_NAMED])}{left}" if left else formats.listing(some)
-        clauses += [f"{words} {against} beyond seed noise: {listed}"] if some else []
+        by_arm = {arm: [row for row in rows if row["arm"] == arm and verdict(row) == kind] for arm in arms}
+        named = [f"{arm}{_at_budgets(own)}" for arm, own in by_arm.items() if own]
+        mentioned |= {arm for arm, own in by_arm.items() if own}
+        left = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        listed = f"{', '.join(named[:MOST_NAMED])}{left}" if left else formats.listing(named)
+        clauses += [f"{words} {against} beyond seed noise: {listed}"] if named else []
     verdicts = {verdict(row) for row in rows}
     if verdicts == {"one seed only"}:
         return f"All {len(arms)} arms are compared with {against} on one seed only{_unequal_ones(rows)}"
     if verdicts == {"within seed noise"}:
         return f"All {len(arms)} arms are within seed noise of {against}{_unequal_ones(rows)}"
     others = _others([row for row in rows if row["arm"] not in mentioned], "" if mentioned else against)
-    said = "; ".join([*clauses, *others])
-    return f"{said[0].upper()}{said[1:]}{_corrected(rows)}{_unequal_ones(rows)}"
+    text = "; ".join([*clauses, *others])
+    return f"{text[0].upper()}{text[1:]}{_corrected(rows)}{_unequal_ones(rows)}"
 
 
 def _others(rows: list[Row], against: str) -> list[str]:
-    """How many arms are beyond seed noise at no budget, apart those of which one seed cannot tell.
+    """How many arms are beyond seed noise at no budget; those with a single seed are counted apart.
 
     Args:
         rows: their differences at all budgets.
-        against: what they are set against, "" where that is said already.
+        against: what they are compared with, "" if that has been said.
     """
     verdicts: dict[str, set[str]] = {}
     for row in rows:
         verdicts.setdefault(row["arm"], set()).add(verdict(row))
-    alone = [found for found in verdicts.values() if "one seed only" in found]
+    alone = [kinds for kinds in verdicts.values() if "one seed only" in kinds]
     noise = " at every budget" if len({row["budget"] for row in rows}) > 1 else ""
-    seeds = " at some budgets" if any(len(found) > 1 for found in alone) else ""
-    arm, of, beside = ("arm", f" of {against}", f" with {against}") if against else ("other arm", "", "")
+    seeds = " at some budgets" if any(len(kinds) > 1 for kinds in alone) else ""
+    noun, of_these, with_these = ("arm", f" of {against}", f" with {against}") if against else ("other arm", "", "")
     clauses = (
-        (len(verdicts) - len(alone), f"within seed noise{of}{noise}"),
-        (len(alone), f"compared{beside} on one seed only{seeds}"),
+        (len(verdicts) - len(alone), f"within seed noise{of_these}{noise}"),
+        (len(alone), f"compared{with_these} on one seed only{seeds}"),
     )
-    return [f"{formats.plural(n, arm)} {'is' if n == 1 else 'are'} {words}" for n, words in clauses if n]
+    return [f"{formats.plural(n, noun)} {'is' if n == 1 else 'are'} {words}" for n, words in clauses if n]
 
 
 def _unequal_ones(rows: list[Row]) -> str:
-    """Those that have other images in number than what they are set against; '' where none has."""
-    some = [f"{row['arm']}{formats.at(row['budget'])}{unequal(row)}" for row in rows if unequal(row)]
-    more = [f"and {len(some) - MOST_NAMED} more"] if len(some) > MOST_NAMED else []
-    return "".join(f"; {one}" for one in [*some[:MOST_NAMED], *more])
+    """Arms whose number of images differs from their control's; '' if there are none."""
+    phrases = [f"{row['arm']}{formats.at(row['budget'])}{unequal(row)}" for row in rows if unequal(row)]
+    more = [f"and {len(phrases) - MOST_NAMED} more"] if len(phrases) > MOST_NAMED else []
+    return "".join(f"; {phrase}" for phrase in [*phrases[:MOST_NAMED], *more])
 
 
 def _at_budgets(rows: list[Row]) -> str:
@@ -178,7 +178,7 @@ def _at_budgets(rows: list[Row]) -> str:
 
 def headline(results: Row) -> str:
     """The finding of a comparison in plain words, for a terminal or the top of a page."""
-    return " ".join(f"{one}." for one in headlines(results))
+    return " ".join(f"{sentence}." for sentence in headlines(results))
 
 
 def _distance(row: Row) -> str:
@@ -190,20 +190,20 @@ def _distance(row: Row) -> str:
 
 def _ends(strictest: dict[str, list[str]], controls: Controls, differences: list[Row]) -> list[str]:
     """How many arms are above and below their control at each budget, and the best and the worst of them."""
-    own = {arm: _strictest(arm, ranked, differences) for arm, ranked in strictest.items()}
-    rows = [row for row in differences if row["arm"] in own and row["against"] == own[row["arm"]]]
+    control_of = {arm: _strictest(arm, ranked, differences) for arm, ranked in strictest.items()}
+    rows = [row for row in differences if row["arm"] in control_of and row["against"] == control_of[row["arm"]]]
     sentences = []
     for budget in dict.fromkeys(row["budget"] for row in sorted(rows, key=lambda row: row["images"])):
-        some = sorted((row for row in rows if row["budget"] == budget), key=lambda row: row["mean"])
-        counts = Counter(map(verdict, some))
+        at_budget = sorted((row for row in rows if row["budget"] == budget), key=lambda row: row["mean"])
+        counts = Counter(map(verdict, at_budget))
         above, below = (f"{counts[kind] or 'none'} {'is' if counts[kind] < 2 else 'are'}" for kind in _BEYOND)
-        names = {controls.label(row["against"]) for row in some}
+        names = {controls.label(row["against"]) for row in at_budget}
         against = names.pop() if len(names) == 1 else controls.theirs
         sentences += [
-            f"Of {formats.plural(len(some), 'arm')}{formats.at(budget)}, {above} above {against} beyond seed noise "
-            f"and {below} below it",
-            f"The highest: {difference(some[-1], controls)}",
-            f"The lowest: {difference(some[0], controls)}",
+            f"Of {formats.plural(len(at_budget), 'arm')}{formats.at(budget)}, {above} above {against} beyond seed "
+            f"noise and {below} below it",
+            f"The highest: {difference(at_budget[-1], controls)}",
+            f"The lowest: {difference(at_budget[0], controls)}",
         ]
     return sentences
 
@@ -217,14 +217,14 @@ def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[R
         return difference(rows[0], controls)
     against, seeds = controls.label(control), sorted({row["n"] for row in rows})
     clauses = [
-        f"{words} at {_places(found)}"
+        f"{words} at {_places(matching)}"
         for kind, words in (
             ("better", "above {} beyond seed noise"),
             ("worse", "below {} beyond seed noise"),
             ("within seed noise", "within seed noise of {}"),
             ("one seed only", "compared with {} on one seed only"),
         )
-        if (found := [row for row in rows if verdict(row) == kind])
+        if (matching := [row for row in rows if verdict(row) == kind])
     ]
     count = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     named = [clause.format("it" if i else against) for i, clause in enumerate(clauses)]
@@ -232,8 +232,8 @@ def _arm(arm: str, strictest: list[str], controls: Controls, differences: list[R
 
 
 def _strictest(arm: str, strictest: list[str], differences: list[Row]) -> str | None:
-    """The first of `strictest` that the arm is set against."""
-    return next((one for one in strictest if any(_is(row, arm, one) for row in differences)), None)
+    """The first of `strictest` that the arm is compared with."""
+    return next((control for control in strictest if any(_is(row, arm, control) for row in differences)), None)
 
 
 def _is(row: Row, arm: str, against: str | None) -> bool:
@@ -250,9 +250,11 @@ def _nothing(results: Row) -> str:
     finished = sum(run["state"] == "finished" for run in results["runs"])
     controls = Controls.of(results)
     planned = {run["arm"] for run in results["runs"]}
-    ranked = (controls.label(one) for one in controls.strictest() if one in planned)
+    ranked = (controls.label(name) for name in controls.strictest() if name in planned)
     control = next(ranked, "a control")
-    what = " of differences" if results.get("enough") else ""  # how little is enough is said of controls alone, too
+    what = (
+        " of differences" if results.get("enough") else ""
+    )  # how little is enough can be said for controls alone, too
     return (
         f"Nothing can be said{what} yet: no arm has a finished run beside {control} "
         f"({finished} of {formats.plural(len(results['runs']), 'run')} finished)"

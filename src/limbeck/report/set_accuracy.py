@@ -34,7 +34,7 @@ def write_set_report(folder: Path) -> Path:
 
 
 def set_page(folder: Path, content: Row) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     rows, ranking, sets = content["rows"], content.get("ranking"), content["sets"]
     sections = [
         *([_accuracies(rows, content["test"])] if rows else []),
@@ -50,7 +50,7 @@ def set_page(folder: Path, content: Row) -> Page:
         title=title,
         lead=[_lead(rows, content["test"])] if rows else [_ranking_lead(ranking or {})],
         facts=[Fact(name, formats.percent(mean, 2), note) for name, mean, note in _means(rows)][:6],
-        sections=[one for one in sections if one],
+        sections=[section for section in sections if section],
         warning=_warning(rows),
         footer=str(content.get("created") or "")[:16].replace("T", " "),
     )
@@ -58,12 +58,12 @@ def set_page(folder: Path, content: Row) -> Page:
 
 def set_means(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, float | None, int]]:
     """Each network's (name, mean, half width, n) over all sets: of one set over seeds, of several over their means."""
-    found = []
+    means = []
     for network in dict.fromkeys(row["network"] for row in rows):
         own = [row for row in rows if row["network"] == network]
         values = own[0]["top1"] if len(own) == 1 else [mean_interval(row["top1"])[0] for row in own]
-        found.append((network, *mean_interval(values), len(values)))
-    return found
+        means.append((network, *mean_interval(values), len(values)))
+    return means
 
 
 def _means(rows: Sequence[Row]) -> list[tuple[str, float, str]]:
@@ -75,14 +75,14 @@ def _means(rows: Sequence[Row]) -> list[tuple[str, float, str]]:
 
 
 def _lead(rows: Sequence[Row], test: Mapping[str, Any]) -> str:
-    best = max(set_means(rows), key=lambda one: one[1])
+    best = max(set_means(rows), key=lambda network: network[1])
     several = len({row["set"] for row in rows}) > 1
     count = len({row["network"] for row in rows})
-    of = f"the best of {count} networks" if count > 1 else best[0]
+    subject = f"the best of {count} networks" if count > 1 else best[0]
     what = "the sets" if several else "the set"
     spread = formats.spread(best[1], best[2])
     named = f" ({best[0]})" if count > 1 else ""
-    return f"Taught on {what} from fresh weights, {of}{named} comes to {spread} on {test['name']}"
+    return f"Taught on {what} from fresh weights, {subject}{named} comes to {spread} on {test['name']}"
 
 
 def _ranking_lead(ranking: Mapping[str, Any]) -> str:
@@ -115,7 +115,7 @@ def _accuracies(rows: Sequence[Row], test: Mapping[str, Any]) -> Section:
         blocks.append(Table("The same over sets, each of them its mean", ["Network", "Top-1", "Sets"], over))
     tried = [row for row in rows if row["tried"]]
     if tried:
-        rates = list(dict.fromkeys(one["learning_rate"] for row in tried for one in row["tried"]))
+        rates = list(dict.fromkeys(attempt["learning_rate"] for row in tried for attempt in row["tried"]))
         blocks.append(
             Table(
                 "Accuracy on validation images at each rate, which chose it",
@@ -127,10 +127,10 @@ def _accuracies(rows: Sequence[Row], test: Mapping[str, Any]) -> Section:
 
 
 def _tried(row: Row, rates: Sequence[float]) -> list[str | Cell]:
-    known = {one["learning_rate"]: one["top1"] for one in row["tried"]}
+    accuracies = {attempt["learning_rate"]: attempt["top1"] for attempt in row["tried"]}
     return [
-        Cell(formats.percent(known[rate], 2), tone="strong" if rate == row["learning_rate"] else "")
-        if rate in known
+        Cell(formats.percent(accuracies[rate], 2), tone="strong" if rate == row["learning_rate"] else "")
+        if rate in accuracies
         else formats.ABSENT
         for rate in rates
     ]
@@ -151,8 +151,13 @@ def _ranking(ranking: Mapping[str, Any]) -> Section:
         ["Over random, as they are", formats.points(augmented["without_augmentation"]), "higher is better"],
     ]
     cells = [
-        [name, formats.spread(*mean_interval(one["top1"])), str(len(one["top1"])), f"{one['learning_rate']:.4g}"]
-        for name, one in ranking["accuracies"].items()
+        [
+            name,
+            formats.spread(*mean_interval(result["top1"])),
+            str(len(result["top1"])),
+            f"{result['learning_rate']:.4g}",
+        ]
+        for name, result in ranking["accuracies"].items()
     ]
     cells.append(["all real images, hard labels", formats.percent(ranking["full"], 2), "", ""])
     notes = [
@@ -175,27 +180,27 @@ def _sets(sets: Sequence[Row]) -> Table:
     columns = ["Set", "Images", "Classes", "Shape", "Labels", "Made by"]
     cells = [
         [
-            one["name"],
-            formats.number(one["images"]) + (f" (x {one['per_image']})" if one["per_image"] > 1 else ""),
-            formats.number(one["classes"]),
-            "x".join(map(str, one["shape"])),
-            "soft" if one["soft_labels"] else "hard",
-            " ".join(filter(None, (one["maker"], one["method"]))) or formats.ABSENT,
+            row["name"],
+            formats.number(row["images"]) + (f" (x {row['per_image']})" if row["per_image"] > 1 else ""),
+            formats.number(row["classes"]),
+            "x".join(map(str, row["shape"])),
+            "soft" if row["soft_labels"] else "hard",
+            " ".join(filter(None, (row["maker"], row["method"]))) or formats.ABSENT,
         ]
-        for one in sets
+        for row in sets
     ]
     return Table("What was taught on", columns, cells, numeric=range(1, 3))
 
 
 def _how(rows: Sequence[Row]) -> Section:
-    ways = [_WAYS[one] for one in dict.fromkeys(row["labels"] for row in rows if row["protocol"] == "kept")]
+    ways = [_WAYS[labels] for labels in dict.fromkeys(row["labels"] for row in rows if row["protocol"] == "kept")]
     notes = [
         "Each network begins with fresh weights of its seed, is taught as the set says (but for what the settings "
         "below change), and is judged once, after its last step. Test images choose nothing.",
-        *(f"Taught with {one}." for one in ways),
+        *(f"Taught with {labels}." for labels in ways),
         "What a set is worth shows beside random real images of the same count that are used in the same way.",
     ]
-    return Section("how", "How to read the numbers", [Note(one) for one in notes])
+    return Section("how", "How to read the numbers", [Note(note) for note in notes])
 
 
 def _warning(rows: Sequence[Row]) -> str:
@@ -206,5 +211,5 @@ def _warning(rows: Sequence[Row]) -> str:
 
 
 def _ends(row: Row) -> tuple[float, float]:
-    rates = [one["learning_rate"] for one in row["tried"]]
+    rates = [attempt["learning_rate"] for attempt in row["tried"]]
     return min(rates), max(rates)

@@ -1,4 +1,4 @@
-"""Accuracy over settings: where three arms or more differ in one number and nothing else, a curve of it."""
+"""Accuracy against a setting: a curve where three arms or more differ in one number and in nothing else."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from limbeck.report import formats, reading
 from limbeck.report.blocks import Block, Chart, Grid, Note, Section
 from limbeck.report.figures.settings import setting_curves
 from limbeck.report.vega import figure
+from limbeck.signatures import is_int_or_float
 
 Row = dict[str, Any]
 FEWEST = 3  # values of a curve
@@ -26,7 +27,7 @@ class Sweep:
     Attributes:
         setting: its name, with dots.
         arms: value -> arm, ascending.
-        rest: all else that the arms are told.
+        rest: all other settings, which these arms share.
     """
 
     setting: str
@@ -39,14 +40,14 @@ def settings_section(folder: Path, results: Row) -> Section | None:
     text = reading.text_file(folder / "recipe.yaml")
     try:
         recipe = yaml.safe_load(text or "")
-        found = sweeps(recipe) if isinstance(recipe, Mapping) else []
+        curves = sweeps(recipe) if isinstance(recipe, Mapping) else []
     except (yaml.YAMLError, TypeError, AttributeError):  # of another version, or edited
-        found = []
+        curves = []
     budgets = list(dict.fromkeys(row["budget"] for row in sorted(results["table"], key=lambda row: row["images"])))
     charts: list[Chart] = []
-    for setting, budget in product(dict.fromkeys(one.setting for one in found), budgets):
-        some = [one for one in found if one.setting == setting]
-        charts += _chart(results, some, budget, f"setting-{len(charts)}")
+    for setting, budget in product(dict.fromkeys(sweep.setting for sweep in curves), budgets):
+        of_setting = [sweep for sweep in curves if sweep.setting == setting]
+        charts += _chart(results, of_setting, budget, f"setting-{len(charts)}")
     if not charts:
         return None
     words = (
@@ -62,22 +63,22 @@ def sweeps(recipe: Mapping[str, Any]) -> list[Sweep]:
     compare = recipe.get("compare") or {}
     shared = {key: recipe.get(key) for key in _SHARED}
     arms = {str(name): _settings_of(shared, arm or {}) for name, arm in (compare.get("arms") or {}).items()}
-    found: list[Sweep] = []
+    curves: list[Sweep] = []
     for setting in dict.fromkeys(
-        key for settings in arms.values() for key, value in settings.items() if _is_number(value)
+        key for settings in arms.values() for key, value in settings.items() if is_int_or_float(value)
     ):
         groups: dict[str, Sweep] = {}
         for name, settings in arms.items():
-            if _is_number(settings.get(setting)):
+            if is_int_or_float(settings.get(setting)):
                 rest = {key: value for key, value in settings.items() if key != setting}
                 group = groups.setdefault(repr(sorted(rest.items())), Sweep(setting, {}, rest))
                 groups[repr(sorted(rest.items()))] = Sweep(setting, {**group.arms, settings[setting]: name}, rest)
-        found += [one for one in groups.values() if len(one.arms) >= FEWEST]
-    return [Sweep(one.setting, dict(sorted(one.arms.items())), one.rest) for one in found]
+        curves += [sweep for sweep in groups.values() if len(sweep.arms) >= FEWEST]
+    return [Sweep(sweep.setting, dict(sorted(sweep.arms.items())), sweep.rest) for sweep in curves]
 
 
 def _settings_of(shared: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-    """Every setting of an arm by its name with dots; of training it changes some, and all of what else it has."""
+    """Every setting of an arm by its name with dots; it changes single settings of training, and whole other parts."""
     training = {**(shared.get("training") or {}), **(arm.get("training") or {})}
     own = {key: value for key, value in arm.items() if value is not None}
     return dict(_flat({**shared, **own, "training": training}))
@@ -91,24 +92,20 @@ def _flat(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield prefix, tree if isinstance(tree, str | int | float | bool | None) else repr(tree)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _chart(results: Row, some: Sequence[Sweep], budget: str, key: str) -> list[Chart]:
     names = _names(some)
     means, seeds = [], []
-    for one, line in zip(some, names, strict=True):
-        of_arms = {arm: value for value, arm in one.arms.items()}
-        known = [row for row in results["table"] if row["budget"] == budget and row["arm"] in of_arms]
-        if len(known) < FEWEST:
+    for sweep, line in zip(some, names, strict=True):
+        value_of = {arm: value for value, arm in sweep.arms.items()}
+        rows = [row for row in results["table"] if row["budget"] == budget and row["arm"] in value_of]
+        if len(rows) < FEWEST:
             continue
-        means += [_mean({"line": line, "x": of_arms[row["arm"]]}, row) for row in known]
+        means += [_mean({"line": line, "x": value_of[row["arm"]]}, row) for row in rows]
         seeds += [
-            {"line": line, "x": of_arms[run["arm"]], "top1": run["last"], "arm": run["arm"], "seed": run["seed"]}
+            {"line": line, "x": value_of[run["arm"]], "top1": run["last"], "arm": run["arm"], "seed": run["seed"]}
             | {"accuracy": formats.percent(run["last"], 2)}
             for run in reading.compared_runs(results)
-            if run["budget"] == budget and run["arm"] in of_arms and formats.is_number(run.get("last"))
+            if run["budget"] == budget and run["arm"] in value_of and formats.is_number(run.get("last"))
         ]
     if not means:
         return []
@@ -128,12 +125,12 @@ def _mean(place: Row, row: Row) -> Row:
 
 
 def _names(some: Sequence[Sweep]) -> list[str]:
-    """Each line by what it has that others have not."""
-    keys = dict.fromkeys(key for one in some for key in one.rest)
-    apart = [key for key in keys if len({repr(one.rest.get(key)) for one in some}) > 1]
+    """A name for each line, from the settings in which lines differ."""
+    keys = dict.fromkeys(key for sweep in some for key in sweep.rest)
+    apart = [key for key in keys if len({repr(sweep.rest.get(key)) for sweep in some}) > 1]
     return [
-        ", ".join(f"{key.removeprefix(_MAKER)} {_word(one.rest.get(key))}" for key in apart) or one.setting
-        for one in some
+        ", ".join(f"{key.removeprefix(_MAKER)} {_word(sweep.rest.get(key))}" for key in apart) or sweep.setting
+        for sweep in some
     ]
 
 

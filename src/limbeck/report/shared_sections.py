@@ -16,7 +16,7 @@ def class_section(evaluation: Row, whose: str, beside: dict[str, list[Row]] | No
 
     Args:
         evaluation: an evaluation as a dict.
-        whose: the student in words.
+        whose: what the student is called.
         beside: further series of {"class", "value"} for comparison, the value None for a class without test images.
     """
     per_class, counts = evaluation.get("per_class") or [], evaluation.get("confusion") or []
@@ -94,7 +94,7 @@ def recipe_section(folder: Path) -> Section | None:
 
 
 def settings_file_section(folder: Path) -> Section | None:
-    """The settings that a verb was called with."""
+    """The settings that a command was called with."""
     settings = reading.text_file(folder / "settings.yaml")
     return Section("settings", "Settings", [Code("settings.yaml", settings, open=True)]) if settings else None
 
@@ -128,11 +128,11 @@ def definitions(notes: list[str], images: dict[str, int | None]) -> Section:
     ]
     if counts:
         sentences.append(f"Images: {formats.listing(counts)}.")
-    return Section("definitions", "How to read the numbers", [Note(one) for one in sentences + notes])
+    return Section("definitions", "How to read the numbers", [Note(sentence) for sentence in sentences + notes])
 
 
 def _latency(footprint: Row, batch: str) -> str:
-    found = (footprint.get("latency_ms") or {}).get(batch)
-    if not found:
+    latency = (footprint.get("latency_ms") or {}).get(batch)
+    if not latency:
         return formats.ABSENT
-    return f"{formats.number(found['median'], 2)} ms ({formats.number(found['p95'], 2)})"
+    return f"{formats.number(latency['median'], 2)} ms ({formats.number(latency['p95'], 2)})"

@@ -1,4 +1,4 @@
-"""The section of a run that looks inside teacher and student, from what the run left in inside.safetensors."""
+"""The section of a run that compares teacher and student, from what the run left in inside.safetensors."""
 
 import hashlib
 import json
@@ -21,6 +21,7 @@ from limbeck.report import formats
 from limbeck.report.blocks import Block, Chart, Image, Section, Table
 from limbeck.report.figures import similarity as figures
 from limbeck.report.vega import figure
+from limbeck.tensor_files import read_safetensors
 
 Row = dict[str, Any]
 Arrays = dict[str, NDArray[Any]]
@@ -29,15 +30,15 @@ _MOST_PAIRS = 8
 
 
 def similarity_section(folder: Path) -> Section | None:
-    """Correlations and maps, None for a run that left nothing to look at.
+    """Correlations and maps; None for a run that left no such file.
 
     Raises:
         UserError: inside.safetensors is broken.
     """
-    found = _read(folder / INSIDE_FILE)
-    if found is None:
+    content = _read(folder / INSIDE_FILE)
+    if content is None:
         return None
-    arrays, about = found
+    arrays, about = content
     classes = [str(name) for name in about["classes"]]
     blocks: list[Block] = [_numbers(about, classes)]
     order = list(range(len(classes)))
@@ -53,9 +54,8 @@ def _read(path: Path) -> tuple[Arrays, Row] | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="np") as file:
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
-            return arrays, json.loads((file.metadata() or {})["about"])
+        arrays, header = read_safetensors(path, "np")
+        return arrays, json.loads(header["about"])
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error}). Delete it and report again to go without.") from error
 
@@ -156,7 +156,7 @@ def _maps(path: Path, arrays: Arrays, classes: list[str], order: list[int]) -> C
 
 
 def _places(path: Path, teacher: NDArray[Any], student: NDArray[Any]) -> tuple[Arrays, str]:
-    """Positions of both maps and whose t-SNE made them; kept at `path`, because they take seconds."""
+    """Positions of both maps and the t-SNE that made them; cached at `path`, because they take seconds."""
     digest = hashlib.blake2b(teacher.tobytes() + student.tobytes(), digest_size=16).hexdigest()
     try:
         with safe_open(path, framework="np") as file:
@@ -166,9 +166,9 @@ def _places(path: Path, teacher: NDArray[Any], student: NDArray[Any]) -> tuple[A
     except (SafetensorError, OSError, KeyError):
         pass
     by = fastest_installed()
-    seen, same = (tsne_map(one, implementation=by) for one in (teacher, student))
-    places: Arrays = {"teacher": seen, "student": turned_onto(same, seen)}
-    kept = {who: np.ascontiguousarray(one) for who, one in places.items()}
+    teacher_map, student_map = (tsne_map(embedding, implementation=by) for embedding in (teacher, student))
+    places: Arrays = {"teacher": teacher_map, "student": turned_onto(student_map, teacher_map)}
+    kept = {who: np.ascontiguousarray(positions) for who, positions in places.items()}
     with atomic_path(path) as temporary:
         save_file(kept, temporary, {"digest": digest, "by": by})
     return places, by

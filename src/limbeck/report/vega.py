@@ -115,11 +115,11 @@ def script_json(value: Any) -> Markup:
 def bundle() -> str:
     """vega, vega-lite, vega-embed and the lines that start them, as one script without imports.
 
-    It is the same on every page and takes longer to put together than many a page to draw, so it is cached.
+    It is the same on every page and may take longer to put together than a page to draw, so it is cached.
     """
     folder, key = cache_folder() / "scripts", cache_key(version("vl-convert-python"), _VEGA_LITE, _START)
     for path in folder.glob(f"{key}-*.js"):
-        with suppress(OSError, ValueError):  # damaged: put together again
+        with suppress(OSError, ValueError):  # a damaged file is made again
             script = path.read_bytes().decode()
             if path.stem == f"{key}-{cache_key(script)}":
                 return script
@@ -132,7 +132,7 @@ def bundle() -> str:
 
 
 def prepare_pages() -> None:
-    """Does beforehand what all pages need, and keeps it in the cache.
+    """Prepares what all pages need, and keeps it in the cache.
 
     Example:
         >>> prepare_pages()

@@ -11,6 +11,7 @@ from typing import Any
 
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker
 
+from limbeck.signatures import is_int_or_float
 from limbeck.training.run_folder import RunFolder
 from limbeck.training.tracker_settings import PROJECT, TrackerSettings
 
@@ -120,7 +121,7 @@ class RunTracker:
                 return {"place": project, "run_name": self.title, **resumed, **tags}
 
     def _log(self, values: Mapping[str, Any], step: int) -> None:
-        numbers = {key: value for key, value in _flat(values, "/") if _is_number(value)}
+        numbers = {key: value for key, value in _flat(values, "/") if is_int_or_float(value)}
         tracker = self._tracker
         if tracker is not None and numbers:
             self._try(lambda: tracker.log(numbers, step=step))
@@ -153,10 +154,6 @@ def _show_parameters(writer: Any, config: dict[str, Any]) -> None:
     for summary in hparams(config, {}):
         writer.file_writer.add_summary(summary)
     writer.flush()
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _flat(tree: Any, joint: str = ".", path: str = "") -> Iterator[tuple[str, Any]]:

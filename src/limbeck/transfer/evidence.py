@@ -18,12 +18,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, uint8
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_folder
+from limbeck.tensor_files import read_safetensors
 from limbeck.transfer.evidence_figures import EvidenceFigure, figure_of
 from limbeck.transfer.summary import Rows, Summary, summarise
 
@@ -190,22 +191,20 @@ def read_pictures(path: Path, mend: str) -> list[Pictures]:
     if not path.is_file():
         return []
     try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            titles = json.loads(about["titles"])
-            captions = json.loads(about.get("captions", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-            return [
-                Pictures(
-                    title=title,
-                    images=tensors[f"{place}.images"],
-                    ids=tensors[f"{place}.ids"],
-                    labels=tensors.get(f"{place}.labels"),
-                    scores=tensors.get(f"{place}.scores"),
-                    captions=captions.get(str(place), ()),
-                )
-                for place, title in enumerate(titles)
-            ]
+        tensors, about = read_safetensors(path)
+        titles = json.loads(about["titles"])
+        captions = json.loads(about.get("captions", "{}"))
+        return [
+            Pictures(
+                title=title,
+                images=tensors[f"{place}.images"],
+                ids=tensors[f"{place}.ids"],
+                labels=tensors.get(f"{place}.labels"),
+                scores=tensors.get(f"{place}.scores"),
+                captions=captions.get(str(place), ()),
+            )
+            for place, title in enumerate(titles)
+        ]
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error
 

@@ -48,7 +48,7 @@ def confusion_map(
 ) -> alt.LayerChart:
     """Heat map of a confusion matrix, rows true and columns predicted, as share of the true class.
 
-    The diagonal is blue; errors are orange and their shade is relative to the commonest error, else none is seen.
+    The diagonal is blue; errors are orange and their shade is relative to the commonest error, else none would be seen.
 
     Args:
         counts: of rows and columns.

@@ -13,13 +13,17 @@ Row = dict[str, Any]
 
 def mean_over_seeds(runs: list[list[Row]], kind: str, key: str) -> list[Row]:
     """{"step", "value"} of one measure, averaged over the seeds; only steps that every seed reached count."""
-    found: dict[int, list[float]] = defaultdict(list)
+    by_step: dict[int, list[float]] = defaultdict(list)
     for records in runs:
         for record in records:
             if record["kind"] == kind and formats.is_number(record.get(key)):
-                found[record["step"]].append(record[key])
-    most = max(map(len, found.values()), default=0)
-    rows = [{"step": step, "value": sum(all_) / len(all_)} for step, all_ in sorted(found.items()) if len(all_) == most]
+                by_step[record["step"]].append(record[key])
+    seeds = max(map(len, by_step.values()), default=0)
+    rows = [
+        {"step": step, "value": sum(values) / len(values)}
+        for step, values in sorted(by_step.items())
+        if len(values) == seeds
+    ]
     return reading.thin(rows)
 
 

@@ -24,24 +24,24 @@ def enough_chart(results: Row) -> alt.LayerChart:
     Args:
         results: the content of results.json, with `enough`.
     """
-    found, styles = results["enough"], style.arms(results)
-    rows = [_positions(row) for row in sorted(found["arms"], key=lambda row: list(styles).index(row["arm"]))]
+    answer, styles = results["enough"], style.arms(results)
+    rows = [_positions(row) for row in sorted(answer["arms"], key=lambda row: list(styles).index(row["arm"]))]
     scale = alt.Scale(domain=[row["arm"] for row in rows])
-    found_words = {row["arm"]: row["words"] for row in rows}
+    words = {row["arm"]: row["words"] for row in rows}
     left = _words_axis("left", style.label_words(styles), (styles[row["arm"]].label for row in rows))
-    right = _words_axis("right", f"({json.dumps(found_words)})[datum.label]", found_words.values())
+    right = _words_axis("right", f"({json.dumps(words)})[datum.label]", words.values())
     colour = style.colours(styles)
 
-    def of(key: str) -> alt.Chart:
-        some = (row for row in rows if row[key] is not None)
+    def marks(key: str) -> alt.Chart:
+        drawn = (row for row in rows if row[key] is not None)
         y = alt.Y("arm:N", scale=scale, axis=None)
-        return alt.Chart(style.values(some)).encode(x=alt.X(f"{key}:Q"), y=y, color=colour)
+        return alt.Chart(style.values(drawn)).encode(x=alt.X(f"{key}:Q"), y=y, color=colour)
 
     def budgets(axis: alt.Axis, opacity: float) -> alt.Chart:
         mark = alt.Chart(style.values(rows)).mark_rule(
             strokeWidth=9, opacity=opacity, color=style.RULE, strokeCap="round"
         )
-        x = _images(found["arms"], found["reference"]["images"])
+        x = _images(answer["arms"], answer["reference"]["images"])
         return mark.encode(x=x, x2=alt.X2("most:Q"), y=alt.Y("arm:N", scale=scale, title=None, axis=axis))
 
     tooltip = [alt.Tooltip(f"{key}:N") for key in ("arm", "images", "interval", "n")]
@@ -49,45 +49,45 @@ def enough_chart(results: Row) -> alt.LayerChart:
     layers = [
         budgets(left, 0.15),
         budgets(right, 0.0),
-        of("from").mark_rule(strokeWidth=3, opacity=0.75).encode(x2=alt.X2("to:Q")),
-        of("below").mark_point(shape="triangle-left", **triangle),
-        of("above").mark_point(shape="triangle-right", **triangle),
-        of("estimate").mark_point(filled=True, size=95, opacity=1).encode(tooltip=tooltip),
-        *_full_layers(found["reference"], Controls.of(results)),
+        marks("from").mark_rule(strokeWidth=3, opacity=0.75).encode(x2=alt.X2("to:Q")),
+        marks("below").mark_point(shape="triangle-left", **triangle),
+        marks("above").mark_point(shape="triangle-right", **triangle),
+        marks("estimate").mark_point(filled=True, size=95, opacity=1).encode(tooltip=tooltip),
+        *_full_layers(answer["reference"], Controls.of(results)),
     ]
-    # Scales of their own have axes of their own: names at the left, what was found at the right.
+    # Independent scales have axes of their own: names at the left, results at the right.
     return alt.LayerChart(
         layer=layers, resolve=alt.Resolve(scale=alt.ScaleResolveMap(y="independent")), height=_ROW * len(rows)
     )
 
 
 def _words_axis(side: Literal["left", "right"], expression: str, words: Iterable[str]) -> alt.Axis:
-    """Words beside the rows, with room for the longest whatever the font, which still pictures do not know."""
+    """Words beside the rows, with room for the longest in any font, as that of the page is not known here."""
     room = _LETTER * max(map(len, words))
-    known = {"grid": False, "ticks": False, "domain": False, "labelPadding": 10, "labelLimit": 300}
-    return alt.Axis(orient=side, labelExpr=expression, minExtent=min(room, 300) + 10, **known)
+    plain = {"grid": False, "ticks": False, "domain": False, "labelPadding": 10, "labelLimit": 300}
+    return alt.Axis(orient=side, labelExpr=expression, minExtent=min(room, 300) + 10, **plain)
 
 
 def margins_chart(results: Row) -> alt.LayerChart:
     """Images needed against the margin allowed: a line per arm, its interval as a band for the user's first arms."""
-    found, styles = results["enough"], style.arms(results)
-    ends = {row["arm"]: row for row in found["arms"]}
-    rows = [row for row in found["by_margin"] if row["images"] is not None]
+    answer, styles = results["enough"], style.arms(results)
+    ends = {row["arm"]: row for row in answer["arms"]}
+    rows = [row for row in answer["by_margin"] if row["images"] is not None]
     banded = [arm for arm, row in ends.items() if not row["control"]][:_BANDS]
     bands = [
         row | {"low": row["low"] or ends[row["arm"]]["least"], "high": row["high"] or ends[row["arm"]]["most"]}
-        for row in found["by_margin"]
+        for row in answer["by_margin"]
         if row["arm"] in banded and ends[row["arm"]]["n"] > 1
     ]
-    widest = [row[end] for row in found["arms"] for end in ("least", "most")]
+    widest = [row[end] for row in answer["arms"] for end in ("least", "most")]
     percent = alt.Axis(grid=False, tickCount=6, labelExpr="format(100 * datum.value, '.1~f')")
     x = alt.X("margin:Q", title="points of accuracy given up", scale=alt.Scale(nice=False, zero=True), axis=percent)
     y = alt.Y("images:Q", title="images needed", scale=_scale(widest), axis=_axis())
     colour = style.colours(styles)
-    dashes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
+    dashes = alt.Scale(domain=list(styles), range=[list(arm.dash) for arm in styles.values()])
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("margin:Q", format=".2%"), alt.Tooltip("images:Q", format=",d")]
     lines = alt.Chart(style.values(rows)).mark_line(strokeWidth=2).encode(x=x, y=y, color=colour, tooltip=tooltip)
-    margin = alt.Chart(style.values([{"margin": found["margin"], "label": points(found["margin"])}]))
+    margin = alt.Chart(style.values([{"margin": answer["margin"], "label": points(answer["margin"])}]))
     label = margin.mark_text(align="left", dx=5, fontSize=11, baseline="top", color=style.PAGE_INK)
     layers = [
         alt.Chart(style.values(bands))
@@ -102,17 +102,17 @@ def margins_chart(results: Row) -> alt.LayerChart:
 
 def _positions(row: Row) -> Row:
     """Where the marks of an arm are; None where it has none."""
-    inside, known = interval(row), row["n"] > 1
+    inside, has_interval = interval(row), row["n"] > 1
     return {
         **{key: row[key] for key in ("arm", "n", "least", "most")},
         "images": images(row),
         "interval": inside or formats.ABSENT,
         "words": images(row) + (f" ({inside})" if inside else ""),
         "estimate": row["images"],
-        "from": (row["low"] or row["least"]) if known else None,
-        "to": (row["high"] or row["most"]) if known else None,
-        "below": row["least"] if known and row["low"] is None and row["high"] != row["least"] else None,
-        "above": row["most"] if row["images"] is None or (known and row["high"] is None) else None,
+        "from": (row["low"] or row["least"]) if has_interval else None,
+        "to": (row["high"] or row["most"]) if has_interval else None,
+        "below": row["least"] if has_interval and row["low"] is None and row["high"] != row["least"] else None,
+        "above": row["most"] if row["images"] is None or (has_interval and row["high"] is None) else None,
     }
 
 
@@ -130,8 +130,8 @@ def _full_layers(reference: Row, controls: Controls) -> list[alt.Chart]:
 
 
 def _images(rows: Iterable[Row], full: int | None) -> alt.X:
-    known = [row[end] for row in rows for end in ("least", "most")] + ([full] if full else [])
-    return alt.X("least:Q", title="images needed", scale=_scale(known), axis=_axis())
+    counts = [row[end] for row in rows for end in ("least", "most")] + ([full] if full else [])
+    return alt.X("least:Q", title="images needed", scale=_scale(counts), axis=_axis())
 
 
 def _axis() -> alt.Axis:

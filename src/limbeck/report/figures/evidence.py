@@ -1,4 +1,4 @@
-"""Charts of a maker's own: stacked bars, curves and maps."""
+"""Charts that a maker's evidence brings: stacked bars, curves and maps."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
@@ -13,7 +13,7 @@ from limbeck.transfer.evidence_figures import Points
 
 Row = dict[str, Any]
 MOST_PARTS = len(style.USER_COLOURS)
-"""Parts that colours tell apart; of more the smallest are put together."""
+"""Parts that colours can tell apart; where there are more, the smallest are put together."""
 _LABEL, _SHORT = 150, 72  # pixels of the longest name, and of one that shares a narrow screen with two others
 _DASHES = ((1, 0), (6, 3), (2, 3))
 _MARGIN = 58
@@ -25,14 +25,14 @@ MOST_NAMED = 20
 def stacked_bars(
     names: Sequence[str], parts: Mapping[str, Sequence[float]], one: str, part: str, *, most: float | None = None
 ) -> alt.Chart:
-    """Named bars one below the other; of too many to name them all, columns from left to right.
+    """Named bars one below the other; if they are too many to be named, columns from left to right.
 
     Args:
         names: of the bars, in the order given.
         parts: counts of each part; at most `MOST_PARTS`.
         one: what a bar is.
         part: what a part is.
-        most: where the axis of counts ends, so that several charts have one; None for the highest of this one.
+        most: where the axis of counts ends, so that several charts share it; None for the highest of this one.
     """
     named = len(names) <= MOST_BARS
     rows = _stacked(names, parts) if named else _stacked_columns(names, parts)
@@ -41,41 +41,35 @@ def stacked_bars(
     colour = alt.Color("part:N", title=None, scale=scale, legend=legend if len(parts) > 1 else None)
     count = alt.Tooltip("count:Q", title="images", format=",.4~g")
     tooltip = [alt.Tooltip("name:N", title=one), alt.Tooltip("part:N", title=part), count]
-    chart = alt.Chart(style.values(rows))
-    ends = alt.Undefined if most is None else alt.Scale(domain=[0, most])
+    base = alt.Chart(style.values(rows)).encode(color=colour, tooltip=tooltip)
+    counts = alt.Undefined if most is None else alt.Scale(domain=[0, most])
     if named:
-        axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
-        return (
-            chart.mark_bar(height=12, aria=False)
-            .encode(
-                y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
-                x=alt.X("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=6, format=",~f")),
-                x2=alt.X2("to"),
-                color=colour,
-                tooltip=tooltip,
-            )
-            .properties(height=22 * len(names))
-        )
-    bare = alt.Axis(grid=False, ticks=False, labels=False)
-    scale = alt.Scale(domain=[0, len(names)], nice=False)
-    return (
-        chart.mark_bar(binSpacing=0.5, aria=False)
-        .encode(
-            x=alt.X(
-                "low:Q",
-                bin="binned",
-                title=f"{formats.number(len(names))} {formats.plural_of(one)}",
-                axis=bare,
-                scale=scale,
-            ),
-            x2=alt.X2("high"),
-            y=alt.Y("from:Q", title=None, scale=ends, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
-            y2=alt.Y2("to"),
-            color=colour,
-            tooltip=tooltip,
-        )
-        .properties(height=180)
+        return _named_bars(base, names, counts)
+    return _bare_columns(base, len(names), f"{formats.number(len(names))} {formats.plural_of(one)}", counts)
+
+
+def _named_bars(base: alt.Chart, names: Sequence[str], counts: Any) -> alt.Chart:
+    """Rows of `_stacked` as bars one below the other; `counts` is the scale of counts."""
+    axis = alt.Axis(grid=False, ticks=False, domain=False, labelLimit=_LABEL)
+    bars = base.mark_bar(height=12, aria=False).encode(
+        y=alt.Y("name:N", sort=list(names), title=None, axis=axis),
+        x=alt.X("from:Q", title=None, scale=counts, axis=alt.Axis(tickCount=6, format=",~f")),
+        x2=alt.X2("to"),
     )
+    return bars.properties(height=22 * len(names))
+
+
+def _bare_columns(base: alt.Chart, count: int, title: str, counts: Any) -> alt.Chart:
+    """Rows of `_stacked_columns`, of `count` bars, as columns from left to right; `counts` is the scale of counts."""
+    bare = alt.Axis(grid=False, ticks=False, labels=False)
+    places = alt.Scale(domain=[0, count], nice=False)
+    columns = base.mark_bar(binSpacing=0.5, aria=False).encode(
+        x=alt.X("low:Q", bin="binned", title=title, axis=bare, scale=places),
+        x2=alt.X2("high"),
+        y=alt.Y("from:Q", title=None, scale=counts, axis=alt.Axis(tickCount=4, format=",~f", minExtent=_MARGIN)),
+        y2=alt.Y2("to"),
+    )
+    return columns.properties(height=180)
 
 
 def _stacked(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list[Row]:
@@ -90,7 +84,7 @@ def _stacked(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list
 
 
 def _stacked_columns(names: Sequence[str], parts: Mapping[str, Sequence[float]]) -> list[Row]:
-    """The same of neighbours together, in means, so that there are no more than a screen has room for."""
+    """As `_stacked`, for means of neighbouring bars, so that there are no more columns than a screen has room for."""
     together = -(-len(names) // MOST_COLUMNS)
     starts = range(0, len(names), together)
     words = [_ends(names[start : start + together]) for start in starts]
@@ -119,7 +113,7 @@ def line_chart(
     height: int = 240,
     arms: Mapping[str, style.Arm] | None = None,
 ) -> alt.LayerChart:
-    """Curves with a legend if there are several, and a dot on each that has a mark.
+    """Curves with a legend if there are several, and a dot on each curve that has a mark.
 
     Args:
         lines: name -> points.
@@ -173,7 +167,7 @@ def line_chart(
 def point_map(
     points: Points, labels: Sequence[int], names: Sequence[str], parts: Mapping[str, int], *, height: int = 460
 ) -> alt.Chart:
-    """Images as points in colours of their classes; of classes that fit a legend, a click there fades the others.
+    """Images as points in colours of their classes; if these fit a legend, a click there fades the others.
 
     Args:
         points: x and y.

@@ -65,7 +65,7 @@ def frontier(
     main = cost == "images"
     means, seeds, rules = _means(results, cost), _seeds(results, cost), _rules(results)
     full = Controls.of(results).full
-    styles = {arm: one for arm, one in (styles or style.arms(results)).items() if arm not in full}
+    styles = {name: arm for name, arm in (styles or style.arms(results)).items() if name not in full}
     heights = [row[key] for row in means for key in ("mean", "low", "high")] + [row["top1"] for row in seeds + rules]
     domain = style.padded_share(heights)
     labels = _labels(rules, height / (domain[1] - domain[0])) if main else []
@@ -84,13 +84,15 @@ def frontier(
     # Against images, where arms share their budgets, each arm has layers of its own, moved by some pixels.
     groups = [[arm] for arm in styles] if main else [list(styles)]
     for place, group in enumerate(groups):
-        own, dots = ([row for arm in group for row in rows if row["arm"] == arm] for rows in (means, seeds))
-        layers += _arm_layers(own, dots, x, y, styles, offset=(place - (len(groups) - 1) / 2) * 5, legend=legend)
+        arm_means, arm_seeds = ([row for arm in group for row in rows if row["arm"] == arm] for rows in (means, seeds))
+        layers += _arm_layers(
+            arm_means, arm_seeds, x, y, styles, offset=(place - (len(groups) - 1) / 2) * 5, legend=legend
+        )
     return alt.LayerChart(layer=layers, height=height)
 
 
 def has_cost(results: Row, cost: str) -> bool:
-    """Whether any arm has a positive value of `cost`; of real images one other than those that it is taught on."""
+    """Whether any arm has a positive `cost`; for real images, one that differs from the images it is taught on."""
     rows = _means(results, cost)
     same = cost == "real_images" and all(row["x"] == row["images"] for row in rows)
     return not same and any(row["x"] > 0 for row in rows)
@@ -120,24 +122,24 @@ def _means(results: Row, cost: str) -> list[Row]:
 
 
 def _seeds(results: Row, cost: str) -> list[Row]:
-    found, full = [], Controls.of(results).full
+    seeds, full = [], Controls.of(results).full
     shown = {(row["arm"], row["budget"]) for row in results["table"]}
     for run in results["runs"]:
-        known = (run["arm"], run["budget"]) in shown and formats.is_number(run.get("last"))
-        x = spent(run.get("cost"), run["images"], cost) if known else None
+        drawn = (run["arm"], run["budget"]) in shown and formats.is_number(run.get("last"))
+        x = spent(run.get("cost"), run["images"], cost) if drawn else None
         if run["arm"] not in full and x is not None:
             seed = {"arm": run["arm"], "x": x, "top1": run["last"], "seed": run["seed"]}
-            found.append(seed | {"accuracy": formats.percent(run["last"], 2), "budget": str(run["budget"])})
-    return found
+            seeds.append(seed | {"accuracy": formats.percent(run["last"], 2), "budget": str(run["budget"])})
+    return seeds
 
 
 def spent(content: Row | None, images: int, cost: str) -> float | None:
     """One of `COSTS`, of making and teaching together; None where it is not known."""
-    known = RunCost.from_dict(content)
-    total = known.total
+    run_cost = RunCost.from_dict(content)
+    total = run_cost.total
     return {
         "images": images,
-        "real_images": known.real_images,
+        "real_images": run_cost.real_images,
         "teacher_passes": total.teacher_passes,
         "seconds": total.seconds,
         "energy_kwh": total.kwh * 1000,
@@ -146,10 +148,10 @@ def spent(content: Row | None, images: int, cost: str) -> float | None:
 
 def _rules(results: Row) -> list[Row]:
     teacher = results.get("teacher") or {}
-    found = {"teacher": (teacher.get("evaluation") or {}).get("top1")}
+    accuracies = {"teacher": (teacher.get("evaluation") or {}).get("top1")}
     controls = Controls.of(results)
-    found |= {controls.label(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in controls.full}
-    rows = [{"label": f"{label} {formats.percent(top1)}", "top1": top1} for label, top1 in found.items()]
+    accuracies |= {controls.label(row["arm"]): row["mean"] for row in results["table"] if row["arm"] in controls.full}
+    rows = [{"label": f"{label} {formats.percent(top1)}", "top1": top1} for label, top1 in accuracies.items()]
     return sorted((row for row in rows if formats.is_number(row["top1"])), key=lambda row: -row["top1"])
 
 
@@ -219,7 +221,7 @@ def _arm_layers(
 ) -> list[alt.Chart]:
     """Lines, intervals, single seeds and means of arms, all moved by an offset in pixels."""
     key = _legend(styles) if legend else None
-    strokes = alt.Scale(domain=list(styles), range=[list(one.dash) for one in styles.values()])
+    strokes = alt.Scale(domain=list(styles), range=[list(arm.dash) for arm in styles.values()])
     dashes = alt.StrokeDash("arm:N", scale=strokes, legend=key, title=None)
     colour = style.colours(styles, key)
     mean = alt.Chart(style.values(means)).encode(x=x, y=y, color=colour)

@@ -41,9 +41,9 @@ def strength_curves(rows: Sequence[Row]) -> alt.LayerChart:
     """
     names = [row["name"] for row in rows]
     points = [
-        {"name": row["name"], **one, "chosen": one["nll"] == min(two["nll"] for two in row["tried"])}
+        {"name": row["name"], **attempt, "chosen": attempt["nll"] == min(other["nll"] for other in row["tried"])}
         for row in rows
-        for one in row["tried"]
+        for attempt in row["tried"]
     ]
     legend = alt.Legend(orient="top", title=None, symbolType="stroke", symbolSize=300, columns=2, labelLimit=0)
     colour = alt.Color(

@@ -82,8 +82,8 @@ def _means(results: Row) -> list[Row]:
     for row in sorted(results["table"], key=lambda row: order[row["arm"]]):
         half = row["half_width"] if formats.is_number(row["half_width"]) else None
         interval = (None, None) if half is None else tuple(style.within(row["mean"] + end) for end in (-half, half))
-        known = {"arm": row["arm"], "n": row["n"], "mean": row["mean"], "low": interval[0], "high": interval[1]}
-        rows.append({**known, "accuracy": formats.spread(row["mean"], half)})
+        entry = {"arm": row["arm"], "n": row["n"], "mean": row["mean"], "low": interval[0], "high": interval[1]}
+        rows.append({**entry, "accuracy": formats.spread(row["mean"], half)})
     return rows
 
 

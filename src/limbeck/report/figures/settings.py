@@ -36,12 +36,12 @@ def setting_curves(means: list[Row], seeds: list[Row], name: str) -> alt.LayerCh
     colour = alt.Color("line:N", scale=palette, legend=legend if len(lines) > 1 else None)
     tooltips = [alt.Tooltip("arm:N"), alt.Tooltip("x:Q", title=name, format="~g"), alt.Tooltip("accuracy:N")]
     mean = alt.Chart(style.values(means)).encode(x=x, y=y, color=colour)
-    known = [row for row in means if row["low"] is not None]
-    rules = alt.Chart(style.values(known)).mark_rule(strokeWidth=1.5, aria=False)
+    spans = [row for row in means if row["low"] is not None]
+    rules = alt.Chart(style.values(spans)).mark_rule(strokeWidth=1.5, aria=False)
     dots = alt.Chart(style.values(seeds)).mark_point(filled=True, size=20, opacity=0.45, aria=False)
     layers = [
         mean.mark_line(strokeWidth=1.75, aria=False),
-        *([rules.encode(x=x, y=alt.Y("low:Q", scale=y_scale), y2=alt.Y2("high:Q"), color=colour)] if known else []),
+        *([rules.encode(x=x, y=alt.Y("low:Q", scale=y_scale), y2=alt.Y2("high:Q"), color=colour)] if spans else []),
         dots.encode(x=x, y=alt.Y("top1:Q", scale=y_scale), color=colour, tooltip=[*tooltips, alt.Tooltip("seed:N")]),
         mean.mark_point(filled=True, size=60, opacity=1, aria=False).encode(tooltip=[*tooltips, alt.Tooltip("n:N")]),
     ]

@@ -1,4 +1,4 @@
-"""Teacher and student from inside: correlations of their logits, and maps of their embeddings."""
+"""Comparisons of teacher and student: correlations of their logits, and maps of their embeddings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
     """Two heat maps: both networks' correlations on two sides of one diagonal, and their difference.
 
     Blue is positive and orange negative; the shade is the size, in the difference relative to the largest one. Numbers
-    travel once, as thousandths of one triangle, and are unpacked in the browser.
+    are stored once, as thousandths of one triangle, and are unpacked in the browser.
 
     Args:
         teacher, student: symmetric `[K, K]`.
@@ -63,11 +63,11 @@ def correlation_maps(teacher: Array, student: Array, classes: list[str]) -> alt.
 
 def correlation_still(teacher: Array, student: Array) -> str:
     """The same picture for many classes as an SVG that carries one pixel for each cell."""
-    both, difference = correlation_pictures(teacher, student)
+    correlations, difference = correlation_pictures(teacher, student)
     panels = [
         f'<text x="{x}" y="16" font-size="13" font-weight="600" fill="currentColor">{title}</text>'
         f'<image x="{x}" y="26" width="{_SIDE}" height="{_SIDE}" style="image-rendering:pixelated" href="{uri}"/>'
-        for x, title, uri in ((0, TITLES[0], both), (_SIDE + 24, TITLES[1], difference))
+        for x, title, uri in ((0, TITLES[0], correlations), (_SIDE + 24, TITLES[1], difference))
     ]
     width, height = 2 * _SIDE + 24, _SIDE + 28
     return (
@@ -97,20 +97,7 @@ def embedding_maps(rows: list[Row], classes: list[str], order: list[int]) -> alt
         classes: K names.
         order: the classes, related ones side by side; gives similar colours where there are too many for a legend.
     """
-    named = len(classes) <= MOST_NAMED
-    if named:
-        kind = alt.selection_point("kind", fields=["class"], bind="legend")
-        scheme = "tableau10" if len(classes) <= 10 else "tableau20"
-        legend = alt.Legend(orient="top", title=None, columns=10 if len(classes) <= 10 else 7, symbolOpacity=1)
-        scale = alt.Scale(domain=classes, scheme=scheme)
-        colour = alt.Color("class:N", scale=scale, legend=legend)
-    else:
-        names = [classes[place] for place in order]
-        menu = alt.binding_select(options=[None, *names], labels=["all classes", *names], name="class ")
-        kind = alt.selection_point("kind", fields=["class"], bind=menu)
-        colour = alt.Color(
-            "place:Q", scale=alt.Scale(domain=[0, len(classes)], scheme="sinebow"), legend=None, title=None
-        )
+    kind, colour = _class_picker(classes, order)
     hover = alt.selection_point("image", fields=["id"], on="pointerover", clear="pointerout", empty=False)
     panels = []
     for who, letter in (("teacher", "t"), ("student", "s")):
@@ -137,6 +124,21 @@ def embedding_maps(rows: list[Row], classes: list[str], order: list[int]) -> alt
             .properties(width=_SIDE + 20, height=_SIDE + 20)
         )
     return _side_by_side(panels, [kind, hover])
+
+
+def _class_picker(classes: list[str], order: list[int]) -> tuple[alt.Parameter, alt.Color]:
+    """The reader's choice of a class and the colours of all: by a legend, or by a menu where it would be too long."""
+    if len(classes) <= MOST_NAMED:
+        few = len(classes) <= 10
+        legend = alt.Legend(orient="top", title=None, columns=10 if few else 7, symbolOpacity=1)
+        scale = alt.Scale(domain=classes, scheme="tableau10" if few else "tableau20")
+        kind = alt.selection_point("kind", fields=["class"], bind="legend")
+        return kind, alt.Color("class:N", scale=scale, legend=legend)
+    names = [classes[place] for place in order]
+    menu = alt.binding_select(options=[None, *names], labels=["all classes", *names], name="class ")
+    scale = alt.Scale(domain=[0, len(classes)], scheme="sinebow")
+    kind = alt.selection_point("kind", fields=["class"], bind=menu)
+    return kind, alt.Color("place:Q", scale=scale, legend=None, title=None)
 
 
 def _panel(
@@ -171,14 +173,14 @@ def _panel(
 def _side_by_side(
     panels: list[alt.Chart], picks: list[alt.Parameter], constants: Sequence[alt.VariableParameter] = ()
 ) -> alt.HConcatChart:
-    """Panels that share what the reader picks; added to one of them, it would hold in that one alone."""
+    """Panels that share the reader's selections; one that is added to a panel would hold in that panel alone."""
     named = [panel.properties(name=f"panel{place}") for place, panel in enumerate(panels)]
     views = [panel.name for panel in named]
-    found = [pick.param for pick in picks]
+    params = [pick.param for pick in picks]
     shared = [
-        alt.TopLevelSelectionParameter(**one.to_dict(), views=views)
-        for one in found
-        if isinstance(one, alt.SelectionParameter)
+        alt.TopLevelSelectionParameter(**param.to_dict(), views=views)
+        for param in params
+        if isinstance(param, alt.SelectionParameter)
     ]
     return alt.HConcatChart(hconcat=named, spacing=24, params=[*constants, *shared])
 

@@ -54,14 +54,14 @@ def arms(results: dict[str, Any]) -> dict[str, Arm]:
 
 
 def _user_stroke(place: int) -> Stroke:
-    """Of more arms than colours, those that share one differ in their dashes."""
-    again, colour = divmod(place, len(USER_COLOURS))
-    return USER_COLOURS[colour], USER_DASHES[again % len(USER_DASHES)]
+    """Colour and dashes; if there are more arms than colours, those that share one differ in their dashes."""
+    rounds, colour = divmod(place, len(USER_COLOURS))
+    return USER_COLOURS[colour], USER_DASHES[rounds % len(USER_DASHES)]
 
 
 def label_words(styles: dict[str, Arm]) -> str:
-    """An expression that shows arms in words where a chart has their names."""
-    return f"({json.dumps({arm: one.label for arm, one in styles.items()})})[datum.label] || datum.label"
+    """A Vega expression that shows the labels of arms in place of their names."""
+    return f"({json.dumps({name: arm.label for name, arm in styles.items()})})[datum.label] || datum.label"
 
 
 def colours(styles: dict[str, Arm], legend: alt.Legend | None = None) -> alt.Color:
@@ -77,8 +77,8 @@ def values(rows: Iterable[dict[str, Any]]) -> alt.Data:
 
 def padded(numbers: Iterable[float | None], share: float = 0.08) -> list[float]:
     """The range of `numbers` with room on both sides."""
-    known = [one for one in numbers if one is not None and is_number(one)]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    finite = [number for number in numbers if number is not None and is_number(number)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     room = (high - low) * share or 0.01
     return [low - room, high + room]
 
@@ -95,24 +95,24 @@ def padded_share(numbers: Iterable[float | None], share: float = 0.08) -> list[f
 
 
 def within(value: float) -> float:
-    """The nearest fraction in 0..1, of an end of an interval that accuracy cannot have."""
+    """`value` clipped to 0..1, as an interval may reach beyond what accuracy can be."""
     return min(max(value, 0.0), 1.0)
 
 
 def cost_scale(numbers: Iterable[float]) -> alt.Scale:
     """Logarithmic where the numbers are positive and span more than a factor of four, else from zero."""
-    known = list(numbers)
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    costs = list(numbers)
+    low, high = (min(costs), max(costs)) if costs else (0.0, 1.0)
     if low > 0 and high / low > 4:
         return alt.Scale(type="log", nice=False, padding=24)
     return alt.Scale(zero=True, nice=False, padding=24)
 
 
 def count_scale(numbers: Iterable[float]) -> alt.Scale:
-    """Of counts that may be 0: logarithmic above the smallest of the others, which span more than a factor of four."""
-    some = [number for number in numbers if number]
-    if some and max(some) / min(some) > 4:
-        return alt.Scale(type="symlog", constant=min(some), nice=False, padding=24)
+    """For counts that may be 0: logarithmic above the smallest other if the others span more than a factor of four."""
+    positive = [number for number in numbers if number]
+    if positive and max(positive) / min(positive) > 4:
+        return alt.Scale(type="symlog", constant=min(positive), nice=False, padding=24)
     return alt.Scale(zero=True, nice=False, padding=24)
 
 

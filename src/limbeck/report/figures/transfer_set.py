@@ -99,13 +99,13 @@ def rank_axis(title: str, count: int) -> alt.X:
 def group_columns(rows: Sequence[Row]) -> list[Row]:
     """Rows for `columns` out of {"name", "chosen", "left"} in order; of very many, means of neighbours."""
     together = -(-len(rows) // MOST_COLUMNS)
-    found = []
+    grouped = []
     for start in range(0, len(rows), together):
-        some = rows[start : start + together]
-        known = {key: sum(row[key] for row in some) / len(some) for key in ("chosen", "left")}
-        names = [some[0]["name"], some[-1]["name"]][: len(some)]
-        found.append({"low": start, "high": start + len(some), **known, "words": " to ".join(names)})
-    return found
+        neighbours = rows[start : start + together]
+        means = {key: sum(row[key] for row in neighbours) / len(neighbours) for key in ("chosen", "left")}
+        names = [neighbours[0]["name"], neighbours[-1]["name"]][: len(neighbours)]
+        grouped.append({"low": start, "high": start + len(neighbours), **means, "words": " to ".join(names)})
+    return grouped
 
 
 def part_bars(rows: Sequence[Row], one: str, even: float | None) -> alt.LayerChart:

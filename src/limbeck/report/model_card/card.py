@@ -1,4 +1,4 @@
-"""The model card as a whole: written anew where it is still as limbeck wrote it, and never over another."""
+"""The model card as a whole: rewritten if it is still as limbeck wrote it; any other is never overwritten."""
 
 import hashlib
 import re
@@ -56,7 +56,7 @@ def model_card(
 
 
 def write_model_card(folder: Path, results: Mapping[str, Any] | None = None) -> Path | None:
-    """Writes the model card of a finished run beside its student; None where there is another that must stay.
+    """Writes the model card of a finished run beside its student; None if there is one of the user's, which stays.
 
     Args:
         folder: of the run.
@@ -77,7 +77,7 @@ def write_model_card(folder: Path, results: Mapping[str, Any] | None = None) -> 
 
 
 def write_model_cards(comparison: Path, results: Mapping[str, Any]) -> None:
-    """Writes the cards of all finished runs of a comparison anew, now that it is known what other seeds did.
+    """Rewrites the cards of all finished runs of a comparison, once the results of the other seeds are known.
 
     Args:
         comparison: its folder.
@@ -86,7 +86,7 @@ def write_model_cards(comparison: Path, results: Mapping[str, Any]) -> None:
     Raises:
         UserError: see `model_card`.
     """
-    places = [comparison / one["folder"] for one in results["runs"] if one.get("folder")]
+    places = [comparison / run["folder"] for run in results["runs"] if run.get("folder")]
     for folder in [comparison / "teacher", *places]:
         if (folder / STUDENT).is_dir() and (folder / "evaluation.json").is_file():
             write_model_card(folder, results)

@@ -1,4 +1,4 @@
-"""What the folder of a finished run tells about its student, read once for its model card."""
+"""What the folder of a finished run says about its student, read once for its model card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class RunFacts:
         return self.recipe.get("transfer") or ({"maker": "select", **_mapping(chosen, "criterion")} if chosen else {})
 
     def described(self, what: str) -> Row:
-        """Name, size and fingerprint of what a run began with."""
+        """Name, size and fingerprint of an input of the run, such as "teacher" or "train"."""
         return self.inputs.get(what) or {}
 
 
@@ -111,7 +111,7 @@ def catalogue_entry(name: object) -> DatasetInfo | None:
 
 
 def dataset_id(name: object) -> str | None:
-    """The repository on the hub of a data set that a recipe names; None of what is elsewhere."""
+    """The repository on the hub of a data set that a recipe names; None for data from elsewhere."""
     info = catalogue_entry(name)
     if info is not None:
         return info.hub_id
@@ -122,18 +122,18 @@ def dataset_id(name: object) -> str | None:
 
 
 def _mapping(value: Any, key: str) -> Row:
-    """A mapping of settings, for which a lone string may stand."""
+    """Settings as a mapping; a lone string stands for the setting `key`."""
     return value if isinstance(value, dict) else {key: value} if isinstance(value, str) else {}
 
 
 def _recipe(path: Path) -> Row:
     text = reading.text_file(path)
     try:
-        found = yaml.load(text, _LOADER) if text else {}
+        recipe = yaml.load(text, _LOADER) if text else {}
     except yaml.YAMLError as error:
         what = " ".join(str(error).split())
         raise UserError(f"{str(path)!r} is no YAML ({what}); bring back the one of the run.") from error
-    return found if isinstance(found, dict) else {}
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def _over_seeds(folder: Path, results: Mapping[str, Any] | None) -> Row | None:
@@ -141,10 +141,10 @@ def _over_seeds(folder: Path, results: Mapping[str, Any] | None) -> Row | None:
     comparison = folder.parents[2] if len(folder.parents) > 2 else folder
     if folder.parent.parent.name != "runs":
         return None
-    known: Row = dict(results) if results is not None else reading.json_file(comparison / "results.json", _MEND) or {}
-    mine = folder.relative_to(comparison).as_posix()
-    run = next((one for one in known.get("runs", ()) if one.get("folder") == mine), None)
+    content: Row = dict(results) if results is not None else reading.json_file(comparison / "results.json", _MEND) or {}
+    own_folder = folder.relative_to(comparison).as_posix()
+    run = next((row for row in content.get("runs", ()) if row.get("folder") == own_folder), None)
     if run is None:
         return None
-    rows = (one for one in known.get("table", ()) if (one["arm"], one["budget"]) == (run["arm"], run["budget"]))
+    rows = (row for row in content.get("table", ()) if (row["arm"], row["budget"]) == (run["arm"], run["budget"]))
     return next(rows, None)

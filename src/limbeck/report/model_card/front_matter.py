@@ -15,36 +15,34 @@ def front_matter(facts: RunFacts, licence: str | None) -> str:
         facts: of the run.
         licence: as the recipe or the user has it.
     """
-    from huggingface_hub import (
-        EvalResult,
-        ModelCardData,
-    )  # as slow to import as datasets, which lists need not wait for
+    # Imported here, as it takes as long as `datasets`, and listing things need not wait for it.
+    from huggingface_hub import EvalResult, ModelCardData
 
     names = [facts.data("train").get("name"), *_pools(facts)]
-    found = [dataset_id(name) for name in names]
+    ids = [dataset_id(name) for name in names]
     fields: dict[str, Any] = licence_fields(licence)
     data = ModelCardData(
         model_name=facts.title,
         library_name="limbeck",
         pipeline_tag=TASK,
         tags=_tags(facts),
-        datasets=list(dict.fromkeys(one for one in found if one)) or None,
+        datasets=list(dict.fromkeys(dataset for dataset in ids if dataset)) or None,
         metrics=["accuracy"] if facts.last else None,
-        eval_results=[EvalResult(**one) for one in _results(facts)] or None,
+        eval_results=[EvalResult(**result) for result in _results(facts)] or None,
         **fields,
     )
     return data.to_yaml()
 
 
 def _tags(facts: RunFacts) -> list[str]:
-    found = [TASK, "knowledge-distillation" if facts.teacher else "", "limbeck", facts.transfer.get("maker")]
-    return [one for one in found if one]
+    tags = [TASK, "knowledge-distillation" if facts.teacher else "", "limbeck", facts.transfer.get("maker")]
+    return [tag for tag in tags if tag]
 
 
 def _pools(facts: RunFacts) -> list[Any]:
     """Names of the data sets that images were borrowed from."""
     pools = facts.transfer.get("pools") or []
-    return [one.get("name") if isinstance(one, dict) else one for one in pools]
+    return [pool.get("name") if isinstance(pool, dict) else pool for pool in pools]
 
 
 def _results(facts: RunFacts) -> list[dict[str, Any]]:
@@ -72,4 +70,4 @@ def _results(facts: RunFacts) -> list[dict[str, Any]]:
 
 def _slug(name: str) -> str:
     """A name of the form that the hub has for data sets."""
-    return "-".join("".join(one if one.isalnum() or one in "._" else " " for one in name).split()) or "images"
+    return "-".join("".join(char if char.isalnum() or char in "._" else " " for char in name).split()) or "images"

@@ -19,7 +19,7 @@ IDENTIFIERS = frozenset(_IDENTIFIERS.split())
 
 
 def licence_fields(licence: str | None) -> dict[str, str]:
-    """Fields of the front matter: "unknown" where none was given, "other" with its name where the hub has no such one.
+    """Fields of the front matter: "unknown" if none was given, "other" with its name if the hub does not list it.
 
     Example:
         >>> licence_fields(None), licence_fields("MIT"), licence_fields("In house, 2026")
@@ -27,19 +27,19 @@ def licence_fields(licence: str | None) -> dict[str, str]:
     """
     if licence is None:
         return {"license": UNKNOWN}
-    known = licence.strip().casefold()
-    if known in IDENTIFIERS:
-        return {"license": known}
-    words = "".join(one if one.isalnum() or one in ".+-" else " " for one in known).split()
+    name = licence.strip().casefold()
+    if name in IDENTIFIERS:
+        return {"license": name}
+    words = "".join(char if char.isalnum() or char in ".+-" else " " for char in name).split()
     return {"license": "other", "license_name": "-".join(words) or UNKNOWN}
 
 
 def meant_licence(licence: str) -> str | None:
-    """The licence of the hub's whose misspelling this looks like; None for one of the hub's, and for a name of its own.
+    """The hub's licence of which this looks like a misspelling; None for one that the hub lists, and for other names.
 
     Example:
         >>> meant_licence("apache2.0"), meant_licence("mit"), meant_licence("In house, 2026")
         ('apache-2.0', None, None)
     """
-    found = get_close_matches(licence.strip().casefold(), sorted(IDENTIFIERS), n=1, cutoff=0.8)
-    return None if "license_name" not in licence_fields(licence) or not found else found[0]
+    matches = get_close_matches(licence.strip().casefold(), sorted(IDENTIFIERS), n=1, cutoff=0.8)
+    return None if "license_name" not in licence_fields(licence) or not matches else matches[0]

@@ -6,7 +6,7 @@ from typing import Any
 from limbeck.data.place import FROM_PYTHON
 from limbeck.evaluation.statistics import wilson_interval
 from limbeck.models.published import NAMED
-from limbeck.report import cost_tables, formats
+from limbeck.report import cost_tables, formats, reading
 from limbeck.report.model_card.facts import Row, RunFacts, catalogue_entry
 
 _FEW = 1000
@@ -22,7 +22,7 @@ def code(text: object) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table; bars in cells are escaped."""
-    lines = [[one.replace("|", "\\|") for one in row] for row in (head, *rows)]
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in (head, *rows)]
     ruled = [lines[0], ["---"] * len(head), *lines[1:]]
     return [f"| {' | '.join(row)} |" for row in ruled]
 
@@ -57,19 +57,21 @@ def accuracy(facts: RunFacts) -> str:
 def results(facts: RunFacts) -> list[str]:
     """Measures of the student after the last step, and of the validation-chosen one beside it."""
     columns = {"Last step": facts.last, "Validation-chosen": facts.evaluations.get("chosen") or {}}
-    known = {title: found for title, found in columns.items() if found}
+    evaluations = {title: evaluation for title, evaluation in columns.items() if evaluation}
     watched = facts.evaluations.get("validation") or {}
     lines: list[str] = []
-    if known:
+    if evaluations:
         step = facts.evaluations.get("chosen_step")
         chosen = "" if step is None else f" (step {formats.number(step)})"
-        head = ["Measure", *(title + (chosen if title != "Last step" else "") for title in known)]
-        rows = [[label, *(show(one) for one in known.values())] for label, show in _MEASURES.items()]
+        head = ["Measure", *(title + (chosen if title != "Last step" else "") for title in evaluations)]
+        rows = [
+            [label, *(show(evaluation) for evaluation in evaluations.values())] for label, show in _MEASURES.items()
+        ]
         lines += table(head, [row for row in rows if set(row[1:]) != {formats.ABSENT}])
         lines += ["", *_worst(facts.last)]
     if watched.get("measure") == "agreement":
-        of = formats.plural(watched["images"], "validation image")
-        lines += [f"It agrees with its teacher on {formats.percent(watched['last'], 2)} of {of}, labels aside.", ""]
+        images = formats.plural(watched["images"], "validation image")
+        lines += [f"It agrees with its teacher on {formats.percent(watched['last'], 2)} of {images}, labels aside.", ""]
     footprint = facts.evaluations.get("footprint") or {}
     if footprint:
         size = f"{formats.large(footprint.get('parameters'))} parameters, {formats.size(footprint.get('size_bytes'))}"
@@ -81,22 +83,25 @@ def data(facts: RunFacts) -> list[str]:
     """Images by name, number and fingerprint, and what their sources say of licences."""
     words = {"train": "to learn from", "transfer_set": "transfer set", "validation": "validation", "test": "test"}
     rows = [
-        [label, code(one.get("name")), formats.number(one.get("images")), code(one.get("fingerprint", ""))]
+        [label, code(images.get("name")), formats.number(images.get("images")), code(images.get("fingerprint", ""))]
         for what, label in words.items()
-        if (one := facts.described(what))
+        if (images := facts.described(what))
     ]
     lines = table(["Images", "Name", "Number", "Fingerprint"], rows) if rows else ["Nothing is known of its images."]
     classes = facts.student.get("classes") or []
     if classes:
         more = f" and {len(classes) - _CLASSES} more (config.json has all)" if len(classes) > _CLASSES else ""
-        lines += ["", f"Classes: {', '.join(code(one) for one in classes[:_CLASSES])}{more}."]
+        lines += ["", f"Classes: {', '.join(code(name) for name in classes[:_CLASSES])}{more}."]
     licences = {
         info.name: info.licence
         for split in ("train", "test")
         if (info := catalogue_entry(facts.data(split).get("name")))
     }
-    said = [f"{code(name)} {licence}" for name, licence in licences.items()]
-    return [*lines, *(["", f"Licences of the data, as their sources state them: {', '.join(said)}."] if said else [])]
+    stated = [f"{code(name)} {licence}" for name, licence in licences.items()]
+    return [
+        *lines,
+        *(["", f"Licences of the data, as their sources state them: {', '.join(stated)}."] if stated else []),
+    ]
 
 
 def teaching(facts: RunFacts) -> list[str]:
@@ -135,8 +140,10 @@ def costs(facts: RunFacts) -> list[str]:
         f"- {formats.duration(total.seconds)}, energy {energy}",
     ]
     if cost.teacher is not None:
-        own = cost.teacher
-        lines += [f"- besides, the teacher's own training: {formats.duration(own.seconds)}, {formats.energy(own.kwh)}"]
+        teacher = cost.teacher
+        lines += [
+            f"- besides, the teacher's own training: {formats.duration(teacher.seconds)}, {formats.energy(teacher.kwh)}"
+        ]
     return lines
 
 
@@ -160,7 +167,7 @@ def limits(facts: RunFacts) -> list[str]:
         lines += ["Its classes have no names, only numbers."]
     if facts.teacher and not facts.described("train").get("classes", True):
         lines += ["Its images had no labels: it repeats the teacher's mistakes."]
-    return [f"- {one}" for one in lines]
+    return [f"- {line}" for line in lines]
 
 
 def licence(stated: str | None) -> list[str]:
@@ -176,10 +183,14 @@ def licence(stated: str | None) -> list[str]:
 def made_with(facts: RunFacts) -> list[str]:
     """Versions and hardware."""
     packages = facts.environment.get("packages") or facts.environment.get("versions") or {}
-    known = [f"{name} {packages[name]}" for name in ("limbeck", "torch") if packages.get(name)]
+    versions = [f"{name} {packages[name]}" for name in ("limbeck", "torch") if packages.get(name)]
     computing = facts.environment.get("computing") or {}
     place = facts.environment.get("processor") or facts.environment.get("cpu")
-    parts = [*known, *([str(place)] if place else []), *([computing["precision"]] if "precision" in computing else [])]
+    parts = [
+        *versions,
+        *([str(place)] if place else []),
+        *([computing["precision"]] if "precision" in computing else []),
+    ]
     return [f"Made with {code(', '.join(parts))}."] if parts else []
 
 
@@ -187,21 +198,21 @@ def _teacher(facts: RunFacts) -> str:
     settings = facts.teacher
     if not settings:
         return "none; it learned from labels alone."
-    known, weights = facts.described("teacher"), settings.get("weights") or ""
+    teacher, weights = facts.described("teacher"), settings.get("weights") or ""
     if settings.get("training"):
         taught = settings["training"]
         length = f"{taught['steps']} steps" if taught.get("steps") else f"{taught.get('epochs', 0):g} epochs"
         source = f"trained first, for {length}"
     elif weights.casefold() in NAMED or ":" in weights:
         source = "handed over in Python" if weights.startswith(FROM_PYTHON) else f"published as {code(weights)}"
-    else:  # of a path the last part alone, as the rest tells of the machine
+    else:  # only the last part of a path, as the rest tells of the machine
         source = f"from {code(weights.rstrip('/').rpartition('/')[2])}" if weights else "pretrained, of timm"
-    name = known.get("name") or settings.get("model") or "unknown"
-    found = facts.last.get("fidelity") or {}
-    right = found.get("teacher_top1")
+    name = teacher.get("name") or settings.get("model") or "unknown"
+    fidelity = facts.last.get("fidelity") or {}
+    right = fidelity.get("teacher_top1")
     measured = f"; right on {formats.percent(right, 2)} of the test images" if right is not None else ""
-    agrees = f", the student agrees on {formats.percent(found['agreement'], 2)}" if "agreement" in found else ""
-    mark = f", fingerprint {code(known['fingerprint'])}" if known.get("fingerprint") else ""
+    agrees = f", the student agrees on {formats.percent(fidelity['agreement'], 2)}" if "agreement" in fidelity else ""
+    mark = f", fingerprint {code(teacher['fingerprint'])}" if teacher.get("fingerprint") else ""
     return f"{code(name)}, {source}{measured}{agrees}{mark}."
 
 
@@ -210,16 +221,16 @@ def _transfer_set(facts: RunFacts) -> str:
     if not transfer:
         return f"all {images} to learn from."
     how = [f"{key} {code(transfer[key])}" for key in ("criterion", "method", "by") if transfer.get(key)]
-    made = f" {facts.made}." if facts.made else ""
+    sentence = f" {facts.made}." if facts.made else ""
     by = ", ".join([f"made by {code(transfer.get('maker'))}", *how, f"budget {code(transfer.get('budget'))}"])
-    return f"{images}, {by}.{made}"
+    return f"{images}, {by}.{sentence}"
 
 
 def _objective(facts: RunFacts) -> str:
     stated: Any = facts.recipe.get("objective")
     if isinstance(stated, dict):
         return f"{_terms(stated)}."
-    logged = next((one["terms"] for one in reversed(facts.records) if one.get("terms")), {})
+    logged = next((record["terms"] for record in reversed(facts.records) if record.get("terms")), {})
     return f"{', '.join(map(code, logged)) or 'cross-entropy'} (the recipe leaves it to limbeck)."
 
 
@@ -232,10 +243,10 @@ def _weight(weight: Any) -> str:
 
 
 def _worst(last: Row) -> list[str]:
-    known = [one for one in last.get("per_class") or () if one.get("top1") is not None]
-    if len(known) < 2:
+    rows = [row for row in last.get("per_class") or () if row.get("top1") is not None]
+    if len(rows) < 2:
         return []
-    worst = min(known, key=lambda one: one["top1"])
+    worst = min(rows, key=lambda row: row["top1"])
     right = f"{formats.percent(worst['top1'])} of {formats.plural(worst['n'], 'image')}"
     return [f"Its worst class is {code(worst['class'])}: {right}.", ""]
 
@@ -244,19 +255,15 @@ def _range(low: float, high: float) -> str:
     return f"{formats.number(low * 100, 2)} to {formats.percent(high, 2)}"
 
 
-def _fidelity(found: Row, measure: str) -> float | None:
-    return (found.get("fidelity") or {}).get(measure)
-
-
 def _interval(found: Row) -> str:
     return _range(*wilson_interval(round(found["top1"] * found["n"]), found["n"])) if found.get("n") else formats.ABSENT
 
 
 _MEASURES = {
-    "Top-1": lambda found: formats.percent(found.get("top1"), 2),
+    "Top-1": lambda evaluation: formats.percent(evaluation.get("top1"), 2),
     "95 % interval over test images": _interval,
-    "Top-5": lambda found: formats.percent(found.get("top5"), 2),
-    "Negative log-likelihood (nats)": lambda found: formats.number(found.get("nll"), 4),
-    "Expected calibration error": lambda found: formats.percent(found.get("ece"), 2),
-    "Agreement with the teacher": lambda found: formats.percent(_fidelity(found, "agreement"), 2),
+    "Top-5": lambda evaluation: formats.percent(evaluation.get("top5"), 2),
+    "Negative log-likelihood (nats)": lambda evaluation: formats.number(evaluation.get("nll"), 4),
+    "Expected calibration error": lambda evaluation: formats.percent(evaluation.get("ece"), 2),
+    "Agreement with the teacher": lambda evaluation: formats.percent(reading.fidelity(evaluation, "agreement"), 2),
 }

@@ -58,34 +58,34 @@ def apart(shares: Shares) -> float:
 
 def group_blocks(shares: Shares, evidence: Evidence) -> list[Block]:
     """Size of each group, and the part of it that was chosen; empty ones are left out."""
-    one = evidence.group or "group"
+    noun = evidence.group or "group"
     rows = [
-        {"name": f"{one} {place + 1}", **row, "left": row["size"] - row["chosen"]} for place, row in _filled(shares)
+        {"name": f"{noun} {place + 1}", **row, "left": row["size"] - row["chosen"]} for place, row in _filled(shares)
     ]
     if len(rows) == 1:
-        return [Note(f"All images are of one {one}.")]
+        return [Note(f"All images are of one {noun}.")]
     if not evidence.group_order:
         rows.sort(key=lambda row: -row["size"])
-    kind = formats.plural_of(one)
+    kind = formats.plural_of(noun)
     x = figures.rank_axis(f"{formats.number(len(rows))} {kind}, {evidence.group_order or 'largest first'}", len(rows))
     columns = figures.group_columns(rows)
     heights = Chart(
         figure(figures.columns(columns, x), "groups", f"Images in {kind}"),
-        f"Images by {one}",
-        _sizes(rows, one) + _together(len(rows), kind),
+        f"Images by {noun}",
+        _sizes(rows, noun) + _together(len(rows), kind),
     )
     if _everything(rows):
         return [heights]
     even = sum(shares.chosen) / sum(shares.sizes)
     parts = figure(figures.chosen_shares(columns, x, even=even), "group-shares", f"Share chosen of {kind}")
     caption = f"Dashed: {formats.percent(even)}, the share of all images."
-    return [heights, Chart(parts, f"Share chosen of each {one}", caption)]
+    return [heights, Chart(parts, f"Share chosen of each {noun}", caption)]
 
 
 def _filled(shares: Shares) -> list[tuple[int, Row]]:
     """Place, size and number chosen of each part that has any images."""
-    both = enumerate(zip(shares.sizes, shares.chosen, strict=True))
-    return [(place, {"size": size, "chosen": chosen}) for place, (size, chosen) in both if size]
+    parts = enumerate(zip(shares.sizes, shares.chosen, strict=True))
+    return [(place, {"size": size, "chosen": chosen}) for place, (size, chosen) in parts if size]
 
 
 def _everything(rows: Sequence[Row]) -> bool:

@@ -36,9 +36,9 @@ class Choice:
         name: of the arm, as it is shown.
         quiet: whether it is a control, or drawn at random.
         ids: those chosen.
-        images: of how many.
+        images: how many it chose from.
         classes: None without labels.
-        pool: names of the sources that were looked through.
+        pool: names of the sources that images were chosen from.
         again: share of them that the arm chose with another seed, too; None with one seed.
     """
 
@@ -55,8 +55,8 @@ class Choice:
 
     def common(self, other: "Choice") -> int:
         """How many images both chose."""
-        both = self.ids.keys() & other.ids.keys()
-        return sum(len(np.intersect1d(self.ids[name], other.ids[name], assume_unique=True)) for name in both)
+        sources = self.ids.keys() & other.ids.keys()
+        return sum(len(np.intersect1d(self.ids[name], other.ids[name], assume_unique=True)) for name in sources)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Choices:
         budget: in words.
         seed: of all arms; None where each has its own.
         arms: two or more may be compared.
-        others: the arms that left nothing for it.
+        others: arms that left no choice of this seed.
         kind: what an arm is called.
     """
 
@@ -80,11 +80,11 @@ class Choices:
     @cached_property
     def common(self) -> NDArray[np.int64]:
         """Images that two arms share, `[A, A]`."""
-        found = np.diag([len(one) for one in self.arms])
-        for i, one in enumerate(self.arms):
+        counts = np.diag([len(arm) for arm in self.arms])
+        for i, arm in enumerate(self.arms):
             for j, other in enumerate(self.arms[:i]):
-                found[i, j] = found[j, i] = one.common(other)
-        return found
+                counts[i, j] = counts[j, i] = arm.common(other)
+        return counts
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -99,31 +99,32 @@ def choices_of_runs(folder: Path, results: Row) -> list[Choices]:
     runs: dict[str, list[Row]] = {}
     for run in sorted(results["runs"], key=lambda run: run["images"]):
         control = controls.get(run["arm"])
-        own = control is None or control.teacher  # without a teacher a student learns from another control's images
+        # Without a teacher a student learns from the images of another control.
+        own = control is None or control.teacher
         if own and run.get("folder") and formats.at(run["budget"]) and _table_of(folder / run["folder"]).is_file():
             runs.setdefault(str(run["budget"]), []).append(run)
-    found, names = [], []
-    for budget, some in runs.items():
-        for choices in _at_budget(folder, budget, some, controls):
+    all_choices, names = [], []
+    for budget, of_budget in runs.items():
+        for choices in _at_budget(folder, budget, of_budget, controls):
             names = names or similar(choices)
-            arms = sorted(choices.arms, key=lambda one: names.index(one.name) if one.name in names else len(names))
-            found.append(replace(choices, arms=arms))
-    return found
+            arms = sorted(choices.arms, key=lambda arm: names.index(arm.name) if arm.name in names else len(names))
+            all_choices.append(replace(choices, arms=arms))
+    return all_choices
 
 
 def similar(choices: Choices) -> list[str]:
-    """Names of the arms, of many those side by side that share much."""
-    names = [one.name for one in choices.arms]
+    """Names of the arms; if they are many, those that share much are side by side."""
+    names = [arm.name for arm in choices.arms]
     if len(names) <= FEW:
         return names
     return [names[place] for place in similar_order(torch.from_numpy(choices.shares))]
 
 
 def chosen_ids(path: Path, mend: str) -> Ids:
-    """The ids of those chosen, of a table of evidence or the Parquet file of a transfer set.
+    """The ids of the chosen images, from a table of evidence or the Parquet file of a transfer set.
 
     Args:
-        path: the file; in one without sources all are of "".
+        path: the file; in one without sources, "" is the source of all.
         mend: what to do about a broken one, as a sentence.
     """
     try:
@@ -149,11 +150,11 @@ def _at_budget(folder: Path, budget: str, runs: Sequence[Row], controls: Control
             more = [other for other in runs if other["arm"] == run["arm"] and other["seed"] != seed]
             second = min(more, key=lambda other: other["seed"], default=None)
             arms.append(_choice(folder, run, second, controls))
-    here = {run["arm"] for run in runs if run["seed"] == seed}
-    others = [controls.label(arm) for arm in dict.fromkeys(run["arm"] for run in runs) if arm not in here]
-    left_some = [one for one in arms if one is not None]
-    pools = dict.fromkeys(one.pool for one in left_some)
-    return [Choices(budget, seed, [one for one in left_some if one.pool == pool], others) for pool in pools]
+    with_seed = {run["arm"] for run in runs if run["seed"] == seed}
+    others = [controls.label(arm) for arm in dict.fromkeys(run["arm"] for run in runs) if arm not in with_seed]
+    left_some = [choice for choice in arms if choice is not None]
+    pools = dict.fromkeys(choice.pool for choice in left_some)
+    return [Choices(budget, seed, [choice for choice in left_some if choice.pool == pool], others) for pool in pools]
 
 
 def _choice(folder: Path, run: Row, second: Row | None, controls: Controls) -> Choice | None:
@@ -163,12 +164,12 @@ def _choice(folder: Path, run: Row, second: Row | None, controls: Controls) -> C
     if summary is None or summary.chosen in (0, summary.images):
         return None
     pool = frozenset(summary.sources.names if summary.sources is not None else [""])
-    one = Choice(
+    choice = Choice(
         controls.label(run["arm"]), bool(run["control"]), _ids(folder, run), summary.images, summary.classes, pool
     )
     if second is None:
-        return one
-    return replace(one, again=one.common(replace(one, ids=_ids(folder, second))) / len(one))
+        return choice
+    return replace(choice, again=choice.common(replace(choice, ids=_ids(folder, second))) / len(choice))
 
 
 def _ids(folder: Path, run: Row) -> Ids:

@@ -51,18 +51,20 @@ def write_selections_report(folders: Sequence[Path], path: Path) -> Path:
     """
     if len({Path(folder).resolve() for folder in folders}) < max(len(folders), 2):
         raise UserError(f"transfer sets must be two or more, each once, got {formats.listing(map(str, folders))}.")
-    found = [_read(Path(folder), name) for folder, name in zip(folders, _names(folders), strict=True)]
-    for one in found[1:]:
-        if one.choice.pool != found[0].choice.pool:
+    selections = [_read(Path(folder), name) for folder, name in zip(folders, _names(folders), strict=True)]
+    for other in selections[1:]:
+        if other.choice.pool != selections[0].choice.pool:
             raise UserError(
-                f"transfer sets can be compared that were made from the same images, got {_pool(found[0])} in "
-                f"{found[0].folder} and {_pool(one)} in {one.folder}."
+                f"transfer sets can be compared that were made from the same images, got {_pool(selections[0])} in "
+                f"{selections[0].folder} and {_pool(other)} in {other.folder}."
             )
-    groups = _by_size(found)
+    groups = _by_size(selections)
     if not groups:
-        sizes = formats.listing(f"{formats.number(len(one.choice))} in {one.folder}" for one in found)
+        sizes = formats.listing(
+            f"{formats.number(len(selection.choice))} in {selection.folder}" for selection in selections
+        )
         raise UserError(f"transfer sets can be compared that hold equally many images, got {sizes}; use one budget.")
-    return page.write(_page(found, groups), path)
+    return page.write(_page(selections, groups), path)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -92,8 +94,8 @@ def _pool(made: _Made) -> str:
 def _by_size(found: Sequence[_Made]) -> list[Choices]:
     """Sets of equally many images, two or more at a time; similar ones side by side where there are many."""
     groups = []
-    for size in sorted({len(one.choice) for one in found}):
-        arms = [one.choice for one in found if len(one.choice) == size]
+    for size in sorted({len(selection.choice) for selection in found}):
+        arms = [selection.choice for selection in found if len(selection.choice) == size]
         if len(arms) > 1:
             names = similar(Choices("", None, arms))
             arms.sort(key=lambda arm: names.index(arm.name))
@@ -102,22 +104,23 @@ def _by_size(found: Sequence[_Made]) -> list[Choices]:
 
 
 def _page(found: Sequence[_Made], groups: Sequence[Choices]) -> Page:
-    """Everything the page says, before it is HTML."""
+    """The content of the page, before it is rendered as HTML."""
     first = found[0]
     shared = [Note(_how(found, groups)), *overlap_blocks(groups, first.evidence.classes)]
     shared += [Note(AWAY)] if first.summary.classes is not None else []
     pictures: list[Block] = [
-        Gallery(one.name, shown, open=place == 0)
-        for place, one in enumerate(found)
-        if (shown := light(picture_groups(one.evidence))[0])
+        Gallery(selection.name, shown, open=place == 0)
+        for place, selection in enumerate(found)
+        if (shown := light(picture_groups(selection.evidence))[0])
     ]
-    made: list[Block] = [
-        Code(f"{one.name}: {one.evidence.headline}", yaml.safe_dump(one.about, sort_keys=False)) for one in found
+    settings: list[Block] = [
+        Code(f"{selection.name}: {selection.evidence.headline}", yaml.safe_dump(selection.about, sort_keys=False))
+        for selection in found
     ]
     sections = [
         Section("shared", "What they share", shared),
         *([Section("galleries", "Images to look at", pictures)] if pictures else []),
-        Section("made", "How they were made", made),
+        Section("made", "How they were made", settings),
     ]
     return Page(
         kind="transfer sets",
@@ -134,7 +137,7 @@ def _fact(group: Choices) -> Fact:
 
 
 def _headlines(groups: Sequence[Choices]) -> list[str]:
-    """The two ends of the map at each size, but for what random draws share where there is anything else."""
+    """The pairs that share most and least at each size; pairs of random draws only if there are no others."""
     words = []
     for group in groups:
         pairs = list(combinations(range(len(group.arms)), 2))
@@ -147,15 +150,19 @@ def _headlines(groups: Sequence[Choices]) -> list[str]:
 
 
 def _pair(group: Choices, pair: tuple[int, int]) -> str:
-    one, other = (group.arms[place].name for place in pair)
-    return f"{one} and {other} share {formats.percent(float(group.shares[pair]))}"
+    first, second = (group.arms[place].name for place in pair)
+    return f"{first} and {second} share {formats.percent(float(group.shares[pair]))}"
 
 
 def _how(found: Sequence[_Made], groups: Sequence[Choices]) -> str:
     words = f"The images that two sets share, in percent of what each holds. {COLOURS}"
-    drawn = [one.about.get("seed") for one in found if one.choice.quiet]
+    drawn = [selection.about.get("seed") for selection in found if selection.choice.quiet]
     if len(set(drawn)) < len(drawn):
         words += " Sets that are drawn at random with the same seed may share more than chance."
     compared = {arm.name for group in groups for arm in group.arms}
-    alone = [f"{one.name} ({formats.number(len(one.choice))})" for one in found if one.name not in compared]
+    alone = [
+        f"{selection.name} ({formats.number(len(selection.choice))})"
+        for selection in found
+        if selection.name not in compared
+    ]
     return f"{words} No other holds as many images: {formats.listing(alone)}." if alone else words

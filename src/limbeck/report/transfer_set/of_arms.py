@@ -1,4 +1,4 @@
-"""What the makers of a comparison's arms said of their images: in its head, in one table, and arm by arm."""
+"""What the makers of a comparison's arms report of their images: in its lead, in one table, and arm by arm."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,20 +21,20 @@ _PLANNED = ("budget", "seed")  # facts that the comparison says itself
 
 
 def made_by_arms(folder: Path, results: Row) -> list[Made]:
-    """Of every arm and budget that left evidence: the user's arms first, smaller budgets first."""
+    """The evidence of every arm and budget that left any: the user's arms first, smaller budgets first."""
     first: dict[str, Row] = {}
     for run in results["runs"]:
         if run.get("folder"):
             first.setdefault(Path(run["folder"]).parent.name, run)
     order = arm_order(results)
-    ordered = sorted(first.items(), key=lambda one: (one[1]["control"], one[1]["images"], order[one[1]["arm"]]))
-    found = ((run, read_evidence(folder / EVIDENCE / group, pictures=False)) for group, run in ordered)
-    return [(run, evidence) for run, evidence in found if evidence is not None]
+    ordered = sorted(first.items(), key=lambda item: (item[1]["control"], item[1]["images"], order[item[1]["arm"]]))
+    pairs = ((run, read_evidence(folder / EVIDENCE / group, pictures=False)) for group, run in ordered)
+    return [(run, evidence) for run, evidence in pairs if evidence is not None]
 
 
 def findings(made: Sequence[Made], controls: Controls) -> list[str]:
     """What the maker of the user's first arm found, at its largest budget; what others found is in the table."""
-    users = _largest([one for one in made if not one[0]["control"] and one[1].findings])
+    users = _largest([pair for pair in made if not pair[0]["control"] and pair[1].findings])
     return [f"{_name(run, controls)}: {finding}" for run, evidence in users[:1] for finding in evidence.findings]
 
 
@@ -53,14 +53,14 @@ def made_section(made: Sequence[Made], controls: Controls, styles: Mapping[str, 
 
 def _facts(made: Sequence[Made], controls: Controls) -> list[Block]:
     """A row for each arm and budget, a column for each fact that any of them has; nothing without facts."""
-    names = list(dict.fromkeys(name for _, one in made for name in one.facts if name not in _PLANNED))
+    names = list(dict.fromkeys(name for _, evidence in made for name in evidence.facts if name not in _PLANNED))
     if not names:
         return []
     rows = [
         [Cell(_name(run, controls), tone="quiet" if run["control"] else "strong")]
-        + [str(one.facts.get(name, formats.ABSENT)) for name in names]
-        for run, one in made
-        if any(name in one.facts for name in names)
+        + [str(evidence.facts.get(name, formats.ABSENT)) for name in names]
+        for run, evidence in made
+        if any(name in evidence.facts for name in names)
     ]
     return [Table("First seed of each", ["Arm", *names], rows)]
 
@@ -71,7 +71,7 @@ def _figures(made: Sequence[Made], controls: Controls) -> list[Block]:
     spent, left_out = 0, 0
     for place, (run, evidence) in enumerate(_largest(made)):
         fits = spent < FIGURE_BYTES
-        own = [one for one in evidence.figures if one.beside == "each"]
+        own = [figure for figure in evidence.figures if figure.beside == "each"]
         drawn = figure_blocks(own, f"made-{place}", folded=True, noted=not blocks) if fits else []
         if drawn:
             spent += weight(drawn)

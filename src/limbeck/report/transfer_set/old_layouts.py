@@ -1,4 +1,4 @@
-"""Evidence of selections that were made before makers left their own: by their criterion, and files of another layout.
+"""Evidence of selections by earlier versions, from their criterion and from files of another layout.
 
 a run                selection.parquet, gallery.safetensors, recipe.yaml
 a selection          selection/table.parquet or selection/summary.json, selection/gallery.safetensors
@@ -14,11 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, reading
+from limbeck.tensor_files import read_safetensors
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.evidence import Evidence, Pictures, table_rows
 from limbeck.transfer.parts import ALLOCATIONS, SCORES, left_out
@@ -39,21 +40,21 @@ _RANDOM = (
 
 
 def evidence_of_run(folder: Path) -> Evidence | None:
-    """Of the selection that a run left; None where it left none."""
+    """The evidence of the selection that a run left; None if it left none."""
     classes, _, pictures = read_gallery(folder / "gallery.safetensors")
     try:
         recipe = yaml.safe_load(reading.text_file(folder / "recipe.yaml") or "")
         criterion = _criterion(recipe["select"]["criterion"])
     except (yaml.YAMLError, TypeError, KeyError):
         criterion = None
-    found = _numbers(folder / TABLE_OF_RUN, criterion)
-    if found is None and not pictures:
+    evidence = _numbers(folder / TABLE_OF_RUN, criterion)
+    if evidence is None and not pictures:
         return None
-    return _described(found, criterion, pictures=pictures, classes=classes)
+    return _described(evidence, criterion, pictures=pictures, classes=classes)
 
 
 def evidence_of_selection(folder: Path) -> Evidence | None:
-    """Of a folder of `limbeck select`; None where nothing tells what was left out."""
+    """The evidence of a folder of `limbeck select`; None if nothing says what was left out."""
     inside = folder / "selection"
     config = reading.json_file(folder / CONFIG_NAME, _MEND) or {}
     about = config.get("about") or {}
@@ -64,11 +65,13 @@ def evidence_of_selection(folder: Path) -> Evidence | None:
         summary = None if numbers is None else Summary.from_dict(numbers)
     except (TypeError, KeyError) as error:
         raise UserError(f"{inside / 'summary.json'} cannot be read ({error}). {mend}") from error
-    found = _numbers(inside / "table.parquet", criterion) if summary is None else Evidence(headline="", summary=summary)
-    if found is None:
+    evidence = (
+        _numbers(inside / "table.parquet", criterion) if summary is None else Evidence(headline="", summary=summary)
+    )
+    if evidence is None:
         return None
     return _described(
-        found,
+        evidence,
         criterion,
         source=str(config.get("name") or ""),
         pictures=read_gallery(inside / "gallery.safetensors")[2],
@@ -82,9 +85,7 @@ def read_gallery(path: Path) -> tuple[list[str], str, list[Pictures]]:
     if not path.is_file():
         return [], "", []
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-            header = file.metadata() or {}
+        tensors, header = read_safetensors(path)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}). {_MEND}") from error
     score, parts = header.get("score", "score"), ("images", "ids", "labels", "scores")
@@ -104,8 +105,8 @@ def _numbers(path: Path, criterion: Criterion | None) -> Evidence | None:
         file = pq.ParquetFile(path, pre_buffer=False)
         if "chosen" not in file.schema_arrow.names or not file.metadata.num_rows:
             raise UserError(f"{path} holds no selection: it must have rows and a column 'chosen'. {_MEND}")
-        found = Evidence(headline="", rows=table_rows(path), score="" if score == "random" else score)
-        return found.summarised()
+        evidence = Evidence(headline="", rows=table_rows(path), score="" if score == "random" else score)
+        return evidence.summarised()
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}). {_MEND}") from error
 
@@ -119,7 +120,7 @@ def _criterion(spec: Any) -> Criterion | None:
 
 
 def _described(found: Evidence | None, criterion: Criterion | None, *, source: str = "", **known: Any) -> Evidence:
-    """In words, as far as the criterion is known."""
+    """The evidence described in words, as far as the criterion is known."""
     if found is None or found.summary is None:
         return Evidence(headline="", **known)
     if criterion is None:
@@ -147,8 +148,8 @@ def _groups(shares: Shares, criterion: Criterion | None) -> dict[str, str]:
 def _sentence(summary: Summary, criterion: Criterion | None, source: str) -> str:
     """What was chosen of how much, and how."""
     share = formats.percent(summary.chosen / summary.images)
-    of = f" of {source}" if source else ""
-    words = f"{formats.number(summary.chosen)} of {formats.plural(summary.images, 'image')}{of} ({share})"
+    of_source = f" of {source}" if source else ""
+    words = f"{formats.number(summary.chosen)} of {formats.plural(summary.images, 'image')}{of_source} ({share})"
     if criterion is None:
         return f"{words} were chosen"
     seen = "" if criterion.representation in ("", "none") else f" of {criterion.representation}"

@@ -1,4 +1,4 @@
-"""What arms or transfer sets have in common: the images that two of them share, and how they take the classes."""
+"""What arms or transfer sets have in common: the images that two of them share, and how balanced their classes are."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -28,10 +28,10 @@ def overlap_section(folder: Path, results: Row) -> Section | None:
     Raises:
         UserError: a table is broken.
     """
-    found = [choices for choices in choices_of_runs(folder, results) if len(choices.arms) > 1]
-    if not found:
+    compared = [choices for choices in choices_of_runs(folder, results) if len(choices.arms) > 1]
+    if not compared:
         return None
-    blocks = [Note(_how(found)), *overlap_blocks(found, _classes(results)), Note(f"{AWAY} {_AGAIN}")]
+    blocks = [Note(_how(compared)), *overlap_blocks(compared, _classes(results)), Note(f"{AWAY} {_AGAIN}")]
     return Section("overlap", "What the arms chose", blocks)
 
 
@@ -47,12 +47,12 @@ def overlap_blocks(found: Sequence[Choices], classes: Sequence[str]) -> list[Blo
 def _how(found: Sequence[Choices]) -> str:
     seeds = formats.listing(dict.fromkeys(str(choices.seed) for choices in found))
     words = f"The images that two arms share, in percent of what each chose, with seed {seeds}. {COLOURS}"
-    missing = [f"{formats.listing(one.others)} at {one.budget}" for one in found if one.others]
+    missing = [f"{formats.listing(choices.others)} at {choices.budget}" for choices in found if choices.others]
     return f"{words} Without a choice of that seed: {'; '.join(missing)}." if missing else words
 
 
 def _chart(place: int, choices: Choices) -> Chart:
-    names = [one.name for one in choices.arms]
+    names = [arm.name for arm in choices.arms]
     pairs = [(i, j) for i in range(len(names)) for j in range(i)]
     chances = {(i, j): _chance(choices.arms[i], choices.arms[j]) for i, j in pairs}
     rows = [
@@ -74,19 +74,19 @@ def _chart(place: int, choices: Choices) -> Chart:
 def _chance(one: Choice, other: Choice) -> tuple[float, float]:
     """The share of the smaller that two draws of these sizes have in common by chance, and its standard deviation."""
     small, large = sorted((len(one), len(other)))
-    of = max(one.images, other.images)
-    chance = large / of
-    return chance, sqrt(chance * (1 - chance) * (of - small) / max(of - 1, 1) / max(small, 1))
+    images = max(one.images, other.images)
+    chance = large / images
+    return chance, sqrt(chance * (1 - chance) * (images - small) / max(images - 1, 1) / max(small, 1))
 
 
 def _by_chance(choices: Choices, chances: Sequence[tuple[float, float]]) -> str:
     """How many images arms chose, and what two draws of as many would share."""
-    of = formats.number(max(one.images for one in choices.arms))
+    images = formats.number(max(arm.images for arm in choices.arms))
     share = " to ".join(dict.fromkeys(formats.percent(end(chance for chance, _ in chances)) for end in (min, max)))
     give = formats.points(2 * max(deviation for _, deviation in chances), signed=False)
     equally = _equally_many(choices)
     return (
-        f"{'Each' if equally else 'They'} chose {_sizes(choices)} of {of} images. Two draws by chance would share "
+        f"{'Each' if equally else 'They'} chose {_sizes(choices)} of {images} images. Two draws by chance would share "
         f"{share}{'' if equally else ' of the smaller'}, give or take {'' if equally else 'up to '}{give} points "
         "(two standard deviations)."
     )
@@ -103,7 +103,7 @@ def _sizes(choices: Choices) -> str:
 
 
 def _table(choices: Choices, classes: Sequence[str]) -> Table:
-    labelled = all(one.classes is not None for one in choices.arms)
+    labelled = all(arm.classes is not None for arm in choices.arms)
     seeded = choices.seed is not None
     columns = [
         choices.kind.capitalize(),
@@ -112,11 +112,11 @@ def _table(choices: Choices, classes: Sequence[str]) -> Table:
     ]
     rows = [
         (
-            Cell(one.name, tone="quiet" if one.quiet else "strong"),
-            *(_balance(one.classes, classes) if labelled and one.classes is not None else ()),
-            *((formats.percent(one.again),) if seeded else ()),
+            Cell(arm.name, tone="quiet" if arm.quiet else "strong"),
+            *(_balance(arm.classes, classes) if labelled and arm.classes is not None else ()),
+            *((formats.percent(arm.again),) if seeded else ()),
         )
-        for one in choices.arms
+        for arm in choices.arms
     ]
     caption = f"{choices.kind.capitalize()}s of {choices.budget}"
     if seeded:

@@ -36,8 +36,12 @@ def figure_blocks(
         noted: whether tables have their notes, which say the same of every arm of a comparison.
     """
     blocks: list[Block] = []
-    for small, group in groupby(enumerate(found), lambda one: isinstance(one[1], LineFigure) and one[1].small):
-        drawn = [block for place, one in group for block in _blocks(one, f"{key}-{place}", folded, noted)]
+    for small, group in groupby(enumerate(found), lambda item: isinstance(item[1], LineFigure) and item[1].small):
+        drawn = [
+            block
+            for place, evidence_figure in group
+            for block in _blocks(evidence_figure, f"{key}-{place}", folded, noted)
+        ]
         charts = [block for block in drawn if isinstance(block, Chart)]
         blocks += [Grid(charts)] if small and len(charts) > 1 else drawn
     return blocks
@@ -55,8 +59,8 @@ def _blocks(one: EvidenceFigure, key: str, folded: bool, noted: bool) -> list[Bl
 
 def weight(blocks: Sequence[Block]) -> int:
     """Bytes of charts, roughly."""
-    charts = [one.figure for one in blocks if isinstance(one, Chart)]
-    charts += [chart.figure for one in blocks if isinstance(one, Grid) for chart in one.charts]
+    charts = [block.figure for block in blocks if isinstance(block, Chart)]
+    charts += [chart.figure for block in blocks if isinstance(block, Grid) for chart in block.charts]
     return sum(len(chart.svg) + len(chart.spec) for chart in charts)
 
 
@@ -112,11 +116,11 @@ def _fewer(parts: Mapping[str, Sequence[float]], part: str) -> Mapping[str, Sequ
 
 
 def _lines(found: LineFigure, key: str) -> list[Block]:
-    known = {name: points for name, points in found.lines.items() if points[0]}
-    if not known:
+    lines = {name: points for name, points in found.lines.items() if points[0]}
+    if not lines:
         return [Note(found.note)] if found.note else []
     chart = figures.line_chart(
-        known,
+        lines,
         found.marks,
         titles=(found.x, found.y),
         mark=found.mark,

@@ -69,7 +69,7 @@ def read_transfer_set(folder: Path) -> tuple[Row, Evidence]:
 
 
 def evidence_of_run(folder: Path, *, pictures: bool = True) -> Evidence | None:
-    """Of what the run in `folder` was taught on, with or without pictures; None of a run on all images."""
+    """The evidence of what the run in `folder` was taught on; None for a run on all images."""
     return read_evidence(folder / EVIDENCE, pictures=pictures) or old_layouts.evidence_of_run(folder)
 
 
@@ -96,8 +96,8 @@ def transfer_set_section(evidence: Evidence | None, *, opening: bool = True) -> 
         blocks.append(Gallery("Images to look at", pictures, open=True))
     if left_out:
         blocks.append(Note(f"{formats.plural(left_out, 'more group')} of images would have made this page too heavy."))
-    some = summary is None or summary.chosen < summary.images
-    return Section("chosen", "Chosen and left out" if some else "The transfer set", blocks) if blocks else None
+    partial = summary is None or summary.chosen < summary.images
+    return Section("chosen", "Chosen and left out" if partial else "The transfer set", blocks) if blocks else None
 
 
 def light(groups: Sequence[tuple[str, Sequence[Picture]]]) -> tuple[list[tuple[str, Sequence[Picture]]], int]:
@@ -118,11 +118,11 @@ def weight(groups: Sequence[tuple[str, Sequence[Picture]]]) -> int:
 
 
 def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
-    """Everything the page says, before it is HTML."""
-    made = yaml.safe_dump(config.get("about") or {}, sort_keys=False, allow_unicode=True)
+    """The content of the page, before it is rendered as HTML."""
+    settings = yaml.safe_dump(config.get("about") or {}, sort_keys=False, allow_unicode=True)
     sections = [
         transfer_set_section(evidence, opening=False),
-        Section("made", "How it was made", [Code("Maker and settings", made, open=True)]),
+        Section("made", "How it was made", [Code("Maker and settings", settings, open=True)]),
         _use_section(config),
         Section("folder", "What lies here", [Note(_FOLDER)]),
     ]
@@ -131,7 +131,7 @@ def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
         title=folder.resolve().name,
         lead=[*([evidence.headline] if evidence.headline else []), *evidence.findings],
         facts=_facts(evidence),
-        sections=[one for one in sections if one],
+        sections=[section for section in sections if section],
     )
 
 
@@ -140,13 +140,13 @@ def _use_section(config: Row) -> Section | None:
     use = config.get("use")
     if not isinstance(use, dict) or not use:
         return None
-    said = yaml.safe_dump(_without_tensors(use), sort_keys=False, allow_unicode=True)
-    blocks = [Note(_USE), Code("Student, training and objective", said, open=True)]
+    settings = yaml.safe_dump(_without_tensors(use), sort_keys=False, allow_unicode=True)
+    blocks = [Note(_USE), Code("Student, training and objective", settings, open=True)]
     return Section("use", "How students are taught on it", blocks)
 
 
 def _without_tensors(use: Row) -> Row:
-    """The same with words for what lies beside it in a file of its own."""
+    """The same, with the name of their file in place of tensors, which lie in a file of their own."""
     plain = {}
     for name, value in use.items():
         inner = _without_tensors(value) if isinstance(value, dict) else value
@@ -157,8 +157,8 @@ def _without_tensors(use: Row) -> Row:
 def _facts(evidence: Evidence) -> list[Fact]:
     facts, summary = [], evidence.summary
     if summary is not None:
-        of = f"of {formats.number(summary.images)}" if summary.chosen < summary.images else ""
-        facts.append(Fact("images", formats.number(summary.chosen), of))
+        note = f"of {formats.number(summary.images)}" if summary.chosen < summary.images else ""
+        facts.append(Fact("images", formats.number(summary.chosen), note))
     if summary is not None and summary.classes is not None:
         counts = [chosen for size, chosen in zip(summary.classes.sizes, summary.classes.chosen, strict=True) if size]
         ends = [formats.number(count) for count in dict.fromkeys((min(counts), max(counts)))]

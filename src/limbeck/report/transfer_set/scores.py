@@ -62,7 +62,7 @@ def _bins(scores: Distribution, write: Write) -> list[Row]:
         low = scores.start + place * scores.width
         high = low + scores.width
         ends = (low + 0.5, high - 0.5) if _whole(scores) else (low, high)
-        ends = tuple(10**one for one in ends) if scores.logarithmic else ends
+        ends = tuple(10**end for end in ends) if scores.logarithmic else ends
         words = " to ".join(dict.fromkeys(map(write, ends)))
         rows.append({"low": low, "high": high, "chosen": chosen, "left": count - chosen, "words": words})
     return rows
@@ -77,8 +77,8 @@ def _rules(summary: Summary, scores: Distribution, write: Write) -> list[tuple[f
         "threshold": whole.lines[0] if whole.order else None,
     }
     end = scores.start + scores.width * len(scores.counts)
-    known = [(_place(at, scores), f"{words}, {write(at)}") for words, at in places.items() if at is not None]
-    return [(place, words) for place, words in known if place is not None and scores.start <= place <= end]
+    placed = [(_place(at, scores), f"{words}, {write(at)}") for words, at in places.items() if at is not None]
+    return [(place, words) for place, words in placed if place is not None and scores.start <= place <= end]
 
 
 def _place(score: float, scores: Distribution) -> float | None:

@@ -28,9 +28,9 @@ def together_blocks(found: Named, styles: Mapping[str, Arm], key: str = "togethe
     """
     titles: dict[str, dict[str, EvidenceFigure]] = {}
     for arm, own in found.items():
-        for one in own:
-            if one.beside == "together":
-                titles.setdefault(one.title, {})[arm] = one
+        for item in own:
+            if item.beside == "together":
+                titles.setdefault(item.title, {})[arm] = item
     shared = [(f"{key}-{place}", of_arms) for place, of_arms in enumerate(titles.values()) if len(of_arms) > 1]
     lines = [chart for name, of_arms in shared for chart in _lines(_only(of_arms, LineFigure), styles, name)]
     blocks: list[Block] = []
@@ -44,17 +44,17 @@ def together_blocks(found: Named, styles: Mapping[str, Arm], key: str = "togethe
 
 
 def _only(of_arms: Mapping[str, EvidenceFigure], kind: type[Any]) -> dict[str, Any]:
-    return {arm: one for arm, one in of_arms.items() if isinstance(one, kind)}
+    return {arm: item for arm, item in of_arms.items() if isinstance(item, kind)}
 
 
 def _lines(of_arms: Mapping[str, LineFigure], styles: Mapping[str, Arm], key: str) -> list[Chart]:
     """The first curve of every arm."""
-    known = {arm: next(iter(one.lines.values())) for arm, one in of_arms.items() if one.lines}
-    known = {arm: points for arm, points in known.items() if points[0]}
-    if not known:
+    lines = {arm: next(iter(curve.lines.values())) for arm, curve in of_arms.items() if curve.lines}
+    lines = {arm: points for arm, points in lines.items() if points[0]}
+    if not lines:
         return []
     first = next(iter(of_arms.values()))
-    named = {styles[arm].label: points for arm, points in known.items()}
+    named = {styles[arm].label: points for arm, points in lines.items()}
     chart = figures.line_chart(
         named,
         {},
@@ -63,40 +63,40 @@ def _lines(of_arms: Mapping[str, LineFigure], styles: Mapping[str, Arm], key: st
         logarithmic=first.logarithmic,
         share=first.share,
         height=SMALL_HEIGHT,
-        arms={styles[arm].label: styles[arm] for arm in known},
+        arms={styles[arm].label: styles[arm] for arm in lines},
     )
     return [Chart(figure(chart, key, f"{first.title}, by arm", width=SMALL), first.title, first.note)]
 
 
 def _bars(of_arms: Mapping[str, StackedBars], styles: Mapping[str, Arm], key: str) -> list[Block]:
-    shown = {arm: one for arm, one in of_arms.items() if one.names and one.parts}
+    shown = {arm: bars for arm, bars in of_arms.items() if bars.names and bars.parts}
     if not shown:
         return []
     first = next(iter(shown.values()))
-    some = dict(list(shown.items())[:MOST_ARMS])
-    most = max(max(map(sum, zip(*one.parts.values(), strict=True)), default=0) for one in some.values())
+    drawn = dict(list(shown.items())[:MOST_ARMS])
+    highest = max(max(map(sum, zip(*bars.parts.values(), strict=True)), default=0) for bars in drawn.values())
     charts = []
-    for place, (arm, one) in enumerate(some.items()):
-        parts = dict(list(one.parts.items())[: figures.MOST_PARTS])
-        chart = figures.stacked_bars(one.names, parts, one.one, one.part, most=most)
-        label = f"{one.title} of {styles[arm].label}"
+    for place, (arm, bars) in enumerate(drawn.items()):
+        parts = dict(list(bars.parts.items())[: figures.MOST_PARTS])
+        chart = figures.stacked_bars(bars.names, parts, bars.one, bars.part, most=highest)
+        label = f"{bars.title} of {styles[arm].label}"
         charts.append(Chart(figure(chart, f"{key}-{place}", label, width=_WIDTH), styles[arm].label))
-    return _grid(first.title, first.note, charts, len(shown) - len(some))
+    return _grid(first.title, first.note, charts, len(shown) - len(drawn))
 
 
 def _maps(of_arms: Mapping[str, PointsFigure], styles: Mapping[str, Arm], key: str) -> list[Block]:
-    shown = {arm: one for arm, one in of_arms.items() if one.labels}
+    shown = {arm: points for arm, points in of_arms.items() if points.labels}
     if not shown:
         return []
     first = next(iter(shown.values()))
-    some = dict(list(shown.items())[:MOST_ARMS])
+    drawn = dict(list(shown.items())[:MOST_ARMS])
     charts = []
-    for place, (arm, one) in enumerate(some.items()):
-        fewer = _thinned(one, _POINTS // len(some))
+    for place, (arm, points) in enumerate(drawn.items()):
+        fewer = _thinned(points, _POINTS // len(drawn))
         chart = figures.point_map(fewer.points, fewer.labels, fewer.names, fewer.parts, height=_HEIGHT)
-        label = f"{one.title}, {styles[arm].label}"
+        label = f"{points.title}, {styles[arm].label}"
         charts.append(Chart(figure(chart, f"{key}-{place}", label, width=_WIDTH), styles[arm].label))
-    return _grid(first.title, first.note, charts, len(shown) - len(some))
+    return _grid(first.title, first.note, charts, len(shown) - len(drawn))
 
 
 def _grid(title: str, note: str, charts: Sequence[Chart], left: int) -> list[Block]:
@@ -105,7 +105,7 @@ def _grid(title: str, note: str, charts: Sequence[Chart], left: int) -> list[Blo
 
 
 def _thinned(found: PointsFigure, most: int) -> PointsFigure:
-    """Evenly fewer images of every part, as they are in no order of their places."""
+    """Every part thinned evenly, to at most about `most` images; their order says nothing about their positions."""
     if len(found.labels) <= most:
         return found
     every = len(found.labels) / most

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
 from limbeck.errors import UserError
 from limbeck.files import atomic_path
+from limbeck.tensor_files import read_safetensors
 
 FRAMES = "frames"
 """In the maker's folder."""
@@ -147,9 +148,7 @@ def _iteration(frame: Frame) -> int:
 
 def _read(path: Path) -> Frame:
     try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        tensors, about = read_safetensors(path)
         maps = tensors.get("maps")
         return Frame(
             iteration=int(about["iteration"]),

@@ -1,4 +1,4 @@
-"""Several comparisons side by side: whether they may be, and their arms under names that tell them apart."""
+"""Several comparisons merged into one: whether they may be, and their arms under unique names."""
 
 import os
 from collections import Counter
@@ -24,7 +24,7 @@ def comparisons_of(found: Sequence[tuple[Path, Row]]) -> list[Comparison]:
         found: folder and results of each.
 
     Raises:
-        UserError: one is there twice, there are fewer than two, or they were judged on different test images.
+        UserError: one is given twice, there are fewer than two, or they were judged on different test images.
     """
     folders = [folder for folder, _ in found]
     if len({folder.resolve() for folder in folders}) < max(len(folders), 2):
@@ -32,26 +32,26 @@ def comparisons_of(found: Sequence[tuple[Path, Row]]) -> list[Comparison]:
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
-    comparisons = [Comparison(name, *one) for name, one in zip(names, found, strict=True)]
+    comparisons = [Comparison(name, *entry) for name, entry in zip(names, found, strict=True)]
     first = _test_images(comparisons[0])
-    for one in comparisons[1:]:
-        if not _same_images(other := _test_images(one), first):
+    for comparison in comparisons[1:]:
+        if not _same_images(other := _test_images(comparison), first):
             raise UserError(
                 "comparisons can be merged that are judged on the same test images, got "
-                f"{_words(first)} in {str(comparisons[0].folder)!r} and {_words(other)} in {str(one.folder)!r}; make a "
-                "report of each, or leave out those of other test images."
+                f"{_words(first)} in {str(comparisons[0].folder)!r} and {_words(other)} in {str(comparison.folder)!r}; "
+                "make a report of each, or leave out those of other test images."
             )
     return comparisons
 
 
 def _test_images(comparison: Comparison) -> Row:
-    """What tells the test images from others; comparisons of early versions know their number and name alone."""
+    """What identifies the test images; comparisons of early versions know their number and name alone."""
     mend = "Copy the whole folder of the comparison, or merge the others."
-    known = (reading.json_file(comparison.folder / "inputs.json", mend) or {}).get("test")
+    stored = (reading.json_file(comparison.folder / "inputs.json", mend) or {}).get("test")
     data = recipe_of(comparison).get("data")
     size = _size(data)
-    if known:
-        return {**{key: known[key] for key in ("name", "images", "fingerprint")}, "size": size}
+    if stored:
+        return {**{key: stored[key] for key in ("name", "images", "fingerprint")}, "size": size}
     test = data.get("test") if isinstance(data, dict) else data
     name = test.get("name") if isinstance(test, dict) else test
     images = comparison.results.get("test_images")
@@ -59,7 +59,7 @@ def _test_images(comparison: Comparison) -> Row:
 
 
 def _same_images(one: Row, other: Row) -> bool:
-    """Whether test images are the same; where fingerprints are known, these tell, whatever the images are called."""
+    """Whether test images are the same; known fingerprints decide, whatever the images are called."""
     if one["fingerprint"] and other["fingerprint"]:
         return all(one[key] == other[key] for key in ("images", "fingerprint"))
     return {**one, "size": ""} == {**other, "size": ""}
@@ -72,7 +72,7 @@ def _words(test: Row) -> str:
 
 
 def _size(data: Any) -> str:
-    """'32x32', where the data of a recipe tell the size that their test images are brought to."""
+    """'32x32', if the data of a recipe state the size that their test images are resized to."""
     if not isinstance(data, dict):
         return ""
     test = data.get("test")
@@ -83,16 +83,16 @@ def _size(data: Any) -> str:
 def recipe_of(comparison: Comparison) -> Row:
     """The resolved recipe; empty where there is none to read."""
     try:
-        found = yaml.safe_load(reading.text_file(comparison.folder / "recipe.yaml") or "")
+        recipe = yaml.safe_load(reading.text_file(comparison.folder / "recipe.yaml") or "")
     except yaml.YAMLError:
-        found = None
-    return found if isinstance(found, dict) else {}
+        recipe = None
+    return recipe if isinstance(recipe, dict) else {}
 
 
 def with_unique_arms(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """The same with arms, controls too, called after their comparison where another has one of that name."""
-    counts = Counter(arm for one in comparisons for arm in {run["arm"] for run in one.results["runs"]})
-    return [_renamed(one, {arm for arm, count in counts.items() if count > 1}) for one in comparisons]
+    """The same, with arms and controls whose name several comparisons use renamed after their comparison."""
+    counts = Counter(arm for comparison in comparisons for arm in {run["arm"] for run in comparison.results["runs"]})
+    return [_renamed(comparison, {arm for arm, count in counts.items() if count > 1}) for comparison in comparisons]
 
 
 def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
@@ -105,15 +105,15 @@ def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
     controls = Controls.of(results)
     listed = [
         {
-            "name": named(one.name),
-            "label": f"{one.label} ({comparison.name})" if one.name in shared else one.label,
-            "kind": one.kind,
-            "teacher": one.teacher,
-            "strict": one.strict,
-            "arms": [*map(named, one.arms)] or users,
+            "name": named(control.name),
+            "label": f"{control.label} ({comparison.name})" if control.name in shared else control.label,
+            "kind": control.kind,
+            "teacher": control.teacher,
+            "strict": control.strict,
+            "arms": [*map(named, control.arms)] or users,
         }
         for name in (*controls.of_budget, *controls.full)
-        if (one := controls.get(name)) is not None
+        if (control := controls.get(name)) is not None
     ]
     of_arms = ("arm", "against", "control", "student", "repeats")
     rows = {
@@ -132,53 +132,53 @@ def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
 
 
 def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
-    """One results.json of several whose arms are told apart; what one comparison alone can say is left out.
+    """One results.json of several comparisons; what only holds for a single one is left out.
 
     Args:
         comparisons: those of `with_unique_arms`.
-        folder: from which the folders of runs are given.
-        name: of all.
+        folder: that the folders of runs are relative to.
+        name: of the whole.
     """
     first = comparisons[0].results
     same = {key: first.get(key) for key in ("teacher", "student") if _alike(comparisons, key)}
     return {
         "name": name,
-        "created": max(str(one.results.get("created") or "") for one in comparisons),
+        "created": max(str(comparison.results.get("created") or "") for comparison in comparisons),
         "metric": "top1",
         "baseline": None,
         "test_images": first.get("test_images"),
         **same,
-        "controls": [row for one in comparisons for row in one.results["controls"]],
+        "controls": [row for comparison in comparisons for row in comparison.results["controls"]],
         "runs": [
-            {**run, "folder": _from(one.folder / run["folder"], folder) if run.get("folder") else None}
-            for one in comparisons
-            for run in one.results["runs"]
+            {**run, "folder": _from(comparison.folder / run["folder"], folder) if run.get("folder") else None}
+            for comparison in comparisons
+            for run in comparison.results["runs"]
         ],
         **{
-            part: [row for one in comparisons for row in one.results.get(part) or []]
+            part: [row for comparison in comparisons for row in comparison.results.get(part) or []]
             for part in ("table", "differences", "against")
         },
-        "merged": [{"name": one.name, "folder": _from(one.folder, folder)} for one in comparisons],
+        "merged": [{"name": comparison.name, "folder": _from(comparison.folder, folder)} for comparison in comparisons],
     }
 
 
 def panels(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
-    """Comparisons of one teacher and one student, by these in words: what a chart may show together."""
-    found: dict[tuple[str, str], list[Comparison]] = {}
-    for one in comparisons:
+    """Comparisons grouped by teacher and student, in words; those of one group may share a chart."""
+    by_networks: dict[tuple[str, str], list[Comparison]] = {}
+    for comparison in comparisons:
         mend = "Copy the whole folder of the comparison, or merge the others."
-        inputs = reading.json_file(one.folder / "inputs.json", mend) or {}
+        inputs = reading.json_file(comparison.folder / "inputs.json", mend) or {}
         teacher = (inputs.get("teacher") or {}).get("fingerprint", "")
-        found.setdefault((networks(one.results), teacher), []).append(one)
-    several = len({words for words, _ in found}) < len(found)
+        by_networks.setdefault((networks(comparison.results), teacher), []).append(comparison)
+    several = len({words for words, _ in by_networks}) < len(by_networks)
     return {
         f"{words}, weights {teacher[:12]}" if several and teacher else words: same
-        for (words, teacher), same in found.items()
+        for (words, teacher), same in by_networks.items()
     }
 
 
 def _alike(comparisons: Sequence[Comparison], key: str) -> bool:
-    return all(one.results.get(key) == comparisons[0].results.get(key) for one in comparisons)
+    return all(comparison.results.get(key) == comparisons[0].results.get(key) for comparison in comparisons)
 
 
 def _from(path: Path, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""The page of several comparisons: which they are, all their arms together, and what tells them apart."""
+"""The page of several comparisons: which they are, all their arms together, and what differs between them."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -13,7 +13,7 @@ from limbeck.report import formats, page, reading, sentences, shared_sections
 from limbeck.report.blocks import Cell, Fact, Note, Page, Section, Table
 from limbeck.report.comparison_cards import comparison_cards
 from limbeck.report.figures import frontier, style
-from limbeck.report.merge import comparisons_of, panels, recipe_of, together, with_unique_arms
+from limbeck.report.merging import comparisons_of, panels, recipe_of, together, with_unique_arms
 from limbeck.report.results_csv import Comparison, write_csv
 from limbeck.report.results_tex import write_tex
 
@@ -38,11 +38,13 @@ def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path
         The path of report.html.
 
     Raises:
-        UserError: one is there twice, or they were judged on different test images.
+        UserError: one is given twice, or they were judged on different test images.
     """
-    comparisons = comparisons_of([(one, {**all_, "runs": reading.with_images(all_["runs"])}) for one, all_ in found])
+    comparisons = comparisons_of(
+        [(path, {**content, "runs": reading.with_images(content["runs"])}) for path, content in found]
+    )
     apart = with_unique_arms(comparisons)
-    results = together(apart, folder, " + ".join(one.name for one in comparisons))
+    results = together(apart, folder, " + ".join(comparison.name for comparison in comparisons))
     write_csv(comparisons, folder)
     write_tex(comparisons, folder)
     reading.write_results(folder, results)
@@ -54,11 +56,11 @@ def write_merged_report(found: Sequence[tuple[Path, Row]], folder: Path) -> Path
 
 
 def merged_page(comparisons: Sequence[Comparison], apart: Sequence[Comparison], results: Row, folder: Path) -> Page:
-    """Everything the page says, before it is HTML.
+    """The content of the page, before it is rendered as HTML.
 
     Args:
         comparisons: with arms under their own names.
-        apart: the same, told apart.
+        apart: the same, with unique arms.
         results: of all together.
         folder: in which the page will be.
     """
@@ -77,31 +79,34 @@ def merged_page(comparisons: Sequence[Comparison], apart: Sequence[Comparison], 
     return Page(
         kind="comparisons",
         title=str(results["name"]),
-        lead=[f"{one.name}: {'. '.join(sentences.lead(one.results)[-1:])}" for one in comparisons],
+        lead=[f"{comparison.name}: {'. '.join(sentences.lead(comparison.results)[-1:])}" for comparison in comparisons],
         facts=_cards(apart),
-        sections=[one for one in sections if one],
+        sections=[section for section in sections if section],
         warning=f"{unfinished} of {runs} did not finish; see Runs." if unfinished else "",
         footer=str(results["created"])[:16].replace("T", " "),
     )
 
 
 def _cards(apart: Sequence[Comparison]) -> list[Fact]:
-    """Those of every comparison; of one teacher for all, its card once."""
-    return list(dict.fromkeys(chain.from_iterable(comparison_cards(one.results) for one in apart)))
+    """The cards of every comparison; that of a shared teacher once."""
+    return list(dict.fromkeys(chain.from_iterable(comparison_cards(comparison.results) for comparison in apart)))
 
 
 def _which(comparisons: Sequence[Comparison], results: Row) -> Section:
     columns = ("Comparison", "Teacher", "Student", "Training images", "Budgets", "Arms", "Seeds", "Runs finished")
     rows = []
-    for one, place in zip(comparisons, results["merged"], strict=True):
-        runs = one.results["runs"]
-        report = f"{place['folder']}/report.html" if (one.folder / "report.html").is_file() else ""
+    for comparison, place in zip(comparisons, results["merged"], strict=True):
+        runs = comparison.results["runs"]
+        report = f"{place['folder']}/report.html" if (comparison.folder / "report.html").is_file() else ""
         finished = sum(run["state"] == "finished" for run in runs)
         rows.append(
             (
-                Cell(one.name, quote(report), "strong"),
-                *(str((one.results.get(role) or {}).get("name", formats.ABSENT)) for role in ("teacher", "student")),
-                _training_images(one),
+                Cell(comparison.name, quote(report), "strong"),
+                *(
+                    str((comparison.results.get(role) or {}).get("name", formats.ABSENT))
+                    for role in ("teacher", "student")
+                ),
+                _training_images(comparison),
                 formats.listing(dict.fromkeys(str(run["budget"]) for run in runs if not run["control"])),
                 str(len({run["arm"] for run in runs if not run["control"]})),
                 str(len({run["seed"] for run in runs})),
@@ -114,8 +119,8 @@ def _which(comparisons: Sequence[Comparison], results: Row) -> Section:
 
 
 def _training_images(comparison: Comparison) -> str:
-    found = reading.json_file(comparison.folder / "inputs.json", "Merge the others.") or {}
-    train = found.get("train")
+    inputs = reading.json_file(comparison.folder / "inputs.json", "Merge the others.") or {}
+    train = inputs.get("train")
     count = comparison.results.get("train_images")
     if train:
         return f"{train['name']} ({formats.number(train['images'])})"
@@ -124,41 +129,41 @@ def _training_images(comparison: Comparison) -> str:
 
 def _panels(apart: Sequence[Comparison], results: Row, folder: Path) -> list[Section]:
     """A frontier, or arms below one another, of the comparisons of each teacher and student; colours are the same."""
-    styles, found = style.arms(results), panels(apart)
+    styles, groups = style.arms(results), panels(apart)
     sections = []
-    for place, (words, some) in enumerate(found.items()):
-        own = together(some, folder, words)
-        shown = {arm: one for arm, one in styles.items() if arm in {run["arm"] for run in own["runs"]}}
-        if reading.without_budgets(own):
-            section = charts.ranking_section(own, shown, f"arms-{place}")
+    for place, (words, group) in enumerate(groups.items()):
+        joined = together(group, folder, words)
+        shown = {name: arm for name, arm in styles.items() if name in {run["arm"] for run in joined["runs"]}}
+        if reading.without_budgets(joined):
+            section = charts.ranking_section(joined, shown, f"arms-{place}")
         else:
-            section = charts.frontier_section(own, shown, f"frontier-{place}")
-        title = f"{section.title}: {words}" if len(found) > 1 else section.title
+            section = charts.frontier_section(joined, shown, f"frontier-{place}")
+        title = f"{section.title}: {words}" if len(groups) > 1 else section.title
         sections.append(Section(f"{section.key}-{place}", title, section.blocks))
     return sections
 
 
 def _settings(comparisons: Sequence[Comparison]) -> Section | None:
     """The settings of the recipes that are not the same."""
-    flat = [dict(reading.flat(recipe_of(one))) for one in comparisons]
-    names = dict.fromkeys(name for one in flat for name in one)
+    recipes = [dict(reading.flat(recipe_of(comparison))) for comparison in comparisons]
+    names = dict.fromkeys(name for recipe in recipes for name in recipe)
     other = [
         name
         for name in names
-        if len({one.get(name, "None") for one in flat}) > 1
-        and not any(name == own or name.startswith(f"{own}.") for own in _OWN)
+        if len({recipe.get(name, "None") for recipe in recipes}) > 1
+        and not any(name == prefix or name.startswith(f"{prefix}.") for prefix in _OWN)
     ]
     if not other:
         return None
-    rows = [(name, *(one.get(name, formats.ABSENT) for one in flat)) for name in other]
-    columns = ("Setting", *(one.name for one in comparisons))
+    rows = [(name, *(recipe.get(name, formats.ABSENT) for recipe in recipes)) for name in other]
+    columns = ("Setting", *(comparison.name for comparison in comparisons))
     table = Table("What the recipes say, but for their arms", columns, rows, numeric=range(0), folded=len(rows) > 20)
     return Section("differing", "What differs", [table])
 
 
 def _definitions(comparisons: Sequence[Comparison]) -> Section:
     notes: list[str] = []
-    for one in comparisons:
-        notes += [f"{one.name}: {note}" for note in map(str, one.results.get("notes") or [])]
+    for comparison in comparisons:
+        notes += [f"{comparison.name}: {note}" for note in map(str, comparison.results.get("notes") or [])]
     counts = {"test": comparisons[0].results.get("test_images")}
     return shared_sections.definitions([tables.INTERVALS, *notes], counts)
