@@ -374,7 +374,11 @@ EXPORTS = {
 """What `limbeck.objectives` exports: name -> the module that defines it."""
 
 FUNCTIONAL_EXPORTS = {
-    **{one: f"limbeck.objectives.{name}" for name, entry in _OWN.items() for one in entry.functions or (name,)},
+    **{
+        function: f"limbeck.objectives.{name}"
+        for name, entry in _OWN.items()
+        for function in entry.functions or (name,)
+    },
     "standardised": "limbeck.objectives.logits",
 }
 """The same of `limbeck.objectives.functional`."""

@@ -104,9 +104,11 @@ class MomentumMemory(nn.Module):
         rows = torch.searchsorted(self.ids, ids).clamp_max(len(self.ids) - 1)  # [B]
         unknown = self.ids[rows] != ids
         first = unknown.long().argmax(0, keepdim=True)
-        for some, one in self._reports.after(torch.cat([unknown.gather(0, first).long(), ids.gather(0, first)])):
-            if some:
-                raise UserError(f"the id {one} is not among the {len(self.ids)} images that the memory was built for.")
+        for wrong, image_id in self._reports.after(torch.cat([unknown.gather(0, first).long(), ids.gather(0, first)])):
+            if wrong:
+                raise UserError(
+                    f"the id {image_id} is not among the {len(self.ids)} images that the memory was built for."
+                )
         return rows
 
     def draw(self, rows: Tensor, count: int) -> Tensor:
@@ -139,12 +141,12 @@ class MomentumMemory(nn.Module):
         streams = self._bits(limits, 1)
         counter = torch.arange(len(self.ids), device=limits.device)
         images = max(1, _KEYS_AT_ONCE // len(counter))
-        found = []
-        for one, limit in zip(streams.split(images), limits.split(images), strict=True):
-            keys = words(0, one, counter) & 0x7FFF_FFFF_FFFF_FFFF  # [images, N]
+        places = []
+        for stream, limit in zip(streams.split(images), limits.split(images), strict=True):
+            keys = words(0, stream, counter) & 0x7FFF_FFFF_FFFF_FFFF  # [images, N]
             keys = keys.masked_fill_(counter >= limit, 0x7FFF_FFFF_FFFF_FFFF)
-            found.append(keys.topk(count, largest=False, sorted=False).indices)
-        return torch.cat(found)
+            places.append(keys.topk(count, largest=False, sorted=False).indices)
+        return torch.cat(places)
 
     def scores(self, student: Tensor, teacher: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """log(exp(e . m / T) / Z) of student's embeddings with the teacher's memories, and the reverse.
@@ -157,14 +159,14 @@ class MomentumMemory(nn.Module):
             rows: int64 [B, M], which memories each image is scored against.
         """
         self._settle()
-        found = [self._products(student, self.teacher, rows), self._products(teacher, self.student, rows)]
+        products = [self._products(student, self.teacher, rows), self._products(teacher, self.student, rows)]
         if not self._normed:
             # Looked at once in a process, since a GPU would wait for the answer.
             if self.log_norms.isnan().any():
-                means = [one.detach().logsumexp((0, 1)) - math.log(one.numel()) for one in found]
+                means = [product.detach().logsumexp((0, 1)) - math.log(product.numel()) for product in products]
                 self.log_norms = torch.stack(means) + math.log(len(self.ids))
             self._normed = True
-        return found[0] - self.log_norms[0], found[1] - self.log_norms[1]
+        return products[0] - self.log_norms[0], products[1] - self.log_norms[1]
 
     def _products(self, embeddings: Tensor, memory: Tensor, rows: Tensor) -> Tensor:
         """Of embeddings [B, D] with rows [B, M] of a memory [N, D]."""
@@ -232,6 +234,6 @@ class _LateReports:
         sent = torch.cuda.Event()
         sent.record(torch.cuda.current_stream(report.device))
         self._underway.append((arrived, sent))
-        there = sum(event.query() for _, event in self._underway)  # they arrive in order
-        here, self._underway = self._underway[:there], self._underway[there:]
-        return [arrived.tolist() for arrived, _ in here]
+        count = sum(event.query() for _, event in self._underway)  # they arrive in order
+        ready, self._underway = self._underway[:count], self._underway[count:]
+        return [arrived.tolist() for arrived, _ in ready]

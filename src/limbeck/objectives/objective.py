@@ -116,8 +116,8 @@ def arguments(loss: Callable[..., Tensor]) -> dict[str, bool]:
 
 @cache
 def _parameters(function: Callable[..., Tensor], *, bound: bool) -> dict[str, bool]:
-    found = list(signature(function).parameters.values())[int(bound) :]
-    return {one.name: one.default is Parameter.empty for one in found}
+    parameters = list(signature(function).parameters.values())[int(bound) :]
+    return {parameter.name: parameter.default is Parameter.empty for parameter in parameters}
 
 
 def outputs_among(needs: tuple[str, ...], who: str) -> frozenset[str]:

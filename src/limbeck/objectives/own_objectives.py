@@ -49,12 +49,12 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
             f"got {part!r}."
         )
     check_remarks(said, _SAID if is_own else (*_SAID, "per_image"), what)
-    made: Any = part if is_own else objective_of(part, what, bool(said.get("per_image", False)))
-    _, options = inputs_and_options(made, (), what)
+    objective_class: Any = part if is_own else objective_of(part, what, bool(said.get("per_image", False)))
+    _, options = inputs_and_options(objective_class, (), what)
     for option, default in options.items():
         check_default(option, default, what)
-    head = ("teacher_head",) if made.reads_teacher_head else ()
-    needs = made(**options).needs
+    head = ("teacher_head",) if objective_class.reads_teacher_head else ()
+    needs = objective_class(**options).needs
     unknown = [need for need in needs if need not in SIGNALS]
     if unknown or not needs:
         raise UserError(
@@ -62,7 +62,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
             f"{', '.join(sorted(SIGNALS))}."
         )
     return ObjectiveEntry(
-        made.__name__,
+        objective_class.__name__,
         str(said.get("summary", summary_of(part))),
         str(said.get("paper", "")),
         int(said.get("year", 0)),
@@ -71,7 +71,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         typical=dict(said.get("typical", {})),
         weight=_weight(said.get("weight", 1.0), what),
         aliases=_aliases(said.get("aliases", ()), name, what),
-        made_by=made,
+        made_by=objective_class,
     )
 
 
@@ -96,13 +96,15 @@ def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -
             f"{str(error).rstrip('.')}. A module that takes others is called by a function of signals, as in `lambda "
             "student_logits, labels: loss(student_logits, labels)`."
         ) from None
-    if both := sorted({*settings} & {*defaults}):
-        raise UserError(f"option `{both[0]}` of {what} is one of `__init__` and of `forward`; call one otherwise.")
+    if shared := sorted({*settings} & {*defaults}):
+        raise UserError(f"option `{shared[0]}` of {what} is one of `__init__` and of `forward`; call one otherwise.")
 
     def forward(self: Any, **inputs: Any) -> Tensor:
-        untaught = {name: _detached(one) if name.startswith("teacher_") else one for name, one in inputs.items()}
+        untaught = {
+            name: _detached(signal) if name.startswith("teacher_") else signal for name, signal in inputs.items()
+        }
         value = (self.module if with_module else part)(**untaught, **self.options)
-        counts = {len(one) for one in inputs.values() if isinstance(one, Tensor) and one.ndim}
+        counts = {len(signal) for signal in inputs.values() if isinstance(signal, Tensor) and signal.ndim}
         if not isinstance(value, Tensor) or value.ndim > 1 or (value.ndim and counts and len(value) not in counts):
             got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
@@ -122,16 +124,20 @@ def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -
             self.module = _module(part, self.settings, what)
 
     # What a loss takes and a class can be told is read from signatures.
-    me = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    taken = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters(function) if one.name in signals]
-    setattr(forward, "__signature__", Signature([me, *taken]))  # noqa: B010
-    usual = {**settings, **defaults}
-    keyword_only = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in usual.items()]
-    setattr(__init__, "__signature__", Signature([me, *keyword_only]))  # noqa: B010
-    made = {"__doc__": part.__doc__, "__module__": part.__module__, "per_image": per_image}
+    self_parameter = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
+    signal_parameters = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in parameters(function)
+        if parameter.name in signals
+    ]
+    setattr(forward, "__signature__", Signature([self_parameter, *signal_parameters]))  # noqa: B010
+    option_defaults = {**settings, **defaults}
+    keyword_only = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in option_defaults.items()]
+    setattr(__init__, "__signature__", Signature([self_parameter, *keyword_only]))  # noqa: B010
+    attributes = {"__doc__": part.__doc__, "__module__": part.__module__, "per_image": per_image}
     methods = {"forward": forward, "__init__": __init__, "build": build}
-    called = getattr(part, "__name__", type(part).__name__ if with_module else "Own")
-    return type(called, (Objective,), {**made, **methods})
+    class_name = getattr(part, "__name__", type(part).__name__ if with_module else "Own")
+    return type(class_name, (Objective,), {**attributes, **methods})
 
 
 def _settings(kind: type[Any], what: str) -> dict[str, Any]:
@@ -148,12 +154,12 @@ def _forward_of(part: Any) -> Callable[..., Any]:
 
 def _module(part: Any, settings: Mapping[str, Any], what: str) -> nn.Module:
     """A module for one run: a copy of one, or a new one of a class."""
-    made = part
+    module = part
     if not isinstance(part, nn.Module):
         with errors_of(what):
-            made = part(**settings)
-    check_ready(made, what)
-    return private_copy(made, what) if made is part else made
+            module = part(**settings)
+    check_ready(module, what)
+    return private_copy(module, what) if module is part else module
 
 
 def _detached(signal: Any) -> Any:
@@ -168,9 +174,9 @@ def _weight(value: Any, what: str) -> float:
 
 
 def _aliases(aliases: Any, name: str, what: str) -> tuple[str, ...]:
-    if isinstance(aliases, str) or not all(isinstance(one, str) for one in aliases):
+    if isinstance(aliases, str) or not all(isinstance(alias, str) for alias in aliases):
         raise UserError(f"the `aliases` of {what} must be a list of names, got {aliases!r}.")
-    for one in aliases:
-        if one in NAMES.own or (one != name and one in NAMES.catalogue):
-            raise UserError(f"{what} cannot have the alias {one!r}: that is another objective.")
+    for alias in aliases:
+        if alias in NAMES.own or (alias != name and alias in NAMES.catalogue):
+            raise UserError(f"{what} cannot have the alias {alias!r}: that is another objective.")
     return tuple(aliases)

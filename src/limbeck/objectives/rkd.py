@@ -78,9 +78,9 @@ class _Angles(torch.autograd.Function):
             slope.mul_(inverse[corner, :, None]).mul_(inverse[corner, None])
             by_square[corner] += slope.sum(2) - inverse[corner].square() * turned
             by_square -= slope.sum(0) / 2
-        both = by_square + by_square.t()
-        exact = student.to(both.dtype)
-        gradient = 2 * (both.sum(1, keepdim=True) * exact - both @ exact)
+        symmetric = by_square + by_square.t()
+        exact = student.to(symmetric.dtype)
+        gradient = 2 * (symmetric.sum(1, keepdim=True) * exact - symmetric @ exact)
         ctx.save_for_backward(gradient.to(student.dtype) / count**3)
         return total / count**3
 
