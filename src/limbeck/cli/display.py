@@ -58,7 +58,7 @@ def in_plain_letters(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking), error.end
+    return "".join(_PLAIN.get(char) or char.encode("ascii", "backslashreplace").decode() for char in lacking), error.end
 
 
 def show_paragraph(text: str, style: str | None = None) -> None:
@@ -129,7 +129,7 @@ def _widths(least: Sequence[int], header: Sequence[str], rows: Sequence[Sequence
     if _fits(lines) or not _fits(least):
         return [None] * len(header)
     room = console.width - 2 * (len(header) - 1) - sum(least)
-    needs = [max(line - few, 0) for line, few in zip(lines, least, strict=True)]
+    needs = [max(line - minimum, 0) for line, minimum in zip(lines, least, strict=True)]
     widths = list(least)
     for wrapped, place in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
         more = min(needs[place], room // (len(needs) - wrapped))

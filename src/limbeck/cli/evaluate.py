@@ -91,9 +91,9 @@ def evaluate(
     from limbeck.cli.results import show_evaluation
     from limbeck.recipes.verbs import evaluate_saved
 
-    how = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
+    options = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
     say = partial(console.print, markup=False, soft_wrap=True)
-    show_evaluation(evaluate_saved(what[0], data, say=say, **how, **loading))
+    show_evaluation(evaluate_saved(what[0], data, say=say, **options, **loading))
 
 
 def _is_missing_path(what: str) -> bool:

@@ -62,12 +62,12 @@ def validate(
         return
     from limbeck.recipes.opening import open_recipe
 
-    found = open_recipe(read, out or Path("runs") / read.name)
-    for remark in found.remarks:
+    check = open_recipe(read, out or Path("runs") / read.name)
+    for remark in check.remarks:
         console.print(remark, markup=False, soft_wrap=True)
-    if found.problems:
-        count = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
-        raise UserError(f"{count} would stop this recipe:\n  " + "\n  ".join(found.problems))
+    if check.problems:
+        count = f"{len(check.problems)} problem{'s' if len(check.problems) > 1 else ''}"
+        raise UserError(f"{count} would stop this recipe:\n  " + "\n  ".join(check.problems))
 
 
 def run(
@@ -105,7 +105,7 @@ def distill(
 ) -> None:
     """Teach a student by a teacher; or on a transfer set, as that says itself."""
     if not _is_transfer_set(source):
-        flags = [f"--{name}" for name, one in (("test", test), ("teacher", teacher), ("student", student)) if one]
+        flags = [f"--{name}" for name, value in (("test", test), ("teacher", teacher), ("student", student)) if value]
         if flags:
             raise UserError(
                 f"{', '.join(flags)} must go with the folder of a transfer set, got {source!r}{_what_it_is(source)}; "

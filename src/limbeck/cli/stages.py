@@ -107,14 +107,14 @@ def seconds_left(whole: Stage, runs: Sequence[Run], unpaced: float, now: float) 
         600.0
     """
     trainings = [training for run in runs if (training := run.training)]
-    alone = [seconds for training in trainings if (seconds := training.seconds_left(now)) is not None]
+    seconds_each = [seconds for training in trainings if (seconds := training.seconds_left(now)) is not None]
     paced = whole.done - whole.first - unpaced + sum(training.fresh for training in trainings)
-    if whole.done + len(runs) >= whole.total and runs and len(alone) == len(runs):
-        return max(alone)
+    if whole.done + len(runs) >= whole.total and runs and len(seconds_each) == len(runs):
+        return max(seconds_each)
     if paced <= 0:
         return None
     remaining = max(whole.total - whole.done - sum(training.share for training in trainings), 0.0)
-    return max(remaining * (now - whole.began) / paced, *alone, 0.0)
+    return max(remaining * (now - whole.began) / paced, *seconds_each, 0.0)
 
 
 def time_left(seconds: float | None) -> str:
