@@ -32,5 +32,5 @@ def near(value: float, expected: float, *, rel: float, abs: float) -> bool:
 
 
 def _first(values: Tensor, where: Tensor) -> Any:
-    found = values[where]
-    return found[0].item() if len(found) else "none"
+    offending = values[where]
+    return offending[0].item() if len(offending) else "none"

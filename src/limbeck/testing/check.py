@@ -129,8 +129,8 @@ def check(family: str, part: Any, options: Options | None = None, *, but: Mappin
         ...     print(error)
         no gradient reaches the student from part-under-test
     """
-    for one in checks_for(family, part, options, but=but):
-        one()
+    for part_check in checks_for(family, part, options, but=but):
+        part_check()
 
 
 def catalogue_entry(family: str, name: str) -> Any:
