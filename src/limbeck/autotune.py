@@ -77,7 +77,7 @@ def fastest_for(network: nn.Module, shape: tuple[int, int, int], device: torch.d
     """
     if device.type != "cpu":
         return fastest_on(device)
-    parameters = [(name, tuple(one.shape)) for name, one in network.named_parameters()]
+    parameters = [(name, tuple(parameter.shape)) for name, parameter in network.named_parameters()]
     try:
         return _decide(f"{network!r}, {parameters}, {shape}", lambda: measure(network, shape))
     except Exception:  # whatever a network of somebody's raises on noise, here is not the place to say it
@@ -118,27 +118,27 @@ def unmeasured() -> Iterator[None]:
 
 def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
     """What was kept of `what` for this processor, this torch and these settings of it, else measured now."""
-    about = {
+    description = {
         "name": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
         "torch": torch.__version__,
         "settings": {name: os.environ[name] for name in _ISA_VARIABLES if name in os.environ},
         "network": hashlib.blake2b(what.encode(), digest_size=16).hexdigest(),
         "pixels": _PIXELS,
     }
-    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
+    key = hashlib.blake2b(json.dumps(description, sort_keys=True).encode(), digest_size=16).hexdigest()
     path = cache_folder() / "autotune" / f"{key}.json"
     if path not in _decided and not _measures.get():
-        kept = _read(path)
-        return _UNMEASURED if kept is None else Fastest(**kept["fastest"])
+        stored = _read(path)
+        return _UNMEASURED if stored is None else Fastest(**stored["fastest"])
     if path not in _decided:
         with _one_at_a_time(path):
-            kept = _read(path)
-            if kept is None:
-                kept = _found.get(key) or _record(about, take())
+            stored = _read(path)
+            if stored is None:
+                stored = _found.get(key) or _record(description, take())
                 with suppress(OSError, UserError):  # a read-only or full cache costs only the next measurement
-                    atomic_write_text(path, json.dumps(kept, indent=1))
-            _found[key] = kept
-            _decided[path] = Fastest(**kept["fastest"])
+                    atomic_write_text(path, json.dumps(stored, indent=1))
+            _found[key] = stored
+            _decided[path] = Fastest(**stored["fastest"])
     return _decided[path]
 
 
@@ -153,17 +153,19 @@ def _one_at_a_time(path: Path) -> AbstractContextManager[object]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        kept = json.loads(path.read_text())
-        Fastest(**kept["fastest"])
+        stored = json.loads(path.read_text())
+        Fastest(**stored["fastest"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not measured yet, or damaged
-    return kept
+    return stored
 
 
 def _record(about: dict[str, Any], milliseconds: Milliseconds) -> dict[str, Any]:
-    named = {f"{one} {'channels-last' if last else 'contiguous'}": ms for (one, last), ms in milliseconds.items()}
-    tried = {way: ms for way, ms in named.items() if ms < float("inf")}
-    return {**about, "milliseconds": tried, "fastest": choose(milliseconds)._asdict()}
+    by_mode = {
+        f"{precision} {'channels-last' if last else 'contiguous'}": ms for (precision, last), ms in milliseconds.items()
+    }
+    measured = {mode: ms for mode, ms in by_mode.items() if ms < float("inf")}
+    return {**about, "milliseconds": measured, "fastest": choose(milliseconds)._asdict()}
 
 
 def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 32, 32)) -> Milliseconds:
@@ -182,22 +184,24 @@ def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 
     try:
         # Whoever evaluates may have switched gradients off around it.
         with own_randomness(0, "autotune"), torch.inference_mode(False), torch.enable_grad():
-            known = dict.fromkeys(PRECISIONS, 0.0) if network is None else _of_a_layer()
-            tried: list[Precision] = [one for one in PRECISIONS if known[one] <= _HOPELESS * min(known.values())]
-            ways: list[Way] = [*product(tried, (True, False))]
+            small_times = dict.fromkeys(PRECISIONS, 0.0) if network is None else _of_a_layer()
+            precisions: list[Precision] = [
+                precision for precision in PRECISIONS if small_times[precision] <= _HOPELESS * min(small_times.values())
+            ]
+            modes: list[Way] = [*product(precisions, (True, False))]
             copies = {last: _copy(_layers() if network is None else network, last) for last in (True, False)}
-            steps: dict[Way, Callable[[], None]] = {way: _step(copies[way[1]], shape, *way) for way in ways}
+            steps: dict[Way, Callable[[], None]] = {mode: _step(copies[mode[1]], shape, *mode) for mode in modes}
             for step in steps.values():
                 step()  # compiles kernels
-            times: Milliseconds = {way: float("inf") for way in product(PRECISIONS, (True, False))}
-            spent = 0.0
+            times: Milliseconds = {mode: float("inf") for mode in product(PRECISIONS, (True, False))}
+            total = 0.0
             for _ in range(_TIMED):
-                hopeless = _HOPELESS * min(times.values())
-                for way, step in steps.items():
-                    if times[way] <= hopeless:
-                        took = _milliseconds(step)
-                        times[way], spent = min(times[way], took), spent + took
-                if spent > _ENOUGH:
+                limit = _HOPELESS * min(times.values())
+                for mode, step in steps.items():
+                    if times[mode] <= limit:
+                        elapsed = _milliseconds(step)
+                        times[mode], total = min(times[mode], elapsed), total + elapsed
+                if total > _ENOUGH:
                     break
             return times
     finally:
@@ -207,12 +211,12 @@ def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 
 @cache
 def _of_a_layer() -> dict[Precision, float]:
     """Milliseconds of the small network in each precision, of few images, channels-last; the fastest of three."""
-    found: dict[Precision, float] = {}
+    times: dict[Precision, float] = {}
     for precision in PRECISIONS:
         step = _step(_copy(_layers(), True), (3, 8, 8), precision, True)
         step()  # compiles kernels
-        found[precision] = min(_milliseconds(step) for _ in range(3))
-    return found
+        times[precision] = min(_milliseconds(step) for _ in range(3))
+    return times
 
 
 def _milliseconds(step: Callable[[], None]) -> float:

@@ -56,8 +56,8 @@ class CacheEntry:
 
 def cache_folder() -> Path:
     """`$LIMBECK_CACHE`, else `$XDG_CACHE_HOME/limbeck`, else `~/.cache/limbeck`; safe to delete at any time."""
-    if named := os.environ.get("LIMBECK_CACHE"):
-        return Path(named).expanduser()
+    if folder := os.environ.get("LIMBECK_CACHE"):
+        return Path(folder).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".cache") / "limbeck"
 
@@ -76,12 +76,12 @@ def cache_entries(kind: str | None = None) -> list[CacheEntry]:
     """
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind of cache", kind, KINDS, f"there are {', '.join(KINDS)}")
-    found = []
+    entries = []
     for name in [kind] if kind else KINDS:
         folder = cache_folder() / name
         paths = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
-        found += sorted((_entry(name, path) for path in paths), key=lambda one: -one.bytes)
-    return found
+        entries += sorted((_entry(name, path) for path in paths), key=lambda entry: -entry.bytes)
+    return entries
 
 
 def matching_entries(keys: Iterable[str], kind: str | None = None) -> list[CacheEntry]:
@@ -91,14 +91,14 @@ def matching_entries(keys: Iterable[str], kind: str | None = None) -> list[Cache
         UserError: a key that no entry starts with, or more than one.
     """
     entries = cache_entries(kind)
-    found = []
+    matches = []
     for key in keys:
-        fitting = [one for one in entries if one.key.startswith(key)]
-        if len(fitting) != 1:
-            some = f"{len(fitting)} entries start with" if fitting else "no entry starts with"
-            raise UserError(f"{some} {key!r}; `limbeck cache ls` lists all keys.")
-        found += fitting
-    return found
+        candidates = [entry for entry in entries if entry.key.startswith(key)]
+        if len(candidates) != 1:
+            problem = f"{len(candidates)} entries start with" if candidates else "no entry starts with"
+            raise UserError(f"{problem} {key!r}; `limbeck cache ls` lists all keys.")
+        matches += candidates
+    return matches
 
 
 def remove_entries(entries: Iterable[CacheEntry]) -> int:

@@ -92,12 +92,12 @@ class Catalogue(Mapping[str, Entry]):
             if used is not None and name in self.offered:  # looked at once a run, for what it takes
                 warnings.warn(self.problem(name), stacklevel=2)
             return self.built_in[name]
-        found = self.find(name)
-        if found is None:
+        foreign = self.find(name)
+        if foreign is None:
             raise KeyError(name)
         if used is not None:
-            used[f"{self.family}/{name}"] = found
-        return self._entry(found)
+            used[f"{self.family}/{name}"] = foreign
+        return self._entry(foreign)
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self.built_in, *(name for name in self.foreign if name not in self.built_in)])
@@ -130,10 +130,10 @@ class Catalogue(Mapping[str, Entry]):
                 "again there, or put it into a module and name it 'module:name', which is found everywhere."
             )
         part = import_object(name, self.word)
-        known = self._imported.get(name)
-        if known is None or known.load() is not part:  # its module may be another's by now
-            known = self._imported[name] = Foreign(self.family, name, BY_PATH, name, lambda: part)
-        return known
+        imported = self._imported.get(name)
+        if imported is None or imported.load() is not part:  # its module may be another's by now
+            imported = self._imported[name] = Foreign(self.family, name, BY_PATH, name, lambda: part)
+        return imported
 
     def name_of(self, part: Any) -> str:
         """What recipes call a part that is handed over in Python, which is known by that name from then on.
@@ -153,8 +153,8 @@ class Catalogue(Mapping[str, Entry]):
         """
         if isinstance(part, str):
             return part
-        for name, one in self.registered.items():
-            if one.load() is part:
+        for name, foreign in self.registered.items():
+            if foreign.load() is part:
                 return name
         path = import_path_of(part)
         if path is not None:
@@ -173,9 +173,9 @@ class Catalogue(Mapping[str, Entry]):
         Raises:
             UserError: it is no such part.
         """
-        made = self.handed_over[name] = Foreign(self.family, name, HANDED_OVER, where_is(part), lambda: part)
+        foreign = self.handed_over[name] = Foreign(self.family, name, HANDED_OVER, where_is(part), lambda: part)
         try:
-            made.entry = self._described(made)  # which may look it up
+            foreign.entry = self._described(foreign)  # which may look it up
         except UserError:
             del self.handed_over[name]
             raise
@@ -190,15 +190,15 @@ class Catalogue(Mapping[str, Entry]):
             UserError: a part that is none, or one that is there twice.
         """
         if isinstance(spec, Mapping):
-            made = {}
+            by_name = {}
             for part, options in spec.items():
                 name = self.name_of(part) if callable(part) else part
-                if name in made:
+                if name in by_name:
                     raise UserError(f"the {self.word} {name!r} is named twice; give it once.")
-                made[name] = options
-            return made
+                by_name[name] = options
+            return by_name
         if isinstance(spec, list | tuple):
-            return [self.named(one) for one in spec]
+            return [self.named(item) for item in spec]
         return self.name_of(spec) if callable(spec) else spec
 
     def items(self) -> Any:
@@ -209,19 +209,19 @@ class Catalogue(Mapping[str, Entry]):
 
     def entries(self) -> dict[str, Entry]:
         """All that can be used."""
-        found = dict(self.built_in)
-        for name, one in self.foreign.items():
-            if name not in found and not self.problem(name):
-                found[name] = self._entry(one)
-        return found
+        entries = dict(self.built_in)
+        for name, foreign in self.foreign.items():
+            if name not in entries and not self.problem(name):
+                entries[name] = self._entry(foreign)
+        return entries
 
     @property
     def offered(self) -> Mapping[str, Foreign[Entry]]:
         """What packages offer, whether or not it can be used."""
-        known = offers()
-        if self._offered[0] is not known:
-            made = {name: self._offered_by(several) for name, several in known.get(self.family, {}).items()}
-            self._offered = known, made
+        families = offers()
+        if self._offered[0] is not families:
+            offered = {name: self._offered_by(group) for name, group in families.get(self.family, {}).items()}
+            self._offered = families, offered
         return self._offered[1]
 
     @property
@@ -231,15 +231,15 @@ class Catalogue(Mapping[str, Entry]):
 
     def problem(self, name: str) -> str:
         """Why a part that is not limbeck's own cannot be used, in a sentence; "" where it can."""
-        one = self.foreign[name]
+        foreign = self.foreign[name]
         if name in self.built_in:
-            one = self.offered[name]
+            foreign = self.offered[name]
             return (
-                f"{one.source} offers {self._article} {name!r}, which limbeck has itself; limbeck's is used. Its "
+                f"{foreign.source} offers {self._article} {name!r}, which limbeck has itself; limbeck's is used. Its "
                 "authors should give theirs another name."
             )
         try:
-            self._entry(one)
+            self._entry(foreign)
         except UserError as error:
             return str(error)
         return ""
@@ -249,43 +249,43 @@ class Catalogue(Mapping[str, Entry]):
     ) -> None:
         """See `register`; `code` is known of what another process registered."""
         self._check_name(name, replace=replace)
-        made = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
+        foreign = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
         before = self.registered.get(name) or self.offered.get(name)
         if before is not None and before.is_defined_as(part):
-            made.source = before.source  # a package may register what it offers
+            foreign.source = before.source  # a package may register what it offers
         elif before is not None and not replace:
             raise UserError(
                 f"the {self.word} {name!r} is there already ({before.source}); choose another name, or say "
                 "`replace=True`."
             )
-        made.entry = self._described(made)
-        self.registered[name] = made
+        foreign.entry = self._described(foreign)
+        self.registered[name] = foreign
 
     def _check_name(self, name: str, *, replace: bool = False) -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UserError(
                 f"the name of {self._article} must be letters, digits, '-' and '_', the first no sign, got {name!r}."
             )
-        others = {one.casefold(): f"limbeck's own {one!r}" for one in self.built_in}
-        mine = {} if replace else {one.casefold(): one for one in self.foreign if one != name}
-        others |= {one.casefold(): what for one, what in self.taken().items()}
+        others = {existing.casefold(): f"limbeck's own {existing!r}" for existing in self.built_in}
+        foreign = {} if replace else {existing.casefold(): existing for existing in self.foreign if existing != name}
+        others |= {existing.casefold(): what for existing, what in self.taken().items()}
         if name.casefold() in others:
             raise UserError(f"{self._article} cannot be called {name!r}, which is {others[name.casefold()]}.")
-        if name.casefold() in mine:
-            other = self.foreign[mine[name.casefold()]]
+        if name.casefold() in foreign:
+            other = self.foreign[foreign[name.casefold()]]
             raise UserError(
                 f"{self._article} cannot be called {name!r}: there is {other.name!r} ({other.source}), and case does "
                 "not matter."
             )
 
     def _offered_by(self, several: Sequence[Offer]) -> Foreign[Entry]:
-        one = several[0]
-        made = Foreign[Entry](self.family, one.name, f"{one.package} {one.version}", one.value, one.load)
+        first = several[0]
+        foreign = Foreign[Entry](self.family, first.name, f"{first.package} {first.version}", first.value, first.load)
         if len(several) > 1:
-            both = " and ".join(f"{one.package} {one.version}" for one in several)
-            made.source = both
-            made.problem = f"{both} both offer it; uninstall one of them"
-        return made
+            packages = " and ".join(f"{offer.package} {offer.version}" for offer in several)
+            foreign.source = packages
+            foreign.problem = f"{packages} both offer it; uninstall one of them"
+        return foreign
 
     def _entry(self, one: Foreign[Entry]) -> Entry:
         if one.entry is None and one.source == BY_PATH:
@@ -342,5 +342,5 @@ class Aliases(Mapping[str, str]):
 
     def _foreign(self) -> dict[str, str]:
         """Aliases of what is not limbeck's own; loads it."""
-        others = {name: one for name, one in self.catalogue.items() if name not in self.catalogue.built_in}
+        others = {name: entry for name, entry in self.catalogue.items() if name not in self.catalogue.built_in}
         return {alias: name for name, entry in others.items() for alias in entry.aliases if alias not in self.own}

@@ -32,8 +32,8 @@ class Cost:
     measured: bool = True
 
     def __add__(self, other: "Cost") -> "Cost":
-        both = zip(asdict(self).items(), asdict(other).values(), strict=True)
-        sums = {name: one + another for (name, one), another in both if name != "measured"}
+        pairs = zip(asdict(self).items(), asdict(other).values(), strict=True)
+        sums = {name: left + right for (name, left), right in pairs if name != "measured"}
         return Cost(**sums, measured=self.measured and other.measured)
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Cost:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Cost":
         """What `to_dict` wrote; what is missing, as in files of earlier versions, is 0."""
-        names = {one.name for one in fields(cls)}
+        names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in content.items() if name in names})
 
 

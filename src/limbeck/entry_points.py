@@ -56,19 +56,19 @@ def offers() -> Mapping[str, Mapping[str, tuple[Offer, ...]]]:
     """
     from importlib.metadata import distributions
 
-    found: dict[str, dict[str, tuple[Offer, ...]]] = {}
+    by_family: dict[str, dict[str, tuple[Offer, ...]]] = {}
     seen: set[str] = set()
     for distribution in distributions():
         package = distribution.name  # None where an installation was left half-way
         if not package or _normal(package) in seen:
             continue
         seen.add(_normal(package))
-        for one in distribution.entry_points:
-            if one.group.startswith(PREFIX):
-                family = found.setdefault(one.group.removeprefix(PREFIX), {})
-                offer = Offer(one.group.removeprefix(PREFIX), one.name, package, distribution.version, one.value)
-                family[one.name] = (*family.get(one.name, ()), offer)
-    return found
+        for point in distribution.entry_points:
+            if point.group.startswith(PREFIX):
+                family = by_family.setdefault(point.group.removeprefix(PREFIX), {})
+                offer = Offer(point.group.removeprefix(PREFIX), point.name, package, distribution.version, point.value)
+                family[point.name] = (*family.get(point.name, ()), offer)
+    return by_family
 
 
 def installed_version(package: str) -> str | None:

@@ -48,8 +48,8 @@ def describe_environment() -> dict[str, Any]:
 
 def _plugins() -> dict[str, str]:
     """Installed packages that offer parts beside limbeck's own, and their versions."""
-    offered = [one for names in offers().values() for several in names.values() for one in several]
-    return {one.package: one.version for one in sorted(offered, key=lambda one: one.package)}
+    offered = [offer for names in offers().values() for group in names.values() for offer in group]
+    return {offer.package: offer.version for offer in sorted(offered, key=lambda offer: offer.package)}
 
 
 def _torch_settings() -> dict[str, Any]:

@@ -41,12 +41,12 @@ def disk_errors(path: str | Path) -> Iterator[None]:
             raise UserError(
                 f"cannot write {str(path)!r}: {error.strerror}. Choose a folder you may write to."
             ) from error
-        if error.errno == errno.ENOENT and not takes_files(there := nearest_folder(path)):
+        if error.errno == errno.ENOENT and not takes_files(folder := nearest_folder(path)):
             raise UserError(
-                f"cannot write {str(path)!r}: nothing can be made in {str(there)!r}. Choose a folder you may write to."
+                f"cannot write {str(path)!r}: nothing can be made in {str(folder)!r}. Choose a folder you may write to."
             ) from error
         if error.errno in _IN_THE_WAY:
-            blocking = next(one for one in (Path(path), *Path(path).parents) if one.exists())
+            blocking = next(parent for parent in (Path(path), *Path(path).parents) if parent.exists())
             raise UserError(
                 f"cannot write {str(path)!r}: {str(blocking)!r} is in its way. Choose another name."
             ) from error
@@ -55,7 +55,7 @@ def disk_errors(path: str | Path) -> Iterator[None]:
 
 def nearest_folder(path: str | Path) -> Path:
     """That which is there, and in which `path` or a parent of it would be made."""
-    return next(one for one in Path(path).absolute().parents if one.is_dir())
+    return next(parent for parent in Path(path).absolute().parents if parent.is_dir())
 
 
 def takes_files(folder: Path) -> bool:

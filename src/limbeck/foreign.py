@@ -17,7 +17,7 @@ HANDED_OVER = "handed over in Python"
 BY_PATH = "imported by its path"
 SAID = "__limbeck__"
 """Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
-_NOT_THEIRS = (Path(__file__).parent, *(Path(sysconfig.get_path(one)) for one in ("stdlib", "purelib", "platlib")))
+_NOT_THEIRS = (Path(__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")))
 
 
 class ForeignError(UserError):
@@ -43,8 +43,10 @@ def described(error: Exception) -> str:
     """Type and first line of an error, and the place in somebody else's code that it came from, where there is one."""
     line = first_line(error)
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [one for one in frames if not any(Path(one.filename).is_relative_to(place) for place in _NOT_THEIRS)]
-    place = f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""
+    foreign_frames = [
+        frame for frame in frames if not any(Path(frame.filename).is_relative_to(place) for place in _NOT_THEIRS)
+    ]
+    place = f" ({Path(foreign_frames[-1].filename).name}:{foreign_frames[-1].lineno})" if foreign_frames else ""
     return f"{type(error).__name__}{': ' * bool(line)}{line}{place}"
 
 
@@ -78,11 +80,11 @@ class Foreign(Generic[Entry]):
         """Whether `part` is this one, or the same definition run again."""
         if self.source != IN_PYTHON and self.where == where_is(part):
             return True
-        known = self.load() if self.source == IN_PYTHON else None
-        if known is part or not self.where:
-            return known is part or (known is not None and known == part)
+        registered = self.load() if self.source == IN_PYTHON else None
+        if registered is part or not self.where:
+            return registered is part or (registered is not None and registered == part)
         anonymous = "<" in self.where  # a lambda, or made by a function: there may be many of that name
-        if anonymous and getattr(known, "__code__", None) != getattr(part, "__code__", None):
+        if anonymous and getattr(registered, "__code__", None) != getattr(part, "__code__", None):
             return False
         return self.where == where_is(part)
 
@@ -99,5 +101,5 @@ def remarks_of(part: object) -> dict[str, Any]:
 
 
 def where_is(part: Any) -> str:
-    named = hasattr(part, "__module__") and hasattr(part, "__qualname__")
-    return f"{part.__module__}:{part.__qualname__}" if named else ""
+    has_name = hasattr(part, "__module__") and hasattr(part, "__qualname__")
+    return f"{part.__module__}:{part.__qualname__}" if has_name else ""

@@ -62,16 +62,16 @@ def import_object(path: str, argument: str, *, fits: Callable[[Any], bool] | Non
     if not is_import_path(path):
         raise UserError(f"`{argument}` must be a name, or 'module:name' of what is to be imported, got {path!r}.")
     module, _, name = path.partition(":")
-    found = _module(module, f"`{argument}` {path!r}")
-    whole = found
+    target = _module(module, f"`{argument}` {path!r}")
+    root = target
     for part in name.split("."):
         try:
-            found = getattr(found, part)
+            target = getattr(target, part)
         except AttributeError:
-            raise _no_attribute(whole, found, part, f"`{argument}` {path!r}") from None
-    if fits is not None and not fits(found):
-        raise UserError(f"`{argument}` must be {allowed}, got {path!r}, which is {_kind(found)}.")
-    return found
+            raise _no_attribute(root, target, part, f"`{argument}` {path!r}") from None
+    if fits is not None and not fits(target):
+        raise UserError(f"`{argument}` must be {allowed}, got {path!r}, which is {_kind(target)}.")
+    return target
 
 
 def import_path_of(part: object) -> str | None:
@@ -87,13 +87,13 @@ def import_path_of(part: object) -> str | None:
     module, name = getattr(part, "__module__", None), getattr(part, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or module not in sys.modules:
         return None
-    found: Any = sys.modules[module]
-    if getattr(found, "__spec__", None) is None:  # made on the fly, as doctests and notebooks do
+    target: Any = sys.modules[module]
+    if getattr(target, "__spec__", None) is None:  # made on the fly, as doctests and notebooks do
         return None
-    for one in name.split("."):
-        found = getattr(found, one, None)
+    for attribute in name.split("."):
+        target = getattr(target, attribute, None)
     path = f"{module}:{name}"
-    return path if found is part and is_import_path(path) else None
+    return path if target is part and is_import_path(path) else None
 
 
 def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> None:
@@ -116,7 +116,7 @@ def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> No
         _forget([*_taken])
         _folders.clear()
     _forget([name for name, home in _taken.items() if home != folder and _lies_in(name, folder)])
-    _folders[:] = [folder, *(one for one in _folders if one != folder)]
+    _folders[:] = [folder, *(other for other in _folders if other != folder)]
     _extend_path()  # what was pickled elsewhere may name its modules
 
 
@@ -127,7 +127,7 @@ def folders() -> tuple[Path, ...]:
 
 def taken_from() -> list[str]:
     """Those of these folders that modules were imported from, for another process that is to find them again."""
-    return sorted({str(one) for one in _taken.values()})
+    return sorted({str(folder) for folder in _taken.values()})
 
 
 def look_where_found(folder: str | Path) -> None:
@@ -140,12 +140,12 @@ def look_where_found(folder: str | Path) -> None:
     """
     for place in (Path(folder).expanduser(), Path(folder).expanduser().parent):
         try:
-            known = json.loads((place / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
+            environment = json.loads((place / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        for one in known.get(FOUND_IN) or () if isinstance(known, dict) else ():
-            if Path(one).is_absolute() and Path(one).is_dir():
-                look_in(one, last=True)
+        for path in environment.get(FOUND_IN) or () if isinstance(environment, dict) else ():
+            if Path(path).is_absolute() and Path(path).is_dir():
+                look_in(path, last=True)
         return
 
 
@@ -170,8 +170,8 @@ def _module(module: str, what: str) -> Any:
 
 def _extend_path() -> None:
     """Puts the folders behind all that Python has on its path, in their order."""
-    sys.path[:] = [one for one in sys.path if one not in _added]
-    _added[:] = [str(one) for one in _folders if str(one) not in sys.path]
+    sys.path[:] = [entry for entry in sys.path if entry not in _added]
+    _added[:] = [str(folder) for folder in _folders if str(folder) not in sys.path]
     sys.path.extend(_added)
 
 
@@ -180,8 +180,8 @@ def _home(name: str) -> Path | None:
     top = name.partition(".")[0]
     module = sys.modules.get(top)
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    found = {Path(one).resolve() for one in places if one}
-    return next((one for one in map(Path, _added) if found & {one / f"{top}.py", one / top}), None)
+    locations = {Path(place).resolve() for place in places if place}
+    return next((folder for folder in map(Path, _added) if locations & {folder / f"{top}.py", folder / top}), None)
 
 
 def _forget(names: Iterable[str]) -> None:
@@ -198,18 +198,18 @@ def _lies_in(name: str, folder: Path) -> bool:
 def _no_module(module: str, missing: str, what: str) -> UserError:
     if "." in missing:
         return UserError(f"{what}: there is no module {missing!r} in {missing.rpartition('.')[0]!r}.")
-    there = dict.fromkeys(one.stem for folder in _folders for one in sorted(folder.glob("*.py")))
-    near = "".join(f"; did you mean {one!r}?" for one in closest(missing, there, 1)) or "."
-    places = "".join(f" nor in {str(one)!r}" for one in _folders)
+    modules = dict.fromkeys(file.stem for folder in _folders for file in sorted(folder.glob("*.py")))
+    hint = "".join(f"; did you mean {suggestion!r}?" for suggestion in closest(missing, modules, 1)) or "."
+    places = "".join(f" nor in {str(folder)!r}" for folder in _folders)
     return UserError(
-        f"{what}: there is no module {missing!r} on Python's path{places}{near} Put {missing}.py beside the "
+        f"{what}: there is no module {missing!r} on Python's path{places}{hint} Put {missing}.py beside the "
         "recipe or where the command line runs, set PYTHONPATH, or install its package."
     )
 
 
 def _fails(module: str, what: str, error: BaseException) -> UserError:
     """With the line of somebody else's code that raised it."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if not _of_imports(one.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _of_imports(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
         where = f", {error.filename}, line {error.lineno}"
     else:
@@ -227,11 +227,13 @@ def _of_imports(file: str) -> bool:
 def _no_attribute(whole: Any, found: Any, name: str, what: str) -> UserError:
     module = getattr(whole, "__name__", "")
     owner = f"the module {module!r}" if found is whole else f"{_kind(found)} in {module!r}"
-    known = [one for one in vars(found) if not one.startswith("_")] if hasattr(found, "__dict__") else []
-    near = closest(name, known)
-    if near:
-        return UserError(f"{what}: {owner} has no {name!r}; did you mean {' or '.join(map(repr, near))}?")
-    own = [one for one in known if getattr(vars(found)[one], "__module__", None) == module]
+    attributes = (
+        [attribute for attribute in vars(found) if not attribute.startswith("_")] if hasattr(found, "__dict__") else []
+    )
+    suggestions = closest(name, attributes)
+    if suggestions:
+        return UserError(f"{what}: {owner} has no {name!r}; did you mean {' or '.join(map(repr, suggestions))}?")
+    own = [attribute for attribute in attributes if getattr(vars(found)[attribute], "__module__", None) == module]
     return UserError(f"{what}: {owner} has no {name!r}{'; it has ' + ', '.join(own[:12]) if own else ''}.")
 
 

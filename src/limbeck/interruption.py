@@ -45,17 +45,17 @@ def listening_for_stop() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield request
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: FrameType | None) -> None:
         request.asked = True
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for stop_signal, handler in previous.items():
+            signal.signal(stop_signal, handler)
 
-    for number in before:
+    for number in previous:
         signal.signal(number, ask)
     try:
         yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

@@ -42,8 +42,8 @@ def most_memory() -> int:
     """
     if resource is None:
         return psutil.Process().memory_info().rss
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def share_memory(processes: int) -> None:
@@ -82,12 +82,12 @@ def keeping_freed_memory() -> Iterator[None]:
 @cache
 def _keeps() -> bool:
     """Whether this is glibc, and nobody tunes it."""
-    tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(one.startswith("MALLOC_") for one in os.environ)
+    tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name.startswith("MALLOC_") for name in os.environ)
     return not tuned and sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def _left_by_limits() -> list[int]:
-    found = []
+    free = []
     for limit, used in _LIMITS:
         try:
             statistics = (_CGROUP / used).with_name("memory.stat").read_text()
@@ -96,5 +96,5 @@ def _left_by_limits() -> list[int]:
             left = int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text()) + int(cached)
         except (OSError, ValueError):  # no such files, or "max"
             continue
-        found.append(max(0, left))
-    return found
+        free.append(max(0, left))
+    return free

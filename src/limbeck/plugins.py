@@ -103,10 +103,10 @@ def unregister(family: str, name: str) -> None:
     Raises:
         UserError: nothing of that name was registered.
     """
-    known = catalogue_of(family).registered
-    if name not in known:
-        raise unknown_name(f"{FAMILIES.get(family, ('part',))[0]} registered in Python:", name, known)
-    del known[name]
+    parts = catalogue_of(family).registered
+    if name not in parts:
+        raise unknown_name(f"{FAMILIES.get(family, ('part',))[0]} registered in Python:", name, parts)
+    del parts[name]
 
 
 def about(**said: Any) -> Callable[[Part], Part]:
@@ -145,14 +145,16 @@ def registered() -> list[Registered]:
     Example:
         >>> restore(registered())
     """
-    found = []
-    for family in (one for one in FAMILIES if _is_loaded(one)):
+    parts = []
+    for family in (loaded for loaded in FAMILIES if _is_loaded(loaded)):
         catalogue = catalogue_of(family)
-        found += [Registered(family, name, packed(one), one.code) for name, one in catalogue.registered.items()]
-        for name, one in catalogue.handed_over.items():
+        parts += [
+            Registered(family, name, packed(foreign), foreign.code) for name, foreign in catalogue.registered.items()
+        ]
+        for name, foreign in catalogue.handed_over.items():
             with suppress(UserError):  # of those that a comparison names, `check_sendable` tells
-                found.append(Registered(family, name, packed(one), one.code))
-    return found
+                parts.append(Registered(family, name, packed(foreign), foreign.code))
+    return parts
 
 
 def restore(parts: Sequence[Registered]) -> None:
@@ -161,37 +163,39 @@ def restore(parts: Sequence[Registered]) -> None:
     Raises:
         UserError: a part whose module is not there.
     """
-    for one in parts:
+    for record in parts:
         try:
-            part, said = pickle.loads(one.packed)
+            part, remarks = pickle.loads(record.packed)
         except Exception as error:  # whatever its module does when it is imported
             raise UserError(
-                f"{one.name!r} of the {one.family} cannot be made again in another process "
+                f"{record.name!r} of the {record.family} cannot be made again in another process "
                 f"({type(error).__name__}: {error}); {_IMPORTABLE}."
             ) from error
-        if one.name.startswith(FROM_PYTHON):
-            catalogue_of(one.family).take(one.name, part)
+        if record.name.startswith(FROM_PYTHON):
+            catalogue_of(record.family).take(record.name, part)
         else:
-            catalogue_of(one.family).add(one.name, part, said, replace=True, code=one.code)
+            catalogue_of(record.family).add(record.name, part, remarks, replace=True, code=record.code)
 
 
 def misspelt() -> list[str]:
     """What is wrong with groups of entry points that no family reads, as `limbeck.objective`, in sentences."""
-    wrong = [(family, one) for family, names in offers().items() if family not in FAMILIES for one in names.values()]
+    wrong = [
+        (family, offered) for family, names in offers().items() if family not in FAMILIES for offered in names.values()
+    ]
     return [
-        f"{one[0].package} {one[0].version} offers {one[0].name!r} in the group 'limbeck.{family}', which nobody reads"
-        f"{''.join(f'; is it limbeck.{near}?' for near in closest(family, FAMILIES, 1)) or '.'}"
-        for family, one in wrong
+        f"{offered[0].package} {offered[0].version} offers {offered[0].name!r} in the group 'limbeck.{family}', which "
+        f"nobody reads{''.join(f'; is it limbeck.{near}?' for near in closest(family, FAMILIES, 1)) or '.'}"
+        for family, offered in wrong
     ]
 
 
 @contextmanager
 def noting() -> Iterator[dict[str, Foreign[Any]]]:
     """Notes which parts that are not limbeck's own are looked up meanwhile, as "objectives/brier"."""
-    found: dict[str, Foreign[Any]] = {}
-    token = USED.set(found)
+    used: dict[str, Foreign[Any]] = {}
+    token = USED.set(used)
     try:
-        yield found
+        yield used
     finally:
         USED.reset(token)
 

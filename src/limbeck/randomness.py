@@ -82,8 +82,8 @@ def uniform(bits: Tensor) -> Tensor:
 def own_randomness(seed: int, *purpose: str | int) -> Iterator[None]:
     """Inside, torch's CPU generator is seeded for one purpose; outside it is as it was."""
     # A device that is set costs every operation some microseconds, so that it is where tensors would be made elsewhere.
-    there = nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
-    with torch.random.fork_rng(devices=[]), there:
+    on_cpu = nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
+    with torch.random.fork_rng(devices=[]), on_cpu:
         # Not `torch.manual_seed`, which would seed the GPUs too.
         torch.default_generator.manual_seed(derive_seed(seed, *purpose))
         yield

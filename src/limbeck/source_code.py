@@ -24,8 +24,8 @@ def source_digest(part: Any, module: str) -> str | None:
     Returns:
         None where no file holds the part, as in a notebook.
     """
-    found = sys.modules.get(module)
-    if found is None or not _holds(found, part):
+    loaded = sys.modules.get(module)
+    if loaded is None or not _holds(loaded, part):
         return None
     if (name := module.partition(".")[0]) in _BY_VERSION or name in sys.stdlib_module_names:
         version = str(getattr(sys.modules.get(name), "__version__", sys.version))
@@ -35,12 +35,12 @@ def source_digest(part: Any, module: str) -> str | None:
         return None
     files = [top]
     if top.name == "__init__.py":
-        files = sorted(one for one in top.parent.rglob("*") if one.suffix in (".py", *_COMPILED))
+        files = sorted(file for file in top.parent.rglob("*") if file.suffix in (".py", *_COMPILED))
     digest = hashlib.blake2b(digest_size=8)
     try:
-        for one in files:
-            content = one.read_bytes()
-            digest.update(f"{one.relative_to(top.parent).as_posix()}:{len(content)}:".encode() + content)
+        for file in files:
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(top.parent).as_posix()}:{len(content)}:".encode() + content)
     except OSError:
         return None
     return digest.hexdigest()

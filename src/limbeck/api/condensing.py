@@ -54,9 +54,9 @@ def condense(
         >>> len(made), made.use["training"]["learning_rate"] > 0
         (10, True)
     """
-    known = {"method": method, "budget": budget, **settings}
+    maker_settings = {"method": method, "budget": budget, **settings}
     return condense_images(
-        settings_to_condense(known),
+        settings_to_condense(maker_settings),
         as_image_set(images, "train", "images"),
         None if teacher is None else network_of(teacher, "teacher"),
         teacher_named=path_text(teacher) if isinstance(teacher, str | Path) else None,

@@ -59,11 +59,11 @@ def evaluate(
     name = student if isinstance(student, str | Path) else None
     if isinstance(images, str | Path):
         images = evaluation_images(images, size_for_network(network, name), name)
-    found = as_image_set(images, "test", "images")
-    _warn_of_size(found, network, taught_size_of(name))
+    image_set = as_image_set(images, "test", "images")
+    _warn_of_size(image_set, network, taught_size_of(name))
     return evaluate_loaded(
         network,
-        found,
+        image_set,
         teacher=None if teacher is None else network_of(teacher, "teacher"),
         teacher_logits=teacher_logits,
         batch_size=batch_size,

@@ -84,17 +84,17 @@ def generate(
                 "Settings of the images are those of the maker `generate`, as `inner_steps`."
             )
     network = network_of(teacher, "teacher")
-    said = {"method": method, "budget": budget, **settings}
-    known = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
-    test_images = None if test is None else evaluation_images(test, known)
+    maker_settings = {"method": method, "budget": budget, **settings}
+    known_size = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
+    test_images = None if test is None else evaluation_images(test, known_size)
     learner = None
     student = as_settings(student)
     if student is not None:
-        named = (
+        model_name = (
             student if isinstance(student, str) else None if isinstance(student, Mapping) else name_of_student(student)
         )
         learner = Learner(
-            student=dict(student) if isinstance(student, Mapping) else {"model": named},
+            student=dict(student) if isinstance(student, Mapping) else {"model": model_name},
             make=None if isinstance(student, Mapping) else student_factory(student),
             objective=objective,
             training=training or {},
@@ -104,12 +104,12 @@ def generate(
     else:
         if not isinstance(validation, int) or validation:
             raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
-        beside = {"training": training, "objective": objective, "test": test}
-        for name, value in beside.items():
+        student_arguments = {"training": training, "objective": objective, "test": test}
+        for name, value in student_arguments.items():
             if value is not None:
                 raise UserError(f"`{name}` is of a `student` that learns meanwhile, and there is none; name one.")
     return generate_images(
-        settings_to_generate(said, alone=student is None),
+        settings_to_generate(maker_settings, alone=student is None),
         network,
         learner=learner,
         size=trained_size(teacher) if size is None and test_images is None else size,
@@ -152,6 +152,6 @@ def export_statistics(
     """
     network, pool = network_of(teacher, "teacher"), as_image_set(images, "train", "images")
     check_ready(network, "teacher")
-    found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
-    found.save(path)
-    return found
+    statistics = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
+    statistics.save(path)
+    return statistics

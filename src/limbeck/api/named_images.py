@@ -52,14 +52,14 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     split, why = evaluation_split(images)
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
-    found = load_sized(images, split, known, **loading_of(recipe))
+    image_set = load_sized(images, split, known, **loading_of(recipe))
     if student is None or split != TRAIN:
-        return found
-    held_out, doubt = held_out_of(student, recipe, found)
+        return image_set
+    held_out, doubt = held_out_of(student, recipe, image_set)
     if doubt:
-        said = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
-        warnings.warn(f"{said}; hand over others to learn how good it is.", stacklevel=3)
-    return found if held_out is None else held_out
+        message = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
+        warnings.warn(f"{message}; hand over others to learn how good it is.", stacklevel=3)
+    return image_set if held_out is None else held_out
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
@@ -87,22 +87,22 @@ def all_in_one(images: object, test: object) -> bool:
     """Whether what is learned from and what is judged on are one folder or file without splits."""
     if not isinstance(images, str | Path) or not isinstance(test, str | Path):
         return False
-    one, other = own_path(images), own_path(test)
-    if one is None or other is None or one.resolve() != other.resolve():
+    images_path, test_path = own_path(images), own_path(test)
+    if images_path is None or test_path is None or images_path.resolve() != test_path.resolve():
         return False
     return own_splits(images) == (TRAIN,)
 
 
 def size_for_objects(student: Any, teacher: Any) -> KnownSize | None:
     """What images of several sizes are brought to: what the student takes, or else the teacher, where one is known."""
-    known = size_for_network(student) if isinstance(student, Classifier) else None
+    size = size_for_network(student) if isinstance(student, Classifier) else None
     if isinstance(student, str | Mapping):
         stated = {"model": student} if isinstance(student, str) else dict(student)
         with suppress(ValueError):  # which is told where the recipe is read
-            known = size_for_settings(StudentSettings.model_validate(stated), "student")
-    if known is None and isinstance(teacher, str | Path):
+            size = size_for_settings(StudentSettings.model_validate(stated), "student")
+    if size is None and isinstance(teacher, str | Path):
         return size_of_saved(teacher)
-    return known or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)
+    return size or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)
 
 
 def with_images_named(
@@ -115,16 +115,16 @@ def with_images_named(
     if not isinstance(recipe, Mapping):
         return recipe, train, test, None
     if "data" not in recipe:
-        train, test = (in_memory(one, name) for one, name in ((train, "train"), (test, "test")))
+        train, test = (in_memory(images, name) for images, name in ((train, "train"), (test, "test")))
         return {**recipe, **data_of(train=train, test=test)}, train, test, None
     data = recipe["data"]
     handed = [part for part in _PARTS if _is_handed_over(data.get(part))] if isinstance(data, Mapping) else []
     loading = {key: data[key] for key in _LOADING if data.get(key) is not None} if handed else {}
-    found = {part: _loaded(data[part], part, loading) for part in handed}
-    named = {part: source_of(one) for part, one in found.items()}
-    train, test = (found.get(part) if one is None else one for part, one in ((TRAIN, train), (TEST, test)))
-    changed = {**recipe, "data": {**data, **named}} if handed else recipe
-    return changed, train, test, found.get(VALIDATION)
+    loaded = {part: _loaded(data[part], part, loading) for part in handed}
+    names = {part: source_of(image_set) for part, image_set in loaded.items()}
+    train, test = (loaded.get(part) if images is None else images for part, images in ((TRAIN, train), (TEST, test)))
+    changed = {**recipe, "data": {**data, **names}} if handed else recipe
+    return changed, train, test, loaded.get(VALIDATION)
 
 
 def _is_handed_over(images: Any) -> bool:
@@ -147,6 +147,9 @@ def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet
 
 def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, Any]]:
     """The `data` of a recipe that names none, of images that are handed over; empty without any."""
-    handed = {part: one for part, one in images.items() if one is not None}
-    named = {part: source_of(one) if isinstance(one, ImageSet) else path_text(one) for part, one in handed.items()}
-    return {"data": named} if named else {}
+    handed = {part: source for part, source in images.items() if source is not None}
+    names = {
+        part: source_of(source) if isinstance(source, ImageSet) else path_text(source)
+        for part, source in handed.items()
+    }
+    return {"data": names} if names else {}

@@ -78,13 +78,13 @@ class _OfSeed:
         except Exception as error:  # it is anybody's code
             name = name_of_student(self.make).removeprefix(FROM_PYTHON)
             takes_none = isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None
-            how = (
+            advice = (
                 " Write `lambda seed: ...`, or `def net(num_classes): ...` for one that makes a module of that."
                 if takes_none
                 else ""
             )
             raise ForeignError(
-                f"`student` {name!r}, called with the seed {seed}, raised {described(error)}.{how}"
+                f"`student` {name!r}, called with the seed {seed}, raised {described(error)}.{advice}"
             ) from error
 
 
@@ -113,9 +113,9 @@ def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet], shape:
         return _settings_of_pool(images, argument, handed, shape) if "name" in images else dict(images)
     if not is_object(images):
         raise not_images(argument, type(images).__name__)
-    found = images if isinstance(images, ImageSet) else load_first(images, count=None, shape=shape())
-    name = name_of_images(found)
-    handed[name] = found
+    image_set = images if isinstance(images, ImageSet) else load_first(images, count=None, shape=shape())
+    name = name_of_images(image_set)
+    handed[name] = image_set
     return name
 
 
@@ -127,9 +127,11 @@ def _settings_of_pool(
     if isinstance(images, ImageSet | str | Path) or not is_object(images):
         return {**settings, "name": handed_over(images, argument, handed, shape)}
     reading = {key: settings[key] for key in _OF_READING if key in settings}
-    found = load_first(images, reading.pop("split", "train"), count=settings.get("images"), shape=shape(), **reading)
+    image_set = load_first(
+        images, reading.pop("split", "train"), count=settings.get("images"), shape=shape(), **reading
+    )
     rest = {key: value for key, value in settings.items() if key not in _OF_READING}
-    return {**rest, "name": handed_over(found, argument, handed, shape)}
+    return {**rest, "name": handed_over(image_set, argument, handed, shape)}
 
 
 def name_of_student(student: Classifier | Callable[..., Any]) -> str:

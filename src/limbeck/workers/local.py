@@ -62,13 +62,13 @@ class LocalPlace:
         threading.Thread(target=start, daemon=True, name="limbeck-meanwhile").start()
 
     def hire(self) -> LocalWorker:
-        here, there = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(there,), daemon=True, name="limbeck-worker")
+        parent_end, child_end = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(child_end,), daemon=True, name="limbeck-worker")
         with _main_unseen():
             process.start()
-        there.close()  # so that the end of the process is the end of the line
+        child_end.close()  # so that the end of the process is the end of the line
         self._hired += 1
-        return LocalWorker(process, here, self._hired - 1)
+        return LocalWorker(process, parent_end, self._hired - 1)
 
     def surroundings(self, worker: LocalWorker, shared: Sequence[Path], threads: int) -> Surroundings:
         """What it takes on; of several GPUs it gets one."""
@@ -122,8 +122,8 @@ def _gpus() -> list[str]:
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []
-    named = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
-    return named or [str(number) for number in range(torch.cuda.device_count())]
+    visible = [gpu.strip() for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu.strip()]
+    return visible or [str(number) for number in range(torch.cuda.device_count())]
 
 
 def _context() -> Any:

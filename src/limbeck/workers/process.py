@@ -76,16 +76,16 @@ class _Post:
 
     def send(self, kind: str, *content: Any) -> None:
         """Whole, also where a signal comes meanwhile."""
-        mine = threading.current_thread() is threading.main_thread()
-        self.sending = self.sending or mine
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        self.sending = self.sending or on_main_thread
         try:
             with self.lock:
                 self.connection.send((kind, *content))
         except OSError:
             pass  # the master is gone; `listen` hears of it, too
         finally:
-            self.sending = self.sending and not mine
-        if mine and self.at_work and self.interrupted:
+            self.sending = self.sending and not on_main_thread
+        if on_main_thread and self.at_work and self.interrupted:
             self.interrupt()
 
     def interrupt(self, number: int = 0, frame: FrameType | None = None) -> None:

@@ -77,16 +77,18 @@ class RayPlace:
     def surroundings(self, worker: RayWorker, shared: Sequence[Path], threads: int) -> Surroundings:
         variables = {name: value for name, value in os.environ.items() if name.startswith(_SURROUNDINGS)}
         paths = tuple(str(path.absolute()) for path in shared)
-        machines = max(1, len([one for one in self.ray.nodes() if one["Alive"]]))
-        beside = -(-self.count // machines)
-        return Surroundings(variables, str(Path.cwd()), paths, exact=False, threads=threads, workers=beside)
+        machines = max(1, len([node for node in self.ray.nodes() if node["Alive"]]))
+        per_machine = -(-self.count // machines)
+        return Surroundings(variables, str(Path.cwd()), paths, exact=False, threads=threads, workers=per_machine)
 
     def receive(self, workers: Sequence[RayWorker], seconds: float) -> Iterator[tuple[RayWorker, Message | None]]:
         """See `LocalPlace.receive`."""
         waiting = {worker.heard: worker for worker in workers}
         ready, _ = self.ray.wait(list(waiting), num_returns=1, timeout=seconds)
         if not ready and not self._started and self.joined and time.monotonic() - self._since > PATIENCE:
-            has, free = (one.get("CPU", 0) for one in (self.ray.cluster_resources(), self.ray.available_resources()))
+            has, free = (
+                resources.get("CPU", 0) for resources in (self.ray.cluster_resources(), self.ray.available_resources())
+            )
             raise UserError(
                 f"Ray's cluster started no worker within {PATIENCE} s; it has {has:.0f} CPUs, {free:.0f} of them "
                 "free, and every worker takes one. Wait until there are some, or unset RAY_ADDRESS to work on this "
