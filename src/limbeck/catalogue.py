@@ -30,13 +30,13 @@ FAMILIES = {
     "makers": ("maker", "limbeck.transfer.catalogue:MAKERS"),
     "generators": ("generator", "limbeck.transfer.generate.networks.catalogue:GENERATORS"),
 }
-"""Family -> what one of it is called, and its catalogue."""
+"""Family -> the word for one of its parts, and its catalogue."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 CODE_OF = "limbeck.models.description:describe"
-"""What tells one function from another by what Python runs; it needs torch, which lists do without."""
+"""Tells functions apart by their code; imported late because it needs torch, which lists do without."""
 KEPT_AS = "limbeck.models.shared_memory:kept"
-"""What keeps a module as it is when it is named; it needs torch, too."""
+"""Copies a module when it is named; imported late because it needs torch."""
 USED: ContextVar[dict[str, Foreign[Any]]] = ContextVar("used")
 """Parts that are not limbeck's own and were looked up, see `limbeck.plugins.noting`."""
 
@@ -44,17 +44,17 @@ USED: ContextVar[dict[str, Foreign[Any]]] = ContextVar("used")
 class Catalogue(Mapping[str, Entry]):
     """The parts of one family by name: limbeck's own, then those registered in Python, then those of packages.
 
-    Names are known without importing anything; what is behind the name of a package's part is imported when it is
-    looked up. `items` and `values` leave out what cannot be loaded.
+    Names are known without importing anything; a package's part is imported when it is looked up. `items` and `values`
+    leave out what cannot be loaded.
 
-    Parts that have no name are called by their import path, "my_pkg:name", or, if none leads to them, by the name that
-    `name_of` gives to what was handed over in Python. They are looked up as the others are, and listed nowhere.
+    Parts without a name are called by their import path, "my_pkg:name", or, if no path leads to them, by the name that
+    `name_of` gives to an object handed over in Python. They are looked up as the others are, and listed nowhere.
 
     Args:
         family: one of `FAMILIES`.
         built_in: limbeck's own entries.
-        describe: "module:function" of the function from name, part and what is said of it to an entry; it raises a
-            UserError for what is no such part.
+        describe: "module:function" of the function that makes an entry from a name, a part and remarks on it; it raises
+            a UserError for an object that is no such part.
         taken: names that no other part may have, and what they are.
         by_path: whether import paths are names of parts.
     """
@@ -84,12 +84,12 @@ class Catalogue(Mapping[str, Entry]):
 
         Raises:
             KeyError: there is none.
-            UserError: it is a part of a package's, or behind an import path, that cannot be used; it was handed over in
+            UserError: a package's part, or one named by import path, cannot be used; or the part was handed over in
                 another process.
         """
         used = USED.get(None)
         if name in self.built_in:
-            if used is not None and name in self.offered:  # looked at once a run, for what it takes
+            if used is not None and name in self.offered:  # within `noting`, once a run
                 warnings.warn(self.problem(name), stacklevel=2)
             return self.built_in[name]
         foreign = self.find(name)
@@ -109,11 +109,11 @@ class Catalogue(Mapping[str, Entry]):
         return name in self.built_in or name in self.foreign or self.is_unlisted(name)
 
     def is_unlisted(self, name: object) -> bool:
-        """Whether it can only be an import path, or the name of what was handed over, which no list holds."""
+        """Whether it is an import path, or the name of an object handed over in Python, which no list holds."""
         return self.by_path and isinstance(name, str) and (is_import_path(name) or name.startswith(FROM_PYTHON))
 
     def find(self, name: str) -> Foreign[Entry] | None:
-        """What is not limbeck's own; imports what is named by its path.
+        """A part that is not limbeck's own, else None; imports a part that is named by its path.
 
         Raises:
             UserError: it cannot be imported, or was handed over in another process.
@@ -131,7 +131,7 @@ class Catalogue(Mapping[str, Entry]):
             )
         part = import_object(name, self.word)
         imported = self._imported.get(name)
-        if imported is None or imported.load() is not part:  # its module may be another's by now
+        if imported is None or imported.load() is not part:  # its module may have been imported anew
             imported = self._imported[name] = Foreign(self.family, name, BY_PATH, name, lambda: part)
         return imported
 
@@ -158,7 +158,7 @@ class Catalogue(Mapping[str, Entry]):
                 return name
         path = import_path_of(part)
         if path is not None:
-            self[path]  # which refuses what is no such part
+            self[path]  # raises for an object that is no such part
             return path
         digest = _imported(CODE_OF)(part)[0]
         called = re.sub(r"\W", "", str(getattr(part, "__name__", type(part).__name__)))
@@ -181,13 +181,13 @@ class Catalogue(Mapping[str, Entry]):
             raise
 
     def named(self, spec: Any) -> Any:
-        """What a recipe may hold, with names in place of parts that are handed over in Python, see `name_of`.
+        """The spec as a recipe may hold it, with names in place of parts handed over in Python, see `name_of`.
 
         Args:
             spec: a part, a mapping from parts to their options, or a list of these; names among them stay.
 
         Raises:
-            UserError: a part that is none, or one that is there twice.
+            UserError: an object that is no such part, or a part that is named twice.
         """
         if isinstance(spec, Mapping):
             by_name = {}
@@ -208,7 +208,7 @@ class Catalogue(Mapping[str, Entry]):
         return self.entries().values()
 
     def entries(self) -> dict[str, Entry]:
-        """All that can be used."""
+        """All parts that can be used."""
         entries = dict(self.built_in)
         for name, foreign in self.foreign.items():
             if name not in entries and not self.problem(name):
@@ -247,7 +247,7 @@ class Catalogue(Mapping[str, Entry]):
     def add(
         self, name: str, part: Any, said: Mapping[str, Any], *, replace: bool = False, code: str | None = None
     ) -> None:
-        """See `register`; `code` is known of what another process registered."""
+        """See `register`; `code` is given for a part that another process registered."""
         self._check_name(name, replace=replace)
         foreign = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
         before = self.registered.get(name) or self.offered.get(name)
@@ -341,6 +341,6 @@ class Aliases(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def _foreign(self) -> dict[str, str]:
-        """Aliases of what is not limbeck's own; loads it."""
+        """Aliases of parts that are not limbeck's own; loads these parts."""
         others = {name: entry for name, entry in self.catalogue.items() if name not in self.catalogue.built_in}
         return {alias: name for name, entry in others.items() for alias in entry.aliases if alias not in self.own}

@@ -38,7 +38,7 @@ def default_device() -> torch.device:
 
     Processes that share a run have settled on a GPU each.
     """
-    accelerate = sys.modules.get("accelerate.state")  # where nobody has imported it, nothing is settled
+    accelerate = sys.modules.get("accelerate.state")  # not imported: nothing is settled
     if accelerate is not None and accelerate.PartialState._shared_state:
         return accelerate.PartialState().device
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

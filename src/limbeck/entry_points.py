@@ -8,7 +8,7 @@ from typing import Any
 from limbeck.errors import UserError
 
 PREFIX = "limbeck."
-"""What the groups begin with, as in `limbeck.objectives`."""
+"""Prefix of the groups, as in `limbeck.objectives`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Offer:
         Raises:
             UserError: it cannot be imported, whatever the reason.
         """
-        from importlib.metadata import EntryPoint  # late, as help needs none
+        from importlib.metadata import EntryPoint  # late: help does without it
 
         if not EntryPoint.pattern.match(self.value):
             raise UserError(f"{self.value!r} names nothing in a module, as 'module:object' does")
@@ -43,16 +43,16 @@ class Offer:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            # What goes wrong in somebody else's module may be anything, as a panic of compiled code or an exit, and
-            # must not stop what does not name it.
+            # Somebody else's module may raise anything, as a panic of compiled code or an exit, and must not stop
+            # work that does not name it.
             raise UserError(f"{self.value!r} cannot be imported ({type(error).__name__}: {error})") from error
 
 
 @cache
 def offers() -> Mapping[str, Mapping[str, tuple[Offer, ...]]]:
-    """Family -> name -> what offers it, which should be one package; packages that are shadowed do not count.
+    """Family -> name -> the offers of it, which should be one; packages that are shadowed do not count.
 
-    Families that limbeck does not know are among them, so that a misspelt one can be told.
+    Families that limbeck does not know are among them, so that misspelt ones can be reported.
     """
     from importlib.metadata import distributions
 

@@ -43,7 +43,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
 
 
 def first_line(error: Exception) -> str:
-    """Of what an error says, without a full stop; "" where it says nothing.
+    """The first line of an error's message, without a full stop; "" where there is none.
 
     Example:
         >>> first_line(RuntimeError("no such shape.\\nIt came from ..."))

@@ -1,4 +1,4 @@
-"""A part that is not limbeck's own: where it came from, and what is said of it beside what it says itself."""
+"""A user-defined or third-party part: its origin and its metadata."""
 
 import sysconfig
 import traceback
@@ -16,7 +16,7 @@ IN_PYTHON = "registered in Python"
 HANDED_OVER = "handed over in Python"
 BY_PATH = "imported by its path"
 SAID = "__limbeck__"
-"""Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
+"""Attribute that holds the remarks on a part, see `limbeck.plugins.about`."""
 _NOT_THEIRS = (Path(__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")))
 
 
@@ -26,7 +26,7 @@ class ForeignError(UserError):
 
 @contextmanager
 def errors_of(what: str) -> Iterator[None]:
-    """Tells what a part that is not limbeck's own raises as a `ForeignError`; a `UserError` stays as it is.
+    """Turns what a part that is not limbeck's own raises into a `ForeignError`; a `UserError` stays as it is.
 
     Args:
         what: the part, as in "objective 'my_parts:margin'".
@@ -35,7 +35,7 @@ def errors_of(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # it is anybody's code
+    except Exception as error:  # somebody else's code may raise anything
         raise ForeignError(f"{what} raised {described(error)}.") from error
 
 
@@ -52,18 +52,18 @@ def described(error: Exception) -> str:
 
 @dataclass
 class Foreign(Generic[Entry]):
-    """A part that is not limbeck's own, and what its catalogue makes of it, once.
+    """A part that is not limbeck's own, and its entry in the catalogue, made once.
 
     Attributes:
         family, name: where it is found.
         source: "brier-kd 0.1", `IN_PYTHON`, `HANDED_OVER` or `BY_PATH`.
         where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
-        load: gives the part itself.
-        said: what was said of it, over what it says itself.
-        code: digest of the source that it is written in, see `source_digest`; None until it is looked up, and where no
+        load: returns the part itself.
+        said: remarks on it, which override its own.
+        code: digest of its source, see `source_digest`; None until it is looked up, and where no
             file holds it.
         entry: what its catalogue holds; None until it is looked up.
-        problem: why it cannot be used; "" where nothing is known of that.
+        problem: why it cannot be used; "" where no reason is known.
     """
 
     family: str
@@ -90,7 +90,7 @@ class Foreign(Generic[Entry]):
 
 
 def check_remarks(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    """Raises a UserError for what is said of a part and nobody would read."""
+    """Raises a UserError for remarks on a part that nothing reads."""
     for name in said:
         if name not in known:
             raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")

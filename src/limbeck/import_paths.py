@@ -1,7 +1,7 @@
-"""Objects of the user's own that are named by import path, "my_pkg:name", and the folders in which they are looked for.
+"""The user's own objects, named by import path, "my_pkg:name", and the folders in which they are looked for.
 
-Modules come from Python's own path. One that is not there is taken from the folders that were added here: where the
-command line runs, and where the recipe lies. These never hide what is installed.
+Modules come from Python's own path. Those not found there are taken from the folders added here: where the command
+line runs, and where the recipe lies. These never hide what is installed.
 """
 
 import importlib
@@ -18,18 +18,18 @@ from limbeck.errors import UserError, closest
 
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 FROM_PYTHON = "python:"
-"""Starts the name of what was handed over in Python, where a recipe has a name."""
+"""Prefix of the names that recipes have for objects handed over in Python."""
 ENVIRONMENT_FILE = "environment.json"
 FOUND_IN = "modules_from"
 """Key of a run folder's environment.json: the folders that modules of its parts came from."""
 _OTHERS = ("python", "timm")
-"""What stands before the colon of names that are no import paths."""
+"""Prefixes, before the colon, of names that are no import paths."""
 
 _folders: list[Path] = []
 _added: list[str] = []
-"""Those of them that stand on Python's path because of us."""
+"""Those of them that were added to Python's path here."""
 _taken: dict[str, Path] = {}
-"""Module -> the folder among these that it was imported from, as far as it was imported here."""
+"""Module -> the one of these folders that it was imported from, where it was imported here."""
 
 
 def is_import_path(name: object) -> bool:
@@ -43,7 +43,7 @@ def is_import_path(name: object) -> bool:
 
 
 def import_object(path: str, argument: str, *, fits: Callable[[Any], bool] | None = None, allowed: str = "") -> Any:
-    """What "module:name" names; imports the module.
+    """The object that "module:name" names; imports the module.
 
     Args:
         path: "module:name", both with dots if need be.
@@ -77,8 +77,8 @@ def import_object(path: str, argument: str, *, fits: Callable[[Any], bool] | Non
 def import_path_of(part: object) -> str | None:
     """The import path that leads back to a function or class in any process; None where none does.
 
-    None leads to a lambda, to what is defined inside a function, in a notebook or in the script itself, nor to what
-    was replaced in its module since.
+    None for a lambda, for anything defined in a function, notebook or script, and for an object since replaced in its
+    module.
 
     Example:
         >>> import_path_of(is_import_path), import_path_of(lambda: 0)
@@ -97,7 +97,7 @@ def import_path_of(part: object) -> str | None:
 
 
 def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> None:
-    """Adds a folder in which modules are looked for that are not on Python's path; the last one comes first.
+    """Adds a folder in which to look for modules that are not on Python's path; the last added comes first.
 
     A module of the same name that came from another of these folders is forgotten, and imported anew when it is named.
 
@@ -117,16 +117,16 @@ def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> No
         _folders.clear()
     _forget([name for name, home in _taken.items() if home != folder and _lies_in(name, folder)])
     _folders[:] = [folder, *(other for other in _folders if other != folder)]
-    _extend_path()  # what was pickled elsewhere may name its modules
+    _extend_path()  # objects pickled elsewhere may name its modules
 
 
 def folders() -> tuple[Path, ...]:
-    """Those that were added, for other processes; first the one that is looked in first."""
+    """The folders that were added, in the order of search, for other processes."""
     return tuple(_folders)
 
 
 def taken_from() -> list[str]:
-    """Those of these folders that modules were imported from, for another process that is to find them again."""
+    """Those added folders that modules were imported from, for another process that must find them again."""
     return sorted({str(folder) for folder in _taken.values()})
 
 
@@ -153,7 +153,7 @@ def _module(module: str, what: str) -> Any:
     if module in sys.modules:
         return sys.modules[module]
     before = set(sys.modules)
-    importlib.invalidate_caches()  # what is named may have been written a moment ago
+    importlib.invalidate_caches()  # the module may have been written a moment ago
     try:
         return importlib.import_module(module)
     except KeyboardInterrupt:
@@ -162,14 +162,14 @@ def _module(module: str, what: str) -> Any:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise _fails(module, what, error) from error
         raise _no_module(module, error.name, what) from None
-    except BaseException as error:  # somebody else's module may raise anything, an exit among it
+    except BaseException as error:  # somebody else's module may raise anything, even an exit
         raise _fails(module, what, error) from error
     finally:
         _taken.update({name: home for name in set(sys.modules) - before if (home := _home(name)) is not None})
 
 
 def _extend_path() -> None:
-    """Puts the folders behind all that Python has on its path, in their order."""
+    """Puts the folders at the end of Python's path, in their order."""
     sys.path[:] = [entry for entry in sys.path if entry not in _added]
     _added[:] = [str(folder) for folder in _folders if str(folder) not in sys.path]
     sys.path.extend(_added)

@@ -1,4 +1,4 @@
-"""Parts of the user's own beside limbeck's: registered in Python, or offered by an installed package.
+"""The user's own parts beside limbeck's: registered in Python, or offered by an installed package.
 
 A package offers its parts as entry points of the groups `limbeck.<family>`; `docs/plugins.md` shows what a part of each
 family looks like.
@@ -110,7 +110,7 @@ def unregister(family: str, name: str) -> None:
 
 
 def about(**said: Any) -> Callable[[Part], Part]:
-    """A decorator that says more of a part than its signature and docstring do, for `register` and entry points.
+    """A decorator that adds remarks to a part's signature and docstring, for `register` and entry points.
 
     Example:
         >>> @about(weight=30.0, paper="Nobody, Nothing of note", year=2020)
@@ -152,7 +152,7 @@ def registered() -> list[Registered]:
             Registered(family, name, packed(foreign), foreign.code) for name, foreign in catalogue.registered.items()
         ]
         for name, foreign in catalogue.handed_over.items():
-            with suppress(UserError):  # of those that a comparison names, `check_sendable` tells
+            with suppress(UserError):  # `check_sendable` reports those that a comparison names
                 parts.append(Registered(family, name, packed(foreign), foreign.code))
     return parts
 
@@ -166,7 +166,7 @@ def restore(parts: Sequence[Registered]) -> None:
     for record in parts:
         try:
             part, remarks = pickle.loads(record.packed)
-        except Exception as error:  # whatever its module does when it is imported
+        except Exception as error:  # importing its module may raise anything
             raise UserError(
                 f"{record.name!r} of the {record.family} cannot be made again in another process "
                 f"({type(error).__name__}: {error}); {_IMPORTABLE}."
@@ -178,7 +178,7 @@ def restore(parts: Sequence[Registered]) -> None:
 
 
 def misspelt() -> list[str]:
-    """What is wrong with groups of entry points that no family reads, as `limbeck.objective`, in sentences."""
+    """A sentence on each entry point in a group that no family reads, as `limbeck.objective`."""
     wrong = [
         (family, offered) for family, names in offers().items() if family not in FAMILIES for offered in names.values()
     ]
@@ -191,7 +191,7 @@ def misspelt() -> list[str]:
 
 @contextmanager
 def noting() -> Iterator[dict[str, Foreign[Any]]]:
-    """Notes which parts that are not limbeck's own are looked up meanwhile, as "objectives/brier"."""
+    """Notes which parts that are not limbeck's own are looked up inside, as "objectives/brier"."""
     used: dict[str, Foreign[Any]] = {}
     token = USED.set(used)
     try:
@@ -206,7 +206,7 @@ _IMPORTABLE = (
 
 
 def _is_loaded(family: str) -> bool:
-    """Whether anything can have been registered, without importing what holds it."""
+    """Whether its catalogue is imported: otherwise nothing can have been registered."""
     return FAMILIES[family][1].partition(":")[0] in sys.modules
 
 
@@ -220,7 +220,7 @@ def packed(one: Foreign[Any]) -> bytes:
 
     try:
         return pack((one.load(), dict(one.said)))
-    except Exception as error:  # what pickling raises depends on what is pickled
+    except Exception as error:  # pickling may raise anything
         raise UserError(
             f"{one.name!r} of the {one.family} cannot be sent to other processes ({type(error).__name__}: {error}); "
             f"{_IMPORTABLE}."

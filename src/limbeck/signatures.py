@@ -1,4 +1,4 @@
-"""What a function or class says of itself: its options, its inputs and a line about it."""
+"""What a function or class says of itself: its options, its inputs and a summary."""
 
 import inspect
 import math
@@ -30,15 +30,16 @@ def inputs_and_options(
     Args:
         part: a function or a class.
         known: names that are inputs, whether or not they have a default.
-        what: it, in messages.
-        passed_on: inputs that `**kwargs` take, where no parameter is called so; without any, there may be none such.
+        what: how messages name the part.
+        passed_on: inputs that `**kwargs` take, less those with a parameter of their own; if empty, `**kwargs` are
+            refused.
 
     Raises:
         UserError: a parameter that is no input and has no default, or one that takes any number of values.
     """
     inputs, options = [], {}
     for parameter in parameters(part):
-        if passed_on and parameter.kind is parameter.VAR_KEYWORD:  # the last of them
+        if passed_on and parameter.kind is parameter.VAR_KEYWORD:  # the last parameter
             inputs += [name for name in passed_on if name not in inputs]
             continue
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
@@ -58,7 +59,7 @@ def parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
     """Of a function, or of a class's `__init__` without `self`; annotations are evaluated where they can be."""
     try:
         return [*inspect.signature(part, eval_str=True).parameters.values()]
-    except Exception:  # an annotation may be any code, also one that names what is there for type checkers alone
+    except Exception:  # an annotation may be any code, and may use names that only type checkers see
         pass
     try:
         return [*inspect.signature(part).parameters.values()]
@@ -73,7 +74,7 @@ def default_of(one: inspect.Parameter) -> Any:
 
 
 def check_option(name: str, value: Any, default: Any, what: str) -> None:
-    """Raises a UserError for a value of another type than the default's; of other types, anything goes."""
+    """Raises a UserError for a value of another type than the default's, if that is a bool, str, float or int."""
     kinds = {bool: "true or false", str: "text", float: "a finite number", int: "a whole number"}
     described = kinds.get(type(default))
     if described is None:
@@ -85,7 +86,7 @@ def check_option(name: str, value: Any, default: Any, what: str) -> None:
 
 
 PLAIN = "a number, true or false, text, null, or a list of these"
-"""What options of one's own may be by default, in words."""
+"""What the defaults of the user's own options may be, in words."""
 
 
 def is_plain(value: Any) -> bool:

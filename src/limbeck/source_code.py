@@ -1,4 +1,4 @@
-"""Which source a part is written in, so that what is remembered of it is forgotten when that changes."""
+"""A digest of the source of a part, so that what is cached of it is not used once the source changes."""
 
 import hashlib
 import inspect
@@ -47,7 +47,7 @@ def source_digest(part: Any, module: str) -> str | None:
 
 
 def _top(module: str) -> Path | None:
-    """The file of the outermost package with one; those around it are namespaces, which others share."""
+    """The file of the outermost package with one; those around it are namespace packages, which others share."""
     names = module.split(".")
     for depth in range(1, len(names) + 1):
         file = getattr(sys.modules.get(".".join(names[:depth])), "__file__", None)
@@ -57,6 +57,6 @@ def _top(module: str) -> Path | None:
 
 
 def _holds(module: ModuleType, part: Any) -> bool:
-    """Whether a function is of that module, and not of another program's that calls its script the same."""
+    """Whether a function is of that module, and not of another program's script of the same name."""
     variables = getattr(inspect.unwrap(part) if callable(part) else part, "__globals__", None)
     return variables is None or variables is vars(module)

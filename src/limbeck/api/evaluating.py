@@ -73,7 +73,7 @@ def evaluate(
 
 
 def _warn_of_size(images: ImageSet, network: Classifier, taught: tuple[int, int] | None) -> None:
-    """Of a network that takes any size, and was taught with another one."""
+    """Warns where a network that takes any size was taught with another one."""
     if taught is not None and network.input_size is None and images.shape[1:] != taught:
         warnings.warn(
             f"images of {images.name!r} are {images.shape[1]}x{images.shape[2]}, and the student was taught with "

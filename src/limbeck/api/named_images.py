@@ -1,4 +1,4 @@
-"""Images by name, for functions that know the networks: in the size of these where theirs differ."""
+"""Images by name, for functions that know the networks: where sizes differ, in the size that these take."""
 
 import warnings
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_training_images
 
 _PARTS = (TRAIN, TEST, VALIDATION)
-"""Of the `data` of a recipe, those that may be images."""
+"""Keys of the `data` of a recipe that may hold images."""
 _LOADING = ("size", "channels", "image_column", "label_column", "classes", "skip_unreadable", "scale", "in_memory")
-"""Beside them, how all of them are loaded."""
+"""Keys beside them that say how all of them are loaded."""
 
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
-    """What `as_image_set` gives, by name in the size that is known where theirs differ."""
+    """As `as_image_set`; images by name whose sizes differ come in the known size."""
     if not isinstance(images, str | Path):
         return as_image_set(images, split, argument)
     try:
@@ -63,7 +63,7 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
-    """Images to teach on, those of several sizes in the one that is known."""
+    """Images to teach on, those of several sizes in the known one."""
     try:
         return load_training_images(source)
     except SizesDiffer as error:
@@ -73,7 +73,7 @@ def training_images_of(source: DatasetSettings, known: KnownSize | None) -> Tran
 
 
 def _no_size(name: str | Path, split: str, argument: str, error: SizesDiffer) -> UserError:
-    """What says the size to functions that teach a student and have no argument for it."""
+    """Says how to name the size to functions that teach a student and have no argument for it."""
     arguments = ", ".join([repr(str(name)), *([] if split == TRAIN else [repr(split)]), f"size={error.example}"])
     return UserError(
         f"`{argument}`: nothing says the size of {str(name)!r}, whose images differ in it ({error.found}), as neither "
@@ -98,7 +98,7 @@ def size_for_objects(student: Any, teacher: Any) -> KnownSize | None:
     size = size_for_network(student) if isinstance(student, Classifier) else None
     if isinstance(student, str | Mapping):
         stated = {"model": student} if isinstance(student, str) else dict(student)
-        with suppress(ValueError):  # which is told where the recipe is read
+        with suppress(ValueError):  # reported where the recipe is read
             size = size_for_settings(StudentSettings.model_validate(stated), "student")
     if size is None and isinstance(teacher, str | Path):
         return size_of_saved(teacher)
@@ -134,14 +134,14 @@ def _is_handed_over(images: Any) -> bool:
 
 
 def _loaded(images: Any, part: str, loading: Mapping[str, Any]) -> ImageSet:
-    """As the recipe says that all its images are loaded."""
+    """Images loaded as the recipe says for all its images."""
     if not loading:
         return as_image_set(images, part, f"data.{part}")
     return load(images, part if has_splits(images) else TRAIN, **loading)
 
 
 def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet | None:
-    """Images in any form as a set; names stay names, as their size hangs on the recipe."""
+    """Images in any form as a set; names stay names, as their size depends on the recipe."""
     return images if images is None or isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 

@@ -1,4 +1,4 @@
-"""Objects and names that are handed over in Python, brought to what recipes take, each with what is wrong with it."""
+"""Turns objects and names handed over in Python into what recipes take, or says what is wrong with them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,7 +65,7 @@ def student_factory(student: Student) -> Callable[[int], Classifier] | None:
 
 
 class _OfSeed:
-    """A function of the user's own; what it raises is told as such."""
+    """A function of the user's own; its errors are reported as such."""
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
@@ -75,7 +75,7 @@ class _OfSeed:
             return self.make(seed)
         except UserError:
             raise
-        except Exception as error:  # it is anybody's code
+        except Exception as error:  # somebody else's code may raise anything
             name = name_of_student(self.make).removeprefix(FROM_PYTHON)
             takes_none = isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None
             advice = (
@@ -99,7 +99,7 @@ class _Always:
 
 
 def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet], shape: Shape) -> Any:
-    """What settings call images, which are kept in `handed` where they were handed over.
+    """The name of images in settings; images that are handed over as objects are put into `handed` by it.
 
     Args:
         images: a pool's, or a mapping of its settings with these as `name`.
@@ -122,7 +122,7 @@ def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet], shape:
 def _settings_of_pool(
     settings: Mapping[str, Any], argument: str, handed: dict[str, ImageSet], shape: Shape
 ) -> dict[str, Any]:
-    """The same with a name in the place of an object, which is read as they say."""
+    """The settings with a name in place of an object, which is read as they say."""
     images = settings["name"]
     if isinstance(images, ImageSet | str | Path) or not is_object(images):
         return {**settings, "name": handed_over(images, argument, handed, shape)}
@@ -135,7 +135,7 @@ def _settings_of_pool(
 
 
 def name_of_student(student: Classifier | Callable[..., Any]) -> str:
-    """For the recipe that is written down."""
+    """The name of a student in the recipe that is saved."""
     if isinstance(student, Classifier):
         return name_of_network(student, "student")
     return f"{FROM_PYTHON}{getattr(student, '__name__', type(student).__name__)}"

@@ -63,7 +63,7 @@ def evaluate_set(
         training: settings on top of the set's own, by the names of `TrainingSettings`.
         out: a folder in which runs are kept, so that the same call goes on after an interruption; None keeps nothing.
         workers: runs that go on side by side.
-        progress: who watches.
+        progress: shows how far the work is.
 
     Raises:
         UserError: what does not fit together, before any training.
@@ -166,7 +166,7 @@ def _set(transfer_set: TransferSet | str | Path) -> TransferSet:
 
 
 def _images(source: ImagesLike, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
-    """In their own size, which networks resize, or of several sizes in that of the set."""
+    """Images in their own size, which networks resize; where sizes differ, in that of the set."""
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, str):

@@ -97,7 +97,7 @@ def distill(
         tracker: "tensorboard", "wandb", "mlflow" or "trackio", which shows the run while it goes on, or a mapping of
             `name`, `project` and its `options`; by default none. A tracker that fails is left out with a warning.
         license: of the student, for its model card, as "apache-2.0"; by default none is stated.
-        progress: who watches.
+        progress: shows how far the work is.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
             where no transfer set says them. `optimizer`, `schedule` and `views` may be one's own (docs/plugins.md).
 
@@ -181,7 +181,7 @@ def compare(
             without labels do; the controls that need labels are then left out. In a mapping, functions and classes of
             one's own stand where a recipe has their import paths.
         resume: go on with the comparison in `out`; finished runs are not repeated.
-        progress: who watches.
+        progress: shows how far the work is.
         workers: runs that go on side by side, each in a process of its own, with the same results as one by one; what
             is handed over must survive pickling then.
 
@@ -271,7 +271,7 @@ def borrow(
         scores: folder that keeps what the teacher says of the pools, for other budgets and criteria.
         out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way
             goes on when it is called again.
-        progress: who watches.
+        progress: shows how far the work is.
 
     Raises:
         UserError: a pool that cannot be read or holds test images; a budget above what the pools hold, or below the
@@ -366,7 +366,7 @@ def probe(
 def _held_out(
     validation: int | float | ImagesLike | None, default: float, known: KnownSize | None
 ) -> int | float | ImageSet:
-    """Images of their own, or how many to hold out."""
+    """Validation images, or how many training images to hold out for validation."""
     if validation is None:
         return default
     if isinstance(validation, int | float):
@@ -375,7 +375,7 @@ def _held_out(
 
 
 def _unless_named(images: ImagesLike, argument: str) -> ImageSet | str | Path:
-    """Images of a name are loaded later, in their own size."""
+    """Images as a set; a name stays a name, and is loaded later in its own size."""
     return images if isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 

@@ -1,4 +1,4 @@
-"""The verbs `evaluate`, `probe` and `report`, on what is there."""
+"""The verbs `evaluate`, `probe` and `report`, on existing networks, sets and runs."""
 
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,7 @@ def evaluate(
 
 
 def _is_missing_path(what: str) -> bool:
-    """Whether it looks like one, and nothing is there."""
+    """Whether it looks like a path, and does not exist."""
     return "/" in what and not Path(what).expanduser().exists()
 
 

@@ -32,13 +32,13 @@ class SetOptions:
     ranking: bool = False
 
     def set(self, *names: str) -> list[str]:
-        """Those of these options, as they are typed, that are not at their defaults; of all where none is named."""
+        """Those of the named options, as they are typed, that are not at their defaults; of all where none is named."""
         changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
         return [_NAMES.get(name, f"--{name}") for name in changed if not names or name in names]
 
 
 def are_sets(what: Sequence[str], test: str | None) -> bool:
-    """Whether folders are transfer sets; a network's is told by the lack of their file."""
+    """Whether transfer sets are meant: `test` is given, or a folder holds a transfer set's file."""
     return test is not None or any((Path(path).expanduser() / _CONFIG).is_file() for path in what)
 
 
@@ -66,7 +66,7 @@ def evaluate_sets(
     *,
     loading: Mapping[str, Any],
 ) -> None:
-    """Judges sets and shows what came out."""
+    """Judges sets and shows the results."""
     if options.test is None:
         raise UserError("a transfer set is judged on `--test`; name a data set, folder, file or hub id.")
     if json_file is not None and json_file.is_dir():

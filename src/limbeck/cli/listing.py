@@ -296,7 +296,7 @@ def unusable(catalogue: Any, columns: int) -> list[list[str]]:
 
 
 def tell_sources(catalogue: Any) -> None:
-    """Where parts are from that are not limbeck's own."""
+    """Prints where parts come from that are not limbeck's own."""
     sources = [f"{name}: {part.source}" for name, part in catalogue.foreign.items() if not catalogue.problem(name)]
     if sources:
         console.print(f"\nbeside limbeck's own, {'; '.join(sources)}", style="dim", markup=False)

@@ -50,7 +50,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def loads_images(function: Callable[..., None], *, but: Collection[str] = ()) -> Callable[..., None]:
-    """Puts the options of `limbeck.load`, `but` some, where `function` has its parameter `loading`."""
+    """Gives a verb the options of `limbeck.load`, but for those in `but`, in place of its parameter `loading`."""
     names = [name for name in OPTIONS if name not in but]
 
     @wraps(function)

@@ -11,7 +11,7 @@ from limbeck.cli.options import NETWORK, Out, Overrides, RecipeName, Resume, Wor
 from limbeck.errors import UserError
 
 _DEMO_WORKERS = 4
-"""At most, by default: its runs take seconds, and each worker as long to import torch."""
+"""Most workers by default: its runs take seconds, as long as each worker takes to import torch."""
 
 
 def demo(
@@ -183,7 +183,7 @@ def _run_one(recipe: Any, out: Path | None, *, resume: bool, again: str) -> None
 
 
 def _is_transfer_set(source: str) -> bool:
-    """Whether it is the folder of one; a packaged recipe is none, even where a folder is called so."""
+    """Whether it is the folder of a transfer set; the name of a packaged recipe is not, even where a folder has it."""
     if not Path(source).is_dir():
         return False
     from limbeck.data.transfer_set_folder import CONFIG_NAME

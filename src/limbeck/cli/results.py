@@ -1,4 +1,4 @@
-"""What came out of a run, a comparison, an evaluation or a probe, on the terminal."""
+"""Results of a run, a comparison, an evaluation or a probe, on the terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -48,7 +48,7 @@ def show_tables(results: Mapping[str, Any]) -> None:
 
 
 def _in_order(results: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
-    """Rows from few images to many, and by arm as everywhere."""
+    """Rows from few images to many, and by arm in the usual order."""
     from limbeck.report.controls import arm_order
 
     order = arm_order(dict(results))
@@ -80,7 +80,7 @@ def _seconds(value: float) -> str:
 
 
 def watt_hours(kwh: float) -> str:
-    """Two digits that count, all of those before the point; a dash for energy that nobody counted."""
+    """Two significant digits, or all before the point; a dash for energy that was not counted."""
     energy = 1000 * kwh
     return f"{energy:,.0f}" if energy >= 100 else f"{energy:.2g}" if energy else "–"
 

@@ -38,7 +38,7 @@ def _run(folder: Path) -> list[str]:
 
 
 def _is_run(status: Path) -> bool:
-    """Rather than one that was put aside when its recipe was mended, "seed-0-failed-1"."""
+    """Not so for a run put aside when its recipe was mended, as "seed-0-failed-1"."""
     return status.parent.name.removeprefix("seed-").isdecimal()
 
 

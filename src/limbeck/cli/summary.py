@@ -18,7 +18,7 @@ SIGNS = {"better": "▲", "worse": "▼"}
 
 
 def show_summary(results: Mapping[str, Any], folder: Path) -> None:
-    """Prints it; `folder` is that of the comparison."""
+    """Prints the summary; `folder` is that of the comparison."""
     from limbeck.cost import RunCost
     from limbeck.report.cost_tables import together
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Option = float | bool | str
 OwnOption = Option | None | list[Option | None] | tuple[Option | None, ...]
-"""Of objectives of the user's own."""
+"""Options of objectives of the user's own."""
 
 _SL, _TL, _SE, _TE = "student_logits", "teacher_logits", "student_embedding", "teacher_embedding"
 _SS, _TS = "student_stages", "teacher_stages"

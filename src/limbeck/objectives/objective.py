@@ -24,7 +24,7 @@ PREPARING = 30 / 270
 """Share of a run that the benchmarks prepare in: 30 epochs, before 240."""
 
 FORMS = ("benchmark", "authors")
-"""Whose form a loss has where a benchmark's, which most published numbers are of, is not that of its authors."""
+"""Forms of a loss where a benchmark's, which most published numbers are of, is not that of its authors."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Objective(nn.Module, ABC):
 
 def arguments(loss: Callable[..., Tensor]) -> dict[str, bool]:
     """Signals that a loss takes, in its order, and whether it must be given them."""
-    # By function and not by bound method, since the table outlives the module.
+    # Cached by function, not by bound method, since the cache outlives the module.
     return _parameters(loss.__func__, bound=True) if ismethod(loss) else _parameters(loss, bound=False)
 
 

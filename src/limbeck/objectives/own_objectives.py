@@ -32,7 +32,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         said: `summary`, `paper`, `year`, `weight`, `typical`, `aliases`; of all but such a subclass also `per_image`.
 
     Raises:
-        UserError: it is neither, or options have no plain default.
+        UserError: it is none of these, or options have no plain default.
     """
     what = f"objective {name!r}"
     if hasattr(nn.ModuleDict, name):  # which holds the terms of a sum
@@ -119,11 +119,11 @@ def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -
                 self.module = _module(part, self.settings, what)
 
     def build(self: Any, setup: Setup) -> None:
-        """First parameters of a class are those of the run's seed."""
+        """Makes the module of a class anew, so that its initial weights are those of the run's seed."""
         if isinstance(part, type):
             self.module = _module(part, self.settings, what)
 
-    # What a loss takes and a class can be told is read from signatures.
+    # The signals of a loss and the options of a class are read from their signatures.
     self_parameter = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
     signal_parameters = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY)
@@ -141,7 +141,7 @@ def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -
 
 
 def _settings(kind: type[Any], what: str) -> dict[str, Any]:
-    """What the modules of a class are made from, with the defaults."""
+    """Options that the modules of a class are made with, and their defaults."""
     try:
         return inputs_and_options(kind, (), what)[1]
     except UserError as error:
@@ -163,7 +163,7 @@ def _module(part: Any, settings: Mapping[str, Any], what: str) -> nn.Module:
 
 
 def _detached(signal: Any) -> Any:
-    """The teacher's outputs, of which a loss may take differences without teaching it."""
+    """The teacher's outputs, detached, so that no loss teaches it."""
     return tuple(map(_detached, signal)) if isinstance(signal, tuple) else signal.detach()
 
 

@@ -52,7 +52,7 @@ def angles(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _Angles(torch.autograd.Function):
-    """Computes the gradient beside the value, as it needs the same cosines, and keeps that alone, [B, D].
+    """Computes the gradient beside the value, as it needs the same cosines, and keeps only that, [B, D].
 
     By the law of cosines, with q the squared distances and r = q^(-1/2), the cosine at i between j and k is
     c_ijk = (q_ij + q_ik - q_jk) r_ij r_ik / 2, so no vectors are compared. With s_ijk the slope of the loss at c_ijk,

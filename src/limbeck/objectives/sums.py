@@ -104,9 +104,9 @@ class WeightedSum(nn.Module):
         """The sum, and each term before weighting (detached), for curves and for finding a culprit.
 
         Args:
-            signals: name -> what there is.
+            signals: name -> value.
             preparing: the losses of two-phase methods, unweighted.
-            gather: puts the shares of a batch that several processes hold together, for terms that relate images.
+            gather: joins the shares of a batch that several processes hold, for terms that relate images.
         """
         losses = self._losses(preparing=preparing)
         related = [name for name in losses if not self.objectives()[name].per_image]
@@ -165,7 +165,7 @@ def _key(name: str) -> str:
 
 
 def _arguments(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
-    """What a loss takes, less what has a default and is not there."""
+    """What a loss takes; signals that have a default may be missing."""
     return {name: signals[name] for name, required in arguments(loss).items() if required or name in signals}
 
 

@@ -45,7 +45,7 @@ def makes_images_of_any_size(name: str, options: Options) -> None:
 
 
 def same_seed_same_images(name: str, options: Options) -> None:
-    """Weights are of the seed, images of weights, latents and labels; nobody else's random numbers are disturbed."""
+    """Weights depend on the seed, images on weights, latents and labels; torch's own random state is left alone."""
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

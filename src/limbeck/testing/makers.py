@@ -63,7 +63,7 @@ def _grown(source: TransferSource, context: MakerContext) -> TransferSource:
 
 
 def settings_can_be_written_down(name: str, options: Options) -> None:
-    """As recipes do it, and the controls change what there is to change."""
+    """As recipes do it, and the changes of the controls are valid, too."""
     settings = _settings(name, options)
     written = json.loads(json.dumps(settings.model_dump(mode="json")))
     ensure(

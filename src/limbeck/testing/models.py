@@ -70,7 +70,7 @@ def gradient_reaches_every_parameter(name: str, options: Options) -> None:
 
 
 def same_seed_same_weights(name: str, options: Options) -> None:
-    """And nobody else's random numbers are disturbed."""
+    """And torch's own random state is left alone."""
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)

@@ -11,7 +11,7 @@ from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite
 
 Options = dict[str, Any]
 _STEPS = range(12)
-"""So many draws that each of a few operations is among them."""
+"""As many draws as each of a few operations needs to be among them."""
 
 
 def _made(name: str, options: Options) -> NormalisedViews:

@@ -38,7 +38,7 @@ def catalogue_and_class_agree(name: str, options: Options) -> None:
 
 
 def refuses_endless_options(name: str, options: Options) -> None:
-    """NaN and infinity are no settings."""
+    """NaN and infinity are refused as options."""
     for option, default in OBJECTIVES[NAMES[name]].options.items():
         for value in (float("nan"), float("inf")) if isinstance(default, float) else ():
             try:
@@ -116,7 +116,7 @@ def same_seed_same_value_and_state_round_trip(name: str, options: Options) -> No
 
 
 def order_of_a_batch_makes_no_difference(name: str, options: Options) -> None:
-    """And of what is said to be the mean of losses of images, each is that of the image alone."""
+    """And where a loss says `per_image`, it is the mean of the losses of the images alone."""
     pair, order = Pair(), torch.randperm(BATCH, generator=torch.Generator().manual_seed(1))
     signals = pair.signals()
     whole = value_of(pair.objective(name, **options), signals).item()

@@ -30,12 +30,12 @@ NUMBERS = {"shares": (0.0, 1.0), "entropies": (0.0, 6.0), "values": (0.0, 1.0), 
 
 
 def brightness(pixels: Tensor) -> Tensor:
-    """Stands for a function of the user's."""
+    """Stands in for a function of the user's own."""
     return pixels.flatten(1).float()
 
 
 def teacher_for(images: ImageSet) -> Classifier:
-    """An untrained one."""
+    """An untrained teacher."""
     channels, side, _ = images.shape
     return create("resnet8", num_classes=images.num_classes, channels=channels, seed=1, input_size=side)
 
