@@ -40,18 +40,18 @@ from limbeck.randomness import own_randomness
 CLEARLY_FASTER = 1.2
 """How many times faster than the default a mode must be to be chosen."""
 
-_TIMED = 5  # passes in each mode, in turn; the fastest counts
-_ENOUGH = 2000  # milliseconds of all passes, after which a large network is not timed again
-_HOPELESS = 3  # times the fastest: slower modes, as emulated types, are not timed again
+_REPEATS = 5  # passes in each mode, in turn; the fastest counts
+_BUDGET_MS = 2000  # milliseconds of all passes, after which a large network is not timed again
+_SKIP_FACTOR = 3  # times the fastest: slower modes, as emulated types, are not timed again
 _OVERHEAD = 3  # milliseconds of a pass, up to which the number of layers matters more than their arithmetic
 _PIXELS = 64 * 32 * 32  # of a pass; with a quarter, activations stay in the cache, and bf16 gains half as much
-_MOST = 64  # images of a pass, at most
+_MAX_BATCH = 64  # images of a pass, at most
 _ISA_VARIABLES = ("ATEN_CPU_CAPABILITY", "DNNL_MAX_CPU_ISA", "ONEDNN_MAX_CPU_ISA", "DNNL_DEFAULT_FPMATH_MODE")
 
 Precision = Literal["bf16", "fp32"]
 PRECISIONS: tuple[Precision, ...] = ("bf16", "fp32")
-Way = tuple[Precision, bool]  # and whether channels-last
-Milliseconds = dict[Way, float]
+ComputeMode = tuple[Precision, bool]  # and whether channels-last
+Milliseconds = dict[ComputeMode, float]
 
 
 class Fastest(NamedTuple):
@@ -86,7 +86,7 @@ def fastest_for(network: nn.Module, shape: tuple[int, int, int], device: torch.d
         return fastest_on(device)
 
 
-def choose(milliseconds: Milliseconds) -> Fastest:
+def fastest_mode(milliseconds: Milliseconds) -> Fastest:
     """The fastest mode by the time that each (precision, channels-last) took; near ties keep float32, channels-last."""
     channels_last: dict[Precision, bool] = {
         precision: milliseconds[precision, True] < CLEARLY_FASTER * milliseconds[precision, False]
@@ -118,7 +118,7 @@ def unmeasured() -> Iterator[None]:
         _measures.reset(before)
 
 
-def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
+def _decide(what: str, measure_now: Callable[[], Milliseconds]) -> Fastest:
     """The cached result for `what` on this processor, with this torch and its settings; else measured now."""
     description = {
         "name": f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}",
@@ -136,7 +136,7 @@ def _decide(what: str, take: Callable[[], Milliseconds]) -> Fastest:
         with _one_at_a_time(path):
             stored = _read(path)
             if stored is None:
-                stored = _found.get(key) or _record(description, take())
+                stored = _found.get(key) or _record(description, measure_now())
                 with suppress(OSError, UserError):  # a read-only or full cache costs only the next measurement
                     atomic_write_text(path, json.dumps(stored, indent=1))
             _found[key] = stored
@@ -162,12 +162,12 @@ def _read(path: Path) -> dict[str, Any] | None:
     return stored
 
 
-def _record(about: dict[str, Any], milliseconds: Milliseconds) -> dict[str, Any]:
+def _record(description: dict[str, Any], milliseconds: Milliseconds) -> dict[str, Any]:
     by_mode = {
         f"{precision} {'channels-last' if last else 'contiguous'}": ms for (precision, last), ms in milliseconds.items()
     }
     measured = {mode: ms for mode, ms in by_mode.items() if ms < float("inf")}
-    return {**about, "milliseconds": measured, "fastest": choose(milliseconds)._asdict()}
+    return {**description, "milliseconds": measured, "fastest": fastest_mode(milliseconds)._asdict()}
 
 
 def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 32, 32)) -> Milliseconds:
@@ -186,24 +186,28 @@ def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 
     try:
         # The caller may be evaluating, with gradients switched off.
         with own_randomness(0, "autotune"), torch.inference_mode(False), torch.enable_grad():
-            small_times = dict.fromkeys(PRECISIONS, 0.0) if network is None else _of_a_layer()
+            small_times = dict.fromkeys(PRECISIONS, 0.0) if network is None else _small_network_times()
             precisions: list[Precision] = [
-                precision for precision in PRECISIONS if small_times[precision] <= _HOPELESS * min(small_times.values())
+                precision
+                for precision in PRECISIONS
+                if small_times[precision] <= _SKIP_FACTOR * min(small_times.values())
             ]
-            modes: list[Way] = [*product(precisions, (True, False))]
+            modes: list[ComputeMode] = [*product(precisions, (True, False))]
             copies = {last: _copy(_layers() if network is None else network, last) for last in (True, False)}
-            steps: dict[Way, Callable[[], None]] = {mode: _step(copies[mode[1]], shape, *mode) for mode in modes}
+            steps: dict[ComputeMode, Callable[[], None]] = {
+                mode: _step(copies[mode[1]], shape, *mode) for mode in modes
+            }
             for step in steps.values():
                 step()  # compiles kernels
             times: Milliseconds = {mode: float("inf") for mode in product(PRECISIONS, (True, False))}
             total = 0.0
-            for _ in range(_TIMED):
-                limit = _HOPELESS * min(times.values())
+            for _ in range(_REPEATS):
+                limit = _SKIP_FACTOR * min(times.values())
                 for mode, step in steps.items():
                     if times[mode] <= limit:
                         elapsed = _milliseconds(step)
                         times[mode], total = min(times[mode], elapsed), total + elapsed
-                if total > _ENOUGH:
+                if total > _BUDGET_MS:
                     break
             return times
     finally:
@@ -211,7 +215,7 @@ def measure(network: nn.Module | None = None, shape: tuple[int, int, int] = (3, 
 
 
 @cache
-def _of_a_layer() -> dict[Precision, float]:
+def _small_network_times() -> dict[Precision, float]:
     """Milliseconds of the small network in each precision, on few images, channels-last; the fastest of three."""
     times: dict[Precision, float] = {}
     for precision in PRECISIONS:
@@ -245,7 +249,7 @@ def _step(
     network: nn.Module, shape: tuple[int, int, int], precision: Precision, channels_last: bool
 ) -> Callable[[], None]:
     """Forward and backward of one batch."""
-    size = max(2, min(_MOST, _PIXELS // (shape[1] * shape[2])))
+    size = max(2, min(_MAX_BATCH, _PIXELS // (shape[1] * shape[2])))
     order = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.rand(size, *shape).contiguous(memory_format=order)
     labels = torch.zeros(size, dtype=torch.int64)

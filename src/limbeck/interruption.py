@@ -32,10 +32,10 @@ class StopRequest:
     """True once a stop was requested."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def __bool__(self) -> bool:
-        return self.asked
+        return self.requested
 
 
 @contextmanager
@@ -47,13 +47,13 @@ def listening_for_stop() -> Iterator[StopRequest]:
         return
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        request.asked = True
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        request.requested = True
         for stop_signal, handler in previous.items():
             signal.signal(stop_signal, handler)
 
     for number in previous:
-        signal.signal(number, ask)
+        signal.signal(number, request_stop)
     try:
         yield request
     finally:

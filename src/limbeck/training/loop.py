@@ -320,7 +320,7 @@ def _agreed(stop: StopRequest, accelerator: Accelerator) -> bool:
     """Whether to stop after this step; a signal that reached one process of many stops all of them at the same one."""
     if accelerator.num_processes == 1:
         return bool(stop)
-    return bool(accelerator.reduce(torch.tensor(float(stop.asked), device=accelerator.device)))
+    return bool(accelerator.reduce(torch.tensor(float(stop.requested), device=accelerator.device)))
 
 
 def _computing(
