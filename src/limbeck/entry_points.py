@@ -71,15 +71,5 @@ def offers() -> Mapping[str, Mapping[str, tuple[Offer, ...]]]:
     return by_family
 
 
-def installed_version(package: str) -> str | None:
-    """The version of a distribution that is installed, or None."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _normal(package: str) -> str:
     return package.lower().replace("_", "-").replace(".", "-")

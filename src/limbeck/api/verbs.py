@@ -210,7 +210,6 @@ def compare(
     if teacher_network is not None:
         content["teacher"] = {"weights": name_of_network(teacher_network)}
     learner = as_settings(student)
-    known_size = size_for_objects(learner, teacher)
     is_named = isinstance(learner, str | Mapping | None)
     if learner is not None:
         content["student"] = learner if is_named else {"model": name_of_student(learner)}
