@@ -46,7 +46,7 @@ def disk_errors(path: str | Path) -> Iterator[None]:
                 f"cannot write {str(path)!r}: nothing can be made in {str(folder)!r}. Choose a folder you may write to."
             ) from error
         if error.errno in _IN_THE_WAY:
-            blocking = next(parent for parent in (Path(path), *Path(path).parents) if parent.exists())
+            blocking = next(place for place in (Path(path), *Path(path).parents) if place.exists())
             raise UserError(
                 f"cannot write {str(path)!r}: {str(blocking)!r} is in its way. Choose another name."
             ) from error
@@ -85,9 +85,7 @@ def check_path(path: str | Path) -> None:
 def free_bytes(path: str | Path) -> int:
     """Bytes free on the disk that holds `path` or, where that does not exist yet, its nearest existing parent."""
     path = Path(path).absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
 
 
 @contextmanager
