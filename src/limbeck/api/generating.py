@@ -7,6 +7,7 @@ from typing import Any
 from limbeck.api.named_images import evaluation_images, size_for_objects
 from limbeck.api.objects import Student, as_settings, name_of_student, network_of, student_factory
 from limbeck.data.encoded.build import both_sides
+from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
@@ -76,38 +77,17 @@ def generate(
         >>> len(made), made.soft_label_kind, made.provenance["round"].tolist()[::10]
         (20, 'logits', [0, 1])
     """
-    of_training = [name for name in settings if name in TrainingSettings.model_fields]
-    for name in of_training:
-        if name not in GenerateSettings.model_fields:
-            raise UserError(
-                f"`{name}` is of the student's training: training={{{name!r}: {settings[name]!r}}}. "
-                "Settings of the images are those of the maker `generate`, as `inner_steps`."
-            )
+    _check_settings(settings)
     network = network_of(teacher, "teacher")
     maker_settings = {"method": method, "budget": budget, **settings}
     known_size = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
     test_images = None if test is None else evaluation_images(test, known_size)
-    learner = None
     student = as_settings(student)
-    if student is not None:
-        model_name = (
-            student if isinstance(student, str) else None if isinstance(student, Mapping) else name_of_student(student)
-        )
-        learner = Learner(
-            student=dict(student) if isinstance(student, Mapping) else {"model": model_name},
-            make=None if isinstance(student, Mapping) else student_factory(student),
-            objective=objective,
-            training=training or {},
-            test=test_images,
-            validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
-        )
+    if student is None:
+        _check_no_student(validation, {"training": training, "objective": objective, "test": test})
+        learner = None
     else:
-        if not isinstance(validation, int) or validation:
-            raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
-        student_arguments = {"training": training, "objective": objective, "test": test}
-        for name, value in student_arguments.items():
-            if value is not None:
-                raise UserError(f"`{name}` is of a `student` that learns meanwhile, and there is none; name one.")
+        learner = _learner(student, objective, training, test_images, validation)
     return generate_images(
         settings_to_generate(maker_settings, alone=student is None),
         network,
@@ -117,6 +97,48 @@ def generate(
         target=None if out is None else Path(out),
         progress=progress,
     )[0]
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuses settings of the student's training among those of the maker."""
+    for name, value in settings.items():
+        if name in TrainingSettings.model_fields and name not in GenerateSettings.model_fields:
+            raise UserError(
+                f"`{name}` is of the student's training: training={{{name!r}: {value!r}}}. "
+                "Settings of the images are those of the maker `generate`, as `inner_steps`."
+            )
+
+
+def _check_no_student(validation: ImagesLike | int, arguments: Mapping[str, Any]) -> None:
+    """Refuses what is of a student only, where there is none."""
+    if not isinstance(validation, int) or validation:
+        raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
+    for name, value in arguments.items():
+        if value is not None:
+            raise UserError(f"`{name}` is of a `student` that learns meanwhile, and there is none; name one.")
+
+
+def _learner(
+    student: Student | Mapping[str, Any],
+    objective: str | Mapping[str, Any] | None,
+    training: Mapping[str, Any] | None,
+    test: ImageSet | None,
+    validation: ImagesLike | int,
+) -> Learner:
+    """The student that is taught while the images are made."""
+    if isinstance(student, Mapping):
+        settings, make = dict(student), None
+    else:
+        settings = {"model": student if isinstance(student, str) else name_of_student(student)}
+        make = student_factory(student)
+    return Learner(
+        student=settings,
+        make=make,
+        objective=objective,
+        training=training or {},
+        test=test,
+        validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
+    )
 
 
 def export_statistics(

@@ -116,14 +116,7 @@ def distill(
     """
     learner = as_settings(student)
     known_size = size_for_objects(learner, teacher)
-    is_whole = isinstance(images, TransferSet)  # nothing is held out of a transfer set unless asked for
-    if isinstance(images, TransferSet):
-        taught = images.decoded()
-    elif isinstance(images, str | Path):
-        source = DatasetSettings.model_construct(name=path_text(images))
-        taught, is_whole = training_images_of(source, known_size), is_transfer_set(source)
-    else:
-        taught = TransferSet(as_image_set(images, "train", "images"))
+    taught, is_whole = _taught(images, known_size)
     in_one = all_in_one(images, test)
     pool, soft_labels = taught.images, taught.soft_targets
     held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE, known_size)
@@ -360,6 +353,16 @@ def probe(
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
     return probe_classifier(network_of(network, "network"), *image_sets, **options)
+
+
+def _taught(images: ImagesLike | TransferSet, known: KnownSize | None) -> tuple[TransferSet, bool]:
+    """The images that a student is taught on, and whether they are a transfer set, which is taught whole by default."""
+    if isinstance(images, TransferSet):
+        return images.decoded(), True
+    if isinstance(images, str | Path):
+        source = DatasetSettings.model_construct(name=path_text(images))
+        return training_images_of(source, known), is_transfer_set(source)
+    return TransferSet(as_image_set(images, "train", "images")), False
 
 
 def _held_out(
