@@ -1,4 +1,4 @@
-"""The folder of everything that limbeck could make again: what is in it, and how to be rid of it."""
+"""The cache folder, which holds only what limbeck can make again: listing and deleting its entries."""
 
 import hashlib
 import json
@@ -35,15 +35,15 @@ _KEY_VERSION = 1
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One thing in the cache.
+    """One entry of the cache.
 
     Attributes:
         kind: one of `KINDS`.
-        key: its name, 32 hex digits, without what may stand before them; unique prefixes do.
+        key: its name, 32 hex digits, without a prefix; users may shorten it to a unique beginning.
         path: file or folder.
-        bytes: room it takes on the disk; of sparse files, what was written.
+        bytes: space it takes on the disk; of sparse files, what was written.
         used: when it was made or, of views, last opened.
-        about: what it says of itself.
+        about: its metadata.
     """
 
     kind: str
@@ -56,8 +56,8 @@ class CacheEntry:
 
 def cache_folder() -> Path:
     """`$LIMBECK_CACHE`, else `$XDG_CACHE_HOME/limbeck`, else `~/.cache/limbeck`; safe to delete at any time."""
-    if named := os.environ.get("LIMBECK_CACHE"):
-        return Path(named).expanduser()
+    if folder := os.environ.get("LIMBECK_CACHE"):
+        return Path(folder).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base).expanduser() if base else Path.home() / ".cache") / "limbeck"
 
@@ -76,33 +76,33 @@ def cache_entries(kind: str | None = None) -> list[CacheEntry]:
     """
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind of cache", kind, KINDS, f"there are {', '.join(KINDS)}")
-    found = []
+    entries = []
     for name in [kind] if kind else KINDS:
         folder = cache_folder() / name
         paths = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
-        found += sorted((_entry(name, path) for path in paths), key=lambda one: -one.bytes)
-    return found
+        entries += sorted((_entry(name, path) for path in paths), key=lambda entry: -entry.bytes)
+    return entries
 
 
 def matching_entries(keys: Iterable[str], kind: str | None = None) -> list[CacheEntry]:
-    """The entries whose keys start so.
+    """The entries whose keys start with `keys`, one for each.
 
     Raises:
         UserError: a key that no entry starts with, or more than one.
     """
     entries = cache_entries(kind)
-    found = []
+    matches = []
     for key in keys:
-        fitting = [one for one in entries if one.key.startswith(key)]
-        if len(fitting) != 1:
-            some = f"{len(fitting)} entries start with" if fitting else "no entry starts with"
-            raise UserError(f"{some} {key!r}; `limbeck cache ls` lists all keys.")
-        found += fitting
-    return found
+        candidates = [entry for entry in entries if entry.key.startswith(key)]
+        if len(candidates) != 1:
+            problem = f"{len(candidates)} entries start with" if candidates else "no entry starts with"
+            raise UserError(f"{problem} {key!r}; `limbeck cache ls` lists all keys.")
+        matches += candidates
+    return matches
 
 
 def remove_entries(entries: Iterable[CacheEntry]) -> int:
-    """Deletes them; the room that becomes free, in bytes. What a running process has open it keeps till its end."""
+    """Deletes entries; returns the bytes freed. A running process keeps the files it has open until it ends."""
     freed = 0
     for entry in entries:
         with disk_errors(entry.path):
@@ -118,7 +118,7 @@ def _entry(kind: str, path: Path) -> CacheEntry:
     stats = list(_stats(path))
     return CacheEntry(
         kind,
-        path.stem.rpartition("-")[2],  # of "autoencoder-0123...", what tells it from others
+        path.stem.rpartition("-")[2],  # the digits of "autoencoder-0123..."
         path,
         sum(map(_bytes_on_disk, stats)),
         datetime.fromtimestamp(max((stat.st_mtime for stat in stats), default=0)).astimezone(),
@@ -127,20 +127,20 @@ def _entry(kind: str, path: Path) -> CacheEntry:
 
 
 def _stats(path: Path) -> Iterator[os.stat_result]:
-    """Of a file, or of a folder and all in it but for what another process deletes meanwhile."""
+    """Of a file, or of a folder and everything in it, less what another process deletes meanwhile."""
     for file in [path, *(path.rglob("*") if path.is_dir() else ())]:
         with suppress(FileNotFoundError):
             yield file.stat()
 
 
 def _bytes_on_disk(stat: os.stat_result) -> int:
-    """By blocks where the system counts them: a file of teacher outputs is as long as it may ever get."""
+    """By blocks where the system counts them: a sparse file of teacher outputs has its full length from the start."""
     blocks = getattr(stat, "st_blocks", None)  # which Windows lacks
     return stat.st_size if blocks is None else blocks * 512
 
 
 def _about(kind: str, path: Path) -> dict[str, Any]:
-    """What an entry says of itself, nothing where it is damaged."""
+    """The metadata of an entry, empty where it is damaged."""
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="np") as file:
@@ -158,8 +158,8 @@ def _about(kind: str, path: Path) -> dict[str, Any]:
 
 
 def _about_network(folder: Path) -> dict[str, Any]:
-    """What a network was trained for, "autoencoder" or "forgetting"; of a run also which one and how long."""
-    import yaml  # of all that asks for the cache's folder, only this reads recipes
+    """What a network was trained for, "autoencoder" or "forgetting"; of a run also its model and epochs."""
+    import yaml  # late: of all users of the cache folder, only this one reads recipes
 
     purpose, recipe = folder.name.rpartition("-")[0], folder / "recipe.yaml"
     try:

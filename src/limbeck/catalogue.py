@@ -30,13 +30,13 @@ FAMILIES = {
     "makers": ("maker", "limbeck.transfer.catalogue:MAKERS"),
     "generators": ("generator", "limbeck.transfer.generate.networks.catalogue:GENERATORS"),
 }
-"""Family -> what one of it is called, and its catalogue."""
+"""Family -> the word for one of its parts, and its catalogue."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 CODE_OF = "limbeck.models.description:describe"
-"""What tells one function from another by what Python runs; it needs torch, which lists do without."""
+"""Tells functions apart by their code; imported late because it needs torch, which lists do without."""
 KEPT_AS = "limbeck.models.shared_memory:kept"
-"""What keeps a module as it is when it is named; it needs torch, too."""
+"""Copies a module when it is named; imported late because it needs torch."""
 USED: ContextVar[dict[str, Foreign[Any]]] = ContextVar("used")
 """Parts that are not limbeck's own and were looked up, see `limbeck.plugins.noting`."""
 
@@ -44,17 +44,17 @@ USED: ContextVar[dict[str, Foreign[Any]]] = ContextVar("used")
 class Catalogue(Mapping[str, Entry]):
     """The parts of one family by name: limbeck's own, then those registered in Python, then those of packages.
 
-    Names are known without importing anything; what is behind the name of a package's part is imported when it is
-    looked up. `items` and `values` leave out what cannot be loaded.
+    Names are known without importing anything; a package's part is imported when it is looked up. `items` and `values`
+    leave out what cannot be loaded.
 
-    Parts that have no name are called by their import path, "my_pkg:name", or, if none leads to them, by the name that
-    `name_of` gives to what was handed over in Python. They are looked up as the others are, and listed nowhere.
+    Parts without a name are called by their import path, "my_pkg:name", or, if no path leads to them, by the name that
+    `name_of` gives to an object handed over in Python. They are looked up as the others are, and listed nowhere.
 
     Args:
         family: one of `FAMILIES`.
         built_in: limbeck's own entries.
-        describe: "module:function" of the function from name, part and what is said of it to an entry; it raises a
-            UserError for what is no such part.
+        describe: "module:function" of the function that makes an entry from a name, a part and remarks on it; it raises
+            a UserError for an object that is no such part.
         taken: names that no other part may have, and what they are.
         by_path: whether import paths are names of parts.
     """
@@ -84,20 +84,20 @@ class Catalogue(Mapping[str, Entry]):
 
         Raises:
             KeyError: there is none.
-            UserError: it is a part of a package's, or behind an import path, that cannot be used; it was handed over in
+            UserError: a package's part, or one named by import path, cannot be used; or the part was handed over in
                 another process.
         """
         used = USED.get(None)
         if name in self.built_in:
-            if used is not None and name in self.offered:  # looked at once a run, for what it takes
+            if used is not None and name in self.offered:  # within `noting`, once a run
                 warnings.warn(self.problem(name), stacklevel=2)
             return self.built_in[name]
-        found = self.find(name)
-        if found is None:
+        foreign = self.find(name)
+        if foreign is None:
             raise KeyError(name)
         if used is not None:
-            used[f"{self.family}/{name}"] = found
-        return self._entry(found)
+            used[f"{self.family}/{name}"] = foreign
+        return self._entry(foreign)
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self.built_in, *(name for name in self.foreign if name not in self.built_in)])
@@ -109,11 +109,11 @@ class Catalogue(Mapping[str, Entry]):
         return name in self.built_in or name in self.foreign or self.is_unlisted(name)
 
     def is_unlisted(self, name: object) -> bool:
-        """Whether it can only be an import path, or the name of what was handed over, which no list holds."""
+        """Whether it is an import path, or the name of an object handed over in Python, which no list holds."""
         return self.by_path and isinstance(name, str) and (is_import_path(name) or name.startswith(FROM_PYTHON))
 
     def find(self, name: str) -> Foreign[Entry] | None:
-        """What is not limbeck's own; imports what is named by its path.
+        """A part that is not limbeck's own, else None; imports a part that is named by its path.
 
         Raises:
             UserError: it cannot be imported, or was handed over in another process.
@@ -130,10 +130,10 @@ class Catalogue(Mapping[str, Entry]):
                 "again there, or put it into a module and name it 'module:name', which is found everywhere."
             )
         part = import_object(name, self.word)
-        known = self._imported.get(name)
-        if known is None or known.load() is not part:  # its module may be another's by now
-            known = self._imported[name] = Foreign(self.family, name, BY_PATH, name, lambda: part)
-        return known
+        imported = self._imported.get(name)
+        if imported is None or imported.load() is not part:  # its module may have been imported anew
+            imported = self._imported[name] = Foreign(self.family, name, BY_PATH, name, lambda: part)
+        return imported
 
     def name_of(self, part: Any) -> str:
         """What recipes call a part that is handed over in Python, which is known by that name from then on.
@@ -153,12 +153,12 @@ class Catalogue(Mapping[str, Entry]):
         """
         if isinstance(part, str):
             return part
-        for name, one in self.registered.items():
-            if one.load() is part:
+        for name, foreign in self.registered.items():
+            if foreign.load() is part:
                 return name
         path = import_path_of(part)
         if path is not None:
-            self[path]  # which refuses what is no such part
+            self[path]  # raises for an object that is no such part
             return path
         digest = _imported(CODE_OF)(part)[0]
         called = re.sub(r"\W", "", str(getattr(part, "__name__", type(part).__name__)))
@@ -173,32 +173,32 @@ class Catalogue(Mapping[str, Entry]):
         Raises:
             UserError: it is no such part.
         """
-        made = self.handed_over[name] = Foreign(self.family, name, HANDED_OVER, where_is(part), lambda: part)
+        foreign = self.handed_over[name] = Foreign(self.family, name, HANDED_OVER, where_is(part), lambda: part)
         try:
-            made.entry = self._described(made)  # which may look it up
+            foreign.entry = self._described(foreign)  # which may look it up
         except UserError:
             del self.handed_over[name]
             raise
 
     def named(self, spec: Any) -> Any:
-        """What a recipe may hold, with names in place of parts that are handed over in Python, see `name_of`.
+        """The spec as a recipe may hold it, with names in place of parts handed over in Python, see `name_of`.
 
         Args:
             spec: a part, a mapping from parts to their options, or a list of these; names among them stay.
 
         Raises:
-            UserError: a part that is none, or one that is there twice.
+            UserError: an object that is no such part, or a part that is named twice.
         """
         if isinstance(spec, Mapping):
-            made = {}
+            by_name = {}
             for part, options in spec.items():
                 name = self.name_of(part) if callable(part) else part
-                if name in made:
+                if name in by_name:
                     raise UserError(f"the {self.word} {name!r} is named twice; give it once.")
-                made[name] = options
-            return made
+                by_name[name] = options
+            return by_name
         if isinstance(spec, list | tuple):
-            return [self.named(one) for one in spec]
+            return [self.named(item) for item in spec]
         return self.name_of(spec) if callable(spec) else spec
 
     def items(self) -> Any:
@@ -208,20 +208,20 @@ class Catalogue(Mapping[str, Entry]):
         return self.entries().values()
 
     def entries(self) -> dict[str, Entry]:
-        """All that can be used."""
-        found = dict(self.built_in)
-        for name, one in self.foreign.items():
-            if name not in found and not self.problem(name):
-                found[name] = self._entry(one)
-        return found
+        """All parts that can be used."""
+        entries = dict(self.built_in)
+        for name, foreign in self.foreign.items():
+            if name not in entries and not self.problem(name):
+                entries[name] = self._entry(foreign)
+        return entries
 
     @property
     def offered(self) -> Mapping[str, Foreign[Entry]]:
         """What packages offer, whether or not it can be used."""
-        known = offers()
-        if self._offered[0] is not known:
-            made = {name: self._offered_by(several) for name, several in known.get(self.family, {}).items()}
-            self._offered = known, made
+        families = offers()
+        if self._offered[0] is not families:
+            offered = {name: self._offered_by(group) for name, group in families.get(self.family, {}).items()}
+            self._offered = families, offered
         return self._offered[1]
 
     @property
@@ -231,15 +231,15 @@ class Catalogue(Mapping[str, Entry]):
 
     def problem(self, name: str) -> str:
         """Why a part that is not limbeck's own cannot be used, in a sentence; "" where it can."""
-        one = self.foreign[name]
+        foreign = self.foreign[name]
         if name in self.built_in:
-            one = self.offered[name]
+            foreign = self.offered[name]
             return (
-                f"{one.source} offers {self._article} {name!r}, which limbeck has itself; limbeck's is used. Its "
+                f"{foreign.source} offers {self._article} {name!r}, which limbeck has itself; limbeck's is used. Its "
                 "authors should give theirs another name."
             )
         try:
-            self._entry(one)
+            self._entry(foreign)
         except UserError as error:
             return str(error)
         return ""
@@ -247,45 +247,45 @@ class Catalogue(Mapping[str, Entry]):
     def add(
         self, name: str, part: Any, said: Mapping[str, Any], *, replace: bool = False, code: str | None = None
     ) -> None:
-        """See `register`; `code` is known of what another process registered."""
+        """See `register`; `code` is given for a part that another process registered."""
         self._check_name(name, replace=replace)
-        made = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
+        foreign = Foreign[Entry](self.family, name, IN_PYTHON, where_is(part), lambda: part, said, code)
         before = self.registered.get(name) or self.offered.get(name)
         if before is not None and before.is_defined_as(part):
-            made.source = before.source  # a package may register what it offers
+            foreign.source = before.source  # a package may register what it offers
         elif before is not None and not replace:
             raise UserError(
                 f"the {self.word} {name!r} is there already ({before.source}); choose another name, or say "
                 "`replace=True`."
             )
-        made.entry = self._described(made)
-        self.registered[name] = made
+        foreign.entry = self._described(foreign)
+        self.registered[name] = foreign
 
     def _check_name(self, name: str, *, replace: bool = False) -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UserError(
                 f"the name of {self._article} must be letters, digits, '-' and '_', the first no sign, got {name!r}."
             )
-        others = {one.casefold(): f"limbeck's own {one!r}" for one in self.built_in}
-        mine = {} if replace else {one.casefold(): one for one in self.foreign if one != name}
-        others |= {one.casefold(): what for one, what in self.taken().items()}
+        others = {existing.casefold(): f"limbeck's own {existing!r}" for existing in self.built_in}
+        foreign = {} if replace else {existing.casefold(): existing for existing in self.foreign if existing != name}
+        others |= {existing.casefold(): what for existing, what in self.taken().items()}
         if name.casefold() in others:
             raise UserError(f"{self._article} cannot be called {name!r}, which is {others[name.casefold()]}.")
-        if name.casefold() in mine:
-            other = self.foreign[mine[name.casefold()]]
+        if name.casefold() in foreign:
+            other = self.foreign[foreign[name.casefold()]]
             raise UserError(
                 f"{self._article} cannot be called {name!r}: there is {other.name!r} ({other.source}), and case does "
                 "not matter."
             )
 
     def _offered_by(self, several: Sequence[Offer]) -> Foreign[Entry]:
-        one = several[0]
-        made = Foreign[Entry](self.family, one.name, f"{one.package} {one.version}", one.value, one.load)
+        first = several[0]
+        foreign = Foreign[Entry](self.family, first.name, f"{first.package} {first.version}", first.value, first.load)
         if len(several) > 1:
-            both = " and ".join(f"{one.package} {one.version}" for one in several)
-            made.source = both
-            made.problem = f"{both} both offer it; uninstall one of them"
-        return made
+            packages = " and ".join(f"{offer.package} {offer.version}" for offer in several)
+            foreign.source = packages
+            foreign.problem = f"{packages} both offer it; uninstall one of them"
+        return foreign
 
     def _entry(self, one: Foreign[Entry]) -> Entry:
         if one.entry is None and one.source == BY_PATH:
@@ -341,6 +341,6 @@ class Aliases(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def _foreign(self) -> dict[str, str]:
-        """Aliases of what is not limbeck's own; loads it."""
-        others = {name: one for name, one in self.catalogue.items() if name not in self.catalogue.built_in}
+        """Aliases of parts that are not limbeck's own; loads these parts."""
+        others = {name: entry for name, entry in self.catalogue.items() if name not in self.catalogue.built_in}
         return {alias: name for name, entry in others.items() for alias in entry.aliases if alias not in self.own}

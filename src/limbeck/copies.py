@@ -1,7 +1,7 @@
-"""Copies between the CPU and a device that nobody waits for.
+"""Copies between the CPU and a device that do not block the program.
 
-A GPU copies from and to pinned memory by itself, in the order of what it was told, while the program goes on. Torch
-keeps pinned memory from being used again before the copy is done.
+A GPU copies from and to pinned memory asynchronously, in stream order, while the program continues. Torch keeps pinned
+memory from being used again before the copy is done.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ from torch import Tensor
 
 
 def copies_alone(device: torch.device) -> bool:
-    """Whether the device copies by itself what lies in pinned memory."""
+    """Whether the device copies pinned memory asynchronously."""
     return device.type == "cuda"
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor on `device`; one of the CPU gets there without a wait.
+    """A tensor on `device`; one on the CPU is copied there without waiting.
 
     Example:
         >>> to_device(torch.ones(2), torch.device("cpu"))
@@ -28,7 +28,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def to_cpu(tensor: Tensor) -> Tensor:
-    """A tensor of a device on the CPU, where it is once what `arrival` gives afterwards was called.
+    """A copy of a tensor on the CPU, complete once the function that `arrival` returns afterwards was called.
 
     Example:
         >>> here = to_cpu(torch.ones(2))
@@ -36,11 +36,11 @@ def to_cpu(tensor: Tensor) -> Tensor:
         >>> here
         tensor([1., 1.])
     """
-    return tensor.to("cpu", non_blocking=copies_alone(tensor.device))  # torch pins what such a copy goes to
+    return tensor.to("cpu", non_blocking=copies_alone(tensor.device))  # torch pins the target of such a copy
 
 
 def arrival(device: torch.device) -> Callable[[], None]:
-    """What waits until all is done that `device` was told up to now; what it is told later it goes on with."""
+    """A function that waits until `device` has done all work queued before this call, and no later work."""
     if not copies_alone(device):
         return lambda: None
     done = torch.cuda.Event()

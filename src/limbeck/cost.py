@@ -1,4 +1,4 @@
-"""What something took: one type for making a transfer set, for teaching on it, and for a teacher's own training."""
+"""Costs: one type for making a transfer set, for teaching on it, and for a teacher's own training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -7,13 +7,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What some work took; the costs of two pieces of work add up.
+    """The cost of some work; the costs of two pieces of work add up.
 
     Attributes:
-        images_read: images that were looked at, each as often as it was.
-        teacher_passes: answers of the teacher to an image that were needed.
-        passes_saved: how many of these it had given before, so that they were read instead.
-        steps: of an optimiser, whatever it moves: a student, a network trained on the way, a generator, pixels.
+        images_read: images that were read, each counted as often as it was.
+        teacher_passes: teacher outputs needed, one per image shown; those read from the cache count too.
+        passes_saved: how many of these were read from the cache.
+        steps: of an optimiser, whatever it changes: a student, a network trained on the way, a generator, pixels.
         seconds: wall-clock time.
         kwh: electric energy.
         measured: whether all of `kwh` was read from counters; else some is an estimate.
@@ -32,8 +32,8 @@ class Cost:
     measured: bool = True
 
     def __add__(self, other: "Cost") -> "Cost":
-        both = zip(asdict(self).items(), asdict(other).values(), strict=True)
-        sums = {name: one + another for (name, one), another in both if name != "measured"}
+        pairs = zip(asdict(self).items(), asdict(other).values(), strict=True)
+        sums = {name: left + right for (name, left), right in pairs if name != "measured"}
         return Cost(**sums, measured=self.measured and other.measured)
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,13 +43,13 @@ class Cost:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Cost":
         """What `to_dict` wrote; what is missing, as in files of earlier versions, is 0."""
-        names = {one.name for one in fields(cls)}
+        names = {field.name for field in fields(cls)}
         return cls(**{name: value for name, value in content.items() if name in names})
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """What a run took, as `cost.json` has it, or the means over some runs.
+    """The cost of a run, as `cost.json` has it, or the means over some runs.
 
     Attributes:
         images: distinct images in the transfer set; of one that grew, at its end. Where a stored image holds several
@@ -133,7 +133,7 @@ class RunCost:
 
 
 def mean_cost(costs: Sequence[Cost]) -> Cost:
-    """The mean of some; counts are rounded."""
+    """The mean of several costs; counts are rounded."""
     total = sum(costs[1:], costs[0])
     numbers = {name: value / len(costs) for name, value in asdict(total).items() if name != "measured"}
     rounded = {name: value if name in ("seconds", "kwh") else round(value) for name, value in numbers.items()}

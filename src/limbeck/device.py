@@ -23,14 +23,14 @@ def resolve_device(device: Device = "auto") -> torch.device:
     if device is None or device == "auto":
         return default_device()
     try:
-        found = torch.device(device)
+        resolved = torch.device(device)
     except RuntimeError:
         raise UserError(
             f"`device` must be 'auto' or one of torch's devices, as 'cpu' or 'cuda:0', got {device!r}."
         ) from None
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"`device` is {str(found)!r}, and torch finds no GPU here; give 'cpu' or 'auto'.")
-    return found
+    if resolved.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"`device` is {str(resolved)!r}, and torch finds no GPU here; give 'cpu' or 'auto'.")
+    return resolved
 
 
 def default_device() -> torch.device:
@@ -38,7 +38,7 @@ def default_device() -> torch.device:
 
     Processes that share a run have settled on a GPU each.
     """
-    accelerate = sys.modules.get("accelerate.state")  # where nobody has imported it, nothing is settled
+    accelerate = sys.modules.get("accelerate.state")  # not imported: nothing is settled
     if accelerate is not None and accelerate.PartialState._shared_state:
         return accelerate.PartialState().device
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

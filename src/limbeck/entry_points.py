@@ -8,7 +8,7 @@ from typing import Any
 from limbeck.errors import UserError
 
 PREFIX = "limbeck."
-"""What the groups begin with, as in `limbeck.objectives`."""
+"""Prefix of the groups, as in `limbeck.objectives`."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Offer:
         Raises:
             UserError: it cannot be imported, whatever the reason.
         """
-        from importlib.metadata import EntryPoint  # late, as help needs none
+        from importlib.metadata import EntryPoint  # late: help does without it
 
         if not EntryPoint.pattern.match(self.value):
             raise UserError(f"{self.value!r} names nothing in a module, as 'module:object' does")
@@ -43,42 +43,32 @@ class Offer:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            # What goes wrong in somebody else's module may be anything, as a panic of compiled code or an exit, and
-            # must not stop what does not name it.
+            # Somebody else's module may raise anything, as a panic of compiled code or an exit, and must not stop
+            # work that does not name it.
             raise UserError(f"{self.value!r} cannot be imported ({type(error).__name__}: {error})") from error
 
 
 @cache
 def offers() -> Mapping[str, Mapping[str, tuple[Offer, ...]]]:
-    """Family -> name -> what offers it, which should be one package; packages that are shadowed do not count.
+    """Family -> name -> the offers of it, which should be one; packages that are shadowed do not count.
 
-    Families that limbeck does not know are among them, so that a misspelt one can be told.
+    Families that limbeck does not know are among them, so that misspelt ones can be reported.
     """
     from importlib.metadata import distributions
 
-    found: dict[str, dict[str, tuple[Offer, ...]]] = {}
+    by_family: dict[str, dict[str, tuple[Offer, ...]]] = {}
     seen: set[str] = set()
     for distribution in distributions():
         package = distribution.name  # None where an installation was left half-way
         if not package or _normal(package) in seen:
             continue
         seen.add(_normal(package))
-        for one in distribution.entry_points:
-            if one.group.startswith(PREFIX):
-                family = found.setdefault(one.group.removeprefix(PREFIX), {})
-                offer = Offer(one.group.removeprefix(PREFIX), one.name, package, distribution.version, one.value)
-                family[one.name] = (*family.get(one.name, ()), offer)
-    return found
-
-
-def installed_version(package: str) -> str | None:
-    """The version of a distribution that is installed, or None."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        for point in distribution.entry_points:
+            if point.group.startswith(PREFIX):
+                family = by_family.setdefault(point.group.removeprefix(PREFIX), {})
+                offer = Offer(point.group.removeprefix(PREFIX), point.name, package, distribution.version, point.value)
+                family[point.name] = (*family.get(point.name, ()), offer)
+    return by_family
 
 
 def _normal(package: str) -> str:

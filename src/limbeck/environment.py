@@ -1,4 +1,4 @@
-"""What a number was made on: versions, hardware, and the settings outside of a recipe that shape rounding and speed."""
+"""What a result was computed on: versions, hardware, and settings outside a recipe that affect rounding and speed."""
 
 import os
 import platform
@@ -48,12 +48,12 @@ def describe_environment() -> dict[str, Any]:
 
 def _plugins() -> dict[str, str]:
     """Installed packages that offer parts beside limbeck's own, and their versions."""
-    offered = [one for names in offers().values() for several in names.values() for one in several]
-    return {one.package: one.version for one in sorted(offered, key=lambda one: one.package)}
+    offered = [offer for names in offers().values() for group in names.values() for offer in group]
+    return {offer.package: offer.version for offer in sorted(offered, key=lambda offer: offer.package)}
 
 
 def _torch_settings() -> dict[str, Any]:
-    """What a program may have set for all of torch and no recipe knows: types, and how float32 is rounded."""
+    """Global settings of torch that a program may change and no recipe knows: types, and how float32 is rounded."""
     return {
         "default_dtype": str(torch.get_default_dtype()),
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
@@ -73,7 +73,7 @@ def _version(package: str) -> str | None:
 
 
 def processor_name() -> str:
-    """Linux tells the model's name in /proc alone; `platform` knows it elsewhere."""
+    """The processor's model: on Linux only /proc has it, elsewhere `platform` does."""
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text().splitlines():

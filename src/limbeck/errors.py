@@ -19,9 +19,9 @@ class UserError(ValueError):
 
 def closest(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     """Up to `count` known names that look like `name`, best first, case ignored."""
-    by_fold = {one.casefold(): one for one in known}
-    found = get_close_matches(name.casefold(), by_fold, n=count, cutoff=0.5)
-    return [by_fold[one] for one in found]
+    by_fold = {candidate.casefold(): candidate for candidate in known}
+    matches = get_close_matches(name.casefold(), by_fold, n=count, cutoff=0.5)
+    return [by_fold[match] for match in matches]
 
 
 def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> UserError:
@@ -32,9 +32,9 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
         "unknown objective 'dkb'; did you mean 'dkd'?"
     """
     known = list(known)
-    near = closest(got, known)
-    if near:
-        middle = f"; did you mean {' or '.join(repr(one) for one in near)}?"
+    suggestions = closest(got, known)
+    if suggestions:
+        middle = f"; did you mean {' or '.join(repr(suggestion) for suggestion in suggestions)}?"
     elif 0 < len(known) <= 12:
         middle = f"; known are {', '.join(sorted(known))}."
     else:
@@ -43,7 +43,7 @@ def unknown_name(kind: str, got: str, known: Iterable[str], hint: str = "") -> U
 
 
 def first_line(error: Exception) -> str:
-    """Of what an error says, without a full stop; "" where it says nothing.
+    """The first line of an error's message, without a full stop; "" where there is none.
 
     Example:
         >>> first_line(RuntimeError("no such shape.\\nIt came from ..."))

@@ -41,12 +41,12 @@ def disk_errors(path: str | Path) -> Iterator[None]:
             raise UserError(
                 f"cannot write {str(path)!r}: {error.strerror}. Choose a folder you may write to."
             ) from error
-        if error.errno == errno.ENOENT and not takes_files(there := nearest_folder(path)):
+        if error.errno == errno.ENOENT and not takes_files(folder := nearest_folder(path)):
             raise UserError(
-                f"cannot write {str(path)!r}: nothing can be made in {str(there)!r}. Choose a folder you may write to."
+                f"cannot write {str(path)!r}: nothing can be made in {str(folder)!r}. Choose a folder you may write to."
             ) from error
         if error.errno in _IN_THE_WAY:
-            blocking = next(one for one in (Path(path), *Path(path).parents) if one.exists())
+            blocking = next(place for place in (Path(path), *Path(path).parents) if place.exists())
             raise UserError(
                 f"cannot write {str(path)!r}: {str(blocking)!r} is in its way. Choose another name."
             ) from error
@@ -54,12 +54,12 @@ def disk_errors(path: str | Path) -> Iterator[None]:
 
 
 def nearest_folder(path: str | Path) -> Path:
-    """That which is there, and in which `path` or a parent of it would be made."""
-    return next(one for one in Path(path).absolute().parents if one.is_dir())
+    """The nearest existing folder above `path`."""
+    return next(parent for parent in Path(path).absolute().parents if parent.is_dir())
 
 
 def takes_files(folder: Path) -> bool:
-    """Whether anything can be made in a folder; not so, though it may be written to, in those of the kernel."""
+    """Whether files can be made in a folder; not in the kernel's own, even where permissions allow writing."""
     try:
         with tempfile.TemporaryDirectory(dir=folder):
             return True
@@ -68,10 +68,10 @@ def takes_files(folder: Path) -> bool:
 
 
 def check_path(path: str | Path) -> None:
-    """Refuse a path that the file formats used here could not be given.
+    """Refuse a path that the file formats used here cannot take.
 
     Raises:
-        UserError: its bytes are no text in the encoding of the system, as file names of old archives are.
+        UserError: its bytes are not text in the encoding of the system, as in file names of old archives.
     """
     try:
         str(path).encode()
@@ -85,9 +85,7 @@ def check_path(path: str | Path) -> None:
 def free_bytes(path: str | Path) -> int:
     """Bytes free on the disk that holds `path` or, where that does not exist yet, its nearest existing parent."""
     path = Path(path).absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+    return shutil.disk_usage(next(place for place in (path, *path.parents) if place.exists())).free
 
 
 @contextmanager
@@ -128,7 +126,7 @@ def atomic_write_bytes(path: str | Path, content: bytes) -> None:
 
 def atomic_write_text(path: str | Path, content: str) -> None:
     """Write `content` to `path` as UTF-8, whole or not at all; missing parent folders are made."""
-    atomic_write_bytes(path, content.encode(errors="backslashreplace"))  # names of files need not be text
+    atomic_write_bytes(path, content.encode(errors="backslashreplace"))  # it may hold file names that are not text
 
 
 @contextmanager
@@ -148,7 +146,7 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
         raise UserError(f"{str(path)!r} exists already and is never overwritten; choose another folder or remove it.")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Both names are made by mkdtemp so that two processes writing the same folder cannot meet in one.
+        # Both names are made by mkdtemp so that two processes writing the same folder never share one.
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             yield temporary
@@ -172,9 +170,9 @@ def _swap(new: Path, path: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Reach the disk before the rename does, or a power cut may leave a new name on old blocks."""
-    writable = os.access(path, os.W_OK)  # a copy of a file that may only be read is such a file, too
-    with path.open("r+b" if writable else "rb") as file:  # Windows syncs nothing that is open for reading alone
+    """Reach the disk before the rename does; else a power cut may leave a new name on old blocks."""
+    writable = os.access(path, os.W_OK)  # a copy of a read-only file is read-only, too
+    with path.open("r+b" if writable else "rb") as file:  # Windows syncs no file that is open only for reading
         os.fsync(file.fileno())
 
 

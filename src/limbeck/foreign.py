@@ -1,4 +1,4 @@
-"""A part that is not limbeck's own: where it came from, and what is said of it beside what it says itself."""
+"""A user-defined or third-party part: its origin and its metadata."""
 
 import sysconfig
 import traceback
@@ -16,8 +16,8 @@ IN_PYTHON = "registered in Python"
 HANDED_OVER = "handed over in Python"
 BY_PATH = "imported by its path"
 SAID = "__limbeck__"
-"""Attribute that holds what is said of a part, see `limbeck.plugins.about`."""
-_NOT_THEIRS = (Path(__file__).parent, *(Path(sysconfig.get_path(one)) for one in ("stdlib", "purelib", "platlib")))
+"""Attribute that holds the remarks on a part, see `limbeck.plugins.about`."""
+_NOT_THEIRS = (Path(__file__).parent, *(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")))
 
 
 class ForeignError(UserError):
@@ -26,7 +26,7 @@ class ForeignError(UserError):
 
 @contextmanager
 def errors_of(what: str) -> Iterator[None]:
-    """Tells what a part that is not limbeck's own raises as a `ForeignError`; a `UserError` stays as it is.
+    """Turns what a part that is not limbeck's own raises into a `ForeignError`; a `UserError` stays as it is.
 
     Args:
         what: the part, as in "objective 'my_parts:margin'".
@@ -35,7 +35,7 @@ def errors_of(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # it is anybody's code
+    except Exception as error:  # somebody else's code may raise anything
         raise ForeignError(f"{what} raised {described(error)}.") from error
 
 
@@ -43,25 +43,27 @@ def described(error: Exception) -> str:
     """Type and first line of an error, and the place in somebody else's code that it came from, where there is one."""
     line = first_line(error)
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [one for one in frames if not any(Path(one.filename).is_relative_to(place) for place in _NOT_THEIRS)]
-    place = f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""
+    foreign_frames = [
+        frame for frame in frames if not any(Path(frame.filename).is_relative_to(place) for place in _NOT_THEIRS)
+    ]
+    place = f" ({Path(foreign_frames[-1].filename).name}:{foreign_frames[-1].lineno})" if foreign_frames else ""
     return f"{type(error).__name__}{': ' * bool(line)}{line}{place}"
 
 
 @dataclass
 class Foreign(Generic[Entry]):
-    """A part that is not limbeck's own, and what its catalogue makes of it, once.
+    """A part that is not limbeck's own, and its entry in the catalogue, made once.
 
     Attributes:
         family, name: where it is found.
         source: "brier-kd 0.1", `IN_PYTHON`, `HANDED_OVER` or `BY_PATH`.
         where: the module and the name in it, "brier_kd:Brier"; "" where that is not known.
-        load: gives the part itself.
-        said: what was said of it, over what it says itself.
-        code: digest of the source that it is written in, see `source_digest`; None until it is looked up, and where no
+        load: returns the part itself.
+        said: remarks on it, which override its own.
+        code: digest of its source, see `source_digest`; None until it is looked up, and where no
             file holds it.
         entry: what its catalogue holds; None until it is looked up.
-        problem: why it cannot be used; "" where nothing is known of that.
+        problem: why it cannot be used; "" where no reason is known.
     """
 
     family: str
@@ -78,17 +80,17 @@ class Foreign(Generic[Entry]):
         """Whether `part` is this one, or the same definition run again."""
         if self.source != IN_PYTHON and self.where == where_is(part):
             return True
-        known = self.load() if self.source == IN_PYTHON else None
-        if known is part or not self.where:
-            return known is part or (known is not None and known == part)
+        registered = self.load() if self.source == IN_PYTHON else None
+        if registered is part or not self.where:
+            return registered is part or (registered is not None and registered == part)
         anonymous = "<" in self.where  # a lambda, or made by a function: there may be many of that name
-        if anonymous and getattr(known, "__code__", None) != getattr(part, "__code__", None):
+        if anonymous and getattr(registered, "__code__", None) != getattr(part, "__code__", None):
             return False
         return self.where == where_is(part)
 
 
 def check_remarks(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    """Raises a UserError for what is said of a part and nobody would read."""
+    """Raises a UserError for remarks on a part that nothing reads."""
     for name in said:
         if name not in known:
             raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")
@@ -99,5 +101,5 @@ def remarks_of(part: object) -> dict[str, Any]:
 
 
 def where_is(part: Any) -> str:
-    named = hasattr(part, "__module__") and hasattr(part, "__qualname__")
-    return f"{part.__module__}:{part.__qualname__}" if named else ""
+    has_name = hasattr(part, "__module__") and hasattr(part, "__qualname__")
+    return f"{part.__module__}:{part.__qualname__}" if has_name else ""

@@ -1,7 +1,7 @@
-"""Objects of the user's own that are named by import path, "my_pkg:name", and the folders in which they are looked for.
+"""The user's own objects, named by import path, "my_pkg:name", and the folders in which they are looked for.
 
-Modules come from Python's own path. One that is not there is taken from the folders that were added here: where the
-command line runs, and where the recipe lies. These never hide what is installed.
+Modules come from Python's own path. Those not found there are taken from the folders added here: where the command
+line runs, and where the recipe lies. These never hide what is installed.
 """
 
 import importlib
@@ -18,18 +18,18 @@ from limbeck.errors import UserError, closest
 
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 FROM_PYTHON = "python:"
-"""Starts the name of what was handed over in Python, where a recipe has a name."""
+"""Prefix of the names that recipes have for objects handed over in Python."""
 ENVIRONMENT_FILE = "environment.json"
 FOUND_IN = "modules_from"
 """Key of a run folder's environment.json: the folders that modules of its parts came from."""
 _OTHERS = ("python", "timm")
-"""What stands before the colon of names that are no import paths."""
+"""Prefixes, before the colon, of names that are no import paths."""
 
 _folders: list[Path] = []
 _added: list[str] = []
-"""Those of them that stand on Python's path because of us."""
+"""Those of them that were added to Python's path here."""
 _taken: dict[str, Path] = {}
-"""Module -> the folder among these that it was imported from, as far as it was imported here."""
+"""Module -> the one of these folders that it was imported from, where it was imported here."""
 
 
 def is_import_path(name: object) -> bool:
@@ -43,7 +43,7 @@ def is_import_path(name: object) -> bool:
 
 
 def import_object(path: str, argument: str, *, fits: Callable[[Any], bool] | None = None, allowed: str = "") -> Any:
-    """What "module:name" names; imports the module.
+    """The object that "module:name" names; imports the module.
 
     Args:
         path: "module:name", both with dots if need be.
@@ -62,23 +62,23 @@ def import_object(path: str, argument: str, *, fits: Callable[[Any], bool] | Non
     if not is_import_path(path):
         raise UserError(f"`{argument}` must be a name, or 'module:name' of what is to be imported, got {path!r}.")
     module, _, name = path.partition(":")
-    found = _module(module, f"`{argument}` {path!r}")
-    whole = found
+    target = _module(module, f"`{argument}` {path!r}")
+    root = target
     for part in name.split("."):
         try:
-            found = getattr(found, part)
+            target = getattr(target, part)
         except AttributeError:
-            raise _no_attribute(whole, found, part, f"`{argument}` {path!r}") from None
-    if fits is not None and not fits(found):
-        raise UserError(f"`{argument}` must be {allowed}, got {path!r}, which is {_kind(found)}.")
-    return found
+            raise _no_attribute(root, target, part, f"`{argument}` {path!r}") from None
+    if fits is not None and not fits(target):
+        raise UserError(f"`{argument}` must be {allowed}, got {path!r}, which is {_kind(target)}.")
+    return target
 
 
 def import_path_of(part: object) -> str | None:
     """The import path that leads back to a function or class in any process; None where none does.
 
-    None leads to a lambda, to what is defined inside a function, in a notebook or in the script itself, nor to what
-    was replaced in its module since.
+    None for a lambda, for anything defined in a function, notebook or script, and for an object since replaced in its
+    module.
 
     Example:
         >>> import_path_of(is_import_path), import_path_of(lambda: 0)
@@ -87,17 +87,17 @@ def import_path_of(part: object) -> str | None:
     module, name = getattr(part, "__module__", None), getattr(part, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or module not in sys.modules:
         return None
-    found: Any = sys.modules[module]
-    if getattr(found, "__spec__", None) is None:  # made on the fly, as doctests and notebooks do
+    target: Any = sys.modules[module]
+    if getattr(target, "__spec__", None) is None:  # made on the fly, as doctests and notebooks do
         return None
-    for one in name.split("."):
-        found = getattr(found, one, None)
+    for attribute in name.split("."):
+        target = getattr(target, attribute, None)
     path = f"{module}:{name}"
-    return path if found is part and is_import_path(path) else None
+    return path if target is part and is_import_path(path) else None
 
 
 def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> None:
-    """Adds a folder in which modules are looked for that are not on Python's path; the last one comes first.
+    """Adds a folder in which to look for modules that are not on Python's path; the last added comes first.
 
     A module of the same name that came from another of these folders is forgotten, and imported anew when it is named.
 
@@ -116,18 +116,18 @@ def look_in(folder: str | Path, *, only: bool = False, last: bool = False) -> No
         _forget([*_taken])
         _folders.clear()
     _forget([name for name, home in _taken.items() if home != folder and _lies_in(name, folder)])
-    _folders[:] = [folder, *(one for one in _folders if one != folder)]
-    _extend_path()  # what was pickled elsewhere may name its modules
+    _folders[:] = [folder, *(other for other in _folders if other != folder)]
+    _extend_path()  # objects pickled elsewhere may name its modules
 
 
 def folders() -> tuple[Path, ...]:
-    """Those that were added, for other processes; first the one that is looked in first."""
+    """The folders that were added, in the order of search, for other processes."""
     return tuple(_folders)
 
 
 def taken_from() -> list[str]:
-    """Those of these folders that modules were imported from, for another process that is to find them again."""
-    return sorted({str(one) for one in _taken.values()})
+    """Those added folders that modules were imported from, for another process that must find them again."""
+    return sorted({str(folder) for folder in _taken.values()})
 
 
 def look_where_found(folder: str | Path) -> None:
@@ -140,12 +140,12 @@ def look_where_found(folder: str | Path) -> None:
     """
     for place in (Path(folder).expanduser(), Path(folder).expanduser().parent):
         try:
-            known = json.loads((place / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
+            environment = json.loads((place / ENVIRONMENT_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        for one in known.get(FOUND_IN) or () if isinstance(known, dict) else ():
-            if Path(one).is_absolute() and Path(one).is_dir():
-                look_in(one, last=True)
+        for path in environment.get(FOUND_IN) or () if isinstance(environment, dict) else ():
+            if Path(path).is_absolute() and Path(path).is_dir():
+                look_in(path, last=True)
         return
 
 
@@ -153,7 +153,7 @@ def _module(module: str, what: str) -> Any:
     if module in sys.modules:
         return sys.modules[module]
     before = set(sys.modules)
-    importlib.invalidate_caches()  # what is named may have been written a moment ago
+    importlib.invalidate_caches()  # the module may have been written a moment ago
     try:
         return importlib.import_module(module)
     except KeyboardInterrupt:
@@ -162,16 +162,16 @@ def _module(module: str, what: str) -> Any:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise _fails(module, what, error) from error
         raise _no_module(module, error.name, what) from None
-    except BaseException as error:  # somebody else's module may raise anything, an exit among it
+    except BaseException as error:  # somebody else's module may raise anything, even an exit
         raise _fails(module, what, error) from error
     finally:
         _taken.update({name: home for name in set(sys.modules) - before if (home := _home(name)) is not None})
 
 
 def _extend_path() -> None:
-    """Puts the folders behind all that Python has on its path, in their order."""
-    sys.path[:] = [one for one in sys.path if one not in _added]
-    _added[:] = [str(one) for one in _folders if str(one) not in sys.path]
+    """Puts the folders at the end of Python's path, in their order."""
+    sys.path[:] = [entry for entry in sys.path if entry not in _added]
+    _added[:] = [str(folder) for folder in _folders if str(folder) not in sys.path]
     sys.path.extend(_added)
 
 
@@ -180,8 +180,8 @@ def _home(name: str) -> Path | None:
     top = name.partition(".")[0]
     module = sys.modules.get(top)
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
-    found = {Path(one).resolve() for one in places if one}
-    return next((one for one in map(Path, _added) if found & {one / f"{top}.py", one / top}), None)
+    locations = {Path(place).resolve() for place in places if place}
+    return next((folder for folder in map(Path, _added) if locations & {folder / f"{top}.py", folder / top}), None)
 
 
 def _forget(names: Iterable[str]) -> None:
@@ -198,18 +198,18 @@ def _lies_in(name: str, folder: Path) -> bool:
 def _no_module(module: str, missing: str, what: str) -> UserError:
     if "." in missing:
         return UserError(f"{what}: there is no module {missing!r} in {missing.rpartition('.')[0]!r}.")
-    there = dict.fromkeys(one.stem for folder in _folders for one in sorted(folder.glob("*.py")))
-    near = "".join(f"; did you mean {one!r}?" for one in closest(missing, there, 1)) or "."
-    places = "".join(f" nor in {str(one)!r}" for one in _folders)
+    modules = dict.fromkeys(file.stem for folder in _folders for file in sorted(folder.glob("*.py")))
+    hint = "".join(f"; did you mean {suggestion!r}?" for suggestion in closest(missing, modules, 1)) or "."
+    places = "".join(f" nor in {str(folder)!r}" for folder in _folders)
     return UserError(
-        f"{what}: there is no module {missing!r} on Python's path{places}{near} Put {missing}.py beside the "
+        f"{what}: there is no module {missing!r} on Python's path{places}{hint} Put {missing}.py beside the "
         "recipe or where the command line runs, set PYTHONPATH, or install its package."
     )
 
 
 def _fails(module: str, what: str, error: BaseException) -> UserError:
     """With the line of somebody else's code that raised it."""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if not _of_imports(one.filename)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _of_imports(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
         where = f", {error.filename}, line {error.lineno}"
     else:
@@ -227,11 +227,13 @@ def _of_imports(file: str) -> bool:
 def _no_attribute(whole: Any, found: Any, name: str, what: str) -> UserError:
     module = getattr(whole, "__name__", "")
     owner = f"the module {module!r}" if found is whole else f"{_kind(found)} in {module!r}"
-    known = [one for one in vars(found) if not one.startswith("_")] if hasattr(found, "__dict__") else []
-    near = closest(name, known)
-    if near:
-        return UserError(f"{what}: {owner} has no {name!r}; did you mean {' or '.join(map(repr, near))}?")
-    own = [one for one in known if getattr(vars(found)[one], "__module__", None) == module]
+    attributes = (
+        [attribute for attribute in vars(found) if not attribute.startswith("_")] if hasattr(found, "__dict__") else []
+    )
+    suggestions = closest(name, attributes)
+    if suggestions:
+        return UserError(f"{what}: {owner} has no {name!r}; did you mean {' or '.join(map(repr, suggestions))}?")
+    own = [attribute for attribute in attributes if getattr(vars(found)[attribute], "__module__", None) == module]
     return UserError(f"{what}: {owner} has no {name!r}{'; it has ' + ', '.join(own[:12]) if own else ''}.")
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request to stop after the step in hand."""
+"""Ctrl-C and SIGTERM as a request to stop after the current step."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Paused(Exception):
-    """The run went as far as it was to go for now; its state is in the last checkpoint.
+    """The run has done as many steps as it was given for now; its state is in the last checkpoint.
 
     Attributes:
         step: steps done.
@@ -29,33 +29,33 @@ class Paused(Exception):
 
 
 class StopRequest:
-    """True once a stop was asked for."""
+    """True once a stop was requested."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
 
     def __bool__(self) -> bool:
-        return self.asked
+        return self.requested
 
 
 @contextmanager
 def listening_for_stop() -> Iterator[StopRequest]:
-    """Turns the first SIGINT or SIGTERM into a request; a second one acts at once, as it would have without us."""
+    """Turns the first SIGINT or SIGTERM into a request; a second one has its usual effect at once."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # only the main thread may set handlers
         yield request
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        request.asked = True
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        request.requested = True
+        for stop_signal, handler in previous.items():
+            signal.signal(stop_signal, handler)
 
-    for number in before:
-        signal.signal(number, ask)
+    for number in previous:
+        signal.signal(number, request_stop)
     try:
         yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)

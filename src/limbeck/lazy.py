@@ -35,6 +35,6 @@ def lazy_dir(package: str, exports: Iterable[str]) -> Callable[[], list[str]]:
 
 
 def _own_modules(package: str) -> set[str]:
-    from pkgutil import iter_modules  # late, as help needs none
+    from pkgutil import iter_modules  # late: help does without it
 
-    return {one.name for one in iter_modules(getattr(sys.modules[package], "__path__", ()))}
+    return {module.name for module in iter_modules(getattr(sys.modules[package], "__path__", ()))}

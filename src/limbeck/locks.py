@@ -1,4 +1,4 @@
-"""One process at a time in a folder, or at one of several tasks in it."""
+"""Locks: one process at a time in a folder, or at one of several tasks in it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,18 +7,18 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 LOCK_FILE = ".lock"
-"""In a folder: held by whoever is alone in it."""
+"""Name of the file in a folder that a process locks to have it to itself."""
 
 
 @contextmanager
 def only_one(folder: Path, waits: Callable[[], object], *, task: str = "", wait: bool = True) -> Iterator[bool]:
-    """While no other process is in such a block for the same folder and task.
+    """Runs the block while no other process is in such a block for the same folder and task.
 
     Args:
         folder: with a hidden file for each lock.
-        waits: is called before another process is waited for.
+        waits: called before waiting for another process.
         task: one of several that processes share out among themselves; "" for the folder as a whole.
-        wait: whether another process is waited for; else the block is entered beside it, with False.
+        wait: whether to wait for another process; else the block is entered beside it, with False.
 
     Example:
         >>> with only_one(Path(), lambda: print("waiting")), only_one(Path(), print, task="expert-0"):
@@ -33,7 +33,7 @@ def only_one(folder: Path, waits: Callable[[], object], *, task: str = "", wait:
     try:
         yield free or wait
     finally:
-        lock.release()  # of another's nothing
+        lock.release()  # does nothing if another process holds it
 
 
 def _acquired(lock: FileLock) -> bool:

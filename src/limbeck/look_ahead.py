@@ -1,4 +1,4 @@
-"""Reading the next batch while the last one is worked on."""
+"""Reading the next batch while the current one is in use."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +10,8 @@ Batch = TypeVar("Batch")
 def look_ahead(batches: Iterable[Batch]) -> Iterator[Batch]:
     """`batches` in their order, each read by another thread while the one before is in use.
 
-    Reading and decoding leave Python's lock for most of their time, so that they cost no time of their own where a
-    core is free. What the source raises is raised where its batch would have come. At most one batch is read ahead.
+    Reading and decoding release Python's lock most of the time, so they cost no extra time where a core is free. What
+    the source raises is raised where its batch would have come. At most one batch is read ahead.
 
     Args:
         batches: none of which is None; touched by one thread at a time.

@@ -1,4 +1,4 @@
-"""How much memory there is to work in."""
+"""How much memory there is, and keeping what was freed."""
 
 import ctypes
 import os
@@ -28,13 +28,13 @@ _sharers = 1
 def free_memory() -> int:
     """Bytes that this process may still take: what the machine has free, or what a container's limit leaves.
 
-    One of several workers may take its part of them.
+    One of several workers may take its share of them.
     """
     return min([psutil.virtual_memory().available, *_left_by_limits()]) // _sharers
 
 
 def most_memory() -> int:
-    """Bytes that this process has held at most, as far as the system tells; else those that it holds now.
+    """Peak memory of this process in bytes; where the system does not report it, what it holds now.
 
     Example:
         >>> most_memory() > 2**20
@@ -42,19 +42,19 @@ def most_memory() -> int:
     """
     if resource is None:
         return psutil.Process().memory_info().rss
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def share_memory(processes: int) -> None:
-    """Has this process take no more than its part, as one of so many that work on this machine."""
+    """Limits this process to its share of the memory, as one of `processes` on this machine."""
     global _sharers
     _sharers = processes
 
 
 @cache
 def keep_freed_memory() -> None:
-    """Has this process keep blocks below a GiB that it freed, on Linux with glibc.
+    """Makes this process keep freed blocks below a GiB, on Linux with glibc.
 
     glibc hands large blocks back to the system as soon as they are freed, and each comes anew page by page, filled with
     zeros: every feature map of every training step on a CPU. ConvNets train 1.4 to 2.4 times as fast without that
@@ -65,12 +65,12 @@ def keep_freed_memory() -> None:
         return
     mallopt = ctypes.CDLL(None).mallopt
     mallopt(_MMAP_THRESHOLD, _KEPT)  # smaller blocks come from the heap
-    mallopt(_TRIM_THRESHOLD, _KEPT)  # of which so much stays
+    mallopt(_TRIM_THRESHOLD, _KEPT)  # of which this much is kept
 
 
 @contextmanager
 def keeping_freed_memory() -> Iterator[None]:
-    """Does so from here on, and gives back at the end what is free by then, also between blocks that are in use."""
+    """Keeps freed memory from here on, and at the end returns all that is free, even between blocks in use."""
     keep_freed_memory()
     try:
         yield
@@ -82,19 +82,19 @@ def keeping_freed_memory() -> Iterator[None]:
 @cache
 def _keeps() -> bool:
     """Whether this is glibc, and nobody tunes it."""
-    tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(one.startswith("MALLOC_") for one in os.environ)
+    tuned = "malloc" in os.environ.get("GLIBC_TUNABLES", "") or any(name.startswith("MALLOC_") for name in os.environ)
     return not tuned and sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def _left_by_limits() -> list[int]:
-    found = []
+    free = []
     for limit, used in _LIMITS:
         try:
             statistics = (_CGROUP / used).with_name("memory.stat").read_text()
-            # Files that were read lately count as used, and make room when it is wanted.
+            # Cached files count as used, though they are dropped when memory is needed.
             cached = dict(line.split() for line in statistics.splitlines()).get("inactive_file", "0")
             left = int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text()) + int(cached)
         except (OSError, ValueError):  # no such files, or "max"
             continue
-        found.append(max(0, left))
-    return found
+        free.append(max(0, left))
+    return free

@@ -1,4 +1,4 @@
-"""Parts of the user's own beside limbeck's: registered in Python, or offered by an installed package.
+"""The user's own parts beside limbeck's: registered in Python, or offered by an installed package.
 
 A package offers its parts as entry points of the groups `limbeck.<family>`; `docs/plugins.md` shows what a part of each
 family looks like.
@@ -103,14 +103,14 @@ def unregister(family: str, name: str) -> None:
     Raises:
         UserError: nothing of that name was registered.
     """
-    known = catalogue_of(family).registered
-    if name not in known:
-        raise unknown_name(f"{FAMILIES.get(family, ('part',))[0]} registered in Python:", name, known)
-    del known[name]
+    parts = catalogue_of(family).registered
+    if name not in parts:
+        raise unknown_name(f"{FAMILIES.get(family, ('part',))[0]} registered in Python:", name, parts)
+    del parts[name]
 
 
 def about(**said: Any) -> Callable[[Part], Part]:
-    """A decorator that says more of a part than its signature and docstring do, for `register` and entry points.
+    """A decorator that adds remarks to a part's signature and docstring, for `register` and entry points.
 
     Example:
         >>> @about(weight=30.0, paper="Nobody, Nothing of note", year=2020)
@@ -145,14 +145,16 @@ def registered() -> list[Registered]:
     Example:
         >>> restore(registered())
     """
-    found = []
-    for family in (one for one in FAMILIES if _is_loaded(one)):
+    parts = []
+    for family in (loaded for loaded in FAMILIES if _is_loaded(loaded)):
         catalogue = catalogue_of(family)
-        found += [Registered(family, name, packed(one), one.code) for name, one in catalogue.registered.items()]
-        for name, one in catalogue.handed_over.items():
-            with suppress(UserError):  # of those that a comparison names, `check_sendable` tells
-                found.append(Registered(family, name, packed(one), one.code))
-    return found
+        parts += [
+            Registered(family, name, packed(foreign), foreign.code) for name, foreign in catalogue.registered.items()
+        ]
+        for name, foreign in catalogue.handed_over.items():
+            with suppress(UserError):  # `check_sendable` reports those that a comparison names
+                parts.append(Registered(family, name, packed(foreign), foreign.code))
+    return parts
 
 
 def restore(parts: Sequence[Registered]) -> None:
@@ -161,37 +163,39 @@ def restore(parts: Sequence[Registered]) -> None:
     Raises:
         UserError: a part whose module is not there.
     """
-    for one in parts:
+    for record in parts:
         try:
-            part, said = pickle.loads(one.packed)
-        except Exception as error:  # whatever its module does when it is imported
+            part, remarks = pickle.loads(record.packed)
+        except Exception as error:  # importing its module may raise anything
             raise UserError(
-                f"{one.name!r} of the {one.family} cannot be made again in another process "
+                f"{record.name!r} of the {record.family} cannot be made again in another process "
                 f"({type(error).__name__}: {error}); {_IMPORTABLE}."
             ) from error
-        if one.name.startswith(FROM_PYTHON):
-            catalogue_of(one.family).take(one.name, part)
+        if record.name.startswith(FROM_PYTHON):
+            catalogue_of(record.family).take(record.name, part)
         else:
-            catalogue_of(one.family).add(one.name, part, said, replace=True, code=one.code)
+            catalogue_of(record.family).add(record.name, part, remarks, replace=True, code=record.code)
 
 
 def misspelt() -> list[str]:
-    """What is wrong with groups of entry points that no family reads, as `limbeck.objective`, in sentences."""
-    wrong = [(family, one) for family, names in offers().items() if family not in FAMILIES for one in names.values()]
+    """A sentence on each entry point in a group that no family reads, as `limbeck.objective`."""
+    wrong = [
+        (family, offered) for family, names in offers().items() if family not in FAMILIES for offered in names.values()
+    ]
     return [
-        f"{one[0].package} {one[0].version} offers {one[0].name!r} in the group 'limbeck.{family}', which nobody reads"
-        f"{''.join(f'; is it limbeck.{near}?' for near in closest(family, FAMILIES, 1)) or '.'}"
-        for family, one in wrong
+        f"{offered[0].package} {offered[0].version} offers {offered[0].name!r} in the group 'limbeck.{family}', which "
+        f"nobody reads{''.join(f'; is it limbeck.{near}?' for near in closest(family, FAMILIES, 1)) or '.'}"
+        for family, offered in wrong
     ]
 
 
 @contextmanager
 def noting() -> Iterator[dict[str, Foreign[Any]]]:
-    """Notes which parts that are not limbeck's own are looked up meanwhile, as "objectives/brier"."""
-    found: dict[str, Foreign[Any]] = {}
-    token = USED.set(found)
+    """Notes which parts that are not limbeck's own are looked up inside, as "objectives/brier"."""
+    used: dict[str, Foreign[Any]] = {}
+    token = USED.set(used)
     try:
-        yield found
+        yield used
     finally:
         USED.reset(token)
 
@@ -202,7 +206,7 @@ _IMPORTABLE = (
 
 
 def _is_loaded(family: str) -> bool:
-    """Whether anything can have been registered, without importing what holds it."""
+    """Whether its catalogue is imported: otherwise nothing can have been registered."""
     return FAMILIES[family][1].partition(":")[0] in sys.modules
 
 
@@ -216,7 +220,7 @@ def packed(one: Foreign[Any]) -> bytes:
 
     try:
         return pack((one.load(), dict(one.said)))
-    except Exception as error:  # what pickling raises depends on what is pickled
+    except Exception as error:  # pickling may raise anything
         raise UserError(
             f"{one.name!r} of the {one.family} cannot be sent to other processes ({type(error).__name__}: {error}); "
             f"{_IMPORTABLE}."

@@ -23,7 +23,7 @@ def resolve_precision(precision: str, device: torch.device, fastest: Fastest | N
     Args:
         precision: "bf16", "fp32" or "auto".
         device: where it is to be computed.
-        fastest: what `auto` goes by, as of a network; by default what is fastest on the device for most.
+        fastest: what `auto` means, as measured for one network; by default what is fastest on the device in general.
     """
     if precision == "auto":
         precision = (fastest or fastest_on(device)).precision
@@ -36,7 +36,7 @@ def resolve_channels_last(
     """Whether images and weights lie channels-last in memory; `auto` is what `dtype` is computed faster in.
 
     Args:
-        channels_last, device, dtype: what is asked for, and where and in what it is computed.
+        channels_last, device, dtype: the setting, the device, and the type that is computed in.
         fastest: see `resolve_precision`.
     """
     if channels_last == "auto":

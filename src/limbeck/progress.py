@@ -1,15 +1,15 @@
-"""How long work says where it is; who shows it, and how, is not the worker's affair."""
+"""How long work reports its progress; showing it is up to others."""
 
 from typing import Protocol
 
 TRAINING = "training"
-"""The stage of a run that takes the time, and tells how far it is."""
+"""The stage that takes most of the time of a run, and by which its progress is told."""
 FAILED = "failed"
-"""What the outcome of a run begins with that ended otherwise than it should."""
+"""Prefix of the outcome of a run that did not end as it should."""
 
 
 class Progress(Protocol):
-    """Interface of whoever watches."""
+    """Interface of a display of progress."""
 
     def begin(self, title: str, total: int, done: int = 0) -> None: ...
 
@@ -20,7 +20,7 @@ class Progress(Protocol):
     def say(self, message: str) -> None: ...
 
     def beside(self, title: str) -> "Progress":
-        """Who watches one of several things that go on side by side, as the runs of a comparison, until its `close`."""
+        """The display of one of several tasks that run side by side, as the runs of a comparison, until its `close`."""
         ...
 
     def close(self, outcome: str = "") -> None:
@@ -29,7 +29,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Watches without a word."""
+    """Shows nothing."""
 
     def begin(self, title: str, total: int, done: int = 0) -> None:
         pass

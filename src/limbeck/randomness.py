@@ -21,7 +21,7 @@ _SECOND = -7723592293110705685  # 0x94D049BB133111EB
 
 
 def check_seed(seed: object) -> None:
-    """Raises a UserError for what is no whole number."""
+    """Raises a UserError for anything but a whole number."""
     if isinstance(seed, bool) or not isinstance(seed, Integral):
         raise UserError(f"`seed` must be a whole number, got {seed!r}.")
 
@@ -81,9 +81,9 @@ def uniform(bits: Tensor) -> Tensor:
 @contextmanager
 def own_randomness(seed: int, *purpose: str | int) -> Iterator[None]:
     """Inside, torch's CPU generator is seeded for one purpose; outside it is as it was."""
-    # A device that is set costs every operation some microseconds, so that it is where tensors would be made elsewhere.
-    there = nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
-    with torch.random.fork_rng(devices=[]), there:
+    # A device context costs every operation some microseconds, so it is only set where the default is not the CPU.
+    on_cpu = nullcontext() if torch.empty(0).device.type == "cpu" else torch.device("cpu")
+    with torch.random.fork_rng(devices=[]), on_cpu:
         # Not `torch.manual_seed`, which would seed the GPUs too.
         torch.default_generator.manual_seed(derive_seed(seed, *purpose))
         yield

@@ -1,4 +1,4 @@
-"""What a function or class says of itself: its options, its inputs and a line about it."""
+"""What a function or class says of itself: its options, its inputs and a summary."""
 
 import inspect
 import math
@@ -30,27 +30,28 @@ def inputs_and_options(
     Args:
         part: a function or a class.
         known: names that are inputs, whether or not they have a default.
-        what: it, in messages.
-        passed_on: inputs that `**kwargs` take, where no parameter is called so; without any, there may be none such.
+        what: how messages name the part.
+        passed_on: inputs that `**kwargs` take, less those with a parameter of their own; if empty, `**kwargs` are
+            refused.
 
     Raises:
         UserError: a parameter that is no input and has no default, or one that takes any number of values.
     """
     inputs, options = [], {}
-    for one in parameters(part):
-        if passed_on and one.kind is one.VAR_KEYWORD:  # the last of them
+    for parameter in parameters(part):
+        if passed_on and parameter.kind is parameter.VAR_KEYWORD:  # the last parameter
             inputs += [name for name in passed_on if name not in inputs]
             continue
-        if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
-            kind = "is positional only" if one.kind is one.POSITIONAL_ONLY else "takes any number of values"
-            raise UserError(f"{what} takes its inputs and options by name, and its parameter `{one}` {kind}.")
-        if one.name in known:
-            inputs.append(one.name)
-        elif one.default is one.empty:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            kind = "is positional only" if parameter.kind is parameter.POSITIONAL_ONLY else "takes any number of values"
+            raise UserError(f"{what} takes its inputs and options by name, and its parameter `{parameter}` {kind}.")
+        if parameter.name in known:
+            inputs.append(parameter.name)
+        elif parameter.default is parameter.empty:
             names = f" is none of its inputs ({', '.join(sorted(known))}) and" if known else ""
-            raise UserError(f"parameter `{one.name}` of {what}{names} must have a default, as options do.")
+            raise UserError(f"parameter `{parameter.name}` of {what}{names} must have a default, as options do.")
         else:
-            options[one.name] = default_of(one)
+            options[parameter.name] = default_of(parameter)
     return inputs, options
 
 
@@ -58,7 +59,7 @@ def parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
     """Of a function, or of a class's `__init__` without `self`; annotations are evaluated where they can be."""
     try:
         return [*inspect.signature(part, eval_str=True).parameters.values()]
-    except Exception:  # an annotation may be any code, also one that names what is there for type checkers alone
+    except Exception:  # an annotation may be any code, and may use names that only type checkers see
         pass
     try:
         return [*inspect.signature(part).parameters.values()]
@@ -68,12 +69,12 @@ def parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
 
 def default_of(one: inspect.Parameter) -> Any:
     """The default, a whole number as a float where the annotation says so: `temperature: float = 4`."""
-    whole = isinstance(one.default, int) and not isinstance(one.default, bool)
-    return float(one.default) if whole and one.annotation is float else one.default
+    is_whole = isinstance(one.default, int) and not isinstance(one.default, bool)
+    return float(one.default) if is_whole and one.annotation is float else one.default
 
 
 def check_option(name: str, value: Any, default: Any, what: str) -> None:
-    """Raises a UserError for a value of another type than the default's; of other types, anything goes."""
+    """Raises a UserError for a value of another type than the default's, if that is a bool, str, float or int."""
     kinds = {bool: "true or false", str: "text", float: "a finite number", int: "a whole number"}
     described = kinds.get(type(default))
     if described is None:
@@ -85,7 +86,7 @@ def check_option(name: str, value: Any, default: Any, what: str) -> None:
 
 
 PLAIN = "a number, true or false, text, null, or a list of these"
-"""What options of one's own may be by default, in words."""
+"""What the defaults of the user's own options may be, in words."""
 
 
 def is_plain(value: Any) -> bool:
@@ -96,7 +97,7 @@ def is_plain(value: Any) -> bool:
         (True, True, False, False)
     """
     if isinstance(value, list | tuple):
-        return all(is_plain(one) and not isinstance(one, list | tuple) for one in value)
+        return all(is_plain(element) and not isinstance(element, list | tuple) for element in value)
     return value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
 
 

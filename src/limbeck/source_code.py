@@ -1,4 +1,4 @@
-"""Which source a part is written in, so that what is remembered of it is forgotten when that changes."""
+"""A digest of the source of a part, so that what is cached of it is not used once the source changes."""
 
 import hashlib
 import inspect
@@ -24,8 +24,8 @@ def source_digest(part: Any, module: str) -> str | None:
     Returns:
         None where no file holds the part, as in a notebook.
     """
-    found = sys.modules.get(module)
-    if found is None or not _holds(found, part):
+    loaded = sys.modules.get(module)
+    if loaded is None or not _holds(loaded, part):
         return None
     if (name := module.partition(".")[0]) in _BY_VERSION or name in sys.stdlib_module_names:
         version = str(getattr(sys.modules.get(name), "__version__", sys.version))
@@ -35,19 +35,19 @@ def source_digest(part: Any, module: str) -> str | None:
         return None
     files = [top]
     if top.name == "__init__.py":
-        files = sorted(one for one in top.parent.rglob("*") if one.suffix in (".py", *_COMPILED))
+        files = sorted(file for file in top.parent.rglob("*") if file.suffix in (".py", *_COMPILED))
     digest = hashlib.blake2b(digest_size=8)
     try:
-        for one in files:
-            content = one.read_bytes()
-            digest.update(f"{one.relative_to(top.parent).as_posix()}:{len(content)}:".encode() + content)
+        for file in files:
+            content = file.read_bytes()
+            digest.update(f"{file.relative_to(top.parent).as_posix()}:{len(content)}:".encode() + content)
     except OSError:
         return None
     return digest.hexdigest()
 
 
 def _top(module: str) -> Path | None:
-    """The file of the outermost package with one; those around it are namespaces, which others share."""
+    """The file of the outermost package with one; those around it are namespace packages, which others share."""
     names = module.split(".")
     for depth in range(1, len(names) + 1):
         file = getattr(sys.modules.get(".".join(names[:depth])), "__file__", None)
@@ -57,6 +57,6 @@ def _top(module: str) -> Path | None:
 
 
 def _holds(module: ModuleType, part: Any) -> bool:
-    """Whether a function is of that module, and not of another program's that calls its script the same."""
+    """Whether a function is of that module, and not of another program's script of the same name."""
     variables = getattr(inspect.unwrap(part) if callable(part) else part, "__globals__", None)
     return variables is None or variables is vars(module)

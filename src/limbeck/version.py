@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 try:
     VERSION = version("limbeck")
-except PackageNotFoundError:  # sources on the path that nobody installed
+except PackageNotFoundError:  # sources on the path, not installed
     VERSION = "0+unknown"
 
 RELEASE = VERSION.partition(".dev")[0]

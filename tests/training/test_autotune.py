@@ -12,7 +12,7 @@ from tests.training.conftest import Run
 from tests.training.tiny import settings
 
 from limbeck import autotune
-from limbeck.autotune import Fastest, Milliseconds, choose, fastest_for, fastest_on, measure
+from limbeck.autotune import Fastest, Milliseconds, fastest_for, fastest_mode, fastest_on, measure
 from limbeck.caching import cache_entries
 from limbeck.models import create
 from limbeck.models.forward import FrozenTeacher
@@ -57,7 +57,7 @@ def times(bf16: float, bf16_contiguous: float, fp32: float, fp32_contiguous: flo
 def test_another_way_is_taken_where_it_clearly_wins(
     milliseconds: Milliseconds, precision: str, channels_last: dict[str, bool]
 ) -> None:
-    assert choose(milliseconds) == Fastest(precision, channels_last)  # pyright: ignore[reportArgumentType]
+    assert fastest_mode(milliseconds) == Fastest(precision, channels_last)  # pyright: ignore[reportArgumentType]
 
 
 def test_every_way_is_measured_and_nothing_is_left_changed() -> None:
@@ -107,7 +107,7 @@ def test_memory_order_reaches_images_and_weights_and_is_written_down(
 @pytest.mark.parametrize(("slow", "tried"), [(2.0, True), (10.0, False)])
 def test_no_network_is_measured_in_an_emulated_type(slow: float, tried: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose every pass would take ten times as long; a layer tells."""
-    monkeypatch.setattr(autotune, "_of_a_layer", lambda: {"bf16": slow, "fp32": 1.0})
+    monkeypatch.setattr(autotune, "_small_network_times", lambda: {"bf16": slow, "fp32": 1.0})
     found = measure(create("resnet8", num_classes=3), (3, 8, 8))
     assert all((found["bf16", last] < float("inf")) == tried for last in (True, False))
     kept = autotune._record({}, found)
@@ -199,7 +199,7 @@ def test_a_network_that_fails_on_noise_gets_what_most_get(tmp_path: Path, monkey
 
 
 def test_what_takes_no_time_is_float32() -> None:
-    assert choose(times(0.5, 0.6, 2.9, 3.0)).precision == "fp32"
+    assert fastest_mode(times(0.5, 0.6, 2.9, 3.0)).precision == "fp32"
 
 
 @pytest.mark.slow

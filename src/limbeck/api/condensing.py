@@ -39,7 +39,7 @@ def condense(
         workers: processes that teach experts side by side.
         out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way
             goes on when it is called again.
-        progress: who watches.
+        progress: shows how far the work is.
         settings: what recipes have under `transfer: {maker: condense, ...}`, as `iterations=100`.
 
     Raises:
@@ -54,9 +54,9 @@ def condense(
         >>> len(made), made.use["training"]["learning_rate"] > 0
         (10, True)
     """
-    known = {"method": method, "budget": budget, **settings}
+    maker_settings = {"method": method, "budget": budget, **settings}
     return condense_images(
-        settings_to_condense(known),
+        settings_to_condense(maker_settings),
         as_image_set(images, "train", "images"),
         None if teacher is None else network_of(teacher, "teacher"),
         teacher_named=path_text(teacher) if isinstance(teacher, str | Path) else None,

@@ -59,11 +59,11 @@ def evaluate(
     name = student if isinstance(student, str | Path) else None
     if isinstance(images, str | Path):
         images = evaluation_images(images, size_for_network(network, name), name)
-    found = as_image_set(images, "test", "images")
-    _warn_of_size(found, network, taught_size_of(name))
+    image_set = as_image_set(images, "test", "images")
+    _warn_of_size(image_set, network, taught_size_of(name))
     return evaluate_loaded(
         network,
-        found,
+        image_set,
         teacher=None if teacher is None else network_of(teacher, "teacher"),
         teacher_logits=teacher_logits,
         batch_size=batch_size,
@@ -73,7 +73,7 @@ def evaluate(
 
 
 def _warn_of_size(images: ImageSet, network: Classifier, taught: tuple[int, int] | None) -> None:
-    """Of a network that takes any size, and was taught with another one."""
+    """Warns where a network that takes any size was taught with another one."""
     if taught is not None and network.input_size is None and images.shape[1:] != taught:
         warnings.warn(
             f"images of {images.name!r} are {images.shape[1]}x{images.shape[2]}, and the student was taught with "

@@ -7,6 +7,7 @@ from typing import Any
 from limbeck.api.named_images import evaluation_images, size_for_objects
 from limbeck.api.objects import Student, as_settings, name_of_student, network_of, student_factory
 from limbeck.data.encoded.build import both_sides
+from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.transfer_set import TransferSet
@@ -63,7 +64,7 @@ def generate(
             chooses none.
         out: a new folder to save the transfer set in, with evidence, cost and a report; a must with a student, whose
             run folder becomes `<out>-student`. What was stopped on the way goes on when it is called again.
-        progress: who watches.
+        progress: shows how far the work is.
         settings: what recipes have under `transfer: {maker: generate, ...}`, as `inner_steps=5`.
 
     Raises:
@@ -75,40 +76,19 @@ def generate(
         >>> len(made), made.soft_label_kind, made.provenance["round"].tolist()[::10]
         (20, 'logits', [0, 1])
     """
-    of_training = [name for name in settings if name in TrainingSettings.model_fields]
-    for name in of_training:
-        if name not in GenerateSettings.model_fields:
-            raise UserError(
-                f"`{name}` is of the student's training: training={{{name!r}: {settings[name]!r}}}. "
-                "Settings of the images are those of the maker `generate`, as `inner_steps`."
-            )
+    _check_settings(settings)
     network = network_of(teacher, "teacher")
-    said = {"method": method, "budget": budget, **settings}
-    known = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
-    test_images = None if test is None else evaluation_images(test, known)
-    learner = None
+    maker_settings = {"method": method, "budget": budget, **settings}
+    known_size = size_for_objects(None, teacher) if size is None else KnownSize(both_sides(size), "`size`")
+    test_images = None if test is None else evaluation_images(test, known_size)
     student = as_settings(student)
-    if student is not None:
-        named = (
-            student if isinstance(student, str) else None if isinstance(student, Mapping) else name_of_student(student)
-        )
-        learner = Learner(
-            student=dict(student) if isinstance(student, Mapping) else {"model": named},
-            make=None if isinstance(student, Mapping) else student_factory(student),
-            objective=objective,
-            training=training or {},
-            test=test_images,
-            validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
-        )
+    if student is None:
+        _check_no_student(validation, {"training": training, "objective": objective, "test": test})
+        learner = None
     else:
-        if not isinstance(validation, int) or validation:
-            raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
-        beside = {"training": training, "objective": objective, "test": test}
-        for name, value in beside.items():
-            if value is not None:
-                raise UserError(f"`{name}` is of a `student` that learns meanwhile, and there is none; name one.")
+        learner = _learner(student, objective, training, test_images, validation)
     return generate_images(
-        settings_to_generate(said, alone=student is None),
+        settings_to_generate(maker_settings, alone=student is None),
         network,
         learner=learner,
         size=trained_size(teacher) if size is None and test_images is None else size,
@@ -116,6 +96,48 @@ def generate(
         target=None if out is None else Path(out),
         progress=progress,
     )[0]
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuses settings of the student's training among those of the maker."""
+    for name, value in settings.items():
+        if name in TrainingSettings.model_fields and name not in GenerateSettings.model_fields:
+            raise UserError(
+                f"`{name}` is of the student's training: training={{{name!r}: {value!r}}}. "
+                "Settings of the images are those of the maker `generate`, as `inner_steps`."
+            )
+
+
+def _check_no_student(validation: ImagesLike | int, arguments: Mapping[str, Any]) -> None:
+    """Refuses what is of a student only, where there is none."""
+    if not isinstance(validation, int) or validation:
+        raise UserError("`validation` chooses among the states of a `student`, and there is none; name one.")
+    for name, value in arguments.items():
+        if value is not None:
+            raise UserError(f"`{name}` is of a `student` that learns meanwhile, and there is none; name one.")
+
+
+def _learner(
+    student: Student | Mapping[str, Any],
+    objective: str | Mapping[str, Any] | None,
+    training: Mapping[str, Any] | None,
+    test: ImageSet | None,
+    validation: ImagesLike | int,
+) -> Learner:
+    """The student that is taught while the images are made."""
+    if isinstance(student, Mapping):
+        settings, make = dict(student), None
+    else:
+        settings = {"model": student if isinstance(student, str) else name_of_student(student)}
+        make = student_factory(student)
+    return Learner(
+        student=settings,
+        make=make,
+        objective=objective,
+        training=training or {},
+        test=test,
+        validation=validation if isinstance(validation, int) else as_image_set(validation, "train", "validation"),
+    )
 
 
 def export_statistics(
@@ -151,6 +173,6 @@ def export_statistics(
     """
     network, pool = network_of(teacher, "teacher"), as_image_set(images, "train", "images")
     check_ready(network, "teacher")
-    found = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
-    found.save(path)
-    return found
+    statistics = measure(network, pool, batch_size=batch_size, device=device, progress=progress)
+    statistics.save(path)
+    return statistics

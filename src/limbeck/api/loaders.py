@@ -62,6 +62,6 @@ def distillation_loader(
         >>> teacher_logits.shape
         torch.Size([100, 10])
     """
-    found = images.decoded().images if isinstance(images, TransferSet) else as_image_set(images, "train", "images")
+    image_set = images.decoded().images if isinstance(images, TransferSet) else as_image_set(images, "train", "images")
     options: dict[str, Any] = {**how}
-    return DistillationLoader(network_of(teacher, "teacher"), found, batch_size=batch_size, **options)
+    return DistillationLoader(network_of(teacher, "teacher"), image_set, batch_size=batch_size, **options)

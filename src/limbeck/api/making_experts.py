@@ -31,7 +31,7 @@ def experts(
         snapshots: how many of each expert are kept, from the one before the first step on; by default those that the
             method reads.
         workers: processes that teach side by side, of this machine or the Ray cluster that RAY_ADDRESS names.
-        progress: who watches.
+        progress: shows how far the work is.
         settings: what recipes have under `transfer: {maker: condense, ...}`, as `experts={"count": 10}` and
             `network={"model": "convnet_d3", "options": {"width": 32}}`.
 
@@ -46,7 +46,7 @@ def experts(
         >>> store.count, store.kept, len(store.judges)
         (2, (0, 1, 2), 1)
     """
-    taken = NamedImages(images, "train") if isinstance(images, str | Path) else as_image_set(images, "train", "images")
-    how = {"snapshots": snapshots, "workers": workers, "progress": progress}
-    wanted = settings_for_experts({"method": method, **settings}, snapshots=snapshots)
-    return experts_of(wanted, taken, Path(out), **how)
+    source = NamedImages(images, "train") if isinstance(images, str | Path) else as_image_set(images, "train", "images")
+    options = {"snapshots": snapshots, "workers": workers, "progress": progress}
+    expert_settings = settings_for_experts({"method": method, **settings}, snapshots=snapshots)
+    return experts_of(expert_settings, source, Path(out), **options)

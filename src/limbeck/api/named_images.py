@@ -1,4 +1,4 @@
-"""Images by name, for functions that know the networks: in the size of these where theirs differ."""
+"""Images by name, for functions that know the networks: where sizes differ, in the size that these take."""
 
 import warnings
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ from limbeck.recipes.settings import DatasetSettings, StudentSettings
 from limbeck.recipes.sources import load_training_images
 
 _PARTS = (TRAIN, TEST, VALIDATION)
-"""Of the `data` of a recipe, those that may be images."""
+"""Keys of the `data` of a recipe that may hold images."""
 _LOADING = ("size", "channels", "image_column", "label_column", "classes", "skip_unreadable", "scale", "in_memory")
-"""Beside them, how all of them are loaded."""
+"""Keys beside them that say how all of them are loaded."""
 
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
-    """What `as_image_set` gives, by name in the size that is known where theirs differ."""
+    """As `as_image_set`; images by name whose sizes differ come in the known size."""
     if not isinstance(images, str | Path):
         return as_image_set(images, split, argument)
     try:
@@ -52,18 +52,18 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     split, why = evaluation_split(images)
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
-    found = load_sized(images, split, known, **loading_of(recipe))
+    image_set = load_sized(images, split, known, **loading_of(recipe))
     if student is None or split != TRAIN:
-        return found
-    held_out, doubt = held_out_of(student, recipe, found)
+        return image_set
+    held_out, doubt = held_out_of(student, recipe, image_set)
     if doubt:
-        said = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
-        warnings.warn(f"{said}; hand over others to learn how good it is.", stacklevel=3)
-    return found if held_out is None else held_out
+        message = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
+        warnings.warn(f"{message}; hand over others to learn how good it is.", stacklevel=3)
+    return image_set if held_out is None else held_out
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
-    """Images to teach on, those of several sizes in the one that is known."""
+    """Images to teach on, those of several sizes in the known one."""
     try:
         return load_training_images(source)
     except SizesDiffer as error:
@@ -73,7 +73,7 @@ def training_images_of(source: DatasetSettings, known: KnownSize | None) -> Tran
 
 
 def _no_size(name: str | Path, split: str, argument: str, error: SizesDiffer) -> UserError:
-    """What says the size to functions that teach a student and have no argument for it."""
+    """Says how to name the size to functions that teach a student and have no argument for it."""
     arguments = ", ".join([repr(str(name)), *([] if split == TRAIN else [repr(split)]), f"size={error.example}"])
     return UserError(
         f"`{argument}`: nothing says the size of {str(name)!r}, whose images differ in it ({error.found}), as neither "
@@ -87,22 +87,22 @@ def all_in_one(images: object, test: object) -> bool:
     """Whether what is learned from and what is judged on are one folder or file without splits."""
     if not isinstance(images, str | Path) or not isinstance(test, str | Path):
         return False
-    one, other = own_path(images), own_path(test)
-    if one is None or other is None or one.resolve() != other.resolve():
+    images_path, test_path = own_path(images), own_path(test)
+    if images_path is None or test_path is None or images_path.resolve() != test_path.resolve():
         return False
     return own_splits(images) == (TRAIN,)
 
 
 def size_for_objects(student: Any, teacher: Any) -> KnownSize | None:
     """What images of several sizes are brought to: what the student takes, or else the teacher, where one is known."""
-    known = size_for_network(student) if isinstance(student, Classifier) else None
+    size = size_for_network(student) if isinstance(student, Classifier) else None
     if isinstance(student, str | Mapping):
         stated = {"model": student} if isinstance(student, str) else dict(student)
-        with suppress(ValueError):  # which is told where the recipe is read
-            known = size_for_settings(StudentSettings.model_validate(stated), "student")
-    if known is None and isinstance(teacher, str | Path):
+        with suppress(ValueError):  # reported where the recipe is read
+            size = size_for_settings(StudentSettings.model_validate(stated), "student")
+    if size is None and isinstance(teacher, str | Path):
         return size_of_saved(teacher)
-    return known or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)
+    return size or (size_for_network(teacher) if isinstance(teacher, Classifier) else None)
 
 
 def with_images_named(
@@ -115,16 +115,16 @@ def with_images_named(
     if not isinstance(recipe, Mapping):
         return recipe, train, test, None
     if "data" not in recipe:
-        train, test = (in_memory(one, name) for one, name in ((train, "train"), (test, "test")))
+        train, test = (in_memory(images, name) for images, name in ((train, "train"), (test, "test")))
         return {**recipe, **data_of(train=train, test=test)}, train, test, None
     data = recipe["data"]
     handed = [part for part in _PARTS if _is_handed_over(data.get(part))] if isinstance(data, Mapping) else []
     loading = {key: data[key] for key in _LOADING if data.get(key) is not None} if handed else {}
-    found = {part: _loaded(data[part], part, loading) for part in handed}
-    named = {part: source_of(one) for part, one in found.items()}
-    train, test = (found.get(part) if one is None else one for part, one in ((TRAIN, train), (TEST, test)))
-    changed = {**recipe, "data": {**data, **named}} if handed else recipe
-    return changed, train, test, found.get(VALIDATION)
+    loaded = {part: _loaded(data[part], part, loading) for part in handed}
+    names = {part: source_of(image_set) for part, image_set in loaded.items()}
+    train, test = (loaded.get(part) if images is None else images for part, images in ((TRAIN, train), (TEST, test)))
+    changed = {**recipe, "data": {**data, **names}} if handed else recipe
+    return changed, train, test, loaded.get(VALIDATION)
 
 
 def _is_handed_over(images: Any) -> bool:
@@ -134,19 +134,22 @@ def _is_handed_over(images: Any) -> bool:
 
 
 def _loaded(images: Any, part: str, loading: Mapping[str, Any]) -> ImageSet:
-    """As the recipe says that all its images are loaded."""
+    """Images loaded as the recipe says for all its images."""
     if not loading:
         return as_image_set(images, part, f"data.{part}")
     return load(images, part if has_splits(images) else TRAIN, **loading)
 
 
 def in_memory(images: ImagesLike | None, argument: str) -> str | Path | ImageSet | None:
-    """Images in any form as a set; names stay names, as their size hangs on the recipe."""
+    """Images in any form as a set; names stay names, as their size depends on the recipe."""
     return images if images is None or isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 
 def data_of(**images: str | Path | ImageSet | None) -> dict[str, dict[str, Any]]:
     """The `data` of a recipe that names none, of images that are handed over; empty without any."""
-    handed = {part: one for part, one in images.items() if one is not None}
-    named = {part: source_of(one) if isinstance(one, ImageSet) else path_text(one) for part, one in handed.items()}
-    return {"data": named} if named else {}
+    handed = {part: source for part, source in images.items() if source is not None}
+    names = {
+        part: source_of(source) if isinstance(source, ImageSet) else path_text(source)
+        for part, source in handed.items()
+    }
+    return {"data": names} if names else {}

@@ -1,4 +1,4 @@
-"""Objects and names that are handed over in Python, brought to what recipes take, each with what is wrong with it."""
+"""Turns objects and names handed over in Python into what recipes take, or says what is wrong with them."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,7 +65,7 @@ def student_factory(student: Student) -> Callable[[int], Classifier] | None:
 
 
 class _OfSeed:
-    """A function of the user's own; what it raises is told as such."""
+    """A function of the user's own; its errors are reported as such."""
 
     def __init__(self, make: Callable[..., Any]) -> None:
         self.make = make
@@ -75,16 +75,16 @@ class _OfSeed:
             return self.make(seed)
         except UserError:
             raise
-        except Exception as error:  # it is anybody's code
+        except Exception as error:  # somebody else's code may raise anything
             name = name_of_student(self.make).removeprefix(FROM_PYTHON)
             takes_none = isinstance(error, TypeError) and error.__traceback__ and error.__traceback__.tb_next is None
-            how = (
+            advice = (
                 " Write `lambda seed: ...`, or `def net(num_classes): ...` for one that makes a module of that."
                 if takes_none
                 else ""
             )
             raise ForeignError(
-                f"`student` {name!r}, called with the seed {seed}, raised {described(error)}.{how}"
+                f"`student` {name!r}, called with the seed {seed}, raised {described(error)}.{advice}"
             ) from error
 
 
@@ -99,7 +99,7 @@ class _Always:
 
 
 def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet], shape: Shape) -> Any:
-    """What settings call images, which are kept in `handed` where they were handed over.
+    """The name of images in settings; images that are handed over as objects are put into `handed` by it.
 
     Args:
         images: a pool's, or a mapping of its settings with these as `name`.
@@ -113,27 +113,29 @@ def handed_over(images: Pool, argument: str, handed: dict[str, ImageSet], shape:
         return _settings_of_pool(images, argument, handed, shape) if "name" in images else dict(images)
     if not is_object(images):
         raise not_images(argument, type(images).__name__)
-    found = images if isinstance(images, ImageSet) else load_first(images, count=None, shape=shape())
-    name = name_of_images(found)
-    handed[name] = found
+    image_set = images if isinstance(images, ImageSet) else load_first(images, count=None, shape=shape())
+    name = name_of_images(image_set)
+    handed[name] = image_set
     return name
 
 
 def _settings_of_pool(
     settings: Mapping[str, Any], argument: str, handed: dict[str, ImageSet], shape: Shape
 ) -> dict[str, Any]:
-    """The same with a name in the place of an object, which is read as they say."""
+    """The settings with a name in place of an object, which is read as they say."""
     images = settings["name"]
     if isinstance(images, ImageSet | str | Path) or not is_object(images):
         return {**settings, "name": handed_over(images, argument, handed, shape)}
     reading = {key: settings[key] for key in _OF_READING if key in settings}
-    found = load_first(images, reading.pop("split", "train"), count=settings.get("images"), shape=shape(), **reading)
+    image_set = load_first(
+        images, reading.pop("split", "train"), count=settings.get("images"), shape=shape(), **reading
+    )
     rest = {key: value for key, value in settings.items() if key not in _OF_READING}
-    return {**rest, "name": handed_over(found, argument, handed, shape)}
+    return {**rest, "name": handed_over(image_set, argument, handed, shape)}
 
 
 def name_of_student(student: Classifier | Callable[..., Any]) -> str:
-    """For the recipe that is written down."""
+    """The name of a student in the recipe that is saved."""
     if isinstance(student, Classifier):
         return name_of_network(student, "student")
     return f"{FROM_PYTHON}{getattr(student, '__name__', type(student).__name__)}"

@@ -63,7 +63,7 @@ def evaluate_set(
         training: settings on top of the set's own, by the names of `TrainingSettings`.
         out: a folder in which runs are kept, so that the same call goes on after an interruption; None keeps nothing.
         workers: runs that go on side by side.
-        progress: who watches.
+        progress: shows how far the work is.
 
     Raises:
         UserError: what does not fit together, before any training.
@@ -74,17 +74,17 @@ def evaluate_set(
         >>> found.network, found.seeds, 0 <= found.mean <= 1
         ('lenet5', [0, 1], True)
     """
-    found = _set(transfer_set)
-    shape = found.images.shape
-    several = networks if isinstance(networks, Sequence) and not isinstance(networks, str) else [networks]
+    loaded = _set(transfer_set)
+    shape = loaded.images.shape
+    network_list = networks if isinstance(networks, Sequence) and not isinstance(networks, str) else [networks]
     return evaluate(
-        found,
+        loaded,
         _images(test, "test", shape, "test"),
-        networks=several,
+        networks=network_list,
         seeds=seeds,
         labels=labels,
         protocol=protocol,
-        teacher=named_teacher(found, labels, protocol) if teacher is None else network_of(teacher, "teacher"),
+        teacher=named_teacher(loaded, labels, protocol) if teacher is None else network_of(teacher, "teacher"),
         temperature=temperature,
         rate=rate,
         rates=rates,
@@ -135,16 +135,16 @@ def rank_set(
         >>> 0 <= found.label_robust.score <= 1
         True
     """
-    found = _set(transfer_set)
-    shape = found.images.shape
+    loaded = _set(transfer_set)
+    shape = loaded.images.shape
     return rank(
-        found,
+        loaded,
         _images(test, "test", shape, "test"),
         _images(train, "train", shape, "train"),
         full=full,
         network=network,
         seeds=seeds,
-        teacher=named_teacher(found) if teacher is None else network_of(teacher, "teacher"),
+        teacher=named_teacher(loaded) if teacher is None else network_of(teacher, "teacher"),
         rates=rates,
         validation=validation if isinstance(validation, int | float) else _required(validation, shape),
         training=training,
@@ -166,7 +166,7 @@ def _set(transfer_set: TransferSet | str | Path) -> TransferSet:
 
 
 def _images(source: ImagesLike, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
-    """In their own size, which networks resize, or of several sizes in that of the set."""
+    """Images in their own size, which networks resize; where sizes differ, in that of the set."""
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, str):

@@ -96,7 +96,7 @@ def distill(
         tracker: "tensorboard", "wandb", "mlflow" or "trackio", which shows the run while it goes on, or a mapping of
             `name`, `project` and its `options`; by default none. A tracker that fails is left out with a warning.
         license: of the student, for its model card, as "apache-2.0"; by default none is stated.
-        progress: who watches.
+        progress: shows how far the work is.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
             where no transfer set says them. `optimizer`, `schedule` and `views` may be one's own (docs/plugins.md).
 
@@ -114,24 +114,17 @@ def distill(
         (360, 1280)
     """
     learner = as_settings(student)
-    known = size_for_objects(learner, teacher)
-    is_whole = isinstance(images, TransferSet)  # nothing is held out of a transfer set unless asked for
-    if isinstance(images, TransferSet):
-        taught = images.decoded()
-    elif isinstance(images, str | Path):
-        source = DatasetSettings.model_construct(name=path_text(images))
-        taught, is_whole = training_images_of(source, known), is_transfer_set(source)
-    else:
-        taught = TransferSet(as_image_set(images, "train", "images"))
+    known_size = size_for_objects(learner, teacher)
+    taught, is_whole = _taught(images, known_size)
     in_one = all_in_one(images, test)
     pool, soft_labels = taught.images, taught.soft_targets
-    held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE, known)
+    held_out = _held_out(validation, 0 if is_whole or pool.labels is None else VALIDATION_SHARE, known_size)
     validation_images = held_out if isinstance(held_out, ImageSet) else None
-    test_images = None if test is None or in_one else evaluation_images(test, known)
+    test_images = None if test is None or in_one else evaluation_images(test, known_size)
     teacher_network = _teacher(teacher)
     described = taught.use is not None or learner is None
     default = None if described else _default_objective(teacher_network, soft_labels, pool)
-    named = isinstance(learner, str | Mapping | None)
+    is_named = isinstance(learner, str | Mapping | None)
     recipe = recipe_of_set(
         taught,
         {
@@ -141,8 +134,8 @@ def distill(
         },
         owner=f"the transfer set {pool.name!r}" if is_whole else repr(pool.name),
         name="distill" if teacher_network is not None else "train",
-        student=learner if named else name_of_student(learner),
-        own_student=not named,
+        student=learner if is_named else name_of_student(learner),
+        own_student=not is_named,
         teacher=None if teacher_network is None else name_of_network(teacher_network),
         objective=default if objective is None else objective,
         training={**({} if described else {"views": "pad-crop-flip"}), **training},
@@ -150,7 +143,7 @@ def distill(
         tracker=tracker,
         license=license,
     )
-    make_student = None if named else student_factory(learner)
+    make_student = None if is_named else student_factory(learner)
     objects = PythonObjects(
         pool, test_images, teacher_network, soft_labels, make_student, validation_images, use=taught.use
     )
@@ -180,7 +173,7 @@ def compare(
             without labels do; the controls that need labels are then left out. In a mapping, functions and classes of
             one's own stand where a recipe has their import paths.
         resume: go on with the comparison in `out`; finished runs are not repeated.
-        progress: who watches.
+        progress: shows how far the work is.
         workers: runs that go on side by side, each in a process of its own, with the same results as one by one; what
             is handed over must survive pickling then.
 
@@ -197,9 +190,11 @@ def compare(
     recipe, train, test, validation = with_images_named(recipe, train, test)
     with telling_lost_plugins(out):
         content = read_recipe(recipe, overrides).model_dump(mode="json", exclude_none=True)
-    known = size_for_objects(student or content["student"], teacher or (content.get("teacher") or {}).get("weights"))
-    train = None if train is None else sized_images(train, "train", "train", known)
-    test = None if test is None else evaluation_images(test, known)
+    known_size = size_for_objects(
+        student or content["student"], teacher or (content.get("teacher") or {}).get("weights")
+    )
+    train = None if train is None else sized_images(train, "train", "train", known_size)
+    test = None if test is None else evaluation_images(test, known_size)
     if train is not None:
         content["data"]["train"] = source_of(train)
     if test is not None:
@@ -207,14 +202,13 @@ def compare(
     if teacher_network is not None:
         content["teacher"] = {"weights": name_of_network(teacher_network)}
     learner = as_settings(student)
-    known = size_for_objects(learner, teacher)
-    named = isinstance(learner, str | Mapping | None)
+    is_named = isinstance(learner, str | Mapping | None)
     if learner is not None:
-        content["student"] = learner if named else {"model": name_of_student(learner)}
-    factory = None if named else student_factory(learner)
+        content["student"] = learner if is_named else {"model": name_of_student(learner)}
+    factory = None if is_named else student_factory(learner)
     objects = PythonObjects(train, test, teacher_network, None, factory, validation)
-    how = {"resume": resume, "objects": objects, "progress": progress, "workers": workers}
-    return compare_recipe(parse_recipe(content), out, **how)
+    options = {"resume": resume, "objects": objects, "progress": progress, "workers": workers}
+    return compare_recipe(parse_recipe(content), out, **options)
 
 
 def borrow(
@@ -268,7 +262,7 @@ def borrow(
         scores: folder that keeps what the teacher says of the pools, for other budgets and criteria.
         out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way
             goes on when it is called again.
-        progress: who watches.
+        progress: shows how far the work is.
 
     Raises:
         UserError: a pool that cannot be read or holds test images; a budget above what the pools hold, or below the
@@ -283,13 +277,13 @@ def borrow(
     test_images = None if test is None else evaluation_images(test, size_for_objects(None, teacher))
     size = trained_size(teacher) if size is None and test_images is None else size
     handed: dict[str, ImageSet] = {}
-    several = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
+    pool_list = pools if isinstance(pools, Sequence) and not isinstance(pools, str) else [pools]
 
     def shape() -> tuple[int, int, int]:
         return test_images.shape if test_images is not None and size is None else shape_for(network, size)
 
     settings: dict[str, Any] = {
-        "pools": [handed_over(one, "pools", handed, shape) for one in several],
+        "pools": [handed_over(pool, "pools", handed, shape) for pool in pool_list],
         "budget": budget,
         "by": by,
         "threshold": threshold,
@@ -354,16 +348,26 @@ def probe(
     if test is None and hold_out is None and has_splits(train):
         test = train
     test_images = None if test is None else _unless_named(test, "test")
-    both = train_and_test(_unless_named(train, "train"), test_images, hold_out=hold_out, size=size)
+    image_sets = train_and_test(_unless_named(train, "train"), test_images, hold_out=hold_out, size=size)
     shape = (size, size) if isinstance(size, int) else size
     options = {"schedule": schedule, "seeds": seeds, "size": shape, "precision": precision}
-    return probe_classifier(network_of(network, "network"), *both, **options)
+    return probe_classifier(network_of(network, "network"), *image_sets, **options)
+
+
+def _taught(images: ImagesLike | TransferSet, known: KnownSize | None) -> tuple[TransferSet, bool]:
+    """The images that a student is taught on, and whether they are a transfer set, which is taught whole by default."""
+    if isinstance(images, TransferSet):
+        return images.decoded(), True
+    if isinstance(images, str | Path):
+        source = DatasetSettings.model_construct(name=path_text(images))
+        return training_images_of(source, known), is_transfer_set(source)
+    return TransferSet(as_image_set(images, "train", "images")), False
 
 
 def _held_out(
     validation: int | float | ImagesLike | None, default: float, known: KnownSize | None
 ) -> int | float | ImageSet:
-    """Images of their own, or how many to hold out."""
+    """Validation images, or how many training images to hold out for validation."""
     if validation is None:
         return default
     if isinstance(validation, int | float):
@@ -372,7 +376,7 @@ def _held_out(
 
 
 def _unless_named(images: ImagesLike, argument: str) -> ImageSet | str | Path:
-    """Images of a name are loaded later, in their own size."""
+    """Images as a set; a name stays a name, and is loaded later in its own size."""
     return images if isinstance(images, str | Path) else as_image_set(images, argument, argument)
 
 

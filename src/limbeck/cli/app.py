@@ -50,8 +50,8 @@ def telling_how_to_resume(folder: Path | None, again: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as stop:
-        how = "nothing was kept, --out FOLDER keeps runs to go on with"
+        advice = "nothing was kept, --out FOLDER keeps runs to go on with"
         if folder is not None:
-            how = f"{again} goes on with {folder}"
-        errors.print(f"{str(stop) or 'stopped'}; {how}", markup=False)
+            advice = f"{again} goes on with {folder}"
+        errors.print(f"{str(stop) or 'stopped'}; {advice}", markup=False)
         raise typer.Exit(130) from None

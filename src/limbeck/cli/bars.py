@@ -1,4 +1,4 @@
-"""What goes on, as bars that stay at the bottom of a terminal until it has ended."""
+"""Progress bars at the bottom of the terminal."""
 
 import time
 from types import TracebackType
@@ -14,15 +14,15 @@ from limbeck.cli.display import console
 from limbeck.cli.stages import Board, Run, Stage, time_left
 from limbeck.progress import FAILED
 
-_A_SECOND = 5  # times that bars are drawn anew
+_A_SECOND = 5  # times that bars are redrawn
 _BAR = 20  # cells
-_WIDE = 60  # cells of a terminal, from which on there is room for less than the most needed
-_ECHO = 3  # cells after which "^C" still stands on the last line, so that the bars are erased where they are
-_LEAST = 28  # cells for what is said beside the bars, which are shorter where there are fewer, or left out
+_WIDE = 60  # terminal width in cells from which elapsed time is shown
+_ECHO = 3  # cells left free for "^C" on the last line, so that the bars are erased where they are
+_LEAST = 28  # cells for the text beside the bars; with fewer, bars are shortened or left out
 
 
 class Bars:
-    """A bar for each stage of the whole, and a line with one for every run beside others that goes on now."""
+    """A bar for each stage of the whole, and a line with a bar for each of the runs that go on side by side."""
 
     def __init__(self) -> None:
         self.board = Board()
@@ -37,7 +37,7 @@ class Bars:
 
     def __enter__(self) -> "Bars":
         self._live.start()
-        console.show_cursor(True)  # whatever kills this process, the cursor is there
+        console.show_cursor(True)  # so that it is there even if this process is killed
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -73,7 +73,7 @@ class Bars:
 
 
 class _Row:
-    """One line: a title, a share that is done or None, the same in digits, and what else there is to say."""
+    """One line: a title, a share that is done or None, the same in digits, and other remarks."""
 
     def __init__(self, title: str, share: float | None, count: str, parts: list[str]) -> None:
         self.title = " ".join(title.splitlines())

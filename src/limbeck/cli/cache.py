@@ -25,10 +25,18 @@ def cache_ls(kind: Kind = None) -> None:
     from limbeck.caching import cache_entries, cache_folder
 
     entries = cache_entries(kind)
-    console.print(f"{cache_folder()}: {sum(one.bytes for one in entries) / 1e6:,.1f} MB", markup=False, soft_wrap=True)
+    console.print(
+        f"{cache_folder()}: {sum(entry.bytes for entry in entries) / 1e6:,.1f} MB", markup=False, soft_wrap=True
+    )
     rows = [
-        [one.kind, one.key[:10], f"{one.bytes / 1e6:,.1f}", f"{one.used:%Y-%m-%d %H:%M}", _about_cached(one.about)]
-        for one in entries
+        [
+            entry.kind,
+            entry.key[:10],
+            f"{entry.bytes / 1e6:,.1f}",
+            f"{entry.used:%Y-%m-%d %H:%M}",
+            _about_cached(entry.about),
+        ]
+        for entry in entries
     ]
     if rows:
         show_table("cache", ["kind", "key", "MB", "used", "what"], rows, numbers=(2,))

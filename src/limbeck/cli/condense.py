@@ -65,10 +65,12 @@ def condense(
     from limbeck.cli.progress import showing_progress
     from limbeck.recipes.condensing import save_condensed
 
-    known = {"method": method, "budget": budget, "network": network, "iterations": iterations}
-    how = {"data": data, "split": split, "overrides": settings or [], "workers": workers, **loading}
+    maker_settings = {"method": method, "budget": budget, "network": network, "iterations": iterations}
+    options = {"data": data, "split": split, "overrides": settings or [], "workers": workers, **loading}
     with telling_how_to_resume(out or _AGAIN[0], _AGAIN[1]), showing_progress() as progress:
-        summary = save_condensed(known, out, experts=experts, teacher=teacher, seed=seed, progress=progress, **how)
+        summary = save_condensed(
+            maker_settings, out, experts=experts, teacher=teacher, seed=seed, progress=progress, **options
+        )
     console.print(summary, markup=False, soft_wrap=True)
 
 
@@ -103,14 +105,14 @@ def experts(
     from limbeck.recipes.experts import save_experts
 
     numbers = {"count": count, "epochs": epochs, "judges": judges, "seed": seed}
-    known = {name: value for name, value in numbers.items() if value is not None}
-    how = {"data": data, "split": split, "overrides": settings or [], "workers": workers, **loading}
+    expert_settings = {name: value for name, value in numbers.items() if value is not None}
+    options = {"data": data, "split": split, "overrides": settings or [], "workers": workers, **loading}
     with telling_how_to_resume(out or _AGAIN[0], _AGAIN[1]), showing_progress() as progress:
         summary = save_experts(
-            {"method": method, "network": network, "experts": known or None},
+            {"method": method, "network": network, "experts": expert_settings or None},
             out,
             snapshots=snapshots,
             progress=progress,
-            **how,
+            **options,
         )
     console.print(summary, markup=False, soft_wrap=True)

@@ -20,14 +20,16 @@ def criterion_of(name: str, parts: Mapping[str, str | None], options: Sequence[s
     Raises:
         UserError: a name beside parts, an option that is no "key=value", or see `find_criterion`.
     """
-    named: dict[str, Any] = {part: value for part, value in parts.items() if value is not None}
-    if name and named:
+    part_names: dict[str, Any] = {part: value for part, value in parts.items() if value is not None}
+    if name and part_names:
         raise UserError(
-            f"`--criterion` {name!r} names all parts, so `--{next(iter(named))}` has no place beside it; "
+            f"`--criterion` {name!r} names all parts, so `--{next(iter(part_names))}` has no place beside it; "
             "put the parts together without it."
         )
-    found = find_criterion(named | {"name": "-".join(named.values())} if named else name or "entropy")
-    return replace(found, options={**found.options, **_options(options)})
+    criterion = find_criterion(
+        part_names | {"name": "-".join(part_names.values())} if part_names else name or "entropy"
+    )
+    return replace(criterion, options={**criterion.options, **_options(options)})
 
 
 def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]:
@@ -36,26 +38,29 @@ def criteria_of(names: Sequence[str], options: Sequence[str]) -> list[Criterion]
     Raises:
         UserError: an option that none of them has, or see `criterion_of`.
     """
-    found = [find_criterion(name) for name in names]
+    criteria = [find_criterion(name) for name in names]
     requested = _options(options)
-    known = [one.default_options for one in found]
+    defaults = [criterion.default_options for criterion in criteria]
     for name in requested:
-        if not any(name in options for options in known):
-            every = dict.fromkeys(one for options in known for one in options)
+        if not any(name in options for options in defaults):
+            every = dict.fromkeys(option for options in defaults for option in options)
             raise unknown_name(f"option of {', '.join(map(repr, names))}:", name, every, has_options(every))
     return [
-        replace(one, options={**one.options, **{name: value for name, value in requested.items() if name in options}})
-        for one, options in zip(found, known, strict=True)
+        replace(
+            criterion,
+            options={**criterion.options, **{name: value for name, value in requested.items() if name in options}},
+        )
+        for criterion, options in zip(criteria, defaults, strict=True)
     ]
 
 
 def _options(texts: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for name, value in map(_option, texts):
-        if name in found:
-            raise UserError(f"`--option` {name} is given twice, as {found[name]!r} and {value!r}; give it once.")
-        found[name] = value
-    return found
+        if name in options:
+            raise UserError(f"`--option` {name} is given twice, as {options[name]!r} and {value!r}; give it once.")
+        options[name] = value
+    return options
 
 
 def _option(text: str) -> tuple[str, Any]:

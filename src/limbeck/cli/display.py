@@ -19,7 +19,7 @@ _bars = False
 
 @contextmanager
 def bars_on() -> Iterator[None]:
-    """Inside, the last lines of the terminal are bars, and what is said goes above them."""
+    """Inside, the last lines of the terminal are bars, and messages go above them."""
     global _bars
     _bars = True
     try:
@@ -36,7 +36,7 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """What is meant for the user as one message, once, without the line of code that it came from."""
+    """Shows a warning meant for the user once, without the line of code that it came from."""
     if file is None and category is UserWarning:
         if str(message) not in _warned:
             _warned.add(str(message))
@@ -49,16 +49,16 @@ def show_warning(
 _NARROW = 60
 """A terminal of fewer cells may have no room for tables."""
 _LEGIBLE = 12
-"""Cells of a word that is cut, of which more can still be read."""
+"""Cells of a word that is cut, from which it can still be read."""
 _PLAIN = {"±": "+-", "–": "-", "−": "-", "·": "-", "×": "x", "…": "...", "▲": "^", "▼": "v"}
 
 
 def in_plain_letters(error: UnicodeError) -> tuple[str, int]:
-    """For `codecs.register_error`: what an encoding lacks, in letters that all have, or else as its number."""
+    """For `codecs.register_error`: characters that an encoding lacks, in plain letters or else as escapes."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     lacking = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking), error.end
+    return "".join(_PLAIN.get(char) or char.encode("ascii", "backslashreplace").decode() for char in lacking), error.end
 
 
 def show_paragraph(text: str, style: str | None = None) -> None:
@@ -73,9 +73,9 @@ def show_table(
 ) -> None:
     """Prints a table; `numbers` are the columns to align right. A row with one cell is a heading of those below.
 
-    Where a narrow terminal has no room for its words, each row is told in lines of its own.
+    Where a narrow terminal has no room for its words, each row is printed in lines of its own.
     """
-    from rich.table import Table  # late, as help needs none
+    from rich.table import Table  # late: help does without it
     from rich.text import Text
 
     words = _longest_words(header, rows, numbers)
@@ -122,14 +122,14 @@ def _fits(columns: Sequence[int]) -> bool:
 def _widths(least: Sequence[int], header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int] | list[None]:
     """Widths that fill the terminal where whole lines do not fit and words do: the longest texts are wrapped first.
 
-    Left to itself, rich takes from columns what their least widths then give back, and cuts the last one.
+    Left to itself, rich narrows columns below their least widths, which then widen them again, and cuts the last.
     """
     full = [row for row in rows if len(row) == len(header)]
     lines = [max(map(len, "\n".join(column).splitlines())) for column in zip(header, *full, strict=True)]
     if _fits(lines) or not _fits(least):
         return [None] * len(header)
     room = console.width - 2 * (len(header) - 1) - sum(least)
-    needs = [max(line - few, 0) for line, few in zip(lines, least, strict=True)]
+    needs = [max(line - minimum, 0) for line, minimum in zip(lines, least, strict=True)]
     widths = list(least)
     for wrapped, place in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
         more = min(needs[place], room // (len(needs) - wrapped))
@@ -156,7 +156,7 @@ def percent(value: float | None, half_width: float | None = None) -> str:
 
 
 def show_race(results: Mapping[str, Any]) -> None:
-    """Which arms of a comparison stopped early, and what that saved; nothing of one without racing."""
+    """Which arms of a comparison stopped early, and what that saved; nothing for a comparison without racing."""
     from limbeck.report.racing import have_ended, sentence
 
     if results.get("racing"):

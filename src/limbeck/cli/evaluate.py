@@ -1,4 +1,4 @@
-"""The verbs `evaluate`, `probe` and `report`, on what is there."""
+"""The verbs `evaluate`, `probe` and `report`, on existing networks, sets and runs."""
 
 from functools import partial
 from pathlib import Path
@@ -91,13 +91,13 @@ def evaluate(
     from limbeck.cli.results import show_evaluation
     from limbeck.recipes.verbs import evaluate_saved
 
-    how = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
+    options = {"split": split, "model": model, "teacher": teacher, "precision": precision, "json_file": json_file}
     say = partial(console.print, markup=False, soft_wrap=True)
-    show_evaluation(evaluate_saved(what[0], data, say=say, **how, **loading))
+    show_evaluation(evaluate_saved(what[0], data, say=say, **options, **loading))
 
 
 def _is_missing_path(what: str) -> bool:
-    """Whether it looks like one, and nothing is there."""
+    """Whether it looks like a path, and does not exist."""
     return "/" in what and not Path(what).expanduser().exists()
 
 

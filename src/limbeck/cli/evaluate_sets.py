@@ -32,14 +32,14 @@ class SetOptions:
     ranking: bool = False
 
     def set(self, *names: str) -> list[str]:
-        """Those of these options, as they are typed, that are not at their defaults; of all where none is named."""
-        changed = [one.name for one in fields(self) if getattr(self, one.name) != one.default]
+        """Those of the named options, as they are typed, that are not at their defaults; of all where none is named."""
+        changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
         return [_NAMES.get(name, f"--{name}") for name in changed if not names or name in names]
 
 
 def are_sets(what: Sequence[str], test: str | None) -> bool:
-    """Whether folders are transfer sets; a network's is told by the lack of their file."""
-    return test is not None or any((Path(one).expanduser() / _CONFIG).is_file() for one in what)
+    """Whether transfer sets are meant: `test` is given, or a folder holds a transfer set's file."""
+    return test is not None or any((Path(path).expanduser() / _CONFIG).is_file() for path in what)
 
 
 def refuse_set_options(options: SetOptions) -> None:
@@ -66,7 +66,7 @@ def evaluate_sets(
     *,
     loading: Mapping[str, Any],
 ) -> None:
-    """Judges sets and shows what came out."""
+    """Judges sets and shows the results."""
     if options.test is None:
         raise UserError("a transfer set is judged on `--test`; name a data set, folder, file or hub id.")
     if json_file is not None and json_file.is_dir():
@@ -80,7 +80,7 @@ def evaluate_sets(
         split, why = evaluation_split(options.test)
         if why:
             console.print(why, markup=False, soft_wrap=True)
-    training = dict(named_value(one.removeprefix("training."), "-s") for one in options.training)
+    training = dict(named_value(change.removeprefix("training."), "-s") for change in options.training)
     with telling_how_to_resume(options.out, "the same command"), showing_progress() as progress:
         common: dict[str, Any] = {
             "split": split,
@@ -94,15 +94,15 @@ def evaluate_sets(
             "loading": loading,
             "progress": progress,
         }
-        found = (_ranked if options.ranking else _evaluated)(folders, options.test, options, common)
+        results = (_ranked if options.ranking else _evaluated)(folders, options.test, options, common)
     if json_file is not None:
         from limbeck.files import atomic_write_text
 
-        atomic_write_text(json_file, json.dumps(found, indent=1) + "\n")
-    if isinstance(found, dict):
-        _show_ranking(found)
+        atomic_write_text(json_file, json.dumps(results, indent=1) + "\n")
+    if isinstance(results, dict):
+        _show_ranking(results)
     else:
-        _show_rows(found)
+        _show_rows(results)
     if options.out is not None:
         console.print(f"report: {options.out / 'report.html'}", markup=False, soft_wrap=True)
 
@@ -114,8 +114,8 @@ def _evaluated(
 
     if wrong := options.set("train", "full"):
         raise UserError(f"{', '.join(wrong)} belongs to --dd-ranking; add it.")
-    how = {"networks": options.networks, "labels": options.labels, "protocol": options.protocol}
-    return evaluate_saved_sets(folders, test, **how, **common)
+    choices = {"networks": options.networks, "labels": options.labels, "protocol": options.protocol}
+    return evaluate_saved_sets(folders, test, **choices, **common)
 
 
 def _ranked(folders: Sequence[str], test: str, options: SetOptions, common: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,10 +139,10 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     from limbeck.evaluation.statistics import mean_interval
     from limbeck.report.set_accuracy import set_means
 
-    several = len({row["set"] for row in rows}) > 1
+    several_sets = len({row["set"] for row in rows}) > 1
     cells = [
         [
-            *([row["set"]] if several else []),
+            *([row["set"]] if several_sets else []),
             row["network"],
             percent(*mean_interval(row["top1"])),
             str(len(row["top1"])),
@@ -152,11 +152,11 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         ]
         for row in rows
     ]
-    header = [*(["set"] if several else []), "network", "top-1 %", "n", "rate", "steps", "s"]
-    title = f"{rows[0]['set']}: " if not several else ""
-    first = 2 if several else 1
+    header = [*(["set"] if several_sets else []), "network", "top-1 %", "n", "rate", "steps", "s"]
+    title = f"{rows[0]['set']}: " if not several_sets else ""
+    first = 2 if several_sets else 1
     show_table(f"{title}fresh networks, after the last step", header, cells, numbers=range(first, len(header)))
-    if several:
+    if several_sets:
         over = [[name, percent(mean, half), str(n)] for name, mean, half, n in set_means(rows)]
         console.print()
         show_table("over sets, each of them its mean", ["network", "top-1 %", "sets"], over, numbers=(1, 2))
@@ -169,8 +169,8 @@ def _show_ranking(found: Mapping[str, Any]) -> None:
     from limbeck.evaluation.statistics import mean_interval
 
     cells = [
-        [name, percent(*mean_interval(one["top1"])), str(len(one["top1"])), f"{one['learning_rate']:.4g}"]
-        for name, one in found["accuracies"].items()
+        [name, percent(*mean_interval(row["top1"])), str(len(row["top1"])), f"{row['learning_rate']:.4g}"]
+        for name, row in found["accuracies"].items()
     ]
     cells.append(["all real images, hard labels", percent(found["full"]), "", ""])
     show_table(f"{found['set']}: {found['network']}", ["", "top-1 %", "n", "rate"], cells, numbers=range(1, 4))
@@ -187,5 +187,5 @@ def _show_ranking(found: Mapping[str, Any]) -> None:
 
 
 def _at_an_end(row: Mapping[str, Any]) -> bool:
-    rates = [one["learning_rate"] for one in row["tried"]]
+    rates = [trial["learning_rate"] for trial in row["tried"]]
     return len(rates) > 2 and row["learning_rate"] in (min(rates), max(rates))

@@ -80,17 +80,21 @@ def export(
 def _show(exported: Any) -> None:
     from limbeck.exporting.describing import rows_of, times_of, title_of_times
 
-    about = exported.description
-    taken, check = about["input"], about["check"]
-    shape = ", ".join(map(str, taken["shape"]))
-    opset = f"; ONNX operators of version {about['opset']}" if "opset" in about else ""
-    show_paragraph(f"input {taken['name']}: {taken['dtype']} [{shape}], {taken['values']}{opset}")
-    header, rows = rows_of(about)
+    description = exported.description
+    network_input, check = description["input"], description["check"]
+    shape = ", ".join(map(str, network_input["shape"]))
+    opset = f"; ONNX operators of version {description['opset']}" if "opset" in description else ""
+    show_paragraph(
+        f"input {network_input['name']}: {network_input['dtype']} [{shape}], {network_input['values']}{opset}"
+    )
+    header, rows = rows_of(description)
     title = f"beside the student, on {check['n']:,} images of {check['images']}"
     show_table(title, header, rows, numbers=range(1, len(header)))
-    if "measured_on" in about:
-        header, rows = times_of(about)
-        show_table(title_of_times(about), header, rows, numbers=range(1, len(header)))
+    if "measured_on" in description:
+        header, rows = times_of(description)
+        show_table(title_of_times(description), header, rows, numbers=range(1, len(header)))
     console.print(
-        f"wrote {exported.folder}: {', '.join(about['files'])}, README.md, export.json", markup=False, soft_wrap=True
+        f"wrote {exported.folder}: {', '.join(description['files'])}, README.md, export.json",
+        markup=False,
+        soft_wrap=True,
     )

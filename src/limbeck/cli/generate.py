@@ -116,10 +116,10 @@ def _show_check(
     """What the teacher is good for; an error where the method cannot be followed."""
     from limbeck.recipes.generating import check_to_generate
 
-    found = check_to_generate(maker_settings, teacher, overrides=settings, size=size)
-    show_table(found.teacher, ["", "", ""], [[row.what, row.found, row.doubt] for row in found.rows])
-    even = {name: round(weight, 6) for name, weight in found.even.model_dump().items() if weight}
+    check = check_to_generate(maker_settings, teacher, overrides=settings, size=size)
+    show_table(check.teacher, ["", "", ""], [[row.what, row.found, row.doubt] for row in check.rows])
+    even = {name: round(weight, 6) for name, weight in check.even.model_dump().items() if weight}
     weights = ", ".join(f"{name}: {weight:g}" for name, weight in even.items())
     show_paragraph(f"weights by which all losses pull alike at the start: losses: {{{weights}}}")
-    if found.refusal:
-        raise UserError(found.refusal)
+    if check.refusal:
+        raise UserError(check.refusal)

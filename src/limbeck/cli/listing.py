@@ -44,7 +44,9 @@ def list_datasets() -> None:
 
 def _by_value(values: dict[str, str]) -> list[list[str]]:
     """Each value once, with the names that have it."""
-    return [[one, ", ".join(name for name in values if values[name] == one)] for one in sorted(set(values.values()))]
+    return [
+        [value, ", ".join(name for name in values if values[name] == value)] for value in sorted(set(values.values()))
+    ]
 
 
 def _origin(info: Any) -> str:
@@ -66,7 +68,7 @@ def list_models() -> None:
     show_table("models", ["name", "parameters", "", "options"], rows, numbers=(1,))
     tell_sources(MODELS)
     console.print()
-    rows = [[name, one.model, f"{100 * one.top1:.2f}"] for name, one in NAMED.items()]
+    rows = [[name, weights.model, f"{100 * weights.top1:.2f}"] for name, weights in NAMED.items()]
     show_table("named weights", ["name", "model", "top-1 %"], rows, numbers=(2,))
 
 
@@ -139,7 +141,7 @@ def shown(value: object) -> str:
 def list_optimizers() -> None:
     from limbeck.training.optimizer_catalogue import OPTIMIZERS
 
-    rows = [[name, ", ".join((*one.settings, *one.options)), one.summary] for name, one in OPTIMIZERS.items()]
+    rows = [[name, ", ".join((*entry.settings, *entry.options)), entry.summary] for name, entry in OPTIMIZERS.items()]
     rows += [*unusable(OPTIMIZERS, 3), ["RAdam, ...", "learning_rate, ...", "any class of torch.optim by its name"]]
     show_table("optimizers", ["name", "goes by", ""], rows)
     tell_sources(OPTIMIZERS)
@@ -148,7 +150,7 @@ def list_optimizers() -> None:
 def list_schedules() -> None:
     from limbeck.training.schedule_catalogue import SCHEDULES
 
-    rows = [[name, ", ".join(one.options), one.summary] for name, one in SCHEDULES.items()]
+    rows = [[name, ", ".join(entry.options), entry.summary] for name, entry in SCHEDULES.items()]
     rows += [
         *unusable(SCHEDULES, 3),
         ["StepLR, ...", "step_size, ...", "any class of torch.optim.lr_scheduler by its name"],
@@ -181,7 +183,9 @@ def list_criteria() -> None:
     from limbeck.transfer.criteria import CRITERIA
     from limbeck.transfer.parts import ORDERS
 
-    rows = [[name, one.representation, one.score, one.allocation, one.order] for name, one in CRITERIA.items()]
+    rows = [
+        [name, entry.representation, entry.score, entry.allocation, entry.order] for name, entry in CRITERIA.items()
+    ]
     rows += unusable(CRITERIA, 5)
     show_table("selection criteria", ["name", "representation", "score", "allocation", "order"], rows)
     tell_sources(CRITERIA)
@@ -209,13 +213,13 @@ def list_allocations() -> None:
 def list_scores() -> None:
     from limbeck.transfer.parts import SCORES
 
-    rows = [[name, ", ".join(one.options), one.summary] for name, one in SCORES.items()]
+    rows = [[name, ", ".join(entry.options), entry.summary] for name, entry in SCORES.items()]
     show_table("scores", ["name", "options", ""], [*rows, *unusable(SCORES, 3)])
     tell_sources(SCORES)
 
 
 def _list_parts(title: str, family: Mapping[str, Any]) -> None:
-    rows = [[name, one.short, ", ".join(one.options), one.summary] for name, one in family.items()]
+    rows = [[name, entry.short, ", ".join(entry.options), entry.summary] for name, entry in family.items()]
     show_table(title, ["name", "short", "options", ""], [*rows, *unusable(family, 4)])
     tell_sources(family)
 
@@ -237,7 +241,7 @@ def list_methods() -> None:
     from limbeck.transfer.generate.methods import METHODS as OF_GENERATE
 
     for maker, methods in {"generate": OF_GENERATE, "condense": OF_CONDENSE}.items():
-        rows = [[name, one.summary] for name, one in methods.items()]
+        rows = [[name, method.summary] for name, method in methods.items()]
         show_table(f"methods of `maker: {maker}`", ["name", ""], rows)
         console.print()
 
@@ -245,7 +249,7 @@ def list_methods() -> None:
 def list_generators() -> None:
     from limbeck.transfer.generate.networks.catalogue import GENERATORS
 
-    rows = [[name, ", ".join(one.options), one.summary] for name, one in GENERATORS.items()]
+    rows = [[name, ", ".join(entry.options), entry.summary] for name, entry in GENERATORS.items()]
     show_table("generators", ["name", "options", ""], [*rows, *unusable(GENERATORS, 3)])
     tell_sources(GENERATORS)
 
@@ -268,10 +272,10 @@ def list_plugins() -> None:
     rows = []
     for family in FAMILIES:
         catalogue = catalogue_of(family)
-        for name, one in catalogue.foreign.items():
+        for name, part in catalogue.foreign.items():
             problem = catalogue.problem(name)
-            why = one.problem or problem
-            rows.append([one.source, catalogue.word, name, f"cannot be used: {why}" if problem else "fine"])
+            why = part.problem or problem
+            rows.append([part.source, catalogue.word, name, f"cannot be used: {why}" if problem else "fine"])
     if rows:
         show_table("parts beside limbeck's own", ["package", "", "name", "state"], sorted(rows))
     else:
@@ -284,16 +288,16 @@ def list_plugins() -> None:
 def unusable(catalogue: Any, columns: int) -> list[list[str]]:
     """Rows for parts of packages that cannot be used, of which a warning says why."""
     rows = []
-    for name, one in catalogue.foreign.items():
+    for name, part in catalogue.foreign.items():
         if problem := catalogue.problem(name):
             warnings.warn(problem, stacklevel=2)
-            rows.append([name, *[""] * (columns - 2), f"cannot be used ({one.source})"])
+            rows.append([name, *[""] * (columns - 2), f"cannot be used ({part.source})"])
     return [row for row in rows if row[0] not in catalogue.built_in]
 
 
 def tell_sources(catalogue: Any) -> None:
-    """Where parts are from that are not limbeck's own."""
-    sources = [f"{name}: {one.source}" for name, one in catalogue.foreign.items() if not catalogue.problem(name)]
+    """Prints where parts come from that are not limbeck's own."""
+    sources = [f"{name}: {part.source}" for name, part in catalogue.foreign.items() if not catalogue.problem(name)]
     if sources:
         console.print(f"\nbeside limbeck's own, {'; '.join(sources)}", style="dim", markup=False)
 

@@ -50,7 +50,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def loads_images(function: Callable[..., None], *, but: Collection[str] = ()) -> Callable[..., None]:
-    """Puts the options of `limbeck.load`, `but` some, where `function` has its parameter `loading`."""
+    """Gives a verb the options of `limbeck.load`, but for those in `but`, in place of its parameter `loading`."""
     names = [name for name in OPTIONS if name not in but]
 
     @wraps(function)
@@ -61,11 +61,11 @@ def loads_images(function: Callable[..., None], *, but: Collection[str] = ()) ->
             loading["size"] = parse_size(loading["size"])
         function(**arguments, loading=loading)
 
-    own = [one for name, one in signature(function, eval_str=True).parameters.items() if name != "loading"]
+    own = [parameter for name, parameter in signature(function, eval_str=True).parameters.items() if name != "loading"]
     options = [Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=OPTIONS[name]) for name in names]
-    keywords = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in own]
+    keywords = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in own]
     command.__signature__ = signature(function).replace(parameters=[*keywords, *options])  # pyright: ignore
-    command.__annotations__ = {one.name: one.annotation for one in [*keywords, *options]}
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*keywords, *options]}
     return command
 
 

@@ -1,4 +1,4 @@
-"""Who watches long work from a terminal, or reads its log."""
+"""Progress of long work on a terminal or in a log."""
 
 import os
 import time
@@ -12,30 +12,30 @@ from limbeck.cli.display import bars_on, console
 from limbeck.cli.stages import Board, Run, Stage, time_left
 from limbeck.progress import FAILED, TRAINING
 
-_QUIET_SECONDS = 20.0  # without a line in a log, at most, and as this share of all the time in long ones
+_QUIET_SECONDS = 20.0  # between lines of a log, at least; in long ones this share of the time so far
 _QUIET_SHARE = 0.01
 
 
 class Display(Protocol):
-    """Interface of what shows the board."""
+    """Interface of what displays the board."""
 
     board: Board
 
     def updated(self, run: Run | None) -> None:
-        """The innermost stage of a run, or of the whole, moved."""
+        """The innermost stage of a run, or of the whole, advanced."""
         ...
 
     def closed(self, run: Run, outcome: str, *, counted: bool) -> None:
-        """A run ended, and is counted as done or not, as one whose worker died."""
+        """A run ended; it is `counted` as done or not, as one whose worker died."""
         ...
 
     def say(self, message: str) -> None: ...
 
 
 class Watch:
-    """The `Progress` of all that a command does, or of a run beside others.
+    """The `Progress` of a whole command, or of one of several runs side by side.
 
-    What runs beside each other say is shown once, whichever of them says it.
+    What several such runs say is shown once.
     """
 
     def __init__(self, display: Display, run: Run | None = None, said: set[str] | None = None) -> None:
@@ -81,7 +81,7 @@ class Watch:
             board.closed = self._run, outcome
 
     def tell_closed(self, *, counted: bool = False) -> None:
-        """Of a run that was closed right before; `counted` if the whole's count went up first of all then."""
+        """Tells the display of a run that was just closed; `counted` if the count of the whole went up right after."""
         board = self._display.board
         if board.closed is not None:
             (run, outcome), board.closed = board.closed, None
@@ -130,7 +130,7 @@ class Lines:
 
 
 class Quiet:
-    """Nothing."""
+    """Shows nothing."""
 
     def __init__(self) -> None:
         self.board = Board()

@@ -11,7 +11,7 @@ from limbeck.cli.options import NETWORK, Out, Overrides, RecipeName, Resume, Wor
 from limbeck.errors import UserError
 
 _DEMO_WORKERS = 4
-"""At most, by default: its runs take seconds, and each worker as long to import torch."""
+"""Most workers by default: its runs take seconds, as long as each worker takes to import torch."""
 
 
 def demo(
@@ -62,12 +62,12 @@ def validate(
         return
     from limbeck.recipes.opening import open_recipe
 
-    found = open_recipe(read, out or Path("runs") / read.name)
-    for remark in found.remarks:
+    check = open_recipe(read, out or Path("runs") / read.name)
+    for remark in check.remarks:
         console.print(remark, markup=False, soft_wrap=True)
-    if found.problems:
-        count = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
-        raise UserError(f"{count} would stop this recipe:\n  " + "\n  ".join(found.problems))
+    if check.problems:
+        count = f"{len(check.problems)} problem{'s' if len(check.problems) > 1 else ''}"
+        raise UserError(f"{count} would stop this recipe:\n  " + "\n  ".join(check.problems))
 
 
 def run(
@@ -105,7 +105,7 @@ def distill(
 ) -> None:
     """Teach a student by a teacher; or on a transfer set, as that says itself."""
     if not _is_transfer_set(source):
-        flags = [f"--{name}" for name, one in (("test", test), ("teacher", teacher), ("student", student)) if one]
+        flags = [f"--{name}" for name, value in (("test", test), ("teacher", teacher), ("student", student)) if value]
         if flags:
             raise UserError(
                 f"{', '.join(flags)} must go with the folder of a transfer set, got {source!r}{_what_it_is(source)}; "
@@ -183,7 +183,7 @@ def _run_one(recipe: Any, out: Path | None, *, resume: bool, again: str) -> None
 
 
 def _is_transfer_set(source: str) -> bool:
-    """Whether it is the folder of one; a packaged recipe is none, even where a folder is called so."""
+    """Whether it is the folder of a transfer set; the name of a packaged recipe is not, even where a folder has it."""
     if not Path(source).is_dir():
         return False
     from limbeck.data.transfer_set_folder import CONFIG_NAME

@@ -1,4 +1,4 @@
-"""What came out of a run, a comparison, an evaluation or a probe, on the terminal."""
+"""Results of a run, a comparison, an evaluation or a probe, on the terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
@@ -48,7 +48,7 @@ def show_tables(results: Mapping[str, Any]) -> None:
 
 
 def _in_order(results: Mapping[str, Any], part: str) -> list[Mapping[str, Any]]:
-    """Rows from few images to many, and by arm as everywhere."""
+    """Rows from few images to many, and by arm in the usual order."""
     from limbeck.report.controls import arm_order
 
     order = arm_order(dict(results))
@@ -80,9 +80,9 @@ def _seconds(value: float) -> str:
 
 
 def watt_hours(kwh: float) -> str:
-    """Two digits that count, all of those before the point; a dash for energy that nobody counted."""
-    found = 1000 * kwh
-    return f"{found:,.0f}" if found >= 100 else f"{found:.2g}" if found else "–"
+    """Two significant digits, or all before the point; a dash for energy that was not counted."""
+    energy = 1000 * kwh
+    return f"{energy:,.0f}" if energy >= 100 else f"{energy:.2g}" if energy else "–"
 
 
 def _under_budgets(rows: Sequence[Mapping[str, Any]], cells: Callable[[Any], list[str]]) -> list[list[str]]:
@@ -120,10 +120,10 @@ def show_run(result: Any) -> None:
     else:
         console.print("no test images (`data.test`) to judge the student on")
     if result.validation and result.validation["measure"] == "agreement":
-        found = result.validation
+        validation = result.validation
         console.print(
-            f"agrees with the teacher on {percent(found['last'])} % of {found['images']:,} validation images after the "
-            f"last step, {percent(found['best'])} % after step {found['best_step']:,}"
+            f"agrees with the teacher on {percent(validation['last'])} % of {validation['images']:,} validation images "
+            f"after the last step, {percent(validation['best'])} % after step {validation['best_step']:,}"
         )
     from limbeck.cost import RunCost
 
@@ -165,7 +165,7 @@ def show_probes(rows: Sequence[Mapping[str, Any]]) -> None:
                 row["name"],
                 percent(*mean_interval(row["top1"])),
                 percent(*mean_interval(row["top5"])) if row["top5"] else "–",
-                ", ".join(dict.fromkeys(f"{one:.1e}" for one in row["strengths"])) or "–",
+                ", ".join(dict.fromkeys(f"{strength:.1e}" for strength in row["strengths"])) or "–",
                 f"{sum(row['seconds'].values()):.1f}",
             ]
             for row in same

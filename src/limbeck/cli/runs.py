@@ -10,8 +10,8 @@ from limbeck.cli.display import console, percent, show_table
 
 def list_runs() -> None:
     """Runs and comparisons in this folder and below runs/, those inside a comparison left out."""
-    found = [status.parent for pattern in _RUNS for status in sorted(Path().glob(pattern))]
-    folders = [folder for folder in found if not any((above / "status.json").exists() for above in folder.parents)]
+    candidates = [status.parent for pattern in _RUNS for status in sorted(Path().glob(pattern))]
+    folders = [folder for folder in candidates if not any((above / "status.json").exists() for above in folder.parents)]
     if folders:
         show_table("runs here and below runs/", ["folder", "", "state", "top-1 %", "since"], [*map(_run, folders)])
     else:
@@ -31,14 +31,14 @@ def _run(folder: Path) -> list[str]:
     evaluation = _read(folder / "evaluation.json").get("last") or {}
     runs = len([*folder.glob("runs/*/*/evaluation.json")])
     statuses = [*filter(_is_run, folder.glob("runs/*/seed-*/status.json"))]
-    failed = sum(_read(one).get("state") == "failed" for one in statuses)
+    failed = sum(_read(path).get("state") == "failed" for path in statuses)
     kind = f"comparison, {runs} runs" if runs or failed else "run"
     kind += f", {failed} failed" if failed else ""
     return [str(folder), kind, state, percent(evaluation.get("top1")), _local_time(status.get("time"))]
 
 
 def _is_run(status: Path) -> bool:
-    """Rather than one that was put aside when its recipe was mended, "seed-0-failed-1"."""
+    """Not so for a run put aside when its recipe was mended, as "seed-0-failed-1"."""
     return status.parent.name.removeprefix("seed-").isdecimal()
 
 

@@ -75,22 +75,22 @@ def select(
     from limbeck.recipes.selecting import default_folder, save_chosen_ids, save_selection
 
     parts = {"representation": representation, "score": score, "allocation": allocation, "order": order, "space": space}
-    wanted = criterion_of(criterion, parts, options or [])
+    chosen_criterion = criterion_of(criterion, parts, options or [])
     if data is None:
         if from_scores is not None:
             of_images = {"--teacher": teacher, "--split": _unless("train", split)}
             of_images |= {"--precision": _unless("auto", precision), **typed(loading)}
             refuse_unused(of_images, "of images, and a table of scores has none; give DATA, or leave this out")
-        summary = save_chosen_ids(from_scores, out, criterion=wanted, budget=budget, seed=seed, dedupe=dedupe)
+        summary = save_chosen_ids(from_scores, out, criterion=chosen_criterion, budget=budget, seed=seed, dedupe=dedupe)
         console.print(summary, markup=False, soft_wrap=True)
         return
-    target = out or default_folder(data, wanted)
+    target = out or default_folder(data, chosen_criterion)
     with telling_how_to_resume(target, "the same command"), showing_progress() as progress:
         summary = save_selection(
             data,
             target,
             split=split,
-            criterion=wanted,
+            criterion=chosen_criterion,
             budget=budget,
             seed=seed,
             teacher=teacher,
@@ -130,13 +130,13 @@ def score(
     from limbeck.cli.progress import showing_progress
     from limbeck.recipes.selecting import save_scores
 
-    wanted = criteria_of(criteria or ["entropy"], options or [])
+    chosen_criteria = criteria_of(criteria or ["entropy"], options or [])
     with telling_how_to_resume(out, "the same command"), showing_progress() as progress:
         summary = save_scores(
             data,
             out,
             split=split,
-            criteria=wanted,
+            criteria=chosen_criteria,
             seed=seed,
             teacher=teacher,
             precision=precision,

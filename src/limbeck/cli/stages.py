@@ -1,4 +1,4 @@
-"""What goes on, how far it is, and how long it will take yet; showing it is the affair of `bars` and `progress`."""
+"""Work in progress: how far it is, and how long it will still take; `bars` and `progress` show it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ class Stage:
 
 @dataclass
 class Run:
-    """One of several things that go on side by side.
+    """One of several runs that go on side by side.
 
     Attributes:
         title: what it is.
@@ -59,13 +59,13 @@ class Run:
 
     @property
     def training(self) -> Stage | None:
-        """The stage that its time is told by."""
+        """The stage that its remaining time is estimated by."""
         return next((stage for stage in self.stages if stage.title == TRAINING), None)
 
 
 @dataclass
 class Board:
-    """All that goes on: nested stages of the whole, the innermost the last, and runs beside each other within them.
+    """All work in progress: nested stages of the whole, the innermost the last, and the runs side by side in them.
 
     Attributes:
         stages: of the whole; runs are counted by the outermost.
@@ -93,7 +93,7 @@ class Board:
 def seconds_left(whole: Stage, runs: Sequence[Run], unpaced: float, now: float) -> float | None:
     """Time until all runs of `whole` are done, at the pace of those that finished and those that go on.
 
-    However fast the others are, no run ends sooner than it would by itself; where none waits any more, that is all.
+    However fast the others are, no run ends sooner than at its own pace; where none waits to begin, that decides.
 
     Args:
         whole: counts runs.
@@ -107,18 +107,18 @@ def seconds_left(whole: Stage, runs: Sequence[Run], unpaced: float, now: float) 
         600.0
     """
     trainings = [training for run in runs if (training := run.training)]
-    alone = [seconds for training in trainings if (seconds := training.seconds_left(now)) is not None]
+    seconds_each = [seconds for training in trainings if (seconds := training.seconds_left(now)) is not None]
     paced = whole.done - whole.first - unpaced + sum(training.fresh for training in trainings)
-    if whole.done + len(runs) >= whole.total and runs and len(alone) == len(runs):
-        return max(alone)
+    if whole.done + len(runs) >= whole.total and runs and len(seconds_each) == len(runs):
+        return max(seconds_each)
     if paced <= 0:
         return None
     remaining = max(whole.total - whole.done - sum(training.share for training in trainings), 0.0)
-    return max(remaining * (now - whole.began) / paced, *alone, 0.0)
+    return max(remaining * (now - whole.began) / paced, *seconds_each, 0.0)
 
 
 def time_left(seconds: float | None) -> str:
-    """In words as rough as the guess, nothing for less than some seconds.
+    """In words as rough as the estimate, "" for less than some seconds.
 
     Example:
         >>> time_left(33), time_left(200), time_left(9000), time_left(None)

@@ -18,7 +18,7 @@ SIGNS = {"better": "▲", "worse": "▼"}
 
 
 def show_summary(results: Mapping[str, Any], folder: Path) -> None:
-    """Prints it; `folder` is that of the comparison."""
+    """Prints the summary; `folder` is that of the comparison."""
     from limbeck.cost import RunCost
     from limbeck.report.cost_tables import together
 
@@ -41,11 +41,11 @@ def _show_headlines(results: Mapping[str, Any]) -> None:
     from limbeck.report.sentences import headlines
 
     sentences = [*headlines(dict(results)), *passes_warning(dict(results))]
-    fitting = [sum(map(cell_len, sentences[:count])) + 2 * count for count in range(1, len(sentences) + 1)]
-    count = max(sum(cells <= _MOST_LINES * console.width for cells in fitting), 1)
-    said = f"{results['name']}: {'. '.join(sentences[:count])}."
+    lengths = [sum(map(cell_len, sentences[:count])) + 2 * count for count in range(1, len(sentences) + 1)]
+    count = max(sum(cells <= _MOST_LINES * console.width for cells in lengths), 1)
+    headline = f"{results['name']}: {'. '.join(sentences[:count])}."
     more = f" ({len(sentences) - count} more in the report)" if count < len(sentences) else ""
-    show_paragraph(said + more, "bold")
+    show_paragraph(headline + more, "bold")
 
 
 def _show_table(results: Mapping[str, Any]) -> None:
@@ -73,7 +73,7 @@ def _show_table(results: Mapping[str, Any]) -> None:
             for arm, name in arms.items()
             if any((arm, budget) in cells for budget in budgets)
         ]
-        show_table("", ["", *(headings[one] for one in budgets)], shown, numbers=range(1, len(budgets) + 1))
+        show_table("", ["", *(headings[budget] for budget in budgets)], shown, numbers=range(1, len(budgets) + 1))
     if any(row["control"] for row in rows):
         legend = ["* a control", *legend]
     if legend:
@@ -92,22 +92,22 @@ def _heading(row: Row) -> str:
 
 
 def _seeds(rows: Sequence[Row]) -> str:
-    few, many = min(row["n"] for row in rows), max(row["n"] for row in rows)
-    if many == 1:
+    fewest, most = min(row["n"] for row in rows), max(row["n"] for row in rows)
+    if most == 1:
         return "one seed"
-    return f"mean ± 95 % interval over {many if few == many else f'{few} to {many}'} seeds"
+    return f"mean ± 95 % interval over {most if fewest == most else f'{fewest} to {most}'} seeds"
 
 
 def _parts(widths: Mapping[str, int], room: int) -> list[list[str]]:
     """Columns one after the other, as many in each part as there is room for."""
     parts: list[list[str]] = []
-    left = 0
+    room_left = 0
     for column, width in widths.items():
-        if not parts or width + _GAP > left:
+        if not parts or width + _GAP > room_left:
             parts.append([])
-            left = room
+            room_left = room
         parts[-1].append(column)
-        left -= width + _GAP
+        room_left -= width + _GAP
     return parts
 
 
@@ -116,19 +116,21 @@ def _signs(results: Mapping[str, Any]) -> tuple[dict[tuple[str, str], str], list
     from limbeck.report.controls import Controls
     from limbeck.report.sentences import deciding, unequal, verdict
 
-    controls, found = Controls.of(dict(results)), deciding(dict(results))
-    if not found:
+    controls, deciding_rows = Controls.of(dict(results)), deciding(dict(results))
+    if not deciding_rows:
         return {}, []
-    names = {controls.label(row["against"]) for row in found.values()}
+    names = {controls.label(row["against"]) for row in deciding_rows.values()}
     against = names.pop() if len(names) == 1 else controls.theirs.replace("their strictest", "the strictest")
-    verdicts = {place: verdict(dict(row)) for place, row in found.items()}
+    verdicts = {place: verdict(dict(row)) for place, row in deciding_rows.items()}
     if set(verdicts.values()) == {"one seed only"}:
         return {}, ["one seed cannot tell what is beyond seed noise"]
-    signs = {place: SIGNS[one] for place, one in verdicts.items() if one in SIGNS}
+    signs = {place: SIGNS[outcome] for place, outcome in verdicts.items() if outcome in SIGNS}
     if not signs:
         return {}, [f"no arm is beyond seed noise of {against}"]
-    words = [f"{SIGNS[one]} {one}" for one in SIGNS if SIGNS[one] in signs.values()]
-    other = [f"{row['arm']} at {row['budget']}{unequal(dict(row))}" for row in found.values() if unequal(dict(row))]
+    words = [f"{SIGNS[outcome]} {outcome}" for outcome in SIGNS if SIGNS[outcome] in signs.values()]
+    other = [
+        f"{row['arm']} at {row['budget']}{unequal(dict(row))}" for row in deciding_rows.values() if unequal(dict(row))
+    ]
     return signs, [f"{' or '.join(words)} than {against} beyond seed noise", *other]
 
 

@@ -68,5 +68,5 @@ class AB(Objective):
 
     def forward(self, student_pre_activations: Stages, teacher_pre_activations: Stages) -> Tensor:
         pairs = zip(*pair(student_pre_activations, teacher_pre_activations, self.stages), strict=True)
-        connected = [connector(*one) for connector, one in zip(self.connectors, pairs, strict=True)]
-        return ab([one for one, _ in connected], [one for _, one in connected], margin=self.margin)
+        connected = [connector(*stages) for connector, stages in zip(self.connectors, pairs, strict=True)]
+        return ab([student for student, _ in connected], [teacher for _, teacher in connected], margin=self.margin)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Option = float | bool | str
 OwnOption = Option | None | list[Option | None] | tuple[Option | None, ...]
-"""Of objectives of the user's own."""
+"""Options of objectives of the user's own."""
 
 _SL, _TL, _SE, _TE = "student_logits", "teacher_logits", "student_embedding", "teacher_embedding"
 _SS, _TS = "student_stages", "teacher_stages"
@@ -374,7 +374,11 @@ EXPORTS = {
 """What `limbeck.objectives` exports: name -> the module that defines it."""
 
 FUNCTIONAL_EXPORTS = {
-    **{one: f"limbeck.objectives.{name}" for name, entry in _OWN.items() for one in entry.functions or (name,)},
+    **{
+        function: f"limbeck.objectives.{name}"
+        for name, entry in _OWN.items()
+        for function in entry.functions or (name,)
+    },
     "standardised": "limbeck.objectives.logits",
 }
 """The same of `limbeck.objectives.functional`."""

@@ -66,7 +66,7 @@ class CRD(MemoryObjective):
         momentum: of the memory, 0 <= momentum < 1.
         negatives: of the momentum memory, drawn from "other-classes" as the authors do, which needs labels; or from
             "any", an image's own among them, as their memory does where it is given no negatives.
-        positives: what an image is to be told by: its "own" memory, the authors' mode "exact" and their default; or
+        positives: what an image is matched with: its "own" memory, the authors' mode "exact" and their default; or
             that of any image of the "same-class", their mode "relax".
         draws: an image's negatives are "distinct", as the authors draw them where there are as many; or
             "independent", with repetition, which is cheaper for a million images.

@@ -38,7 +38,7 @@ def ea_kd(
         tensor(1.2112)
     """
     divergence = divergences(student_logits, teacher_logits, temperature=temperature, standardise=standardise)
-    student, teacher = (_entropy(one.detach() / entropy_temperature) for one in (student_logits, teacher_logits))
+    student, teacher = (_entropy(logits.detach() / entropy_temperature) for logits in (student_logits, teacher_logits))
     bound = entropy_bound or math.log(student_logits.shape[1])
     return (divergence * (teacher + teacher * student / bound) / 2).mean()
 

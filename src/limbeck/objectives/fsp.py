@@ -27,7 +27,7 @@ def fsp(student_stages: Stages, teacher_stages: Stages) -> Tensor:
         >>> fsp([torch.zeros(1, 2, 4, 4)] * 2, [torch.ones(1, 2, 4, 4)] * 2)
         tensor(1.)
     """
-    flows = zip(_flows(student_stages), _flows([one.detach() for one in teacher_stages]), strict=True)
+    flows = zip(_flows(student_stages), _flows([stage.detach() for stage in teacher_stages]), strict=True)
     losses = [(student - teacher).square().mean() for student, teacher in flows]
     return torch.stack(losses).sum()
 

@@ -26,7 +26,7 @@ def correlation(student_embedding: Tensor, teacher_embedding: Tensor, *, alpha: 
 
 def _whitened(embedding: Tensor) -> Tensor:
     if len(embedding) == 1:
-        return embedding * 0  # one image varies in nothing
+        return embedding * 0  # a single image has no deviation
     deviation = embedding.std(0)
     return (embedding - embedding.mean(0)) / deviation.masked_fill(deviation == 0, 1)
 

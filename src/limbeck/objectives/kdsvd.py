@@ -49,12 +49,12 @@ def _kernel(new: Tensor, old: Tensor) -> Tensor:
 def _directions(student: Tensor, teacher: Tensor, vectors: int) -> tuple[Tensor, Tensor]:
     """The teacher's vectors [B, C, k], scaled, and the student's that go with them."""
     targets, values = leading_vectors(teacher, vectors)
-    found, _ = leading_vectors(student, vectors + _CANDIDATES)
-    cosines = (found.mT @ targets).detach()
+    student_vectors, _ = leading_vectors(student, vectors + _CANDIDATES)
+    cosines = (student_vectors.mT @ targets).detach()
     best = cosines.abs().amax(1, keepdim=True)
-    found = found @ torch.where(cosines.abs() == best, cosines.sign(), 0)
+    student_vectors = student_vectors @ torch.where(cosines.abs() == best, cosines.sign(), 0)
     scale = torch.nn.functional.normalize(values[:, None], dim=2)
-    return found * scale, targets * scale
+    return student_vectors * scale, targets * scale
 
 
 def leading_vectors(stage: Tensor, vectors: int) -> tuple[Tensor, Tensor]:

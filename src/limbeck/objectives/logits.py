@@ -25,13 +25,14 @@ def standardised(logits: Tensor) -> Tensor:
 
 def as_compared(student_logits: Tensor, teacher_logits: Tensor, standardise: bool) -> tuple[Tensor, Tensor]:
     """Both logits as a loss compares them, at least float32, the teacher's without a graph."""
-    student_logits, teacher_logits = _exact(student_logits), _exact(teacher_logits.detach())
+    student_logits, teacher_logits = at_least_float32(student_logits), at_least_float32(teacher_logits.detach())
     if standardise:
         return standardised(student_logits), standardised(teacher_logits)
     return student_logits, teacher_logits
 
 
-def _exact(logits: Tensor) -> Tensor:
+def at_least_float32(logits: Tensor) -> Tensor:
+    """The logits in float32, or in their own type where that is wider."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

@@ -47,9 +47,9 @@ def mlkd(
     teacher_logits = teacher_logits.detach()
     images, classes = _shares(teacher_logits) if confident else (1.0, 1.0)
     total = student_logits.new_zeros(())
-    for one in (temperature, *OTHER_TEMPERATURES):
-        student, teacher = (student_logits / one).softmax(1), (teacher_logits / one).softmax(1)
-        single = divergence(student_logits, teacher_logits, temperature=one, standardise=standardise)
+    for current in (temperature, *OTHER_TEMPERATURES):
+        student, teacher = (student_logits / current).softmax(1), (teacher_logits / current).softmax(1)
+        single = divergence(student_logits, teacher_logits, temperature=current, standardise=standardise)
         batch = (teacher @ teacher.t() - student @ student.t()).square().sum() / len(student)
         between = (teacher.t() @ teacher - student.t() @ student).square().sum() / student.shape[1]
         total = total + images * (single + batch) + classes * between
@@ -60,7 +60,7 @@ def _shares(teacher_logits: Tensor) -> tuple[Tensor, Tensor]:
     """Shares of images and of classes at or below the median of what the teacher gives them."""
     probabilities = teacher_logits.float().softmax(1)
     values = probabilities.amax(1), probabilities.sum(0)
-    first, second = ((one <= torch.quantile(one, 0.5)).float().mean() for one in values)
+    first, second = ((value <= torch.quantile(value, 0.5)).float().mean() for value in values)
     return first, second
 
 

@@ -20,7 +20,7 @@ class MomentumMemory(nn.Module):
     """Embeddings of all images of a run, each a running mean over the times that the image was shown.
 
     Ids may be any integers; images of a subset have rows of their own. Rows are updated in place, since a copy of all
-    of them would take longer than the rest of a step: a graph that has read them can be gone through backwards once.
+    of them would take longer than the rest of a step: a graph that has read them allows one backward pass.
 
     Args:
         setup: whose ids, and labels where `negatives` asks for them, are remembered.
@@ -28,7 +28,7 @@ class MomentumMemory(nn.Module):
         momentum: share of the old embedding that is kept, 0 <= momentum < 1.
         temperature: T > 0 of the scores.
         negatives: "other-classes" draws images of other classes, "any" draws from all.
-        positives: an image is told by its "own" memory, or by that of any image of the "same-class".
+        positives: an image is matched with its "own" memory, or with that of any image of the "same-class".
         draws: the negatives of an image are "distinct" where there are as many, or "independent".
 
     Raises:
@@ -69,7 +69,7 @@ class MomentumMemory(nn.Module):
         # Logarithms of what scores are divided by, of student and teacher; set by the first batch.
         self.register_buffer("log_norms", torch.full((2,), torch.nan))
         self._normed = False
-        self._readers: set[object] = set()  # products that were not gone through backwards yet
+        self._readers: set[object] = set()  # products whose backward pass is still to come
         self._pending: tuple[Tensor, Tensor, Tensor] | None = None  # arguments of `update` until then
         self.register_state_dict_pre_hook(lambda memory, *_: memory._settle())
         self.register_load_state_dict_pre_hook(lambda memory, *_: memory._settle())
@@ -90,7 +90,7 @@ class MomentumMemory(nn.Module):
             sizes = labels.bincount()
             if len(labels) == int(sizes.max()):
                 raise UserError("`negatives: other-classes` needs images of two classes; set `negatives: any`.")
-        self._fewest = len(labels) - int(sizes.max())  # that a draw chooses from
+        self._fewest = len(labels) - int(sizes.max())  # images that a draw chooses from
         self.register_buffer("row_class", labels)
         self.register_buffer("by_class", labels.argsort(stable=True))
         self.register_buffer("class_start", F.pad(sizes.cumsum(0), (1, 0)))
@@ -104,23 +104,25 @@ class MomentumMemory(nn.Module):
         rows = torch.searchsorted(self.ids, ids).clamp_max(len(self.ids) - 1)  # [B]
         unknown = self.ids[rows] != ids
         first = unknown.long().argmax(0, keepdim=True)
-        for some, one in self._reports.after(torch.cat([unknown.gather(0, first).long(), ids.gather(0, first)])):
-            if some:
-                raise UserError(f"the id {one} is not among the {len(self.ids)} images that the memory was built for.")
+        for wrong, image_id in self._reports.after(torch.cat([unknown.gather(0, first).long(), ids.gather(0, first)])):
+            if wrong:
+                raise UserError(
+                    f"the id {image_id} is not among the {len(self.ids)} images that the memory was built for."
+                )
         return rows
 
     def draw(self, rows: Tensor, count: int) -> Tensor:
         """Rows to score images against: first the positive one, then `count` random ones; int64 [B, 1 + count].
 
-        They are without repetition if "distinct" is asked for and every class leaves as many, as in the reference
-        implementation, else with.
+        They are distinct if "distinct" is asked for and every class leaves as many, as in the reference implementation;
+        else they may repeat.
         """
         first = self.class_start[self.row_class[rows]][:, None]
         members = self.class_start[self.row_class[rows] + 1][:, None] - first
         distinct = self.distinct and count <= self._fewest
         places = self._distinct(len(self.ids) - members, count) if distinct else self._bits(members, count)
         drawn = places % (len(self.ids) - members)
-        # Places from the class's first on stand for those behind its last.
+        # Places from the class's first row on are shifted behind its last.
         drawn = self.by_class[drawn + members * (drawn >= first)]
         positive = rows[:, None]
         if not self.own_positives:
@@ -128,7 +130,7 @@ class MomentumMemory(nn.Module):
         return torch.cat([positive, drawn], dim=1)
 
     def _bits(self, like: Tensor, count: int) -> Tensor:
-        """Random numbers [B, count], >= 0, others at every call, on the device of `like` [B, 1]."""
+        """Random numbers [B, count], >= 0, different at every call, on the device of `like` [B, 1]."""
         counter = torch.arange(len(like) * count, device=like.device).view(len(like), count)
         bits = words(0, self.draws, counter + self.seed) & 0x7FFF_FFFF_FFFF_FFFF
         self.draws = self.draws + 1
@@ -139,12 +141,12 @@ class MomentumMemory(nn.Module):
         streams = self._bits(limits, 1)
         counter = torch.arange(len(self.ids), device=limits.device)
         images = max(1, _KEYS_AT_ONCE // len(counter))
-        found = []
-        for one, limit in zip(streams.split(images), limits.split(images), strict=True):
-            keys = words(0, one, counter) & 0x7FFF_FFFF_FFFF_FFFF  # [images, N]
+        places = []
+        for stream, limit in zip(streams.split(images), limits.split(images), strict=True):
+            keys = words(0, stream, counter) & 0x7FFF_FFFF_FFFF_FFFF  # [images, N]
             keys = keys.masked_fill_(counter >= limit, 0x7FFF_FFFF_FFFF_FFFF)
-            found.append(keys.topk(count, largest=False, sorted=False).indices)
-        return torch.cat(found)
+            places.append(keys.topk(count, largest=False, sorted=False).indices)
+        return torch.cat(places)
 
     def scores(self, student: Tensor, teacher: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """log(exp(e . m / T) / Z) of student's embeddings with the teacher's memories, and the reverse.
@@ -157,14 +159,14 @@ class MomentumMemory(nn.Module):
             rows: int64 [B, M], which memories each image is scored against.
         """
         self._settle()
-        found = [self._products(student, self.teacher, rows), self._products(teacher, self.student, rows)]
+        products = [self._products(student, self.teacher, rows), self._products(teacher, self.student, rows)]
         if not self._normed:
-            # Looked at once in a process, since a GPU would wait for the answer.
+            # Checked once in a process, since a GPU would wait for the answer.
             if self.log_norms.isnan().any():
-                means = [one.detach().logsumexp((0, 1)) - math.log(one.numel()) for one in found]
+                means = [product.detach().logsumexp((0, 1)) - math.log(product.numel()) for product in products]
                 self.log_norms = torch.stack(means) + math.log(len(self.ids))
             self._normed = True
-        return found[0] - self.log_norms[0], found[1] - self.log_norms[1]
+        return products[0] - self.log_norms[0], products[1] - self.log_norms[1]
 
     def _products(self, embeddings: Tensor, memory: Tensor, rows: Tensor) -> Tensor:
         """Of embeddings [B, D] with rows [B, M] of a memory [N, D]."""
@@ -179,7 +181,7 @@ class MomentumMemory(nn.Module):
         return (embeddings @ memory.t()).gather(1, rows)
 
     def _was_read(self, readers: set[object], reader: object) -> None:
-        """The backward pass needs the memory no more for one of the products of a forward pass."""
+        """Called when the backward pass no longer needs the memory for one of the products of a forward pass."""
         readers.discard(reader)
         if readers is self._readers and not readers:
             self._settle()
@@ -197,7 +199,7 @@ class MomentumMemory(nn.Module):
 
     @torch.no_grad()
     def _settle(self) -> None:
-        """Makes the update that waits for a backward pass; if that still comes, it has the old memory to itself."""
+        """Makes the pending update; a backward pass that is still to come keeps the old memory."""
         if self._pending is None:
             return
         student, teacher, rows = self._pending
@@ -216,7 +218,7 @@ class MomentumMemory(nn.Module):
 
 
 class _LateReports:
-    """Numbers of a device that are read once they have arrived, so that nobody waits for them."""
+    """Numbers of a device that are read once they have arrived, so that no step waits for them."""
 
     def __init__(self) -> None:
         self._underway: list[tuple[Tensor, torch.cuda.Event]] = []
@@ -225,13 +227,13 @@ class _LateReports:
         return _LateReports()
 
     def after(self, report: Tensor) -> list[list[int]]:
-        """Sends an int64 report [M] on its way and tells those that are there by now; on a CPU that is itself."""
+        """Sends an int64 report [M] to the CPU and returns those that have arrived; from a CPU, the report itself."""
         if report.device.type != "cuda":
             return [report.tolist()]
         arrived = torch.empty_like(report, device="cpu", pin_memory=True).copy_(report, non_blocking=True)
         sent = torch.cuda.Event()
         sent.record(torch.cuda.current_stream(report.device))
         self._underway.append((arrived, sent))
-        there = sum(event.query() for _, event in self._underway)  # they arrive in order
-        here, self._underway = self._underway[:there], self._underway[there:]
-        return [arrived.tolist() for arrived, _ in here]
+        count = sum(event.query() for _, event in self._underway)  # they arrive in order
+        ready, self._underway = self._underway[:count], self._underway[count:]
+        return [arrived.tolist() for arrived, _ in ready]

@@ -29,7 +29,7 @@ def nst(student_stages: Stages, teacher_stages: Stages) -> Tensor:
     """
     losses = []
     for student, teacher in zip(student_stages, teacher_stages, strict=True):
-        student, teacher = (F.normalize(one.flatten(2), dim=2) for one in same_size(student, teacher.detach()))
+        student, teacher = (F.normalize(stage.flatten(2), dim=2) for stage in same_size(student, teacher.detach()))
         losses.append(_discrepancy(student, teacher))
     return torch.stack(losses).sum()
 

@@ -24,7 +24,7 @@ PREPARING = 30 / 270
 """Share of a run that the benchmarks prepare in: 30 epochs, before 240."""
 
 FORMS = ("benchmark", "authors")
-"""Whose form a loss has where a benchmark's, which most published numbers are of, is not that of its authors."""
+"""Forms of a loss where a benchmark's, which most published numbers are of, is not that of its authors."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,14 @@ class Objective(nn.Module, ABC):
 
 def arguments(loss: Callable[..., Tensor]) -> dict[str, bool]:
     """Signals that a loss takes, in its order, and whether it must be given them."""
-    # By function and not by bound method, since the table outlives the module.
+    # Cached by function, not by bound method, since the cache outlives the module.
     return _parameters(loss.__func__, bound=True) if ismethod(loss) else _parameters(loss, bound=False)
 
 
 @cache
 def _parameters(function: Callable[..., Tensor], *, bound: bool) -> dict[str, bool]:
-    found = list(signature(function).parameters.values())[int(bound) :]
-    return {one.name: one.default is Parameter.empty for one in found}
+    parameters = list(signature(function).parameters.values())[int(bound) :]
+    return {parameter.name: parameter.default is Parameter.empty for parameter in parameters}
 
 
 def outputs_among(needs: tuple[str, ...], who: str) -> frozenset[str]:

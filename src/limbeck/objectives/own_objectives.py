@@ -1,7 +1,7 @@
 """Objectives that are not limbeck's own: entries made from a class, or from a function or module of signals."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from inspect import Parameter, Signature
 from typing import Any
@@ -32,47 +32,57 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         said: `summary`, `paper`, `year`, `weight`, `typical`, `aliases`; of all but such a subclass also `per_image`.
 
     Raises:
-        UserError: it is neither, or options have no plain default.
+        UserError: it is none of these, or options have no plain default.
     """
     what = f"objective {name!r}"
     if hasattr(nn.ModuleDict, name):  # which holds the terms of a sum
         raise UserError(f"an objective cannot be called {name!r}, which is a method of torch's modules.")
+    _check_kind(part, what)
+    is_own = isinstance(part, type) and issubclass(part, Objective)
+    check_remarks(said, _SAID if is_own else (*_SAID, "per_image"), what)
+    objective_class: Any = part if is_own else objective_of(part, what, bool(said.get("per_image", False)))
+    _, options = inputs_and_options(objective_class, (), what)
+    for option, default in options.items():
+        check_default(option, default, what)
+    needs = _needs(objective_class, options, what)
+    return ObjectiveEntry(
+        objective_class.__name__,
+        str(said.get("summary", summary_of(part))),
+        str(said.get("paper", "")),
+        int(said.get("year", 0)),
+        needs,
+        options,
+        typical=dict(said.get("typical", {})),
+        weight=_weight(said.get("weight", 1.0), what),
+        aliases=_aliases(said.get("aliases", ()), name, what),
+        made_by=objective_class,
+    )
+
+
+def _check_kind(part: Any, what: str) -> None:
+    """Raises a UserError for what is neither a function of signals, nor a module, nor a class of modules."""
     if isinstance(part, Objective):
         raise UserError(
             f"{what} must be a class or a function, got a {type(part).__name__} that is made already; give its class, "
             "with its options beside the weight."
         )
-    is_own = isinstance(part, type) and issubclass(part, Objective)
     if not callable(part) or (isinstance(part, type) and not issubclass(part, nn.Module)):
         raise UserError(
             f"{what} must be a function of signals, a module of them or a subclass of `limbeck.objectives.Objective`, "
             f"got {part!r}."
         )
-    check_remarks(said, _SAID if is_own else (*_SAID, "per_image"), what)
-    made: Any = part if is_own else objective_of(part, what, bool(said.get("per_image", False)))
-    _, options = inputs_and_options(made, (), what)
-    for option, default in options.items():
-        check_default(option, default, what)
-    head = ("teacher_head",) if made.reads_teacher_head else ()
-    needs = made(**options).needs
+
+
+def _needs(objective_class: Any, options: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    """Signals that the loss takes, and "teacher_head" where that is read."""
+    needs = objective_class(**options).needs
     unknown = [need for need in needs if need not in SIGNALS]
     if unknown or not needs:
         raise UserError(
             f"the loss of {what} must take signals by name, got {', '.join(unknown) or 'none'}; there are "
             f"{', '.join(sorted(SIGNALS))}."
         )
-    return ObjectiveEntry(
-        made.__name__,
-        str(said.get("summary", summary_of(part))),
-        str(said.get("paper", "")),
-        int(said.get("year", 0)),
-        (*needs, *head),
-        options,
-        typical=dict(said.get("typical", {})),
-        weight=_weight(said.get("weight", 1.0), what),
-        aliases=_aliases(said.get("aliases", ()), name, what),
-        made_by=made,
-    )
+    return (*needs, *(("teacher_head",) if objective_class.reads_teacher_head else ()))
 
 
 def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -> type[Objective]:
@@ -87,26 +97,15 @@ def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -
     with_module = isinstance(part, type | nn.Module)
     settings = _settings(part, what) if isinstance(part, type) else {}
     function = _forward_of(part) if with_module else part
-    try:
-        signals, defaults = inputs_and_options(function, SIGNALS, what)
-    except UserError as error:
-        if not with_module:
-            raise
-        raise UserError(
-            f"{str(error).rstrip('.')}. A module that takes others is called by a function of signals, as in `lambda "
-            "student_logits, labels: loss(student_logits, labels)`."
-        ) from None
-    if both := sorted({*settings} & {*defaults}):
-        raise UserError(f"option `{both[0]}` of {what} is one of `__init__` and of `forward`; call one otherwise.")
+    signals, defaults = _signals_and_options(function, what, with_module=with_module)
+    if shared := sorted({*settings} & {*defaults}):
+        raise UserError(f"option `{shared[0]}` of {what} is one of `__init__` and of `forward`; call one otherwise.")
 
     def forward(self: Any, **inputs: Any) -> Tensor:
-        untaught = {name: _detached(one) if name.startswith("teacher_") else one for name, one in inputs.items()}
-        value = (self.module if with_module else part)(**untaught, **self.options)
-        counts = {len(one) for one in inputs.values() if isinstance(one, Tensor) and one.ndim}
-        if not isinstance(value, Tensor) or value.ndim > 1 or (value.ndim and counts and len(value) not in counts):
-            got = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
-        return value.mean()
+        untaught = {
+            name: _detached(signal) if name.startswith("teacher_") else signal for name, signal in inputs.items()
+        }
+        return _mean((self.module if with_module else part)(**untaught, **self.options), inputs, what)
 
     def __init__(self: Any, **options: OwnOption) -> None:
         Objective.__init__(self)
@@ -117,25 +116,56 @@ def objective_of(part: Callable[..., Any], what: str, per_image: bool = False) -
                 self.module = _module(part, self.settings, what)
 
     def build(self: Any, setup: Setup) -> None:
-        """First parameters of a class are those of the run's seed."""
+        """Makes the module of a class anew, so that its initial weights are those of the run's seed."""
         if isinstance(part, type):
             self.module = _module(part, self.settings, what)
 
-    # What a loss takes and a class can be told is read from signatures.
-    me = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
-    taken = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in parameters(function) if one.name in signals]
-    setattr(forward, "__signature__", Signature([me, *taken]))  # noqa: B010
-    usual = {**settings, **defaults}
-    keyword_only = [Parameter(name, Parameter.KEYWORD_ONLY, default=value) for name, value in usual.items()]
-    setattr(__init__, "__signature__", Signature([me, *keyword_only]))  # noqa: B010
-    made = {"__doc__": part.__doc__, "__module__": part.__module__, "per_image": per_image}
+    # The signals of a loss and the options of a class are read from their signatures.
+    _set_signature(forward, [parameter for parameter in parameters(function) if parameter.name in signals])
+    _set_signature(__init__, [_option(name, default) for name, default in {**settings, **defaults}.items()])
+    attributes = {"__doc__": part.__doc__, "__module__": part.__module__, "per_image": per_image}
     methods = {"forward": forward, "__init__": __init__, "build": build}
-    called = getattr(part, "__name__", type(part).__name__ if with_module else "Own")
-    return type(called, (Objective,), {**made, **methods})
+    class_name = getattr(part, "__name__", type(part).__name__ if with_module else "Own")
+    return type(class_name, (Objective,), {**attributes, **methods})
+
+
+def _signals_and_options(
+    function: Callable[..., Any], what: str, *, with_module: bool
+) -> tuple[list[str], dict[str, Any]]:
+    """Parameters of a loss that are signals, and the others with their defaults."""
+    try:
+        return inputs_and_options(function, SIGNALS, what)
+    except UserError as error:
+        if not with_module:
+            raise
+        raise UserError(
+            f"{str(error).rstrip('.')}. A module that takes others is called by a function of signals, as in `lambda "
+            "student_logits, labels: loss(student_logits, labels)`."
+        ) from None
+
+
+def _mean(loss: Any, inputs: Mapping[str, Any], what: str) -> Tensor:
+    """The mean of a loss [] or [B], where B is the length of one of the inputs, if any has one."""
+    counts = {len(signal) for signal in inputs.values() if isinstance(signal, Tensor) and signal.ndim}
+    if not isinstance(loss, Tensor) or loss.ndim > 1 or (loss.ndim and counts and len(loss) not in counts):
+        got = list(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
+        raise UserError(f"{what} must return a loss [], or one for each image [B], got {got}.")
+    return loss.mean()
+
+
+def _set_signature(method: Callable[..., Any], keywords: Sequence[Parameter]) -> None:
+    """Makes a method of `**kwargs` say which keywords it takes."""
+    keyword_only = [parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in keywords]
+    signature = Signature([Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), *keyword_only])
+    setattr(method, "__signature__", signature)  # noqa: B010
+
+
+def _option(name: str, default: OwnOption) -> Parameter:
+    return Parameter(name, Parameter.KEYWORD_ONLY, default=default)
 
 
 def _settings(kind: type[Any], what: str) -> dict[str, Any]:
-    """What the modules of a class are made from, with the defaults."""
+    """Options that the modules of a class are made with, and their defaults."""
     try:
         return inputs_and_options(kind, (), what)[1]
     except UserError as error:
@@ -148,16 +178,16 @@ def _forward_of(part: Any) -> Callable[..., Any]:
 
 def _module(part: Any, settings: Mapping[str, Any], what: str) -> nn.Module:
     """A module for one run: a copy of one, or a new one of a class."""
-    made = part
+    module = part
     if not isinstance(part, nn.Module):
         with errors_of(what):
-            made = part(**settings)
-    check_ready(made, what)
-    return private_copy(made, what) if made is part else made
+            module = part(**settings)
+    check_ready(module, what)
+    return private_copy(module, what) if module is part else module
 
 
 def _detached(signal: Any) -> Any:
-    """The teacher's outputs, of which a loss may take differences without teaching it."""
+    """The teacher's outputs, detached, so that no loss teaches it."""
     return tuple(map(_detached, signal)) if isinstance(signal, tuple) else signal.detach()
 
 
@@ -168,9 +198,9 @@ def _weight(value: Any, what: str) -> float:
 
 
 def _aliases(aliases: Any, name: str, what: str) -> tuple[str, ...]:
-    if isinstance(aliases, str) or not all(isinstance(one, str) for one in aliases):
+    if isinstance(aliases, str) or not all(isinstance(alias, str) for alias in aliases):
         raise UserError(f"the `aliases` of {what} must be a list of names, got {aliases!r}.")
-    for one in aliases:
-        if one in NAMES.own or (one != name and one in NAMES.catalogue):
-            raise UserError(f"{what} cannot have the alias {one!r}: that is another objective.")
+    for alias in aliases:
+        if alias in NAMES.own or (alias != name and alias in NAMES.catalogue):
+            raise UserError(f"{what} cannot have the alias {alias!r}: that is another objective.")
     return tuple(aliases)

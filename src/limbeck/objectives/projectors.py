@@ -38,8 +38,8 @@ class Regressor(nn.Module):
 
     def forward(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Both stages in the teacher's channels and in one size."""
-        made = batch_normed(self.bn, self.conv(student))
-        return same_size(made.relu_() if self.relu else made, teacher)
+        regressed = batch_normed(self.bn, self.conv(student))
+        return same_size(regressed.relu_() if self.relu else regressed, teacher)
 
 
 class Unchanged(nn.Module):

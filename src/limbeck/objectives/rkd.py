@@ -52,7 +52,7 @@ def angles(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _Angles(torch.autograd.Function):
-    """Computes the gradient beside the value, as it needs the same cosines, and keeps that alone, [B, D].
+    """Computes the gradient beside the value, as it needs the same cosines, and keeps only that, [B, D].
 
     By the law of cosines, with q the squared distances and r = q^(-1/2), the cosine at i between j and k is
     c_ijk = (q_ij + q_ik - q_jk) r_ij r_ik / 2, so no vectors are compared. With s_ijk the slope of the loss at c_ijk,
@@ -78,9 +78,9 @@ class _Angles(torch.autograd.Function):
             slope.mul_(inverse[corner, :, None]).mul_(inverse[corner, None])
             by_square[corner] += slope.sum(2) - inverse[corner].square() * turned
             by_square -= slope.sum(0) / 2
-        both = by_square + by_square.t()
-        exact = student.to(both.dtype)
-        gradient = 2 * (both.sum(1, keepdim=True) * exact - both @ exact)
+        symmetric = by_square + by_square.t()
+        exact = student.to(symmetric.dtype)
+        gradient = 2 * (symmetric.sum(1, keepdim=True) * exact - symmetric @ exact)
         ctx.save_for_backward(gradient.to(student.dtype) / count**3)
         return total / count**3
 

@@ -88,7 +88,7 @@ class SemCKD(Objective):
 
     def forward(self, student_stages: Stages, teacher_stages: Stages) -> Tensor:
         students = list(student_stages[self.stages])
-        teachers = [one.detach() for one in teacher_stages[self.stages]]
+        teachers = [stage.detach() for stage in teacher_stages[self.stages]]
         return semckd(self._differences(students, teachers), self._attention(students, teachers))
 
     def _differences(self, students: Stages, teachers: Stages) -> Tensor:
@@ -100,11 +100,11 @@ class SemCKD(Objective):
         return torch.stack(differences, dim=1).unflatten(1, (len(students), len(teachers)))
 
     def _attention(self, students: Stages, teachers: Stages) -> Tensor:
-        queries = [layer(self._similarities(one)) for layer, one in zip(self.queries, students, strict=True)]
-        keys = [layer(self._similarities(one)) for layer, one in zip(self.keys, teachers, strict=True)]
+        queries = [layer(self._similarities(stage)) for layer, stage in zip(self.queries, students, strict=True)]
+        keys = [layer(self._similarities(stage)) for layer, stage in zip(self.keys, teachers, strict=True)]
         return (torch.stack(queries, dim=1) @ torch.stack(keys, dim=2) / self.softness).softmax(2)
 
     def _similarities(self, stage: Tensor) -> Tensor:
         """Inner products of every image's stage with those of its part of the batch, [B, batch size]."""
         parts = stage.flatten(1).split(self.batch_size)
-        return torch.cat([F.pad(one @ one.t(), (0, self.batch_size - len(one))) for one in parts])
+        return torch.cat([F.pad(part @ part.t(), (0, self.batch_size - len(part))) for part in parts])

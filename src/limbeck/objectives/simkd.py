@@ -31,8 +31,8 @@ def simkd(student_stage: Tensor, teacher_stage: Tensor) -> Tensor:
 class SimKD(Objective):
     """`simkd` on the deepest stage, with a learned projector and a frozen copy of the teacher's head.
 
-    The stage is taken after its activation, as the teacher's head expects it; where stages are read before, as of Wide
-    ResNets, `last_map` is that one.
+    The stage is taken after its activation, as the teacher's head expects it; where stages are read before it, as of
+    Wide ResNets, `last_map` is that one.
 
     As published the network that is taught, judged and saved is then the student's body with the projector and the
     teacher's head, at the cost of the projector. The student's own head is taught by other terms alone.

@@ -64,7 +64,7 @@ class SRRL(Objective):
     """`srrl` with a learned projection to the teacher's size and a frozen copy of the teacher's head.
 
     Norm and ReLU do not commute with pooling, so the order matters: the "authors" project the student's last map
-    and pool it then; the "benchmark" of SimKD, whose CIFAR-100 numbers are the ones usually quoted, projects the
+    and then pool it; the "benchmark" of SimKD, whose CIFAR-100 numbers are the ones usually quoted, projects the
     embedding, which is pooled already.
 
     Args:

@@ -33,8 +33,8 @@ def parse_stages(text: str) -> slice:
 def positions(students: int, teachers: int, which: slice) -> list[tuple[int, int]]:
     """Pairs of positions, shallow to deep, in networks of so many stages."""
     chosen = [range(count)[which] for count in (students, teachers)]
-    count = min(len(one) for one in chosen)
-    return list(zip(*(one[len(one) - count :] for one in chosen), strict=True))
+    count = min(len(indices) for indices in chosen)
+    return list(zip(*(indices[len(indices) - count :] for indices in chosen), strict=True))
 
 
 def pair(student: Stages, teacher: Stages, which: slice) -> tuple[list[Tensor], list[Tensor]]:

@@ -1,4 +1,4 @@
-"""What type checkers and editors read of the lazy exports; made from the catalogue, as the pages of docs/ are."""
+"""Stubs of the lazy exports, for type checkers and editors; made from the catalogue, as the pages of docs/ are."""
 
 from collections.abc import Mapping
 from pathlib import Path

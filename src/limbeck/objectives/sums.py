@@ -54,26 +54,26 @@ class WeightedSum(nn.Module):
             teacher: whether one is asked about the mixtures; else its outputs are soft labels of the images themselves.
         """
         terms = self.objectives().items()
-        found = {
-            "reads ids, and a mixture has none of its own": [name for name, one in terms if "ids" in one.needs],
+        reasons = {
+            "reads ids, and a mixture has none of its own": [name for name, term in terms if "ids" in term.needs],
             "reads classes, and a mixture has none of its own": [
-                name for name, one in terms if "labels" in one.needs and not one.mixed_labels
+                name for name, term in terms if "labels" in term.needs and not term.mixed_labels
             ],
             "reads soft labels, which are of the images and not of their mixtures; a `teacher` could be asked": [
-                name for name, one in terms if one.outputs_needed("teacher") and not teacher
+                name for name, term in terms if term.outputs_needed("teacher") and not teacher
             ],
         }
-        return [f"the objective {', '.join(names)} {why}" for why, names in found.items() if names]
+        return [f"the objective {', '.join(names)} {why}" for why, names in reasons.items() if names]
 
     @property
     def preparing_share(self) -> float:
         """Share of a run's steps that goes into preparing, the longest of the terms'."""
-        return max((one.share for one in self._preparations().values()), default=0.0)
+        return max((preparation.share for preparation in self._preparations().values()), default=0.0)
 
     @property
     def preparing_rate(self) -> float:
         """Share of the learning rate while preparing, the lowest of the terms'."""
-        return min((one.rate for one in self._preparations().values()), default=1.0)
+        return min((preparation.rate for preparation in self._preparations().values()), default=1.0)
 
     def outputs_needed(self, who: str, *, preparing: bool | None = None) -> frozenset[str]:
         """Fields of `Outputs` that are read of the "student" or of the "teacher", by default in either phase."""
@@ -104,17 +104,19 @@ class WeightedSum(nn.Module):
         """The sum, and each term before weighting (detached), for curves and for finding a culprit.
 
         Args:
-            signals: name -> what there is.
+            signals: name -> value.
             preparing: the losses of two-phase methods, unweighted.
-            gather: puts the shares of a batch that several processes hold together, for terms that relate images.
+            gather: joins the shares of a batch that several processes hold, for terms that relate images.
         """
         losses = self._losses(preparing=preparing)
         related = [name for name in losses if not self.objectives()[name].per_image]
-        whole = signals
+        whole_batch = signals
         if gather is not None and related:
-            wanted = {need for name in related for need in arguments(losses[name])}
-            whole = gather({name: value for name, value in signals.items() if name in wanted})
-        values = {name: self._value(name, loss, whole if name in related else signals) for name, loss in losses.items()}
+            required = {need for name in related for need in arguments(losses[name])}
+            whole_batch = gather({name: value for name, value in signals.items() if name in required})
+        values = {
+            name: self._value(name, loss, whole_batch if name in related else signals) for name, loss in losses.items()
+        }
         weights = dict.fromkeys(values, 1.0) if preparing else self.weights
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
@@ -140,14 +142,18 @@ class WeightedSum(nn.Module):
         return errors_of(f"objective {name!r}") if name in self.own else nullcontext()
 
     def _preparations(self) -> dict[str, Preparation]:
-        found = {name: term.preparation for name, term in self.objectives().items() if self.weights[name] > 0}
-        return {name: one for name, one in found.items() if one is not None and one.share > 0}
+        preparations = {name: term.preparation for name, term in self.objectives().items() if self.weights[name] > 0}
+        return {
+            name: preparation
+            for name, preparation in preparations.items()
+            if preparation is not None and preparation.share > 0
+        }
 
     def _losses(self, *, preparing: bool) -> dict[str, Callable[..., Tensor]]:
         preparations = self._preparations()
         if preparing:
-            return {name: one.loss for name, one in preparations.items()}
-        done = {name for name, one in preparations.items() if one.only}
+            return {name: preparation.loss for name, preparation in preparations.items()}
+        done = {name for name, preparation in preparations.items() if preparation.only}
         return {name: term.loss for name, term in self.objectives().items() if name not in done}
 
     def _needs(self, *, preparing: bool) -> tuple[str, ...]:
@@ -159,7 +165,7 @@ def _key(name: str) -> str:
 
 
 def _arguments(loss: Callable[..., Tensor], signals: Signals) -> dict[str, Any]:
-    """What a loss takes, less what has a default and is not there."""
+    """What a loss takes; signals that have a default may be missing."""
     return {name: signals[name] for name, required in arguments(loss).items() if required or name in signals}
 
 
@@ -193,11 +199,11 @@ def weighted_sum(spec: str | Callable[..., Any] | Mapping[Any, Any] | WeightedSu
             raise UserError(f"`objective` names {name!r} twice ({alias!r} is another name for it).")
         weights[name] = _weight(alias, options.pop("weight", OBJECTIVES[name].weight))
         terms[name] = _objective(name, options)
-    made = WeightedSum(terms, weights)
-    if not any(weights[name] for name in made._losses(preparing=False)):
-        after = " after its preparing phase" if made.preparing_share else ""
+    objective = WeightedSum(terms, weights)
+    if not any(weights[name] for name in objective._losses(preparing=False)):
+        after = " after its preparing phase" if objective.preparing_share else ""
         raise UserError(f"`objective` must hold at least one term with a weight above 0{after}, got none.")
-    return made
+    return objective
 
 
 def canonical_name(name: str) -> str:

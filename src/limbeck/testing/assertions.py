@@ -1,4 +1,4 @@
-"""What checks say, also where Python runs without `assert`."""
+"""Assertions of checks, which also hold where Python runs without `assert`."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def ensure_finite(values: Tensor, what: str) -> None:
 
 
 def ensure_equal(one: Tensor, other: Tensor, message: str) -> None:
-    """To the bit."""
+    """To the bit, type and shape included."""
     ensure(one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all()), message)
 
 
@@ -32,5 +32,5 @@ def near(value: float, expected: float, *, rel: float, abs: float) -> bool:
 
 
 def _first(values: Tensor, where: Tensor) -> Any:
-    found = values[where]
-    return found[0].item() if len(found) else "none"
+    offending = values[where]
+    return offending[0].item() if len(offending) else "none"

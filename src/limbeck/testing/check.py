@@ -1,4 +1,4 @@
-"""Checks as things that can be listed, named and called."""
+"""Checks as objects that can be listed, named and called."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -104,7 +104,7 @@ def checks_for(family: str, part: Any, options: Options | None = None, *, but: M
     catalogue_of(family)
     if isinstance(part, str):
         part = _FULL_NAMES.get(family, full_name)(part)
-        if family != "criteria":  # where text is parts, too
+        if family != "criteria":  # which may be named by their parts, too
             catalogue_entry(family, part)
     for title in but:
         if title not in CHECKS[family]:
@@ -129,8 +129,8 @@ def check(family: str, part: Any, options: Options | None = None, *, but: Mappin
         ...     print(error)
         no gradient reaches the student from part-under-test
     """
-    for one in checks_for(family, part, options, but=but):
-        one()
+    for part_check in checks_for(family, part, options, but=but):
+        part_check()
 
 
 def catalogue_entry(family: str, name: str) -> Any:

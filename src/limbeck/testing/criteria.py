@@ -16,9 +16,9 @@ from limbeck.transfer.select import score_table, select, select_from_scores
 
 def can_be_found_and_described(name: str, options: dict[str, Any]) -> None:
     """By its name, and once more by its parts."""
-    made = _made(name, options)
-    parts = {key: value for key, value in asdict(made).items() if value}
-    ensure(find_criterion(parts) == made, f"the parts of {name} must make it again, got {find_criterion(parts)}")
+    criterion = _made(name, options)
+    parts = {key: value for key, value in asdict(criterion).items() if value}
+    ensure(find_criterion(parts) == criterion, f"the parts of {name} must make it again, got {find_criterion(parts)}")
 
 
 def chooses_exactly_the_same_images(name: str, options: dict[str, Any]) -> None:
@@ -35,13 +35,13 @@ def chooses_exactly_the_same_images(name: str, options: dict[str, Any]) -> None:
         ensure_equal(other.ids, chosen.ids, f"{name} must not depend on the order of the images")
         if not ALLOCATIONS[criterion.allocation].greedy:
             path = score_table(images, folder / "scores.parquet", criteria=[criterion], **inputs)
-            found = select_from_scores(path, criterion=criterion, budget=12, seed=5)
-            ensure_equal(found.ids, chosen.ids, f"{name} must choose the same from a table of scores")
+            from_table = select_from_scores(path, criterion=criterion, budget=12, seed=5)
+            ensure_equal(from_table.ids, chosen.ids, f"{name} must choose the same from a table of scores")
 
 
 def _made(name: str, options: dict[str, Any]) -> Criterion:
-    made = find_criterion(name)
-    return replace(made, options={**made.options, **options})
+    criterion = find_criterion(name)
+    return replace(criterion, options={**criterion.options, **options})
 
 
 CHECKS: Mapping[str, Callable[..., None]] = {

@@ -36,16 +36,16 @@ def splits_are_what_is_said_of_them(name: str, options: Options) -> None:
 
 def is_the_same_every_time(name: str, options: Options) -> None:
     split = next(iter(find(name).splits))
-    one, other = load(name, split, **options), load(name, split, **options)
-    ensure_equal(one.ids, other.ids, f"{name}/{split} must have the same ids every time")
-    ensure(one.fingerprint == other.fingerprint, f"{name}/{split} must hold the same images every time")
+    first, second = load(name, split, **options), load(name, split, **options)
+    ensure_equal(first.ids, second.ids, f"{name}/{split} must have the same ids every time")
+    ensure(first.fingerprint == second.fingerprint, f"{name}/{split} must hold the same images every time")
 
 
 def is_brought_to_a_size(name: str, options: Options) -> None:
     split = next(iter(find(name).splits))
-    whole, small = load(name, split, **options), load(name, split, **{**options, "size": 8, "channels": 1})
+    full, small = load(name, split, **options), load(name, split, **{**options, "size": 8, "channels": 1})
     ensure(small.shape == (1, 8, 8), f"{name}/{split} must come as 1x8x8 where that is asked for, got {small.shape}")
-    ensure_equal(small.ids, whole.ids, f"{name}/{split} must keep its ids at another size")
+    ensure_equal(small.ids, full.ids, f"{name}/{split} must keep its ids at another size")
 
 
 CHECKS: Mapping[str, Callable[..., None]] = {

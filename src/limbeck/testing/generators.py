@@ -38,33 +38,33 @@ def makes_images_of_any_size(name: str, options: Options) -> None:
         for dtype in (torch.float32, torch.bfloat16):
             with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
                 images = _images(network)
-            wanted, got = [len(_LABELS), channels, *size], list(images.shape)
-            ensure(got == wanted, f"{name} must make images {wanted}, got {got}")
+            expected, got = [len(_LABELS), channels, *size], list(images.shape)
+            ensure(got == expected, f"{name} must make images {expected}, got {got}")
             ensure_finite(images, f"the images of {name}")
             ensure(bool((images >= 0).all() and (images <= 1).all()), f"{name} must make images in [0, 1]")
 
 
 def same_seed_same_images(name: str, options: Options) -> None:
-    """Weights are of the seed, images of weights, latents and labels; nobody else's random numbers are disturbed."""
+    """Weights depend on the seed, images on weights, latents and labels; torch's own random state is left alone."""
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (_made(name, options, seed=seed) for seed in (1, 1, 2))
-    pairs = zip(one.state_dict().values(), same.state_dict().values(), strict=True)
+    first, same, other = (_made(name, options, seed=seed) for seed in (1, 1, 2))
+    pairs = zip(first.state_dict().values(), same.state_dict().values(), strict=True)
     ensure(all(torch.equal(a, b) for a, b in pairs), f"{name} of one seed must have one set of weights")
-    images = _images(one)
+    images = _images(first)
     ensure_equal(torch.rand(3), expected, f"making {name} must leave torch's random state as it was")
     ensure_equal(_images(same), images, f"{name} must make the same images of the same latents, also the second time")
     ensure_equal(_images(same), images, f"{name} must make the same images of the same latents, also the second time")
-    if [*one.parameters()]:
+    if [*first.parameters()]:
         ensure(not torch.equal(_images(other), images), f"{name} of another seed must have other weights")
 
 
 def latents_make_the_images(name: str, options: Options) -> None:
     network = _made(name, options)
-    one, other = (network(draw_latents(network, _LABELS, seed=seed, call=1), _LABELS) for seed in (0, 1))
-    ensure(not torch.equal(one, other), f"other latents must make other images by {name}")
-    ensure(not torch.equal(one[0], one[3]), f"{name} must make other images of other latents within a batch")
+    first, second = (network(draw_latents(network, _LABELS, seed=seed, call=1), _LABELS) for seed in (0, 1))
+    ensure(not torch.equal(first, second), f"other latents must make other images by {name}")
+    ensure(not torch.equal(first[0], first[3]), f"{name} must make other images of other latents within a batch")
 
 
 def gradient_reaches_latents_and_weights(name: str, options: Options) -> None:
@@ -73,7 +73,7 @@ def gradient_reaches_latents_and_weights(name: str, options: Options) -> None:
     network(latents, _LABELS).square().sum().backward()
     ensure(latents.grad is not None and bool(latents.grad.any()), f"no gradient reaches the latents of {name}")
     ensure_finite(latents.grad if latents.grad is not None else latents, f"gradients of the latents of {name}")
-    lost = [key for key, one in network.named_parameters() if one.requires_grad and one.grad is None]
+    lost = [key for key, parameter in network.named_parameters() if parameter.requires_grad and parameter.grad is None]
     ensure(not lost, f"no gradient reaches {', '.join(lost[:3])} of {name}")
 
 
@@ -81,14 +81,14 @@ def makes_images_by_label(name: str, options: Options) -> None:
     """Where a recipe wants that: with codes of the labels beside the latents, or with NAYER's layer in their place."""
     if not [*_made(name, options).parameters()]:
         return
-    for how in ("conditional", "noisy"):
-        if how == "noisy" and len(_made(name, options).latents) > 1:
+    for flag in ("conditional", "noisy"):
+        if flag == "noisy" and len(_made(name, options).latents) > 1:
             continue
-        network = _made(name, options, (3, 32, 32), **{how: True})
+        network = _made(name, options, (3, 32, 32), **{flag: True})
         latents = draw_latents(network, _LABELS, seed=0, call=1)
         others = torch.tensor([1, 2, 1, 0])
         differs = not torch.equal(network(latents, _LABELS)[0], network(latents, others)[0])
-        ensure(differs, f"{name} with `{how}` must make other images for other labels")
+        ensure(differs, f"{name} with `{flag}` must make other images for other labels")
 
 
 def state_is_all_there_is(name: str, options: Options) -> None:
@@ -99,8 +99,8 @@ def state_is_all_there_is(name: str, options: Options) -> None:
     again.load_state_dict(network.state_dict())
     ensure_equal(_images(again), images, f"{name} must make the same images after its state was loaded")
     with torch.no_grad():
-        for one in copied.parameters():
-            one.zero_()
+        for parameter in copied.parameters():
+            parameter.zero_()
     ensure_equal(_images(network), images, f"a copy of {name} must have weights of its own")
 
 

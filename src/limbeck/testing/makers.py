@@ -63,13 +63,17 @@ def _grown(source: TransferSource, context: MakerContext) -> TransferSource:
 
 
 def settings_can_be_written_down(name: str, options: Options) -> None:
-    """As recipes do it, and the controls change what there is to change."""
-    made = _settings(name, options)
-    written = json.loads(json.dumps(made.model_dump(mode="json")))
-    ensure(settings_of(name).model_validate(written) == made, f"the settings of {name} must survive being written down")
-    ensure(made.maker == name, f"`maker` of the settings must be {name!r}, got {made.maker!r}")
-    for control, one in made.controls_beside(written).items():
-        changed = {**written, **one.changes} if "maker" not in one.changes else {"budget": _BUDGET, **one.changes}
+    """As recipes do it, and the changes of the controls are valid, too."""
+    settings = _settings(name, options)
+    written = json.loads(json.dumps(settings.model_dump(mode="json")))
+    ensure(
+        settings_of(name).model_validate(written) == settings, f"the settings of {name} must survive being written down"
+    )
+    ensure(settings.maker == name, f"`maker` of the settings must be {name!r}, got {settings.maker!r}")
+    for control, variant in settings.controls_beside(written).items():
+        changed = (
+            {**written, **variant.changes} if "maker" not in variant.changes else {"budget": _BUDGET, **variant.changes}
+        )
         try:
             settings_of(str(changed["maker"])).model_validate(changed)
         except ValueError as error:
@@ -82,15 +86,15 @@ def makes_what_it_counts(name: str, options: Options) -> None:
     with TemporaryDirectory() as folder:
         context = _context(folder)
         count = maker.count(settings, context)
-        made = maker.make(settings, context)
-        images = _grown(made.source, context).images(0).images
+        result = maker.make(settings, context)
+        images = _grown(result.source, context).images(0).images
         ensure(images.shape == context.shape, f"{name} must make images {context.shape}, got {images.shape}")
         ensure(images.classes == context.classes, f"{name} must make images of the classes {context.classes}")
         ensure(len(images.ids.unique()) == len(images), f"the ids of {name} must be distinct")
-        fits = len(images) == count if made.source.steps_per_round is None else len(images) <= count
+        fits = len(images) == count if result.source.steps_per_round is None else len(images) <= count
         ensure(fits, f"{name} counts {count} images, and makes {len(images)}")
-        ensure(made.evidence.headline, f"the evidence of {name} must have a headline")
-        ensure(made.cost.seconds >= 0, f"the cost of {name} must be told")
+        ensure(result.evidence.headline, f"the evidence of {name} must have a headline")
+        ensure(result.cost.seconds >= 0, f"the cost of {name} must be told")
         assert context.teacher is not None
         ensure(not context.teacher.training, f"{name} must leave the teacher in evaluation mode")
 
@@ -98,11 +102,11 @@ def makes_what_it_counts(name: str, options: Options) -> None:
 def makes_the_same_again(name: str, options: Options) -> None:
     """From the same seed, and loads what it made."""
     maker, settings = find_maker(name), _settings(name, options)
-    with TemporaryDirectory() as one, TemporaryDirectory() as other:
-        context = _context(one)
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other_folder:
+        context = _context(folder)
         first = _grown(maker.make(settings, context).source, context).images(0).images
-        there = _context(other)
-        second = _grown(maker.make(settings, there).source, there).images(0).images
+        other_context = _context(other_folder)
+        second = _grown(maker.make(settings, other_context).source, other_context).images(0).images
         ensure(first.fingerprint == second.fingerprint, f"{name} of one seed must make the same images")
         loaded = _grown(maker.load(settings, context), context).images(0).images
         ensure_equal(loaded.ids, first.ids, f"{name} must load what it made")

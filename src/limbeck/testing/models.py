@@ -45,9 +45,9 @@ def images_do_not_know_each_other(name: str, options: Options) -> None:
     """In evaluation mode an image's logits do not depend on the batch."""
     classifier = _made(name, options).eval()
     with torch.inference_mode():
-        whole, one = classifier(_images(4)).logits, classifier(_images(4)[2:3]).logits
-    gap = float((whole[2:3] - one).abs().max())
-    ensure(gap <= 1e-3 * max(1.0, float(whole.abs().max())), f"an image alone has other logits by {name}, by {gap:g}")
+        batch, single = classifier(_images(4)).logits, classifier(_images(4)[2:3]).logits
+    gap = float((batch[2:3] - single).abs().max())
+    ensure(gap <= 1e-3 * max(1.0, float(batch.abs().max())), f"an image alone has other logits by {name}, by {gap:g}")
 
 
 def gray_and_small_images_work(name: str, options: Options) -> None:
@@ -63,21 +63,23 @@ def gray_and_small_images_work(name: str, options: Options) -> None:
 def gradient_reaches_every_parameter(name: str, options: Options) -> None:
     classifier = _made(name, options)
     classifier(_images(4)).logits.square().sum().backward()
-    lost = [key for key, one in classifier.named_parameters() if one.requires_grad and one.grad is None]
+    lost = [
+        key for key, parameter in classifier.named_parameters() if parameter.requires_grad and parameter.grad is None
+    ]
     ensure(not lost, f"no gradient reaches {', '.join(lost[:3])} of {name}")
 
 
 def same_seed_same_weights(name: str, options: Options) -> None:
-    """And nobody else's random numbers are disturbed."""
+    """And torch's own random state is left alone."""
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (_made(name, options, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (_made(name, options, seed=seed) for seed in (1, 1, 2))
     ensure_equal(torch.rand(3), expected, f"making {name} must leave torch's random state as it was")
-    pairs = zip(one.state_dict().values(), same.state_dict().values(), strict=True)
+    pairs = zip(first.state_dict().values(), same.state_dict().values(), strict=True)
     ensure(all(torch.equal(a, b) for a, b in pairs), f"{name} of one seed must have one set of weights")
-    ensure(fingerprint(one) == fingerprint(same), f"{name} of one seed must have one fingerprint")
-    differ = zip(one.parameters(), other.parameters(), strict=True)
+    ensure(fingerprint(first) == fingerprint(same), f"{name} of one seed must have one fingerprint")
+    differ = zip(first.parameters(), other.parameters(), strict=True)
     ensure(any(not torch.equal(a, b) for a, b in differ), f"{name} of another seed must have other weights")
 
 

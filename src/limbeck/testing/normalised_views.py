@@ -11,7 +11,7 @@ from limbeck.testing.assertions import ensure, ensure_equal, ensure_finite
 
 Options = dict[str, Any]
 _STEPS = range(12)
-"""So many draws that each of a few operations is among them."""
+"""As many draws as each of a few operations needs to be among them."""
 
 
 def _made(name: str, options: Options) -> NormalisedViews:
@@ -65,9 +65,10 @@ def seed_and_step_each_change_the_views(name: str, options: Options) -> None:
         return
     shown = [views.apply(images, views.draw(6, seed=0, step=step)) for step in _STEPS]
     others = [views.apply(images, views.draw(6, seed=seed, step=0)) for seed in _STEPS]
-    for what, several in (("step", shown), ("seed", others)):
+    for what, rendered in (("step", shown), ("seed", others)):
         ensure(
-            not all(torch.equal(one, several[0]) for one in several), f"another {what} must give other views by {name}"
+            not all(torch.equal(view, rendered[0]) for view in rendered),
+            f"another {what} must give other views by {name}",
         )
 
 
@@ -90,8 +91,10 @@ def gradients_reach_the_images(name: str, options: Options) -> None:
 
 def differ_by_their_key(name: str, options: Options) -> None:
     """Two of the same options have one key."""
-    one, other = _made(name, options), _made(name, options)
-    ensure(one.key == other.key, f"{name} must have one key for the same options, got {one.key!r} and {other.key!r}")
+    first, second = _made(name, options), _made(name, options)
+    ensure(
+        first.key == second.key, f"{name} must have one key for the same options, got {first.key!r} and {second.key!r}"
+    )
 
 
 CHECKS: Mapping[str, Callable[..., None]] = {

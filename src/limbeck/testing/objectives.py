@@ -33,12 +33,12 @@ def catalogue_and_class_agree(name: str, options: Options) -> None:
     head = ("teacher_head",) if builder.reads_teacher_head else ()
     ensure(set(builder().needs + head) == set(entry.needs), f"{name} needs {builder().needs}, listed {entry.needs}")
     ensure(set(builder().needs) <= SIGNALS, f"{name} must take signals, got {builder().needs}")
-    defaults = {key: one.default for key, one in inspect.signature(builder).parameters.items()}
+    defaults = {key: parameter.default for key, parameter in inspect.signature(builder).parameters.items()}
     ensure(defaults == entry.options, f"the defaults of {name} are {defaults}, listed {entry.options}")
 
 
 def refuses_endless_options(name: str, options: Options) -> None:
-    """NaN and infinity are no settings."""
+    """NaN and infinity are refused as options."""
     for option, default in OBJECTIVES[NAMES[name]].options.items():
         for value in (float("nan"), float("inf")) if isinstance(default, float) else ():
             try:
@@ -53,11 +53,11 @@ def value_and_gradient_are_finite(name: str, options: Options, *, scale: float =
     pair = Pair()
     objective = pair.objective(name, **options)
     signals = pair.signals(scale, constant=constant)
-    before = {need: [one.detach().clone() for one in tensors(signals[need])] for need in objective.needs}
+    copies_before = {need: [tensor.detach().clone() for tensor in tensors(signals[need])] for need in objective.needs}
     loss = value_of(objective, signals)
-    for need, ones in before.items():
-        for one, other in zip(ones, tensors(signals[need]), strict=True):
-            ensure_equal(one, other.detach(), f"{name} must not write into `{need}`")
+    for need, copies in copies_before.items():
+        for copied, tensor in zip(copies, tensors(signals[need]), strict=True):
+            ensure_equal(copied, tensor.detach(), f"{name} must not write into `{need}`")
     ensure(loss.shape == (), f"the loss must be one number, got shape {list(loss.shape)}")
     ensure_finite(loss, f"the loss of {name} at outputs times {scale:g}")
     _check_gradients(name, objective, signals, loss)
@@ -87,13 +87,13 @@ def gradient_descends(name: str, options: Options) -> None:
     value_of(pair.objective(name, **options), signals).backward()
     before = value_of(pair.objective(name, **options), signals).item()  # a second time, as memories change
     with torch.no_grad():
-        leaves = [one for need in signals if need.startswith("student") for one in tensors(signals[need])]
-        square = sum(one.grad.square().sum().item() for one in leaves if one.grad is not None)
+        leaves = [leaf for need in signals if need.startswith("student") for leaf in tensors(signals[need])]
+        square = sum(leaf.grad.square().sum().item() for leaf in leaves if leaf.grad is not None)
         ensure(square > 0, f"the gradient of {name} is 0 between two networks that differ")
         step = 1e-3 * abs(before) / square
-        for one in leaves:
-            if one.grad is not None:
-                one -= step * one.grad
+        for leaf in leaves:
+            if leaf.grad is not None:
+                leaf -= step * leaf.grad
     after = value_of(pair.objective(name, **options), signals).item()
     ensure(
         near(after - before, -step * square, rel=0.2, abs=2e-6),
@@ -116,7 +116,7 @@ def same_seed_same_value_and_state_round_trip(name: str, options: Options) -> No
 
 
 def order_of_a_batch_makes_no_difference(name: str, options: Options) -> None:
-    """And of what is said to be the mean of losses of images, each is that of the image alone."""
+    """And where a loss says `per_image`, it is the mean of the losses of the images alone."""
     pair, order = Pair(), torch.randperm(BATCH, generator=torch.Generator().manual_seed(1))
     signals = pair.signals()
     whole = value_of(pair.objective(name, **options), signals).item()
@@ -125,8 +125,8 @@ def order_of_a_batch_makes_no_difference(name: str, options: Options) -> None:
     ensure(close, f"{name} must not depend on the order of a batch, got {whole:g} and, shuffled, {shuffled:g}")
     if not pair.objective(name, **options).per_image:
         return
-    alone = [value_of(pair.objective(name, **options), rows_of(signals, one)).item() for one in order.split(1)]
-    mean = sum(alone) / BATCH
+    single_losses = [value_of(pair.objective(name, **options), rows_of(signals, row)).item() for row in order.split(1)]
+    mean = sum(single_losses) / BATCH
     close = near(mean, whole, rel=1e-3, abs=1e-5)
     ensure(close, f"{name} says `per_image`, but is {whole:g} of a batch and in the mean {mean:g} of its images alone")
 
@@ -149,9 +149,9 @@ def any_batch_size_works(name: str, options: Options, *, count: int) -> None:
     if loss.requires_grad:
         loss.backward()
     for need in objective.needs:
-        for one in tensors(signals[need]):
-            if one.grad is not None:
-                ensure_finite(one.grad, f"the gradient of {name} on {count} images")
+        for tensor in tensors(signals[need]):
+            if tensor.grad is not None:
+                ensure_finite(tensor.grad, f"the gradient of {name} on {count} images")
     ensure_finite(value_of(objective, pair.signals()), f"the loss of {name} after {count} images")
 
 
@@ -174,18 +174,18 @@ def works_with(name: str, options: Options, networks: tuple[str, str]) -> None:
     loss.backward()
     ensure_finite(loss, f"the loss of {name} for {networks}")
     for need in signals:
-        for one in tensors(signals[need]) if need.startswith("student") else ():
-            if one.grad is not None:
-                ensure_finite(one.grad, f"the gradient of {name} for {networks}")
+        for tensor in tensors(signals[need]) if need.startswith("student") else ():
+            if tensor.grad is not None:
+                ensure_finite(tensor.grad, f"the gradient of {name} for {networks}")
 
 
 def is_a_term_of_a_sum(name: str, options: Options) -> None:
     pair = Pair()
-    beside = {"ce": 1} if NAMES[name] != "cross_entropy" else {}
-    made = weighted_sum({name: {"weight": 2.0, **options}, **beside})
-    made.build(pair.setup, seed=0)
-    total, terms = made(pair.signals())
-    expected = sum(made.weights[key] * one.item() for key, one in terms.items())
+    other_terms = {"ce": 1} if NAMES[name] != "cross_entropy" else {}
+    objective = weighted_sum({name: {"weight": 2.0, **options}, **other_terms})
+    objective.build(pair.setup, seed=0)
+    total, terms = objective(pair.signals())
+    expected = sum(objective.weights[key] * value.item() for key, value in terms.items())
     ensure(near(total.item(), expected, rel=1e-5, abs=1e-12), f"the sum with {name} is {total.item()}, not {expected}")
 
 
@@ -194,16 +194,16 @@ def _check_gradients(name: str, objective: Objective, signals: Mapping[str, Any]
     loss.backward()
     reached = False
     for need in objective.needs:
-        for one in tensors(signals[need]):
+        for tensor in tensors(signals[need]):
             if need.startswith("teacher"):
-                ensure(one.grad is None, f"{name} must never teach the teacher; detach `{need}`")
-            elif one.grad is not None:
+                ensure(tensor.grad is None, f"{name} must never teach the teacher; detach `{need}`")
+            elif tensor.grad is not None:
                 reached = True
-                ensure_finite(one.grad, f"the gradient of {name} to `{need}`")
+                ensure_finite(tensor.grad, f"the gradient of {name} to `{need}`")
     ensure(reached, f"no gradient reaches the student from {name}")
-    for key, one in objective.named_parameters():
-        if one.grad is not None:
-            ensure_finite(one.grad, f"the gradient of {name} to `{key}`")
+    for key, tensor in objective.named_parameters():
+        if tensor.grad is not None:
+            ensure_finite(tensor.grad, f"the gradient of {name} to `{key}`")
 
 
 def takes_mixed_labels_if_it_says_so(name: str, options: Options) -> None:

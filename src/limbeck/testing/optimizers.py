@@ -22,10 +22,10 @@ def _descended(name: str, options: Options, *, rate: float, steps: int = 40) -> 
     """The distance of two tensors from what they are to be, before and after some steps."""
     numbers = torch.Generator().manual_seed(0)
     weights = [nn.Parameter(torch.randn(shape, generator=numbers)) for shape in ((4, 3, 3, 3), (5,))]
-    aims = [torch.randn(one.shape, generator=numbers) for one in weights]
+    aims = [torch.randn(weight.shape, generator=numbers) for weight in weights]
 
     def distance() -> Tensor:
-        return torch.stack([(one - aim).square().sum() for one, aim in zip(weights, aims, strict=True)]).sum()
+        return torch.stack([(weight - aim).square().sum() for weight, aim in zip(weights, aims, strict=True)]).sum()
 
     optimizer = make_optimizer(weights, _settings(name, options))
     before = distance().detach()

@@ -22,9 +22,9 @@ def outputs(name: str, options: tuple[tuple[str, Any], ...] = ()) -> tuple[Outpu
     images = torch.rand(BATCH, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     want = EVERYTHING if not name.startswith("timm:") else EVERYTHING[:4]
     with torch.no_grad():
-        made = classifier(images, want=want)
+        result = classifier(images, want=want)
     assert classifier.taps.embedding is not None
-    return made, classifier.network.get_submodule(classifier.taps.embedding)
+    return result, classifier.network.get_submodule(classifier.taps.embedding)
 
 
 class Pair:
@@ -42,15 +42,15 @@ class Pair:
         )
 
     def build(self, name: str, *, seed: int = 0, **options: Any) -> WeightedSum:
-        made = weighted_sum({name: {"weight": 1.0, **options}})
-        made.build(self.setup, seed=seed)
-        return made
+        objective = weighted_sum({name: {"weight": 1.0, **options}})
+        objective.build(self.setup, seed=seed)
+        return objective
 
     def objective(self, name: str, **options: Any) -> Objective:
         """The objective itself, whose `forward` is its loss in any phase."""
         preparing = {"preparing": 0.0} if "preparing" in OBJECTIVES[NAMES[name]].options else {}
-        (one,) = self.build(name, **{**preparing, **options}).objectives().values()
-        return one
+        (objective,) = self.build(name, **{**preparing, **options}).objectives().values()
+        return objective
 
     def signals(
         self, scale: float = 1.0, *, constant: bool = False, rounded: bool = False, count: int = BATCH
@@ -63,16 +63,16 @@ class Pair:
             return value[:count].clone().requires_grad_()
 
         assert self.setup.labels is not None
-        made: dict[str, Any] = {"labels": self.setup.labels[:count], "ids": self.setup.ids[:count], "progress": 0.5}
-        for who, one in (("student", self.student), ("teacher", self.teacher)):
-            made |= {f"{who}_{part}": value for part, value in outputs(one)[0].map(leaf)._asdict().items()}
-        return made
+        signals: dict[str, Any] = {"labels": self.setup.labels[:count], "ids": self.setup.ids[:count], "progress": 0.5}
+        for who, network in (("student", self.student), ("teacher", self.teacher)):
+            signals |= {f"{who}_{part}": value for part, value in outputs(network)[0].map(leaf)._asdict().items()}
+        return signals
 
 
 def tensors(value: Any) -> list[Tensor]:
     """The leaves of one signal."""
-    found = value if isinstance(value, tuple) else (value,)
-    return [one for one in found if isinstance(one, Tensor) and one.is_floating_point()]
+    values = value if isinstance(value, tuple) else (value,)
+    return [tensor for tensor in values if isinstance(tensor, Tensor) and tensor.is_floating_point()]
 
 
 def rows_of(signals: Mapping[str, Any], rows: Tensor) -> dict[str, Any]:

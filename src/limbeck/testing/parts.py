@@ -30,12 +30,12 @@ NUMBERS = {"shares": (0.0, 1.0), "entropies": (0.0, 6.0), "values": (0.0, 1.0), 
 
 
 def brightness(pixels: Tensor) -> Tensor:
-    """Stands for a function of the user's."""
+    """Stands in for a function of the user's own."""
     return pixels.flatten(1).float()
 
 
 def teacher_for(images: ImageSet) -> Classifier:
-    """An untrained one."""
+    """An untrained teacher."""
     channels, side, _ = images.shape
     return create("resnet8", num_classes=images.num_classes, channels=channels, seed=1, input_size=side)
 
@@ -88,7 +88,7 @@ def saturated_numbers_are_finite(name: str, options: Options) -> None:
         features = torch.full((6, 3 * 4 * 4 if of_images else 3), low)
         features[1:3] = high
         features[3:, 0] = high
-        seen = next((one for one, other in REPRESENTATIONS.items() if other.kind == kind), "none")
+        seen = next((key for key, part in REPRESENTATIONS.items() if part.kind == kind), "none")
         seen, shape = ("pixels", (3, 4, 4)) if of_images else (seen, None)
         score = score_function(Criterion(score=name, representation=seen, options=options))
         scores = score(features, ScoreInputs(ids, labels, 0, torch.eye(3), shape=shape))
@@ -112,11 +112,11 @@ def scores_belong_to_images(name: str, options: Options) -> None:
         expected = scores[images.positions(shuffled.ids)]
         ensure_close(again, expected, f"{name} must not depend on the order of the images", abs=1e-6)
         context = _context(images, place)
-        kept = [PoolScores(images, context, folder / "kept").table(criterion) for _ in range(2)]
+        tables = [PoolScores(images, context, folder / "kept").table(criterion) for _ in range(2)]
         path = score_table(images, folder / "scores.parquet", criteria=[criterion], **inputs)
-        for table in (*kept, path):
-            found = select_from_scores(table, criterion=criterion, budget=8).scores
-            ensure_equal(found, scores, f"{name} must be the same from a table of scores")
+        for table in (*tables, path):
+            from_table = select_from_scores(table, criterion=criterion, budget=8).scores
+            ensure_equal(from_table, scores, f"{name} must be the same from a table of scores")
 
 
 def exactly_the_same_images_are_chosen(name: str, options: Options, *, order: Any) -> None:
@@ -147,12 +147,12 @@ def _check_from_table(name: str, found: Any, chosen: Any) -> None:
 
 
 def _check_balance(name: str, images: ImageSet, ids: Tensor, n: int) -> None:
-    taken = images.subset(ids).class_counts()
+    counts = images.subset(ids).class_counts()
     if n == len(images):
-        ensure(int(taken.sum()) == n, f"{name} must take all images, got {int(taken.sum())}")
+        ensure(int(counts.sum()) == n, f"{name} must take all images, got {int(counts.sum())}")
         return
-    gap = int(taken.max() - taken[taken < images.class_counts()].min())
-    ensure(gap <= 1, f"{name} must take equal shares of the classes, got {taken.tolist()}")
+    gap = int(counts.max() - counts[counts < images.class_counts()].min())
+    ensure(gap <= 1, f"{name} must take equal shares of the classes, got {counts.tolist()}")
 
 
 _ALIKE = ImageSet(torch.full((12, 1, 8, 8), 9, dtype=torch.uint8), torch.arange(12) % 3, ids=torch.arange(12).flip(0))

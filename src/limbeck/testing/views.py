@@ -46,8 +46,8 @@ def depends_on_image_seed_and_view_alone(name: str, options: Options, *, channel
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
     shuffled = augment(images[order], ids[order], seed=3, view=5, among=among)
     ensure_equal(shuffled, whole[order], f"{name} must not depend on the order of a batch")
-    one = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]), among=among)
-    ensure_equal(one, whole[4:5], f"{name} must not depend on the other images of a batch")
+    single = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]), among=among)
+    ensure_equal(single, whole[4:5], f"{name} must not depend on the other images of a batch")
 
 
 def seed_view_and_id_each_change_the_pixels(name: str, options: Options) -> None:
@@ -92,11 +92,11 @@ def mixes_with_others_of_its_set(name: str, options: Options) -> None:
     ensure(list(partners.shape) == expected, f"{name} must name {expected} partners, got {list(partners.shape)}")
     ensure(bool(torch.isin(partners, ids).all()), f"{name} must mix with images of the set alone")
     ensure(bool((partners != ids).all()), f"{name} must mix images with others than themselves")
-    shown, shares = augment.mix(images, ids, draw, [images[one // 7] for one in partners])
+    shown, shares = augment.mix(images, ids, draw, [images[partner_ids // 7] for partner_ids in partners])
     ensure_equal(images, before, f"{name} must not write into the images that it is given")
     off = (shares.sum(dim=1) - 1).abs().max().item()
-    whole = list(shares.shape) == [len(ids), 1 + augment.others] and off < 1e-5 and bool((shares >= 0).all())
-    ensure(whole, f"{name} must give shares float [B, {1 + augment.others}] of 1, got {shares}")
+    valid = list(shares.shape) == [len(ids), 1 + augment.others] and off < 1e-5 and bool((shares >= 0).all())
+    ensure(valid, f"{name} must give shares float [B, {1 + augment.others}] of 1, got {shares}")
     turned = ImageSet(images.flip(0), ids=ids.flip(0))
     again = augment(images, ids, seed=3, view=5, among=turned)
     ensure_equal(again, shown, f"{name} must not depend on the order of the set")
@@ -104,8 +104,10 @@ def mixes_with_others_of_its_set(name: str, options: Options) -> None:
 
 def differs_by_its_key(name: str, options: Options) -> None:
     """Two of the same options have one key."""
-    one, other = _made(name, options), _made(name, options)
-    ensure(one.key == other.key, f"{name} must have one key for the same options, got {one.key!r} and {other.key!r}")
+    first, second = _made(name, options), _made(name, options)
+    ensure(
+        first.key == second.key, f"{name} must have one key for the same options, got {first.key!r} and {second.key!r}"
+    )
 
 
 CHECKS: Mapping[str, Callable[..., None]] = {

@@ -289,7 +289,7 @@ def _agreed(stop: StopRequest, accelerator: Accelerator) -> bool:
     """Whether to stop after this step; a signal to one of several processes stops all of them at the same step."""
     if accelerator.num_processes == 1:
         return bool(stop)
-    return bool(accelerator.reduce(torch.tensor(float(stop.asked), device=accelerator.device)))
+    return bool(accelerator.reduce(torch.tensor(float(stop.requested), device=accelerator.device)))
 
 
 def _allow_idle_parameters(accelerator: Accelerator, objective: WeightedSum) -> None:

@@ -1,4 +1,4 @@
-"""Independent pieces of work, here one after another or side by side by worker processes, on this machine or Ray's."""
+"""Independent tasks: one after another in this process, or side by side in worker processes, here or on Ray."""
 
 from limbeck.workers.crew import Crew, open_crew
 from limbeck.workers.shards import run_shards

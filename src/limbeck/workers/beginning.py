@@ -1,4 +1,4 @@
-"""What every worker does first: know the parts that were registered in the program, and make what it works with."""
+"""What every worker does first: register the parts that the program has registered, and make what it works with."""
 
 import pickle
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Beginning:
     def __init__(self, make: Callable[[], Any]) -> None:
         self.folders = folders()
         self.parts = registered()
-        self.make = pack(make)  # apart, as it may need these parts to be unpacked
+        self.make = pack(make)  # packed on its own, as unpacking it may need these parts
 
     def __call__(self) -> Any:
         for folder in reversed(self.folders):

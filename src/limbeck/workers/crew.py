@@ -19,7 +19,7 @@ from limbeck.workers.ray_cluster import RayPlace, connected, is_wanted
 from limbeck.workers.relay import Line
 
 DEATHS = 3
-"""Workers that may die of one task."""
+"""Deaths of workers at one task after which the work is given up."""
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 Place = LocalPlace | RayPlace
@@ -27,7 +27,7 @@ Place = LocalPlace | RayPlace
 
 @dataclass(frozen=True)
 class Task:
-    """A piece of work.
+    """A task for a worker.
 
     Attributes:
         content: what the worker is given; must survive pickling.
@@ -66,27 +66,27 @@ class Crew:
         *,
         threads: int = 1,
     ) -> Iterator[tuple[Task, Any, Line]]:
-        """Has every worker call `make()` once and what that gives with each of the tasks, in their order, once.
+        """Has every worker call `make()` once, and what it returns with tasks: each task once, in their order.
 
         Args:
-            make: gives what does the tasks; must survive pickling.
+            make: returns the function that does a task; must survive pickling.
             tasks: any number.
-            watch: gives who watches a task that begins; of one whose worker died, anew.
+            watch: returns the display of a task that begins; called again for a task whose worker died.
             shared: files and folders that are there and that every worker must see.
-            threads: on which each computes.
+            threads: that each computes on.
 
         Yields:
-            A task that is done, what came of it, and its line, which is to be closed.
+            A finished task, its result, and its line, which the caller must close.
 
         Raises:
             UserError: a worker cannot begin, or workers keep dying.
             Interrupted: stopped by Ctrl-C or SIGTERM; so were all workers, after the step they were at.
         """
         self._deaths.clear()
-        while len(self._workers) < self.count:  # not before: a process to be forked from one that imports is waited for
+        while len(self._workers) < self.count:  # not before, as forking waits until the shared imports are done
             self._workers.append(self.place.hire())
         beginning = pack(Beginning(make)), list(shared), threads
-        if beginning != self._beginning:  # workers that began so for an earlier call are, or say when they are, ready
+        if beginning != self._beginning:  # workers that began so for an earlier call are ready, or will say so
             self._beginning = beginning
             self._idle.clear()
             for worker in self._workers:
@@ -137,7 +137,7 @@ class Crew:
             warnings.warn(message, category, stacklevel=5)
 
     def _replace(self, worker: Any, tasks: Sequence[Task], lines: dict[int, Line]) -> list[int]:
-        """Hires another for one that is gone; the task it was at, if any."""
+        """Hires a replacement for a worker that is gone; returns the index of its task in a list, empty without one."""
         cause = self.place.cause(worker)
         self._workers.remove(worker)
         index = self._at.pop(worker, None)
@@ -157,7 +157,7 @@ class Crew:
         return [] if index is None else [index]
 
     def _stop(self, lines: dict[int, Line]) -> str:
-        """Has all workers stop after their step, and waits for them; what to say of it."""
+        """Has all workers stop after their step, and waits for them; returns a message."""
         for worker in self._workers:
             worker.send(("stop",))
         stopped = 0
@@ -178,7 +178,7 @@ class Crew:
 
 @contextmanager
 def open_crew(count: int) -> Iterator[Crew]:
-    """So many workers, whose imports begin at once; by Ray where this process is connected to it or RAY_ADDRESS is set.
+    """A crew of `count` workers, whose imports begin at once; on Ray if connected to it, or if RAY_ADDRESS is set.
 
     All of them leave at the end: at once where they are idle, else after the step they are at.
     """

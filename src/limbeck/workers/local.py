@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from limbeck.workers.process import Surroundings, serve
 
 _PRELOADED = ("limbeck.recipes.run_tasks", "limbeck.transfer.select.maker", "limbeck.objectives.kd")
-"""What takes seconds to import and every worker needs: one process does so, and workers are its forks."""
+"""Modules that take seconds to import and that every worker needs: one process imports them, workers are its forks."""
 SECONDS_TO_LEAVE = 10
 _MAIN = threading.Lock()
 Message = tuple[Any, ...]
 
 
 class LocalWorker(NamedTuple):
-    """A process, and this end of the line to it."""
+    """A process, and this end of the connection to it."""
 
     process: Any
     connection: Connection
@@ -34,7 +34,7 @@ class LocalWorker(NamedTuple):
 
 
 class LocalPlace:
-    """Starts workers here."""
+    """Starts workers on this machine."""
 
     advice = ""
 
@@ -44,7 +44,7 @@ class LocalPlace:
         self._hired = 0
 
     def prepare(self) -> None:
-        """Has the imports begin that all workers share."""
+        """Starts the imports that all workers share."""
         if self._context.get_start_method() == "forkserver":
             from multiprocessing.forkserver import ensure_running
 
@@ -52,33 +52,33 @@ class LocalPlace:
                 ensure_running()
 
     def have_done(self, work: Callable[[], object]) -> None:
-        """Has a process do something meanwhile that nobody waits for; it ends with this one, done or not."""
+        """Does work in a background process that nobody waits for; it ends with this process, done or not."""
 
         def start() -> None:
             with suppress(OSError), _main_unseen():
                 self._context.Process(target=_meanwhile, args=(work,), daemon=True, name="limbeck-meanwhile").start()
 
-        # By a thread, as starting waits for the imports that workers share.
+        # In a thread, as starting waits for the imports that workers share.
         threading.Thread(target=start, daemon=True, name="limbeck-meanwhile").start()
 
     def hire(self) -> LocalWorker:
-        here, there = self._context.Pipe()
-        process = self._context.Process(target=serve, args=(there,), daemon=True, name="limbeck-worker")
+        parent_end, child_end = self._context.Pipe()
+        process = self._context.Process(target=serve, args=(child_end,), daemon=True, name="limbeck-worker")
         with _main_unseen():
             process.start()
-        there.close()  # so that the end of the process is the end of the line
+        child_end.close()  # so that the connection ends with the process
         self._hired += 1
-        return LocalWorker(process, here, self._hired - 1)
+        return LocalWorker(process, parent_end, self._hired - 1)
 
     def surroundings(self, worker: LocalWorker, shared: Sequence[Path], threads: int) -> Surroundings:
-        """What it takes on; of several GPUs it gets one."""
+        """What a worker takes on; of several GPUs it gets one."""
         variables, gpus = dict(os.environ), _gpus()
         if len(gpus) > 1:
             variables["CUDA_VISIBLE_DEVICES"] = gpus[worker.number % len(gpus)]
         return Surroundings(variables, str(Path.cwd()), threads=threads, workers=self._count)
 
     def receive(self, workers: Sequence[LocalWorker], seconds: float) -> Iterator[tuple[LocalWorker, Message | None]]:
-        """A message of every worker that has some, within so many seconds; None of one that is gone."""
+        """A message of every worker that has one within `seconds`; None for a worker that is gone."""
         by_connection = {worker.connection: worker for worker in workers}
         for connection in wait(list(by_connection), seconds):
             worker = by_connection[connection]  # pyright: ignore[reportArgumentType] (as they were given)
@@ -88,7 +88,7 @@ class LocalPlace:
                 yield worker, None
 
     def cause(self, worker: LocalWorker) -> str:
-        """How one that is gone ended."""
+        """How a worker that is gone ended."""
         worker.process.join(SECONDS_TO_LEAVE)
         code = worker.process.exitcode
         if code is not None and code < 0:
@@ -97,7 +97,7 @@ class LocalPlace:
         return f"exit status {code}"
 
     def dismiss(self, workers: Sequence[LocalWorker], *, seconds: float = SECONDS_TO_LEAVE) -> None:
-        """Has workers leave after their step, and ends those that do not within some seconds."""
+        """Has workers leave after their step, and ends those that have not left after `seconds`."""
         for worker in workers:
             worker.send(("leave",))
         try:
@@ -112,18 +112,18 @@ class LocalPlace:
 
 
 def _meanwhile(work: Callable[[], object]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which would show where this was
-    with suppress(Exception):  # which is met again by whoever needs what was to be done
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal would show a traceback of this process
+    with suppress(Exception):  # whoever needs the result does the work, and meets the error
         work()
 
 
 def _gpus() -> list[str]:
-    """As CUDA_VISIBLE_DEVICES names those that this process sees."""
+    """The GPUs that this process sees, as CUDA_VISIBLE_DEVICES names them."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []
-    named = [one.strip() for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
-    return named or [str(number) for number in range(torch.cuda.device_count())]
+    visible = [gpu.strip() for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu.strip()]
+    return visible or [str(number) for number in range(torch.cuda.device_count())]
 
 
 def _context() -> Any:

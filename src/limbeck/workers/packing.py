@@ -1,4 +1,4 @@
-"""What goes to workers, as bytes."""
+"""Pickling what is sent to workers."""
 
 import importlib
 import importlib.util
@@ -10,7 +10,7 @@ _CLOUDPICKLE = "cloudpickle"
 
 
 def pack(content: Any) -> bytes:
-    """Pickled, by cloudpickle where it is installed, which takes lambdas and what is defined in the script itself.
+    """Pickles with cloudpickle where installed, which takes lambdas and what is defined in the script itself.
 
     Raises:
         TypeError, pickle.PicklingError, AttributeError: it cannot be pickled; the message says what to do.

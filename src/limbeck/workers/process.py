@@ -1,4 +1,4 @@
-"""What goes on in a worker's process: it is told to begin, then task after task, and may be told to stop."""
+"""The process of a worker: it is told to begin, then gets task after task, and may be told to stop."""
 
 import os
 import pickle
@@ -23,22 +23,22 @@ from limbeck.workers.relay import RelayedProgress
 from limbeck.workers.shares import take_share
 
 _SECONDS_TO_SAVE = 120
-"""After which a worker whose master is gone ends, whatever it is at."""
+"""Time after which a worker whose master is gone ends, whatever it is doing."""
 
 Work = Callable[[Any, Progress], Any]
-"""What a worker does with one task after another; what it returns must survive pickling."""
+"""The function that a worker calls with one task after another; its result must survive pickling."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a worker takes on from the process that asks, so that names and relative paths mean the same.
+    """What a worker takes on from its master, so that names and relative paths mean the same.
 
     Attributes:
-        variables: of the environment.
-        folder: where it works.
+        variables: environment variables.
+        folder: working directory.
         shared: files and folders that it must see.
         exact: whether other variables are dropped, as on the same machine.
-        threads: on which it computes.
+        threads: that it computes on.
         workers: how many share its machine, itself among them.
     """
 
@@ -50,7 +50,7 @@ class Surroundings:
     workers: int = 1
 
     def take_on(self) -> None:
-        """Raises a UserError that says what cannot be seen here."""
+        """Applies them to this process; raises a UserError that names the paths it does not see."""
         unseen = [path for path in (self.folder, *self.shared) if not Path(path).exists()]
         if unseen:
             raise UserError(f"on {platform.node()} cannot see {', '.join(map(repr, unseen))}")
@@ -64,7 +64,7 @@ class Surroundings:
 
 @dataclass
 class _Post:
-    """The worker's end of the line; sending is safe from several threads, and into the void once nobody listens."""
+    """The worker's end of the connection; sending is thread-safe, and does nothing once nobody listens."""
 
     connection: Connection
     inbox: SimpleQueue[Any] = field(default_factory=SimpleQueue)
@@ -75,28 +75,28 @@ class _Post:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def send(self, kind: str, *content: Any) -> None:
-        """Whole, also where a signal comes meanwhile."""
-        mine = threading.current_thread() is threading.main_thread()
-        self.sending = self.sending or mine
+        """Sends a message whole, even if a signal comes meanwhile."""
+        on_main_thread = threading.current_thread() is threading.main_thread()
+        self.sending = self.sending or on_main_thread
         try:
             with self.lock:
                 self.connection.send((kind, *content))
         except OSError:
-            pass  # the master is gone; `listen` hears of it, too
+            pass  # the master is gone; `listen` notices it, too
         finally:
-            self.sending = self.sending and not mine
-        if mine and self.at_work and self.interrupted:
+            self.sending = self.sending and not on_main_thread
+        if on_main_thread and self.at_work and self.interrupted:
             self.interrupt()
 
     def interrupt(self, number: int = 0, frame: FrameType | None = None) -> None:
-        """What a signal does outside of training, which saves its state first."""
+        """The handler of signals outside of training, which has one that saves its state first."""
         self.interrupted = True
         if self.at_work and not self.sending:
             self.interrupted = False
             raise Interrupted("stopped")
 
     def listen(self) -> None:
-        """Has the work in hand stop when told to, or when the master is gone."""
+        """Stops the current work when told to, or when the master is gone."""
         while True:
             try:
                 message = self.connection.recv()
@@ -115,8 +115,8 @@ class _Post:
 
 
 def serve(connection: Connection) -> None:
-    """A worker's whole life: it hears "begin", "do", "stop" and "leave", and says "ready", "event", "done" ..."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, which the master hears, too, and passes on
+    """A worker's main loop: it receives "begin", "do", "stop" and "leave", and sends "ready", "event", "done" ..."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal also reaches the master, which passes it on
     post = _Post(connection)
     signal.signal(signal.SIGTERM, post.interrupt)
     threading.Thread(target=post.listen, daemon=True, name="limbeck-worker").start()
@@ -137,12 +137,12 @@ def _begin(post: _Post, surroundings: Surroundings, packed: bytes) -> Work | Non
     except UserError as error:
         return post.send("broken", str(error))
     try:
-        # Whatever loading warns of, the master was warned of when it loaded the same.
+        # The master has shown the warnings of loading, as it loaded the same.
         with warnings.catch_warnings(action="ignore"):
             work = pickle.loads(packed)()
     except KeyboardInterrupt:
         return None
-    except Exception as error:  # whatever a machine elsewhere lacks: a library, a file, a device
+    except Exception as error:  # another machine may lack anything: a library, a file, a device
         return post.send("broken", f"on {platform.node()} cannot begin ({type(error).__name__}: {error})")
     finally:
         post.at_work = False
@@ -168,7 +168,7 @@ def _do(post: _Post, work: Work, packed: bytes) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or its words where it cannot be sent."""
+    """The error, or one with its message where it cannot be pickled."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

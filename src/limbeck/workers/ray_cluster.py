@@ -1,4 +1,4 @@
-"""Workers on the machines of a Ray cluster: each is a process as here, and an actor of Ray's is the line to it."""
+"""Workers on the machines of a Ray cluster: each is a process as elsewhere, reached by an actor of Ray."""
 
 import importlib
 import importlib.util
@@ -17,11 +17,11 @@ from limbeck.workers.local import Message
 from limbeck.workers.process import Surroundings
 
 PATIENCE = 60
-"""Seconds in which a cluster must start one worker."""
+"""Seconds within which a cluster must start a worker."""
 _LOOK = 1.0
-"""Seconds for which an actor waits for a word of its worker."""
+"""Seconds for which an actor waits for a message of its worker."""
 _SURROUNDINGS = ("LIMBECK_", "HF_")
-"""What variables begin with that say where data are; workers elsewhere get those of this process."""
+"""Prefixes of variables that say where data are; workers elsewhere get the values of this process."""
 _SHARE = (
     "the machines of a Ray cluster must have limbeck and share with this one, under the same paths, the files of the "
     "images, limbeck's cache and the folder that the result goes to. See to that"
@@ -35,7 +35,7 @@ def is_wanted() -> bool:
 
 
 class RayWorker:
-    """An actor, which has a worker's process beside it on its machine."""
+    """An actor with a worker's process beside it on its machine."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
@@ -52,7 +52,7 @@ class RayPlace:
     Args:
         ray: the module, connected.
         joined: whether the cluster was there before.
-        count: of the workers that there will be.
+        count: number of workers.
     """
 
     def __init__(self, ray: Any, *, joined: bool, count: int) -> None:
@@ -66,10 +66,10 @@ class RayPlace:
         self.advice = f"; {_SHARE}, or unset RAY_ADDRESS to work on this machine" if joined else ""
 
     def prepare(self) -> None:
-        """Nothing that all workers share."""
+        """Nothing to prepare: workers on a cluster share no imports."""
 
     def have_done(self, work: Callable[[], object]) -> None:
-        """Nothing, as what is done meanwhile is for this machine."""
+        """Does nothing: background work is for this machine."""
 
     def hire(self) -> RayWorker:
         return RayWorker(self._actor.remote(list(sys.path)))
@@ -77,16 +77,18 @@ class RayPlace:
     def surroundings(self, worker: RayWorker, shared: Sequence[Path], threads: int) -> Surroundings:
         variables = {name: value for name, value in os.environ.items() if name.startswith(_SURROUNDINGS)}
         paths = tuple(str(path.absolute()) for path in shared)
-        machines = max(1, len([one for one in self.ray.nodes() if one["Alive"]]))
-        beside = -(-self.count // machines)
-        return Surroundings(variables, str(Path.cwd()), paths, exact=False, threads=threads, workers=beside)
+        machines = max(1, len([node for node in self.ray.nodes() if node["Alive"]]))
+        per_machine = -(-self.count // machines)
+        return Surroundings(variables, str(Path.cwd()), paths, exact=False, threads=threads, workers=per_machine)
 
     def receive(self, workers: Sequence[RayWorker], seconds: float) -> Iterator[tuple[RayWorker, Message | None]]:
         """See `LocalPlace.receive`."""
         waiting = {worker.heard: worker for worker in workers}
         ready, _ = self.ray.wait(list(waiting), num_returns=1, timeout=seconds)
         if not ready and not self._started and self.joined and time.monotonic() - self._since > PATIENCE:
-            has, free = (one.get("CPU", 0) for one in (self.ray.cluster_resources(), self.ray.available_resources()))
+            has, free = (
+                resources.get("CPU", 0) for resources in (self.ray.cluster_resources(), self.ray.available_resources())
+            )
             raise UserError(
                 f"Ray's cluster started no worker within {PATIENCE} s; it has {has:.0f} CPUs, {free:.0f} of them "
                 "free, and every worker takes one. Wait until there are some, or unset RAY_ADDRESS to work on this "
@@ -121,10 +123,10 @@ class RayPlace:
 
 
 def _actor() -> type[Any]:
-    """What runs in a process of Ray's; made here so that it is sent as code to machines that may lack limbeck."""
+    """The class of the actor; made here so that Ray sends its code to machines that may lack limbeck."""
 
     class Relay:
-        """Starts a worker on its machine and passes on what is said; two calls at a time."""
+        """Starts a worker on its machine and passes messages on; two calls at a time."""
 
         def __init__(self, path: list[str]) -> None:
             self.said = ""
@@ -141,7 +143,7 @@ def _actor() -> type[Any]:
                 self.worker.send(message)
 
         def receive(self, seconds: float) -> list[Message]:
-            """What the worker says within so many seconds; last of all ("gone", how it ended)."""
+            """The messages of the worker within `seconds`; last of all ("gone", how it ended)."""
             if self.said:
                 return [("broken", self.said)]
             messages = []
@@ -207,7 +209,7 @@ def _show_token(address: str) -> None:
     `ray start` does the same by itself, joining by an address does not.
     """
     if address.startswith(("127.0.0.1:", "localhost:", "[::1]:")):
-        with suppress(ImportError):  # older ones have no tokens
+        with suppress(ImportError):  # older versions have no tokens
             from ray._private.authentication import authentication_token_setup as tokens
 
             tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)

@@ -1,4 +1,4 @@
-"""Progress of a worker's task on its way to the process that shows it: noted there, told again here."""
+"""Progress of a worker's task: sent as events by the worker, replayed in the process that shows it."""
 
 import time
 from collections.abc import Callable
@@ -13,10 +13,10 @@ Event = tuple[str, tuple[Any, ...]]
 
 
 class RelayedProgress:
-    """Sends what it is told; of updates, which come with every step, the last of each tenth of a second.
+    """Sends its calls as events; of updates, which come with every step, the last of each tenth of a second.
 
     Args:
-        send: takes events to whoever replays them.
+        send: takes an event to where it is replayed.
     """
 
     def __init__(self, send: Callable[[Event], None]) -> None:
@@ -39,7 +39,7 @@ class RelayedProgress:
         self._tell("say", message)
 
     def beside(self, title: str) -> Progress:
-        """The same line: what goes on side by side is told apart where it is shown, a line for each worker's task."""
+        """Itself: tasks side by side are told apart where they are shown, by a line for each."""
         return self
 
     def close(self, outcome: str = "") -> None:
@@ -57,7 +57,7 @@ class RelayedProgress:
 
 
 class Line:
-    """Where the events of one task are told again.
+    """Replays the events of one task.
 
     Args:
         progress: of that task alone.
@@ -73,7 +73,7 @@ class Line:
         getattr(self.progress, name)(*arguments)
 
     def close(self, outcome: str = "") -> None:
-        """Ends what the task had begun, also where it was stopped or died."""
+        """Ends what the task had begun, even if it was stopped or died."""
         for _ in range(self._open):
             self.progress.end()
         self._open = 0

@@ -1,4 +1,4 @@
-"""The shards of a large set, each worked on once."""
+"""Work on the shards of a large set, each once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,17 +18,17 @@ def run_shards(
     title: str,
     shared: Sequence[Path] = (),
 ) -> None:
-    """Calls `make()` once in every worker and then its `method` with each of `indices` once, somewhere.
+    """Calls `make()` once in every worker and then its `method` with each of `indices` once, in any worker.
 
     A worker that dies is replaced by another, which does its shard once more.
 
     Args:
-        make: gives an object whose `method` takes an index; must survive pickling for more than one worker.
-        method: keeps its result itself, whole or not at all.
+        make: returns an object whose `method` takes an index; must survive pickling for more than one worker.
+        method: stores its result itself, whole or not at all.
         indices: may be empty.
         workers: 1 is this process; more are processes of this machine, or of the Ray cluster that this process is
             connected to or RAY_ADDRESS names.
-        progress: told after every shard.
+        progress: updated after every shard.
         title: what to call the work.
         shared: files and folders that are there and that every worker must see.
 
@@ -65,7 +65,7 @@ def _by_workers(
 
 
 class _Shards:
-    """Makes what does shards."""
+    """Makes what works on a shard."""
 
     def __init__(self, make: Callable[[], Any], method: str) -> None:
         self.make = make

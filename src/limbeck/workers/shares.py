@@ -1,6 +1,6 @@
-"""What a process takes of a machine that it shares with other workers.
+"""The share of a machine that a process takes beside other workers.
 
-torch is imported late, as workers are being started while this process still imports it.
+torch is imported late, so that workers can be started while this process still imports it.
 """
 
 import os
@@ -14,12 +14,12 @@ from limbeck.memory import share_memory
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_workers(workers: object) -> None:
-    """Raises a UserError for what is no number of workers."""
+    """Raises a UserError for anything but a number of workers."""
     if isinstance(workers, bool) or not isinstance(workers, int):
         raise UserError(f"`workers` must be a whole number, got {workers!r}.")
     if workers < 1:
@@ -27,7 +27,7 @@ def check_workers(workers: object) -> None:
 
 
 def threads_each(workers: int) -> int:
-    """Threads of one of so many workers: its part of the cores, and never more than this process uses itself."""
+    """Threads of one of `workers`: its share of the cores, and never more than this process uses itself."""
     import torch
 
     return max(1, min(torch.get_num_threads(), cores() // workers))
@@ -35,7 +35,7 @@ def threads_each(workers: int) -> int:
 
 @contextmanager
 def computing_on(threads: int) -> Iterator[None]:
-    """Inside, torch, BLAS and OpenMP use so many threads."""
+    """Inside, torch, BLAS and OpenMP use `threads` threads."""
     import torch
 
     before = torch.get_num_threads()
@@ -48,7 +48,7 @@ def computing_on(threads: int) -> Iterator[None]:
 
 
 def take_share(threads: int, workers: int) -> None:
-    """For the rest of this process, one of so many workers on this machine: its threads, and its part of the memory."""
+    """Sets the threads and the share of memory of this process, one of `workers` on this machine, until it ends."""
     import torch
 
     threadpool_limits(threads)

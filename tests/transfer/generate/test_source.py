@@ -304,7 +304,7 @@ def test_an_interruption_keeps_what_is_there(tmp_path: Path, whole: Any, monkeyp
 
     def asked(self: Any) -> bool:
         calls[0] += 1
-        self.stop.asked = self.stop.asked or calls[0] == 8
+        self.stop.requested = self.stop.requested or calls[0] == 8
         return real(self)
 
     monkeypatch.setattr(pace_module.Pace, "__call__", asked)

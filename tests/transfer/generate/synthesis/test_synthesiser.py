@@ -61,7 +61,7 @@ def test_a_stop_is_a_request_or_a_function_and_is_looked_at_between_steps() -> N
     made.call(0, labels_of(settings), stop=request)
     made.call(1, labels_of(settings), stop=lambda: looked.append(len(made.state_dict())))
     assert len(looked) == STEPS - 1
-    request.asked = True
+    request.requested = True
     with pytest.raises(Interrupted, match=f"stopped after step 1 of {STEPS} of call 2"):
         made.call(2, labels_of(settings), stop=request)
     with pytest.raises(UserError, match="`number` must be 2, the call that was stopped, got 3; go on with it"):
