@@ -69,17 +69,17 @@ def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, T
     """The clusters' shares of their class's quota, in the order of their most preferred images."""
     column = candidates.criterion.clusters_column
     assert column is not None, "allocations by clusters have a column of them"
-    found = _clusters(candidates, column)
-    sizes = np.zeros(int(found["group"].max()) + 1, dtype=np.int64)
-    sizes[found["group"]] = found["count"]
+    clusters = _clusters(candidates, column)
+    sizes = np.zeros(int(clusters["group"].max()) + 1, dtype=np.int64)
+    sizes[clusters["group"]] = clusters["count"]
     of_clusters, numbers = np.zeros_like(sizes), np.zeros_like(sizes)
-    known = 0
+    start = 0
     for label, quota in enumerate(quotas.tolist()):
-        inside = found["group"][found["label"] == label]
+        inside = clusters["group"][clusters["label"] == label]
         if quota:
             of_clusters[inside] = share(quota, torch.from_numpy(sizes[inside])).numpy()
-        numbers[inside] = np.arange(known, known + len(inside))
-        known += len(inside)
+        numbers[inside] = np.arange(start, start + len(inside))
+        start += len(inside)
     return Spread(
         (column,),
         lambda rows: (rows.columns[column], candidates.words(rows)),
@@ -102,7 +102,7 @@ def _clusters(candidates: Candidates, column: str) -> dict[str, np.ndarray]:
         parts.append(
             _first_of_each(clusters, candidates.words(rows), candidates.classes_of(rows), np.ones_like(clusters))
         )
-    groups, labels, counts = (np.concatenate([part[place] for part in parts]) for place in (0, 2, 3))
+    groups, labels, counts = (np.concatenate([part[index] for part in parts]) for index in (0, 2, 3))
     words = tuple(np.concatenate(word) for word in zip(*(part[1] for part in parts), strict=True))
     groups, words, labels, counts = _first_of_each(groups, words, labels, counts)
     order = np.lexsort(words[::-1])
@@ -149,8 +149,10 @@ def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
         groups = strata.of(rows)
         filled += np.bincount(groups[groups >= 0], minlength=len(filled))
     of_classes = filled.reshape(-1, count)
-    of_strata = [shares(n, torch.from_numpy(few)).numpy() for n, few in zip(quotas.tolist(), of_classes, strict=True)]
-    highest = np.array([few.nonzero()[0].max(initial=-1) for few in of_classes])  # stratum with images
+    of_strata = [
+        shares(n, torch.from_numpy(counts)).numpy() for n, counts in zip(quotas.tolist(), of_classes, strict=True)
+    ]
+    highest = np.array([counts.nonzero()[0].max(initial=-1) for counts in of_classes])  # stratum with images
     first = (highest + 1 + (hardest > 0)).cumsum() - (highest + 1 + (hardest > 0))
 
     def shown(rows: Rows) -> np.ndarray:

@@ -64,7 +64,7 @@ def allocate(
     check_seed(seed)
     entry = ALLOCATIONS[criterion.allocation]
     if entry.greedy and features is None:
-        enough = ", ".join(repr(name) for name, one in ALLOCATIONS.items() if not one.greedy)
+        enough = ", ".join(repr(name) for name, other in ALLOCATIONS.items() if not other.greedy)
         raise UserError(
             f"allocation {criterion.allocation!r} needs more than a table of scores; choose from the images, or use "
             f"{enough}."
@@ -171,12 +171,12 @@ def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
     """Images that are there twice lie side by side in a ranking, so that they are among the chosen if it matters."""
     order = chosen.ids.argsort() if chosen.sources is None else np.lexsort((chosen.sources, chosen.ids))
     ids = chosen.ids[order]
-    twice = ids[1:] == ids[:-1]
+    repeated = ids[1:] == ids[:-1]
     if chosen.sources is not None:
         sources = chosen.sources[order]
-        twice &= sources[1:] == sources[:-1]
-    if twice.any():
-        first = ids[1:][twice][0]
+        repeated &= sources[1:] == sources[:-1]
+    if repeated.any():
+        first = ids[1:][repeated][0]
         raise UserError(f"column 'id' of {table.title} must be distinct, got {first} more than once.")
 
 
@@ -217,11 +217,11 @@ def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
     """Whether each of `rows` is one of `chosen`, bool `[B]`; sources may share ids."""
     if chosen.sources is None or rows.sources is None:
         return np.isin(rows.ids, chosen.ids)
-    found = np.zeros(len(rows), dtype=bool)
+    mask = np.zeros(len(rows), dtype=bool)
     for place in np.unique(chosen.sources):
-        here = rows.sources == place
-        found[here] = np.isin(rows.ids[here], chosen.ids[chosen.sources == place])
-    return found
+        in_source = rows.sources == place
+        mask[in_source] = np.isin(rows.ids[in_source], chosen.ids[chosen.sources == place])
+    return mask
 
 
 def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:

@@ -66,17 +66,17 @@ def known_as(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> dic
         >>> known_as(["garbage truck", "seahorse", "Cats", "beagle"], ["cat", "dog", "horse", "truck"])
         {'garbage truck': 'truck', 'Cats': 'cat'}
     """
-    known: dict[Words, str] = {}
+    names_by_form: dict[Words, str] = {}
     for name in teacher_classes:
         for phrase in _phrases(name):
             for form in _forms(phrase):
-                known.setdefault(form, name)
+                names_by_form.setdefault(form, name)
     same, ids = set(teacher_classes), _are_ids(teacher_classes)
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for name in pool_classes:
-        match = name if name in same else None if ids and _are_ids([name]) else _known(name, known)
-        found |= {} if match is None else {name: match}
-    return found
+        match = name if name in same else None if ids and _are_ids([name]) else _known(name, names_by_form)
+        matches |= {} if match is None else {name: match}
+    return matches
 
 
 def alike(name: str, classes: Sequence[str]) -> list[int]:
@@ -90,7 +90,7 @@ def alike(name: str, classes: Sequence[str]) -> list[int]:
     if name in classes:
         return [classes.index(name)]
     wanted = all_spellings(name)
-    return [number for number, one in enumerate(classes) if not wanted.isdisjoint(all_spellings(one))]
+    return [number for number, other in enumerate(classes) if not wanted.isdisjoint(all_spellings(other))]
 
 
 @lru_cache(maxsize=4096)
@@ -147,7 +147,7 @@ def _words_of_ids() -> dict[str, str]:
 def _known(name: str, known: dict[Words, str]) -> str | None:
     phrases = list(_phrases(name))
     kinds = sorted((kind for phrase in phrases for kind in _kinds(phrase)), key=len, reverse=True)
-    others = {one[-1:] for one in [*phrases, *kinds] if _is_no_kind(one)}
+    others = {phrase[-1:] for phrase in [*phrases, *kinds] if _is_no_kind(phrase)}
     for words in [*phrases, *kinds]:
         if words not in others:
             for form in _forms(words):

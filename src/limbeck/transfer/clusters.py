@@ -40,10 +40,10 @@ def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int
         ks = range(options["fewest"], options["most"] + 1, options["step"])
         count = choose_clusters(rows, ks, sample=options["sample"], seed=seed)
     count = min(count, len(rows))
-    found = torch.zeros(len(rows), dtype=torch.int64)
+    clusters = torch.zeros(len(rows), dtype=torch.int64)
     if count > 1:
-        found[by_id] = torch.from_numpy(_k_means(rows, count, seed)).long()
-    return in_order_of_appearance(found)
+        clusters[by_id] = torch.from_numpy(_k_means(rows, count, seed)).long()
+    return in_order_of_appearance(clusters)
 
 
 def cluster_map(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
@@ -72,9 +72,9 @@ def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> i
         if not 2 <= k < len(rows):
             continue
         labels = _k_means(rows, k, seed)
-        found = len(np.unique(labels))
+        distinct = len(np.unique(labels))
         # All images alike make fewer clusters than asked for, and a silhouette compares at least two.
-        score = silhouette_score(distances, labels, metric="precomputed") if 2 <= found < len(rows) else -1.0
+        score = silhouette_score(distances, labels, metric="precomputed") if 2 <= distinct < len(rows) else -1.0
         if score > highest:
             best, highest = k, score
     return best
@@ -96,7 +96,7 @@ def map_of(
         return features.float()
     state = derive_seed(seed, "select", "map") % 2**32
     perplexity = min(_PERPLEXITY, (len(rows) - 1) // 3)
-    found = tsne(
+    mapped = tsne(
         rows,
         components=components,
         perplexity=perplexity,
@@ -105,7 +105,7 @@ def map_of(
         solver="randomized",
     )
     places = torch.empty(len(rows), components)
-    places[by_id] = torch.from_numpy(found.astype(np.float32))
+    places[by_id] = torch.from_numpy(mapped.astype(np.float32))
     return places
 
 
@@ -130,18 +130,18 @@ def clusters_of(features: Tensor, ids: Tensor, labels: Tensor | None, criterion:
     if not criterion.per_class:
         return find(features.float(), ids, options, seed)
     assert labels is not None, "criteria per class are refused for unlabelled images before"
-    clusters, known = torch.empty(len(ids), dtype=torch.int64), 0
+    clusters, start = torch.empty(len(ids), dtype=torch.int64), 0
     for label in labels.unique().tolist():
         members = (labels == label).nonzero().flatten()
-        clusters[members] = known + find(features[members].float(), ids[members], options, seed)
-        known = int(clusters[members].max()) + 1
+        clusters[members] = start + find(features[members].float(), ids[members], options, seed)
+        start = int(clusters[members].max()) + 1
     return clusters
 
 
 def in_order_of_appearance(groups: Tensor) -> Tensor:
     """The same groups, int64 `[N]`, numbered 0, 1 ... in the order of their first rows."""
-    known, renamed = groups.unique(return_inverse=True)
-    first = torch.full((len(known),), len(groups)).scatter_reduce(0, renamed, torch.arange(len(groups)), "amin")
+    distinct, renamed = groups.unique(return_inverse=True)
+    first = torch.full((len(distinct),), len(groups)).scatter_reduce(0, renamed, torch.arange(len(groups)), "amin")
     return first.argsort().argsort()[renamed]
 
 

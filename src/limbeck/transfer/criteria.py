@@ -74,11 +74,11 @@ class Criterion:
     summary: str = ""
 
     def __post_init__(self) -> None:
-        for part, known in _FAMILIES.items():
-            name = _part_name(known, getattr(self, part))
+        for part, family in _FAMILIES.items():
+            name = _part_name(family, getattr(self, part))
             object.__setattr__(self, part, name)
-            if name and name not in known:
-                raise unknown_name(part, name, [*known, *(short for short in ALIASES if ALIASES[short] in known)])
+            if name and name not in family:
+                raise unknown_name(part, name, [*family, *(short for short in ALIASES if ALIASES[short] in family)])
         self._fill_in()
         self._check_score()
         self._check_space()
@@ -100,7 +100,7 @@ class Criterion:
                 f"score {self.score!r} reads no `representation`, got {self.representation!r}; leave it out"
                 f"{', or name it as `space`' if ALLOCATIONS[self.allocation].space is not None else ''}."
             )
-        can = ", ".join(repr(name) for name, one in REPRESENTATIONS.items() if one.kind in (*kinds, "any"))
+        can = ", ".join(repr(name) for name, entry in REPRESENTATIONS.items() if entry.kind in (*kinds, "any"))
         raise UserError(
             f"score {self.score!r} reads a `representation`, got {self.representation!r}; give one of {can}."
         )
@@ -117,16 +117,16 @@ class Criterion:
 
     def _check_options(self) -> None:
         checked_options(self.options)
-        known = self.default_options
-        own = {name for part in self._parts.values() if part.own for name in part.options}
+        defaults = self.default_options
+        own_options = {name for part in self._parts.values() if part.own for name in part.options}
         settled = dict(self.options)
         for name, value in self.options.items():
-            check_one_part(name, self._parts_with(name), known, self.name)
-            if name in own:
-                settled[name] = checked_value(name, value, known[name], "a criterion")
+            check_one_part(name, self._parts_with(name), defaults, self.name)
+            if name in own_options:
+                settled[name] = checked_value(name, value, defaults[name], "a criterion")
             else:
-                check_part_option(name, value, known[name])
-        numbers = [name for name in self.options if isinstance(known[name], float) and name not in own]
+                check_part_option(name, value, defaults[name])
+        numbers = [name for name in self.options if isinstance(defaults[name], float) and name not in own_options]
         settled |= {name: float(self.options[name]) for name in numbers}  # 2 and 2.0 are one, and name one column
         object.__setattr__(self, "options", settled)
         check_together({**self.default_options, **self.options}, self.order)
@@ -146,7 +146,7 @@ class Criterion:
         return {
             f"allocation {self.allocation!r}": ALLOCATIONS[self.allocation],
             f"score {self.score!r}": SCORES[self.score],
-            **{f"representation {one!r}": REPRESENTATIONS[one] for one in self.represented},
+            **{f"representation {name!r}": REPRESENTATIONS[name] for name in self.represented},
         }
 
     def _parts_with(self, option: str) -> list[str]:
@@ -158,7 +158,7 @@ class Criterion:
 
     def options_of(self, part: _Entry) -> dict[str, Any]:
         """The options of one of its parts, name -> value or default: several parts may have one of the same name."""
-        return self._defaults_of(part) | {name: one for name, one in self.options.items() if name in part.options}
+        return self._defaults_of(part) | {name: value for name, value in self.options.items() if name in part.options}
 
     @property
     def per_class(self) -> bool:
@@ -172,11 +172,11 @@ class Criterion:
     @property
     def represented(self) -> tuple[str, ...]:
         """The representations that are read, without repetition."""
-        return tuple(dict.fromkeys(one for one in (self.representation, self.space) if one not in ("", "none")))
+        return tuple(dict.fromkeys(name for name in (self.representation, self.space) if name not in ("", "none")))
 
     @property
     def needs_teacher(self) -> bool:
-        return any(REPRESENTATIONS[one].reads == "teacher" for one in self.represented)
+        return any(REPRESENTATIONS[name].reads == "teacher" for name in self.represented)
 
     @property
     def seeded(self) -> bool:
@@ -247,8 +247,8 @@ def _classwise(name: str, summary: str, order: Order = "highest", **parts: Any) 
 _GRAY: dict[str, Any] = {"representation": "grayscale-histogram", "score": "entropy"}
 
 _NAMED = {
-    one.name: one
-    for one in (
+    criterion.name: criterion
+    for criterion in (
         _whole("random", "any images, without replacement", score="random"),
         _classwise("balanced-random", "any images, equally many of every class", score="random"),
         _classwise("entropy", "the busiest gray histograms of every class", **_GRAY),
@@ -351,7 +351,7 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Callable[..., Any] | Cr
 def named_criterion(criterion: Any) -> Any:
     """A criterion as a recipe may hold it, with names in place of functions that are handed over in Python."""
     if isinstance(criterion, Mapping):
-        families = {part: known for part, known in _FAMILIES.items() if isinstance(known, Catalogue)}
+        families = {part: family for part, family in _FAMILIES.items() if isinstance(family, Catalogue)}
         return {
             part: families[part].name_of(value) if part in families and callable(value) else value
             for part, value in criterion.items()
@@ -365,7 +365,7 @@ def _is_whole(path: str) -> bool:
 
 
 def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
-    parts = {one.name for one in fields(Criterion)} - {"options"}
+    parts = {part.name for part in fields(Criterion)} - {"options"}
     options = checked_options(spec.get("options") or {})
     options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
     named = {key: value for key, value in spec.items() if key in parts}
@@ -386,11 +386,11 @@ def _from_text(text: str) -> Criterion:
         name = full_name(piece)
         # "random" is a score, too; as an order it is "rng".
         families = ("representation", "allocation", "score", "order")
-        found = ["score"] if SCORES.is_unlisted(name) else [part for part in families if name in _FAMILIES[part]]
-        if not found or piece == "":
-            known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
-            raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)
-        part = "order" if piece == "rng" else found[0]
+        matches = ["score"] if SCORES.is_unlisted(name) else [part for part in families if name in _FAMILIES[part]]
+        if not matches or piece == "":
+            names = [known_name for family in _FAMILIES.values() for known_name in family] + list(ALIASES)
+            raise unknown_name("part of a criterion:", piece, dict.fromkeys(names), _LISTING)
+        part = "order" if piece == "rng" else matches[0]
         if part in named:
             raise UserError(f"`criterion` {text!r} names two of {part}: {named[part]!r} and {piece!r}; give one.")
         named[part] = name

@@ -112,14 +112,14 @@ class Evidence:
             UserError: it cannot be written.
         """
         with atomic_folder(folder, replace=True) as temporary:
-            found = replace(self, rows=None)
+            evidence = replace(self, rows=None)
             if self.rows is not None and _write_table(temporary / TABLE, self.rows):
                 # Numbers are taken from the table, so that rows which take long to make are made once.
-                found = replace(self, rows=table_rows(temporary / TABLE)).summarised()
+                evidence = replace(self, rows=table_rows(temporary / TABLE)).summarised()
             words = {name: getattr(self, name) for name in _WORDS} | {"facts": dict(self.facts)}
             words |= {"notes": list(self.notes), "classes": list(map(str, self.classes))}
-            words |= {"findings": list(self.findings), "figures": [one.to_dict() for one in self.figures]}
-            numbers = None if found.summary is None else found.summary.to_dict()
+            words |= {"findings": list(self.findings), "figures": [figure.to_dict() for figure in self.figures]}
+            numbers = None if evidence.summary is None else evidence.summary.to_dict()
             content = {"format": _FORMAT, **words, "numbers": numbers}
             (temporary / NUMBERS).write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
             self._save_pictures(temporary / PICTURES)
@@ -142,9 +142,9 @@ class Evidence:
             assert group.images.dtype == uint8
             assert group.images.ndim == 4
             parts = {"images": group.images, "ids": group.ids, "labels": group.labels, "scores": group.scores}
-            known = {name: part for name, part in parts.items() if part is not None}
+            present = {name: part for name, part in parts.items() if part is not None}
             # Clones, as tensors that share memory are refused.
-            tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in known.items()}
+            tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in present.items()}
         titles = json.dumps([group.title for group in self.pictures])
         captions = {place: list(group.captions) for place, group in enumerate(self.pictures) if group.captions}
         about = {"titles": titles, "captions": json.dumps(captions), "classes": json.dumps(list(self.classes))}
@@ -171,7 +171,7 @@ def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | No
         if content["format"] != _FORMAT:
             raise UserError(f"{path} must be of format {_FORMAT}, got {content['format']!r}; update limbeck. {mend}")
         words = {name: content[name] for name in _WORDS} | {name: content.get(name, []) for name in _LATER}
-        figures = [figure_of(one) for one in content.get("figures", [])]
+        figures = [figure_of(figure) for figure in content.get("figures", [])]
         numbers = content["numbers"] and Summary.from_dict(content["numbers"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error

@@ -207,12 +207,12 @@ class PointsFigure:
     def to_dict(self) -> dict[str, Any]:
         """Json-able, rounded to what a screen shows; the places of points are finite."""
         points = [[round(float(value), 3) for value in axis] for axis in self.points]
-        return {"kind": self.kind, **asdict(self), "points": points, "labels": [int(one) for one in self.labels]}
+        return {"kind": self.kind, **asdict(self), "points": points, "labels": [int(label) for label in self.labels]}
 
 
 EvidenceFigure = TableFigure | StackedBars | LineFigure | MatrixFigure | PointsFigure
 _KINDS: dict[str, type[EvidenceFigure]] = {
-    one.kind: one for one in (TableFigure, StackedBars, LineFigure, MatrixFigure, PointsFigure)
+    figure.kind: figure for figure in (TableFigure, StackedBars, LineFigure, MatrixFigure, PointsFigure)
 }
 
 
@@ -234,5 +234,5 @@ def _finite(value: Any) -> Any:
 
 
 def _both_finite(x: Sequence[float], y: Sequence[float]) -> list[list[float]]:
-    known = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
-    return [[a for a, _ in known], [b for _, b in known]]
+    points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    return [[a for a, _ in points], [b for _, b in points]]

@@ -54,19 +54,19 @@ def with_published(values: Any, methods: Mapping[str, Method], default: str) -> 
     method = methods[name]
     below = dict(method.values)
     for setting, variants in method.variants.items():
-        said = values.get(setting)
-        found = variants.get(said, {}) if isinstance(said, int | str) else {}
-        if not any(values.get(key) is not None for key in found):
-            below |= found
+        value = values.get(setting)
+        variant = variants.get(value, {}) if isinstance(value, int | str) else {}
+        if not any(values.get(key) is not None for key in variant):
+            below |= variant
     return _over(below, values)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Mappings are merged key by key, but where one side is none; views, whose keys are a choice, are replaced."""
-    found = dict(below)
+    merged = dict(below)
     for key, value in above.items():
-        old = found.get(key) if key != "views" else None
+        old = merged.get(key) if key != "views" else None
         if isinstance(value, BaseModel):
             value = value.model_dump()
-        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return found
+        merged[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

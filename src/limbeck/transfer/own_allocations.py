@@ -31,10 +31,10 @@ def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candid
     images = {_image(rows, place) for place in np.concatenate(taken).tolist()}
 
     def groups(here: Rows) -> np.ndarray:
-        found = np.array([_image(here, place) in images for place in range(len(here))], dtype=bool)
-        return np.where(found, candidates.classes_of(here), -1)
+        is_taken = np.array([_image(here, place) in images for place in range(len(here))], dtype=bool)
+        return np.where(is_taken, candidates.classes_of(here), -1)
 
-    return Spread(candidates.class_column, lambda here: (groups(here), candidates.words(here)), quotas, quotas)
+    return Spread(candidates.class_column, lambda batch: (groups(batch), candidates.words(batch)), quotas, quotas)
 
 
 def check_rows(rows: Any, count: int, n: int, what: str) -> Tensor:

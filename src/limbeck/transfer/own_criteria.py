@@ -27,11 +27,13 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
         raise UserError(
             f"{what} must be a `Criterion`, a mapping of parts or parts joined by slashes, got {type(part).__name__}."
         )
-    made = find_criterion(part)
-    parts = {made.representation, made.score, made.allocation, made.order, made.space}
-    family = next((one for one in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in one), None)
+    criterion = find_criterion(part)
+    parts = {criterion.representation, criterion.score, criterion.allocation, criterion.order, criterion.space}
+    family = next(
+        (catalogue for catalogue in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in catalogue), None
+    )
     if SCORES.is_unlisted(name):
         family = None  # an import path is no name of a part's
     if (family is not None or full_name(name) in ORDERS) and name not in parts:
         raise UserError(f"{what} would hide the part {name!r}, which it does not use; give it another name.")
-    return replace(made, name=name, summary=str(said.get("summary", made.summary)))
+    return replace(criterion, name=name, summary=str(said.get("summary", criterion.summary)))

@@ -33,7 +33,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
     default = settings.model_fields["maker"].default
     if default != name:
         raise UserError(f'the `Settings` of {what} must say `maker: str = "{name}"`, got {default!r}.')
-    absent = [one for one in _METHODS if not callable(getattr(maker, one, None))]
+    absent = [method for method in _METHODS if not callable(getattr(maker, method, None))]
     if absent:
-        raise UserError(f"the `Maker` of {what} must have {', '.join(f'`{one}`' for one in absent)}.")
+        raise UserError(f"the `Maker` of {what} must have {', '.join(f'`{method}`' for method in absent)}.")
     return MakerEntry(str(said.get("summary", summary_of(part))), part)

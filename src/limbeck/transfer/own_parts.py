@@ -32,7 +32,7 @@ _SEEN_BY: Mapping[str, str] = {
 _NUMBERS: tuple[Kind, ...] = ("values", "shares", "logits", "entropies")
 _READ = ("features", *_NUMBERS, "pixels")
 """What a score may read of an image, one of them."""
-_BESIDE = tuple(one for one in ScoreInputs._fields if one != "shape")
+_BESIDE = tuple(name for name in ScoreInputs._fields if name != "shape")
 """What else it may know."""
 
 
@@ -53,7 +53,7 @@ def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> Re
     what = f"representation {name!r}"
     inputs, options = _signature(part, ("pixels", "logits", "embedding", "images", "context"), what)
     check_remarks(said, ("summary", "kind", "score", "trains"), what)
-    read = [one for one in inputs if one != "context"]
+    read = [parameter for parameter in inputs if parameter != "context"]
     if len(read) != 1 or ("context" in inputs and read != ["images"]):
         raise UserError(
             f"{what} must be a function of `pixels`, of the teacher's `logits` or `embedding`, or of all `images`, got "
@@ -96,9 +96,9 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
     check_remarks(said, ("summary", "representation"), what)
     known = (*_READ, *_BESIDE, "images", "context")
     inputs, options = _signature(part, known, what)
-    read = [one for one in inputs if one in _READ]
+    read = [parameter for parameter in inputs if parameter in _READ]
     trains = "images" in inputs
-    rest = [one for one in inputs if one not in (*read, "images", "context")]
+    rest = [parameter for parameter in inputs if parameter not in (*read, "images", "context")]
     if len(read) > 1 or (trains and (read or rest)) or not inputs or ("context" in inputs and not trains):
         raise UserError(
             f"{what} must be a function of one kind of features ({', '.join(_READ)}), of what else is known of the "
@@ -110,7 +110,7 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
         function: Callable[..., Any] = partial(_of_all, part, what, "context" in inputs)
     else:
         function = partial(_scores, part, what, read[0] if read else "", tuple(rest))
-    required = {one.name for one in parameters(part) if one.default is one.empty}
+    required = {parameter.name for parameter in parameters(part) if parameter.default is parameter.empty}
     representation = "none" if not read else _SEEN_BY.get(read[0], "grayscale")
     if "pixels" in read and said.get("representation", representation) != representation:
         raise UserError(f"{what} reads `pixels`, so its `representation` is that, got {said['representation']!r}.")
@@ -206,10 +206,10 @@ def _of_set(
     function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
 ) -> Callable[[Tensor], Tensor]:
     with errors_of(what):
-        made = function(images, **({"context": context} if with_context else {}), **options)
-    if not callable(made):
-        raise UserError(f"{what} must return a function of pixels, got {type(made).__name__}.")
-    return partial(_features, made, what)
+        represent = function(images, **({"context": context} if with_context else {}), **options)
+    if not callable(represent):
+        raise UserError(f"{what} must return a function of pixels, got {type(represent).__name__}.")
+    return partial(_features, represent, what)
 
 
 def _of_teacher(
@@ -251,13 +251,13 @@ def _of_all(
 ) -> Tensor:
     try:
         with errors_of(what):
-            made = function(images, **({"context": context} if with_context else {}), **options)
+            scores = function(images, **({"context": context} if with_context else {}), **options)
     except ForeignError as error:
         raise ForeignError(
             f"{str(error).removesuffix('.')}; `images` of a score are the whole `lb.ImageSet`, and one that sees "
             "tensors takes `pixels`, uint8 [B, C, H, W]."
         ) from error
-    return _checked(made, len(images), what)
+    return _checked(scores, len(images), what)
 
 
 def _checked(scores: Any, count: int, what: str) -> Tensor:

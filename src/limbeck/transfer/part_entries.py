@@ -93,13 +93,13 @@ class ScoreEntry:
     @property
     def needs(self) -> tuple[str, ...]:
         """What it needs beside the images and a representation that it can read."""
-        known = {
+        needs = {
             "a teacher": self.kinds == ("logits",),
             "the weights of its last layer": self.head,
             "labels": self.labels,
             "a network that is trained first": self.trains,
         }
-        return tuple(need for need, there in known.items() if there)
+        return tuple(need for need, applies in needs.items() if applies)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:

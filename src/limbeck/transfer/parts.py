@@ -258,9 +258,9 @@ def _within_classes(name: str, entry: AllocationEntry) -> AllocationEntry:
 
 
 _ALLOCATIONS = {
-    name: one
+    name: allocation
     for whole, entry in _WHOLE.items()
-    for name, one in ((whole, entry), (f"{whole}-per-class", _within_classes(whole, entry)))
+    for name, allocation in ((whole, entry), (f"{whole}-per-class", _within_classes(whole, entry)))
 }
 
 _CUT_OFF = {0.1: 0.3, 0.2: 0.2}
@@ -317,7 +317,12 @@ ALIASES: dict[str, str] = {
 def _named_otherwise(family: str) -> dict[str, str]:
     """Names by which recipes know something else: parts go by their names alone, joined by slashes."""
     others = {"representation": REPRESENTATIONS, "score": SCORES, "allocation": ALLOCATIONS}
-    names = {name: f"a {part} {name!r}" for part, known in others.items() if known.family != family for name in known}
+    names = {
+        name: f"a {part} {name!r}"
+        for part, catalogue in others.items()
+        if catalogue.family != family
+        for name in catalogue
+    }
     names |= {name: f"an order {name!r}" for name in ORDERS}
     return names | {alias: f"short for {name!r}" for alias, name in ALIASES.items()}
 

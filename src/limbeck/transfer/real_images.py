@@ -16,5 +16,7 @@ def real_images(pool: "ImageSet | None", held_out: Sequence["ImageSet"], classes
             the classes.
         classes: of the task.
     """
-    labelled = [one for one in reversed(held_out) if one.labels is not None and tuple(one.classes) == tuple(classes)]
+    labelled = [
+        images for images in reversed(held_out) if images.labels is not None and tuple(images.classes) == tuple(classes)
+    ]
     return pool if pool is not None else next(iter(labelled), None)

@@ -182,15 +182,15 @@ class Selection:
             )
         # A table in memory was made of images that are at hand; one in a file may be older than these.
         scored = {} if self.score_table.path is None else {"name": images.name, "shape": list(images.shape)}
-        for key, found in scored.items():
-            known = self.score_table.about.get(key, found)
-            if known != found:
+        for key, value in scored.items():
+            recorded = self.score_table.about.get(key, value)
+            if recorded != value:
                 raise UserError(
-                    f"{self.score_table.title} holds scores of images whose {key} is {known}, got {found} of "
+                    f"{self.score_table.title} holds scores of images whose {key} is {recorded}, got {value} of "
                     f"{images.name!r}; score these images, or choose ids alone without them."
                 )
-        known = self.score_table.about.get(IDENTITY) if scored else None  # older tables do not tell
-        if known is not None and known != of_any_order(images):
+        recorded = self.score_table.about.get(IDENTITY) if scored else None  # older tables do not tell
+        if recorded is not None and recorded != of_any_order(images):
             raise UserError(
                 f"{self.score_table.title} holds scores of other images than {images.name!r} has now (files came or "
                 "went since); score these anew."
@@ -216,9 +216,9 @@ class Selection:
         Raises:
             UserError: `path` is the table of scores that was chosen from.
         """
-        known = self.score_table.path
-        if known is not None and Path(path).resolve() == known.resolve():
-            raise UserError(f"`path` must be another file than {str(known)!r}, whose scores were chosen from.")
+        scores_path = self.score_table.path
+        if scores_path is not None and Path(path).resolve() == scores_path.resolve():
+            raise UserError(f"`path` must be another file than {str(scores_path)!r}, whose scores were chosen from.")
         whole = self.score_table.path is None if whole is None else whole
         batches = self._arrow() if whole else self._arrow_of_chosen()
         first = next(batches)
@@ -231,7 +231,7 @@ class Selection:
             labels: Any = batch.get("label", pa.nulls(len(batch["id"]), pa.int64()))
             columns = {"id": batch["id"], "source": batch.get("source"), "label": labels, "score": batch["score"]}
             columns |= {"chosen": batch["chosen"], "group": batch.get("group")}
-            yield pa.RecordBatch.from_pydict({name: one for name, one in columns.items() if one is not None})
+            yield pa.RecordBatch.from_pydict({name: column for name, column in columns.items() if column is not None})
 
     def _arrow_of_chosen(self) -> Iterator[pa.RecordBatch]:
         names = ("id", "source", "score")

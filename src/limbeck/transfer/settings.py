@@ -104,7 +104,7 @@ class MakerSettings(BaseModel):
         Args:
             said: what the arm says, without a budget.
         """
-        ranked = [(one.strict, name) for name, one in cls.controls_beside(said).items() if one.strict]
+        ranked = [(control.strict, name) for name, control in cls.controls_beside(said).items() if control.strict]
         return Opponent(max(ranked)[1], "it is the strictest of those beside it") if ranked else None
 
     @classmethod

@@ -117,13 +117,13 @@ def summarise(rows: Rows) -> Summary:
         chosen = batch["chosen"]
         columns = {"score": np.full(len(chosen), np.nan), **batch, "whole": np.zeros(len(chosen), dtype=np.int64)}
         scores = pa.array(columns["score"], from_pandas=True)  # without those that are NaN
-        for part, found in counted.items():
+        for part, tables in counted.items():
             if part in columns:
                 values = pa.array(np.ascontiguousarray(columns[part]), _PARTS[part])
                 table = pa.table({"part": values, "chosen": chosen, "score": scores})
-                found.append(table.group_by(["part", "chosen"], use_threads=False).aggregate(_COUNTED))
+                tables.append(table.group_by(["part", "chosen"], use_threads=False).aggregate(_COUNTED))
     whole, classes, groups, sources = (
-        _shares(pa.concat_tables(found)) if found else None for found in counted.values()
+        _shares(pa.concat_tables(tables)) if tables else None for tables in counted.values()
     )
     assert whole is not None, "there are images"
     return Summary(whole, classes, groups, _distribution(rows), sources)
@@ -131,20 +131,20 @@ def summarise(rows: Rows) -> Summary:
 
 def _shares(batches: pa.Table) -> Shares | None:
     """Of the counts of all batches; None where no image is of any part."""
-    found = batches.group_by(["part", "chosen"], use_threads=False).aggregate(_MERGED)
-    places, names = found["part"].to_numpy(), ()
-    if found.schema.field("part").type == pa.string():
+    totals = batches.group_by(["part", "chosen"], use_threads=False).aggregate(_MERGED)
+    places, names = totals["part"].to_numpy(), ()
+    if totals.schema.field("part").type == pa.string():
         names = tuple(sorted(set(places)))
         places = np.array([names.index(name) for name in places])
-    count, known = int(places.max()) + 1, places >= 0
+    count, inside = int(places.max()) + 1, places >= 0
     if count == 0:
         return None
-    which = found["chosen"].to_numpy()[known].astype(np.int64), places[known]  # those left out first, then the chosen
+    which = totals["chosen"].to_numpy()[inside].astype(np.int64), places[inside]  # those left out, then the chosen
     counts, scored = np.zeros((2, 2, count), dtype=np.int64)
     least, most = np.full((2, 2, count), np.nan)
     columns = ("count_all_sum", "score_count_sum", "score_min_min", "score_max_max")
     for into, column in zip((counts, scored, least, most), columns, strict=True):
-        into[which] = found[column].to_numpy()[known]
+        into[which] = totals[column].to_numpy()[inside]
     order, lines = None, np.zeros(0)
     divided = (counts[0] > 0) & (counts[1] > 0)
     if divided.any() and (counts == scored).all():
@@ -153,7 +153,7 @@ def _shares(batches: pa.Table) -> Shares | None:
         elif (most[1] <= least[0])[divided].all():
             order, lines = "lowest", most[1]
     drawn = divided[: len(lines)] & np.isfinite(lines)
-    begin = tuple(float(line) if one else None for line, one in zip(lines, drawn, strict=True))
+    begin = tuple(float(line) if is_drawn else None for line, is_drawn in zip(lines, drawn, strict=True))
     return Shares(tuple(counts.sum(0).tolist()), tuple(counts[1].tolist()), order, begin, names)
 
 
@@ -161,8 +161,8 @@ def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
     """Scores `[B]` and whether each image was chosen, of those that have a score."""
     for batch in rows():
         if "score" in batch:
-            known = ~np.isnan(batch["score"])
-            yield batch["score"][known], batch["chosen"][known]
+            scored = ~np.isnan(batch["score"])
+            yield batch["score"][scored], batch["chosen"][scored]
 
 
 def _distribution(rows: Rows) -> Distribution | None:
@@ -179,15 +179,15 @@ def _distribution(rows: Rows) -> Distribution | None:
         return None
     quantiles = _quantiles(rows, counts)
     ends = _without_far(quantiles, lowest, highest)
-    found = _binned(rows, ends, whole_numbers=whole_numbers)
+    bins = _binned(rows, ends, whole_numbers=whole_numbers)
     logarithmic = lowest >= 0 and not whole_numbers and quantiles[0, 1] - ends[0] < (ends[1] - ends[0]) / BINS
     if logarithmic:
         with np.errstate(divide="ignore"):
             ends = _without_far(np.log10(quantiles.clip(min=0)), np.log10(least_positive), np.log10(highest))
         on_logarithms = _binned(rows, ends, logarithmic=True)
         logarithmic = counts[0] - on_logarithms[2][0].sum() < _MOST_OUTSIDE * counts[0]
-        found = on_logarithms if logarithmic else found
-    start, width, (images, chosen) = found
+        bins = on_logarithms if logarithmic else bins
+    start, width, (images, chosen) = bins
     medians = [float(median) if np.isfinite(median) else None for median in quantiles[:, 1]]
     return Distribution(
         lowest=float(lowest),
@@ -210,30 +210,30 @@ def _quantiles(rows: Rows, counts: Array) -> Array:
     these occurs among the keys that begin as the wanted one does.
     """
     ranks = np.ceil(_SHARES * counts[:, None]).clip(min=1).astype(np.int64)
-    found = np.zeros((2, 3), dtype=np.uint64)
+    prefixes = np.zeros((2, 3), dtype=np.uint64)
     bits, mask = np.uint64(16), np.uint64(2**16 - 1)
     for shift in (48, 32, 16, 0):
         digits = np.zeros((2, 3, 2**16), dtype=np.int64)
         for scores, chosen in _scores(rows):
-            for which, some in enumerate((scores, scores[chosen])):
-                keys = sortable(some, descending=False) >> np.uint64(shift)
+            for row, values in enumerate((scores, scores[chosen])):
+                keys = sortable(values, descending=False) >> np.uint64(shift)
                 for place in range(3):
-                    own = keys[keys >> bits == found[which, place]] & mask
-                    np.add.at(digits[which, place], own.astype(np.int64), 1)
+                    matching = keys[keys >> bits == prefixes[row, place]] & mask
+                    np.add.at(digits[row, place], matching.astype(np.int64), 1)
         for place in np.ndindex(2, 3):
             below = digits[place].cumsum()
             digit = min(int(np.searchsorted(below, ranks[place])), 2**16 - 1)
             ranks[place] -= below[digit] - digits[place][digit]
-            found[place] = found[place] << bits | np.uint64(digit)
-    negative = found < np.uint64(2**63)
-    scores = np.where(negative, ~found, found ^ np.uint64(2**63)).view(np.float64)
+            prefixes[place] = prefixes[place] << bits | np.uint64(digit)
+    negative = prefixes < np.uint64(2**63)
+    scores = np.where(negative, ~prefixes, prefixes ^ np.uint64(2**63)).view(np.float64)
     return np.where(counts[:, None] > 0, scores, np.nan)
 
 
 def _without_far(quantiles: Array, lowest: float, highest: float) -> tuple[float, float]:
     """The ends of all scores; of those between the tails, with some room, where the rest would squeeze these."""
     low, high = np.nanmin(quantiles), np.nanmax(quantiles)
-    low, high = (float(np.clip(one, lowest, highest)) for one in (low, high))
+    low, high = (float(np.clip(end, lowest, highest)) for end in (low, high))
     room = (high - low) / 20
     low, high = max(low - room, lowest), min(high + room, highest)
     return (low, high) if (high - low) * _FAR < highest - lowest else (lowest, highest)

@@ -66,7 +66,7 @@ def choose(
         [1, 0]
     """
     names = table.names("group")
-    found = _class_sizes(table, len(names))
+    sizes = _class_sizes(table, len(names))
     chooser = _Chooser(table, settings, tuple(pools), seed, calibration, features_of)
     rows, parts, start = ChosenRows.none(), list[PartCounts](), 0
     for by, wanted in shares_of_parts(settings.shares, count).items():
@@ -77,7 +77,7 @@ def choose(
         parts.append(counts)
         start += 0 if counts.wanted is None else wanted
     chosen = Chosen(
-        rows=rows, parts=tuple(parts), classes=names, sources=table.sources, found=found, count=count, seed=seed
+        rows=rows, parts=tuple(parts), classes=names, sources=table.sources, found=sizes, count=count, seed=seed
     )
     _warn(chosen, settings)
     return chosen
@@ -118,9 +118,11 @@ class _Chooser:
         if self.settings.short == "repeat":
             groups = rows.groups if per_class else np.zeros_like(rows.groups)
             rows = rows.with_repetitions(np.array([count]) if wanted is None else wanted, groups)
-        first, again = (np.bincount(rows.groups[one], minlength=classes) for one in (rows.copies == 0, rows.copies > 0))
+        distinct, repeated = (
+            np.bincount(rows.groups[mask], minlength=classes) for mask in (rows.copies == 0, rows.copies > 0)
+        )
         values, candidates = None if sure is None else sure.values, len(among) if len(among) < len(left) else None
-        return rows, PartCounts(by, wanted, passed, first, again, values, candidates)
+        return rows, PartCounts(by, wanted, passed, distinct, repeated, values, candidates)
 
     def _passing(self, by: str) -> Passing | None:
         threshold = self.settings.threshold
@@ -168,11 +170,11 @@ class _Chooser:
 
         A `later` criterion of a mixture may find that those before it have left nothing.
         """
-        short, there = self.settings.short, int(passed.sum())
-        if (there == 0 and not (short == "leave" and later)) or (short == "spread" and there < count):
-            raise UserError(self._too_few(by, count, there))
+        short, available = self.settings.short, int(passed.sum())
+        if (available == 0 and not (short == "leave" and later)) or (short == "spread" and available < count):
+            raise UserError(self._too_few(by, count, available))
         if wanted is None:
-            return np.array([min(count, there)])
+            return np.array([min(count, available)])
         if short == "spread":
             return spread_shares(count, passed, start)
         empty = [self.table.names("group")[place] for place in np.flatnonzero((passed == 0) & (wanted > 0))]
@@ -234,8 +236,8 @@ class _Chooser:
 
 def _columns(rows: Rows, scores: str | None) -> dict[str, np.ndarray]:
     assert rows.sources is not None, "tables of pools name them"
-    found = {"id": rows.ids, "source": rows.sources, **rows.columns}
-    return found if scores is None else {**found, scores: rows.scores}
+    columns = {"id": rows.ids, "source": rows.sources, **rows.columns}
+    return columns if scores is None else {**columns, scores: rows.scores}
 
 
 def _read(table: ScoreTable, *names: str) -> dict[str, np.ndarray]:
@@ -263,8 +265,8 @@ def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
     if chosen.wanted is None or not empty.any():
         return
     rest = "the others make up for it" if settings.short == "spread" else "the set is smaller for it"
-    for takes, here in (("takes no", chosen.found == 0), ("is sure enough of no", chosen.found > 0)):
-        names = [repr(chosen.classes[place]) for place in np.flatnonzero(empty & here)]
+    for takes, mask in (("takes no", chosen.found == 0), ("is sure enough of no", chosen.found > 0)):
+        names = [repr(chosen.classes[place]) for place in np.flatnonzero(empty & mask)]
         if names:
             warnings.warn(
                 f"the teacher {takes} image of the pools for {few(names)}, so the transfer set has none of "

@@ -44,7 +44,7 @@ class ChosenRows:
         return cls(sources, ids, groups, np.zeros_like(ids), np.full_like(ids, part))
 
     def and_those(self, more: "ChosenRows") -> "ChosenRows":
-        return ChosenRows(*(np.concatenate(both) for both in zip(self._columns, more._columns, strict=True)))
+        return ChosenRows(*(np.concatenate(pair) for pair in zip(self._columns, more._columns, strict=True)))
 
     def at(self, rows: np.ndarray) -> "ChosenRows":
         """Those at `rows`, places int64 or a mask."""
@@ -55,24 +55,24 @@ class ChosenRows:
         more, copies = [], []
         for group, count in enumerate(wanted.tolist()):
             own = np.flatnonzero(groups == group)
-            again = np.arange(max(0, count - len(own)))
-            if len(again):
-                more.append(own[again % len(own)])
-                copies.append(1 + again // len(own))
+            repeated = np.arange(max(0, count - len(own)))
+            if len(repeated):
+                more.append(own[repeated % len(own)])
+                copies.append(1 + repeated // len(own))
         if not more:
             return self
-        again = self.at(np.concatenate(more))
-        shown = ChosenRows(again.sources, again.ids, again.groups, np.concatenate(copies), again.parts)
+        repeated = self.at(np.concatenate(more))
+        shown = ChosenRows(repeated.sources, repeated.ids, repeated.groups, np.concatenate(copies), repeated.parts)
         return self.and_those(shown)
 
     def hold(self, rows: Rows) -> np.ndarray:
         """Whether each of the rows of the table is among these, bool `[B]`."""
         assert rows.sources is not None, "tables of pools name them"
-        found = np.zeros(len(rows), dtype=bool)
+        mask = np.zeros(len(rows), dtype=bool)
         for place in np.unique(self.sources):
-            here = rows.sources == place
-            found[here] = np.isin(rows.ids[here], self.ids[self.sources == place])
-        return found
+            in_pool = rows.sources == place
+            mask[in_pool] = np.isin(rows.ids[in_pool], self.ids[self.sources == place])
+        return mask
 
     @property
     def _columns(self) -> Sequence[np.ndarray]:
@@ -130,8 +130,8 @@ class Chosen:
     @property
     def wanted(self) -> np.ndarray | None:
         """Equal shares of all criteria that have some, int64 `[K]`; None where none has."""
-        known = [part.wanted for part in self.parts if part.wanted is not None]
-        return sum(known[1:], known[0]) if known else None
+        shares = [part.wanted for part in self.parts if part.wanted is not None]
+        return sum(shares[1:], shares[0]) if shares else None
 
     @property
     def distinct(self) -> np.ndarray:
@@ -147,13 +147,13 @@ class Chosen:
     def short(self) -> np.ndarray:
         """Images that each class lacks of its equal share, int64 `[K]`, whether others made up for them or not."""
         lacking = [part.wanted - part.distinct - part.repeated for part in self.parts if part.wanted is not None]
-        return sum((one.clip(min=0) for one in lacking), np.zeros(len(self.classes), dtype=np.int64))
+        return sum((counts.clip(min=0) for counts in lacking), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def spread(self) -> np.ndarray:
         """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
         beyond = [part.distinct - part.wanted for part in self.parts if part.wanted is not None]
-        return sum((one.clip(min=0) for one in beyond), np.zeros(len(self.classes), dtype=np.int64))
+        return sum((counts.clip(min=0) for counts in beyond), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def takes_all(self) -> str:
@@ -190,7 +190,7 @@ def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns:
         sources, ids: int64 `[n]`, places in the table's `sources`, and ids.
         columns: their names.
     """
-    found: dict[str, np.ndarray] = {}
+    result: dict[str, np.ndarray] = {}
     order = np.lexsort((ids, sources))
     sorted_sources, sorted_ids = sources[order], ids[order]
     for batch in table.batches("id", "source", *columns):
@@ -202,6 +202,6 @@ def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns:
             at = np.searchsorted(own, batch["id"][rows]).clip(max=len(own) - 1)
             hit = own[at] == batch["id"][rows]
             for name in columns:
-                values = found.setdefault(name, np.empty(len(ids), dtype=batch[name].dtype))
+                values = result.setdefault(name, np.empty(len(ids), dtype=batch[name].dtype))
                 values[order[first + at[hit]]] = batch[name][rows[hit]]
-    return found
+    return result

@@ -44,13 +44,13 @@ def marked(
         columns: wanted, beside "id" and "source".
         among: bool `[n]`, of the chosen rows those that count; None for all.
     """
-    ids, sources = (one if among is None else one[among] for one in (chosen.rows.ids, chosen.rows.sources))
-    own = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
+    ids, sources = (column if among is None else column[among] for column in (chosen.rows.ids, chosen.rows.sources))
+    ids_by_pool = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
     for batch in table.batches(*dict.fromkeys(("id", "source", *columns))):
         mask = np.zeros(len(batch["id"]), dtype=bool)
-        for place, taken in enumerate(own):
-            here = batch["source"] == place
-            mask[here] = np.isin(batch["id"][here], taken)
+        for place, pool_ids in enumerate(ids_by_pool):
+            in_pool = batch["source"] == place
+            mask[in_pool] = np.isin(batch["id"][in_pool], pool_ids)
         yield {**batch, "chosen": mask}
 
 
@@ -59,16 +59,16 @@ def considered(table: ScoreTable, chosen: "Chosen") -> Considered:
     pools, classes = len(table.sources), len(chosen.classes)
     sizes, counts = np.zeros((2, pools * classes), dtype=np.int64)
     sure = (CONFIDENCE,) if table.has(CONFIDENCE) else ()
-    kept: list[dict[str, Array]] = []
+    parts: list[dict[str, Array]] = []
     for batch in marked(table, chosen, *_COLUMNS, *sure):
-        places, here = batch["source"] * classes + batch["group"], batch["chosen"]
+        places, is_chosen = batch["source"] * classes + batch["group"], batch["chosen"]
         sizes += np.bincount(places, minlength=len(sizes))
-        counts += np.bincount(places[here], minlength=len(sizes))
-        unknown = np.full(here.sum(), np.nan)
-        kept.append({name: batch[name][here] for name in _COLUMNS} | {"confidence": unknown})
+        counts += np.bincount(places[is_chosen], minlength=len(sizes))
+        unknown = np.full(is_chosen.sum(), np.nan)
+        parts.append({name: batch[name][is_chosen] for name in _COLUMNS} | {"confidence": unknown})
         if sure:
-            kept[-1]["confidence"] = batch[CONFIDENCE][here]
-    rows = {name: np.concatenate([one[name] for one in kept]) for name in (*_COLUMNS, "confidence")}
+            parts[-1]["confidence"] = batch[CONFIDENCE][is_chosen]
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in (*_COLUMNS, "confidence")}
     order = np.lexsort((rows["id"], rows["source"]))
     return Considered(
         sizes.reshape(pools, classes),

@@ -65,13 +65,13 @@ def repeated(tables: Sequence[Path], scratch: Path, left_out: Sequence[np.ndarra
         scratch.mkdir(parents=True)
         try:
             _part(tables, [scratch / f"{part:03d}" for part in range(parts)], left_out)
-            found = [np.zeros(count, dtype=bool) for count in counts]
+            masks = [np.zeros(count, dtype=bool) for count in counts]
             for part in range(parts):
                 pictures = np.fromfile(scratch / f"{part:03d}", dtype=_PICTURE)
-                again = _again(pictures)
-                for place in np.unique(again["table"]):
-                    found[place][again["row"][again["table"] == place]] = True
-            return found
+                duplicates = _again(pictures)
+                for table in np.unique(duplicates["table"]):
+                    masks[table][duplicates["row"][duplicates["table"] == table]] = True
+            return masks
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -80,15 +80,15 @@ def _part(tables: Sequence[Path], files: Sequence[Path], left_out: Sequence[np.n
     """Writes all pictures that count, those with equal digests into one of the files."""
     with ExitStack() as stack:
         opened = [stack.enter_context(file.open("wb")) for file in files]
-        for place, path in enumerate(tables):
+        for table, path in enumerate(tables):
             row = 0
             for batch in batches_of(path, ["id", DIGEST]):
                 pictures = np.empty(len(batch), dtype=_PICTURE)
                 words = np.ascontiguousarray(digests_of(batch)).view("<u8")
-                pictures["high"], pictures["low"], pictures["table"] = words[:, 0], words[:, 1], place
+                pictures["high"], pictures["low"], pictures["table"] = words[:, 0], words[:, 1], table
                 pictures["id"], pictures["row"] = batch["id"].to_numpy(), np.arange(row, row + len(batch))
                 if left_out is not None:
-                    pictures = pictures[~left_out[place][row : row + len(batch)]]
+                    pictures = pictures[~left_out[table][row : row + len(batch)]]
                 row += len(batch)
                 part = (pictures["high"] >> np.uint64(56)).astype(np.int64) * len(files) >> 8
                 for number in np.unique(part):

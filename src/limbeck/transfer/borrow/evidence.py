@@ -65,7 +65,7 @@ def evidence_of(
         like = likeness(chosen, table, pools, teacher, real, beside=beside, device=device, precision=precision)
     by = _scored(chosen, table)
     facts = {"budget": f"{chosen.count:,}", "seed": str(chosen.seed), "pools": str(len(pools))}
-    if any(not one.unmatched for one in counts):
+    if any(not pool.unmatched for pool in counts):
         facts["of classes known by name"] = percent(known_share(counts), 1)
     figures: list[EvidenceFigure] = [pool_table_figure(counts), class_table(found, pools, table.sources, chosen)]
     if len(table.sources) > 1:
@@ -98,8 +98,8 @@ def evidence_of(
 
 def _scored(chosen: "Chosen", table: ScoreTable) -> str:
     """The first criterion that goes by a score, whose scores a page shows; "" where none does."""
-    known = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]
-    return next((by for by in known if table.has(criterion_by(by).column)), "")
+    scored = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]
+    return next((by for by in scored if table.has(criterion_by(by).column)), "")
 
 
 def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[str, Array]]:
@@ -113,10 +113,10 @@ def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[s
 def _headline(chosen: "Chosen", sizes: Array, transfer_set: "TransferSet", pools: Sequence[str]) -> str:
     distinct, shown, total = int(chosen.distinct.sum()), len(transfer_set), int(sizes.sum())
     again = f", {shown - distinct:,} of them shown again," if shown > distinct else ""
-    of = f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}"
+    images = f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}"
     if [part.by for part in chosen.parts] == [NONE]:
-        return f"{of}, the first that come, pools in their order"
-    return f"{of}, borrowed by {listing([repr(part.by) for part in chosen.parts])}"
+        return f"{images}, the first that come, pools in their order"
+    return f"{images}, borrowed by {listing([repr(part.by) for part in chosen.parts])}"
 
 
 def _criteria_notes(chosen: "Chosen") -> list[str]:
@@ -139,7 +139,7 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
         classes = f"{len(short):,} of {len(chosen.classes):,} classes had fewer images than their share"
         names = few([chosen.classes[place] for place in short])
         done = {"shown again": int(by_class.sum()), "made up for by other classes": spread}
-        words = listing([one for one, count in done.items() if count])
+        words = listing([verb for verb, count in done.items() if count])
         are = f"were {words}" if words else "is lacking" if lacking == 1 else "are lacking"
         sentences.append(f"{classes} ({names}): {lacking:,} {are}")
     again = int(chosen.repeated.sum() - by_class.sum())
@@ -156,6 +156,6 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
 def _distance_facts(like: Likeness) -> dict[str, str]:
     """The distances of all classes together, those that could be measured."""
     named = {BORROWED: "distance from real images", RANDOM: "that of balanced random ones"}
-    facts = {named.get(name, f"that of {name.lower()}"): at for name, at in like.distances.items()}
+    facts = {named.get(name, f"that of {name.lower()}"): distance for name, distance in like.distances.items()}
     facts["that of halves of the real ones"] = like.chance
-    return {name: f"{at:.3g}" for name, at in facts.items() if at is not None}
+    return {name: f"{distance:.3g}" for name, distance in facts.items() if distance is not None}

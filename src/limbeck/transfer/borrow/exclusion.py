@@ -43,14 +43,14 @@ def of_all_pools(exclude: Sequence[str], pools: Sequence[PoolClasses]) -> list[s
     Raises:
         UserError: no pool has one of that name.
     """
-    found = [{name: alike(name, one.names) for name in exclude} for one in pools]
-    nowhere = [name for name in exclude if not any(one[name] for one in found)]
+    matches = [{name: alike(name, pool.names) for name in exclude} for pool in pools]
+    nowhere = [name for name in exclude if not any(match[name] for match in matches)]
     if nowhere:
         raise UserError(
             "`exclude` must name classes of the pools, got "
             f"{', '.join(f'{name!r}{_near(name, pools)}' for name in nowhere)}. Leave out what no pool has."
         )
-    return [{number for numbers in one.values() for number in numbers} for one in found]
+    return [{number for numbers in match.values() for number in numbers} for match in matches]
 
 
 def of_teacher(one: PoolClasses, teacher_classes: Sequence[str]) -> set[int]:
@@ -69,12 +69,12 @@ def of_teacher(one: PoolClasses, teacher_classes: Sequence[str]) -> set[int]:
 def _numbers(wanted: str | int, one: PoolClasses) -> list[int]:
     if isinstance(wanted, int):
         return [_checked(wanted, one)]
-    found = alike(wanted, one.names)
-    if not found:
+    numbers = alike(wanted, one.names)
+    if not numbers:
         raise UserError(
             f"`exclude` of pool {one.pool!r} must name classes of it, got {wanted!r}{_near(wanted, [one])}."
         )
-    return found
+    return numbers
 
 
 def _checked(number: int, one: PoolClasses) -> int:
@@ -91,7 +91,7 @@ def _checked(number: int, one: PoolClasses) -> int:
 
 def _near(wanted: str, pools: Sequence[PoolClasses]) -> str:
     """The nearest names, and whose they are where there are several pools; of few, all."""
-    owners = {name: one.pool for one in reversed(pools) for name in one.names}
+    owners = {name: owner.pool for owner in reversed(pools) for name in owner.names}
     near = closest(wanted, owners) or (list(owners) if len(owners) <= 12 else [])
     names = " or ".join(f"{name!r}{f' of {owners[name]!r}' if len(pools) > 1 else ''}" for name in near)
     return f" (did you mean {names}?)" if near else ""

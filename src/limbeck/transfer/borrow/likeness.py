@@ -101,21 +101,24 @@ def likeness(
     seen[RANDOM] = ask.of_pools(pools, _random(table, chosen, labels, each))
     several = each * len(labels)
     seen |= {name: ask.of(_some(images, several, chosen.seed), None) for name, images in (beside or {}).items()}
-    own = real.labels is not None and tuple(real.classes) == tuple(chosen.classes)
-    some = _of_classes(real, labels, each, chosen.seed) if own else _some(real, several, chosen.seed)
-    found = ask.of(some, some.labels if own else None)
-    rows = [(name, label) for name, label in [("all classes", None), *((chosen.classes[one], one) for one in labels)]]
-    cells = {label: [_distance(one.of(label), found.of(label)) for one in seen.values()] for _, label in rows}
-    chance = {label: _chance(found.of(label), chosen.seed) for _, label in rows}
+    same_classes = real.labels is not None and tuple(real.classes) == tuple(chosen.classes)
+    sample = _of_classes(real, labels, each, chosen.seed) if same_classes else _some(real, several, chosen.seed)
+    real_seen = ask.of(sample, sample.labels if same_classes else None)
+    rows = [
+        (name, label)
+        for name, label in [("all classes", None), *((chosen.classes[number], number) for number in labels)]
+    ]
+    cells = {label: [_distance(kind.of(label), real_seen.of(label)) for kind in seen.values()] for _, label in rows}
+    chance = {label: _chance(real_seen.of(label), chosen.seed) for _, label in rows}
     table_rows: list[list[Value]] = [
-        [name, *cells[label], chance[label], len(seen[BORROWED].of(label)), len(found.of(label))]
+        [name, *cells[label], chance[label], len(seen[BORROWED].of(label)), len(real_seen.of(label))]
         for name, label in rows
     ]
     figure = TableFigure(
         title=f"Distance from images of {real.name}, as the teacher sees them",
         columns=["Class", *seen, "Halves of the real ones, highest", "Borrowed images", "Real images"],
         rows=table_rows,
-        note=_note(len(chosen.classes), len(labels), own=own),
+        note=_note(len(chosen.classes), len(labels), own=same_classes),
     )
     overall = dict(zip(seen, cells[None], strict=True))
     return Likeness(figure, overall, chance[None], ask.passes)
@@ -139,10 +142,10 @@ class _Asking:
 
     def of(self, images: "ImageSet", classes: Tensor | None) -> Seen:
         """Of images of these classes, or of those that the teacher gives."""
-        found = whole_outputs(self._teacher, images, ("embedding",), **self._options)
-        assert found.embedding is not None
+        outputs = whole_outputs(self._teacher, images, ("embedding",), **self._options)
+        assert outputs.embedding is not None
         self.passes += len(images)
-        return Seen(found.embedding, found.logits.argmax(1) if classes is None else classes)
+        return Seen(outputs.embedding, outputs.logits.argmax(1) if classes is None else classes)
 
     def of_pools(self, pools: Sequence["Pool"], wanted: Mapping[str, tuple[Array, Array]]) -> Seen:
         """Of images of several pools: name of the pool -> ids and classes int64 `[n]`."""
@@ -151,7 +154,7 @@ class _Asking:
             self.of(by_name[name].subset(torch.from_numpy(ids)), torch.from_numpy(classes))
             for name, (ids, classes) in wanted.items()
         ]
-        return Seen(torch.cat([one.embeddings for one in parts]), torch.cat([one.classes for one in parts]))
+        return Seen(torch.cat([part.embeddings for part in parts]), torch.cat([part.classes for part in parts]))
 
 
 def _measured(chosen: "Chosen") -> list[int]:
@@ -164,7 +167,7 @@ def _measured(chosen: "Chosen") -> list[int]:
 
 def _borrowed(chosen: "Chosen", labels: Sequence[int], each: int) -> dict[str, tuple[Array, Array]]:
     first = chosen.rows.copies == 0
-    ids, sources, groups = (one[first] for one in (chosen.rows.ids, chosen.rows.sources, chosen.rows.groups))
+    ids, sources, groups = (column[first] for column in (chosen.rows.ids, chosen.rows.sources, chosen.rows.groups))
     return _by_pool(chosen.sources, *_fewer(ids, sources, groups, labels, each, chosen.seed))
 
 
@@ -172,8 +175,10 @@ def _random(table: "ScoreTable", chosen: "Chosen", labels: Sequence[int], each: 
     """Drawn from all images of every class, whatever was chosen; one pass over the table in constant memory."""
     kept = tuple(np.zeros(0, dtype=np.int64) for _ in range(3))
     for batch in table.batches("id", "source", "group"):
-        both = (np.concatenate((one, batch[name])) for one, name in zip(kept, ("id", "source", "group"), strict=True))
-        kept = _fewer(*both, labels, each, chosen.seed)
+        joined = (
+            np.concatenate((column, batch[name])) for column, name in zip(kept, ("id", "source", "group"), strict=True)
+        )
+        kept = _fewer(*joined, labels, each, chosen.seed)
     return _by_pool(table.sources, *kept)
 
 

@@ -81,13 +81,15 @@ class BorrowMaker:
             calibration=None if calibration is None else calibration.table,
             features_of=embeddings,
         )
-        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes, _teacher(context))
+        transfer_set = transfer_set_of(chosen, scored.table, pools, settings, context.classes, _teacher(context))
         took = Cost(seconds=max(0.0, time.perf_counter() - began - embeddings.cost.seconds))
-        save_borrowed(context.folder, made)
+        save_borrowed(context.folder, transfer_set)
         cost = scored.cost + embeddings.cost + took + (Cost() if calibration is None else calibration.cost)
         real = real_images(context.pool, context.held_out, context.classes)
-        evidence = evidence_of(chosen, scored.table, pools, made, _teacher(context), real, device=context.device)
-        return Made(source=FixedSource(made), cost=cost, evidence=evidence)
+        evidence = evidence_of(
+            chosen, scored.table, pools, transfer_set, _teacher(context), real, device=context.device
+        )
+        return Made(source=FixedSource(transfer_set), cost=cost, evidence=evidence)
 
     def load(self, settings: BorrowSettings, context: MakerContext) -> TransferSource:
         return FixedSource(load_borrowed(context.folder, _open(settings, context), context.classes))
@@ -110,16 +112,16 @@ def resolved(
         UserError: more than the pools hold, where images are not repeated and classes not left short; or fewer than
             there are classes.
     """
-    budget, there = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
-    there = there if distinct is None else distinct
+    budget, available = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
+    available = available if distinct is None else distinct
     classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
-    times = {"count": 1, "share": there, "per-class": classes}[budget.kind]
+    times = {"count": 1, "share": available, "per-class": classes}[budget.kind]
     count = max(1, round(budget.amount * times))
     label = budget.label if budget.kind == "count" else f"{budget.label} = {count:,}"
-    if count > there and settings.short == "spread":
+    if count > available and settings.short == "spread":
         each = ", ".join(f"{pool.name} {len(pool.images):,}" for pool in pools)
         raise UserError(
-            f"`budget` must be at most the {image_count(there)} of the pools ({each}), got {label}; lower it, name "
+            f"`budget` must be at most the {image_count(available)} of the pools ({each}), got {label}; lower it, name "
             "more pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
         )
     for by, part in shares_of_parts(settings.shares, count).items():
@@ -129,13 +131,13 @@ def resolved(
                 f"{part:,} by {by!r}; raise it, or borrow by 'random', which goes by no class."
             )
     by_class = any(criterion_by(by).per_class for by in settings.shares)
-    return min(count, there) if settings.short == "leave" and not by_class else count
+    return min(count, available) if settings.short == "leave" and not by_class else count
 
 
 def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
     _check_handed(settings.pools, context)
     return open_pools(
-        [_counted(one, settings, context) for one in settings.pools],
+        [_counted(pool, settings, context) for pool in settings.pools],
         context.shape,
         exclude=settings.exclude,
         teacher_classes=context.classes,
@@ -156,9 +158,9 @@ def _counted(pool: PoolSettings, settings: BorrowSettings, context: MakerContext
 
 
 def _check_handed(named: Sequence[PoolSettings], context: MakerContext) -> None:
-    gone = [one.name for one in named if one.name.startswith(FROM_PYTHON) and one.name not in context.handed]
-    if gone:
-        raise UserError(f"the images {gone[0]!r} were handed over in Python; hand them over again to go on there.")
+    missing = [pool.name for pool in named if pool.name.startswith(FROM_PYTHON) and pool.name not in context.handed]
+    if missing:
+        raise UserError(f"the images {missing[0]!r} were handed over in Python; hand them over again to go on there.")
 
 
 def _teacher(context: MakerContext) -> "Classifier":
@@ -234,9 +236,9 @@ class _Embeddings:
         places = torch.tensor([order.index(name) for name in names])
         positions = torch.empty_like(places)
         for place, name in enumerate(order):
-            here = places == place
-            if here.any():
-                positions[here] = self.pools[name].positions(torch.from_numpy(ids)[here])
+            in_pool = places == place
+            if in_pool.any():
+                positions[in_pool] = self.pools[name].positions(torch.from_numpy(ids)[in_pool])
         context = self.context
         sets, numbers = list(self.pools.values()), torch.arange(len(places))
         images = join(sets, places, positions, ids=numbers, classes=context.classes, name="candidates")

@@ -85,9 +85,9 @@ class HeldOutDigests:
         """What can be seen of a pool without decoding all of it: of one that is encoded, some images are compared."""
         if images.is_decoded:
             return self.overlap(images.ids.numpy(), images.digests().numpy())
-        some = all_over(images)
-        digests = image_digests(images.gather(some)).numpy()
-        return self.overlap(images.ids[some].numpy(), digests, None if len(some) == len(images) else len(some))
+        sample = all_over(images)
+        digests = image_digests(images.gather(sample)).numpy()
+        return self.overlap(images.ids[sample].numpy(), digests, None if len(sample) == len(images) else len(sample))
 
 
 def added(one: Overlap | None, other: Overlap | None) -> Overlap | None:
@@ -102,14 +102,14 @@ def refuse(overlaps: Mapping[str, Overlap]) -> None:
     """Raises a UserError where some pool, by name, holds judged pictures."""
     if not overlaps:
         return
-    found = [
-        f"pool {pool!r} holds {'at least ' if one.looked_at else ''}{one.count:,} "
-        f"{'picture' if one.count == 1 else 'pictures'} (first: id {one.id}, which is id {one.held_out[1]} of "
-        f"{one.held_out[0]!r}{f'; {one.looked_at:,} were looked at' if one.looked_at else ''})"
-        for pool, one in overlaps.items()
+    pools = [
+        f"pool {pool!r} holds {'at least ' if overlap.looked_at else ''}{overlap.count:,} "
+        f"{'picture' if overlap.count == 1 else 'pictures'} (first: id {overlap.id}, which is id {overlap.held_out[1]} "
+        f"of {overlap.held_out[0]!r}{f'; {overlap.looked_at:,} were looked at' if overlap.looked_at else ''})"
+        for pool, overlap in overlaps.items()
     ]
     raise UserError(
-        f"{', and '.join(found)} that the student is judged on. Borrow from another split or data set, or have them "
+        f"{', and '.join(pools)} that the student is judged on. Borrow from another split or data set, or have them "
         "left out (`overlap: leave-out`)."
     )
 
@@ -119,11 +119,11 @@ def _digests(images: ImageSet, shape: tuple[int, int, int]) -> np.ndarray:
     if images.shape == shape:
         return images.digests().numpy()
     target = Target(*shape, resize=True)
-    found = []
+    parts = []
     for _, pixels in images.batches(_BROUGHT):
-        brought = [decode(one, target) for one in pixels.permute(0, 2, 3, 1).numpy()]  # [H, W, C] each
-        found.append(image_digests(torch.from_numpy(np.stack(brought))).numpy())
-    return np.concatenate(found)
+        brought = [decode(image, target) for image in pixels.permute(0, 2, 3, 1).numpy()]  # [H, W, C] each
+        parts.append(image_digests(torch.from_numpy(np.stack(brought))).numpy())
+    return np.concatenate(parts)
 
 
 def _packed(digests: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ def distinct_names(settings: Sequence[PoolSettings], handed: Mapping[str, ImageS
         >>> distinct_names([*(PoolSettings(name=one) for one in named), PoolSettings(name="cifar100", split="test")])
         ['cifar100/train', 'a/photos/train', 'b/photos/train', 'cifar100/test']
     """
-    spelt = [_spellings(one, handed or {}) for one in settings]
+    spelt = [_spellings(pool, handed or {}) for pool in settings]
     used = [0] * len(settings)
     while True:
         names = [spellings[level] for spellings, level in zip(spelt, used, strict=True)]
@@ -30,7 +30,7 @@ def distinct_names(settings: Sequence[PoolSettings], handed: Mapping[str, ImageS
         for row in short:
             used[row] += 1
     for name in [name for name, count in counts.items() if count > 1]:
-        same = sorted((row for row, one in enumerate(names) if one == name), key=lambda row: _text(settings[row]))
+        same = sorted((row for row, other in enumerate(names) if other == name), key=lambda row: _text(settings[row]))
         for number, row in enumerate(same, 1):
             names[row] = f"{name} ({number})"
     return names

@@ -105,22 +105,24 @@ def pool_table(
         >>> len(found.table), found.table.sources, found.cost.teacher_passes
         (200, ('digits',), 200)
     """
-    pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
+    pools, watch = sorted(pools, key=lambda pool: pool.name), progress or Silent()
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
     context = make_context(teacher, None, seed, precision=precision, block=BLOCK, compile=compile)
     held_out_digests = HeldOutDigests(held_out, pools[0].images.shape)
     if overlap == "refuse":
-        looks = {one.name: held_out_digests.look(one.images) for one in pools}
-        refuse({name: found for name, found in looks.items() if found is not None})
+        looks = {pool.name: held_out_digests.look(pool.images) for pool in pools}
+        refuse({name: look for name, look in looks.items() if look is not None})
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    works = [_Scoring(one, context, list(criteria.values()), folder) for one in pools]
+    works = [_Scoring(pool, context, list(criteria.values()), folder) for pool in pools]
     costs = []
     for work in works:
         watch.say(f"pool {work.pool.name}: {image_count(len(work.images))}")
         costs.append(work.do(workers, watch, own=own))
-    parts = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
+    parts = [
+        (pool.name, work.key, dict(pool.excluded), pool.unreadable) for pool, work in zip(pools, works, strict=True)
+    ]
     key = cache_key("pools", parts, lacks, overlap, held_out_digests.key)
     path = folder / f"pools-{key}.parquet"
     with FileLock(folder / f".{path.stem}.lock"):
@@ -134,10 +136,10 @@ def _check(pools: Sequence[Pool], workers: int) -> None:
     if not pools:
         raise UserError("`pools` must hold at least one, got none.")
     check_workers(workers)
-    name, count = Counter(one.name for one in pools).most_common(1)[0]
+    name, count = Counter(pool.name for pool in pools).most_common(1)[0]
     if count > 1:
         raise UserError(f"`pools` must have distinct names, got {name!r} {count} times; name a pool once.")
-    shapes = {one.images.shape: one.name for one in pools}
+    shapes = {pool.images.shape: pool.name for pool in pools}
     if len(shapes) > 1:
         listed = ", ".join(f"{list(shape)} of {name!r}" for shape, name in shapes.items())
         raise UserError(f"`pools` must be of one shape, the student's, got {listed}; bring them to it.")
@@ -160,7 +162,7 @@ class _Scoring:
         self.key = cache_key(
             "pool",
             [ids_and_labels(images), pixels_of(images), images.classes],
-            [one.column for one in criteria],
+            [criterion.column for criterion in criteria],
             # One with code that nobody can vouch for is known in this process alone.
             [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
             f"{context.precision}, channels last: {context.channels_last}, block: {context.block}"
@@ -172,8 +174,8 @@ class _Scoring:
         """Makes the file unless it is there; what that took, whoever did it."""
         count, took = len(self.images), self.path.with_suffix(".json")
         with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
-            found = self.path.exists()
-            if not found:
+            existed = self.path.exists()
+            if not existed:
                 began = time.perf_counter()
                 with EnergyMeter() as meter:
                     self._score(workers, progress)
@@ -183,7 +185,7 @@ class _Scoring:
             Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
             images_read=count,
             teacher_passes=count,
-            passes_saved=count if found and not own else 0,
+            passes_saved=count if existed and not own else 0,
         )
 
     def _score(self, workers: int, progress: Progress) -> None:
@@ -243,19 +245,19 @@ def _join(
     works: Sequence[_Scoring], path: Path, about: dict[str, Any], held_out_digests: HeldOutDigests, *, leave_out: bool
 ) -> None:
     """Writes the rows of all tables that stay, by pool, and counts those that do not."""
-    out = [work.excluded() for work in works]
-    for work, excluded in zip(works, out, strict=True):
+    masks = [work.excluded() for work in works]
+    for work, excluded in zip(works, masks, strict=True):
         about["pools"][work.pool.name]["fingerprint"] = _fingerprint(work, excluded)
-    compared = [_compared(work.path, held_out_digests, excluded) for work, excluded in zip(works, out, strict=True)]
+    compared = [_compared(work.path, held_out_digests, excluded) for work, excluded in zip(works, masks, strict=True)]
     if not leave_out:
         pairs = zip(works, compared, strict=True)
         refuse({work.pool.name: overlap for work, (_, overlap) in pairs if overlap is not None})
-    again = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"), out)
+    duplicates = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"), masks)
     keep = []  # bool [N] of each table
-    for work, excluded, twice, (unfair, _) in zip(works, out, again, compared, strict=True):
-        keep.append(~(excluded | twice | unfair))
-        about["pools"][work.pool.name] |= {"equal": int((twice & ~unfair).sum()), "judged": int(unfair.sum())}
-    if not any(one.any() for one in keep):
+    for work, excluded, duplicate, (unfair, _) in zip(works, masks, duplicates, compared, strict=True):
+        keep.append(~(excluded | duplicate | unfair))
+        about["pools"][work.pool.name] |= {"equal": int((duplicate & ~unfair).sum()), "judged": int(unfair.sum())}
+    if not any(rows.any() for rows in keep):
         count = image_count(sum(len(work.pool.images) for work in works))
         raise UserError(
             f"none of the {count} of {few(list(about['pools']))} is left: the student is judged on pictures that equal "
@@ -270,31 +272,31 @@ def _join(
 
 def _schema(criteria: Sequence[Criterion]) -> pa.Schema:
     numbers = [(name, pa.int64()) for name in ("id", "group", "native")]
-    scores = [(one.column, pa.float64()) for one in criteria]
+    scores = [(criterion.column, pa.float64()) for criterion in criteria]
     return pa.schema([numbers[0], ("source", pa.string()), *numbers[1:], ("digest", pa.binary(DIGEST_BYTES)), *scores])
 
 
 def _compared(path: Path, held_out_digests: HeldOutDigests, excluded: np.ndarray) -> tuple[np.ndarray, Overlap | None]:
     """Which rows hold judged pictures, bool `[N]`, and what these are; not of excluded rows."""
-    rows, found, row = np.zeros_like(excluded), None, 0
+    rows, overlap, row = np.zeros_like(excluded), None, 0
     for batch in batches_of(path, ["id", "digest"]):
-        here = slice(row, row + len(batch))
+        span = slice(row, row + len(batch))
         row += len(batch)
-        left = ~excluded[here]
+        included = ~excluded[span]
         digests = digests_of(batch)
-        rows[here] = held_out_digests.among(digests) & left
-        found = added(found, held_out_digests.overlap(batch["id"].to_numpy()[left], digests[left]))
-    return rows, found
+        rows[span] = held_out_digests.among(digests) & included
+        overlap = added(overlap, held_out_digests.overlap(batch["id"].to_numpy()[included], digests[included]))
+    return rows, overlap
 
 
 def _kept(work: _Scoring, keep: np.ndarray) -> Iterator[dict[str, Any]]:
     """Columns of the rows that stay, some at a time."""
     row = 0
     for batch in batches_of(work.path):
-        rest = batch.filter(pa.array(keep[row : row + len(batch)]))
+        kept = batch.filter(pa.array(keep[row : row + len(batch)]))
         row += len(batch)
-        if not len(rest):
+        if not len(kept):
             continue
-        columns = {name: rest[name] for name in rest.schema.names if name != "label"}
-        native = rest["label"] if "label" in rest.schema.names else pa.array(np.full(len(rest), -1))
-        yield {**columns, "source": pa.array([work.pool.name] * len(rest)), "native": native}
+        columns = {name: kept[name] for name in kept.schema.names if name != "label"}
+        native = kept["label"] if "label" in kept.schema.names else pa.array(np.full(len(kept), -1))
+        yield {**columns, "source": pa.array([work.pool.name] * len(kept)), "native": native}

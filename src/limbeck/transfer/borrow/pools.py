@@ -92,22 +92,22 @@ def open_pools(
     names = distinct_names(settings, handed)
     watch.begin("opening pools", len(settings))
     try:
-        opened = [_open(one, shape, handed or {}) for one in settings]
-        _check_excluded([_classes(*one) for one in zip(names, settings, opened, strict=True)], over_all)
+        opened = [_open(pool_settings, shape, handed or {}) for pool_settings in settings]
+        _check_excluded([_classes(*row) for row in zip(names, settings, opened, strict=True)], over_all)
         pools: list[Pool] = []
-        for name, one, found in zip(names, settings, opened, strict=True):
-            images = found.read(watch) if isinstance(found, StreamedSet) else found
-            pools.append(Pool(name, one, images, unreadable=images.skipped))
+        for name, pool_settings, source in zip(names, settings, opened, strict=True):
+            images = source.read(watch) if isinstance(source, StreamedSet) else source
+            pools.append(Pool(name, pool_settings, images, unreadable=images.skipped))
             watch.update(len(pools), name)
     finally:
         watch.end()
     classes = [PoolClasses(pool.name, _labelled(pool.images), pool.settings.exclude) for pool in pools]
     if over_all == KNOWN:
-        more = [of_teacher(one, teacher_classes) for one in classes]
+        more = [of_teacher(pool, teacher_classes) for pool in classes]
     else:
         more = of_all_pools(over_all, classes)
-    out = [of_own_settings(one) | numbers for one, numbers in zip(classes, more, strict=True)]
-    return tuple(_without(pool, numbers) for pool, numbers in zip(pools, out, strict=True))
+    left_out = [of_own_settings(pool) | numbers for pool, numbers in zip(classes, more, strict=True)]
+    return tuple(_without(pool, numbers) for pool, numbers in zip(pools, left_out, strict=True))
 
 
 def _open(
@@ -149,9 +149,9 @@ def _labelled(images: ImageSet) -> tuple[str, ...]:
 
 def _check_excluded(pools: Sequence[PoolClasses | None], over_all: Sequence[str]) -> None:
     """Raises a UserError before streams are read where it is known already that there are no such classes."""
-    known = [one for one in pools if one is not None]
-    for one in known:
-        of_own_settings(one)
+    known = [pool for pool in pools if pool is not None]
+    for pool in known:
+        of_own_settings(pool)
     if len(known) == len(pools) and over_all != KNOWN:
         of_all_pools(over_all, known)
 

@@ -17,8 +17,8 @@ def for_workers(pool: Pool) -> "ImageSet | Callable[[], ImageSet]":
     """The images with those of excluded classes, or what gives them in any process that finds the pool by its
     settings."""
     images = pool.scored
-    few = images.is_decoded and len(images) * prod(images.shape) <= SENT
-    return images if few or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
+    small = images.is_decoded and len(images) * prod(images.shape) <= SENT
+    return images if small or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
 
 
 class Reopened:

@@ -58,8 +58,8 @@ def _pictures(
     ids, native = (found.rows[key][rows] for key in ("id", "native"))
     places: list[int] = found.rows["source"][rows].tolist()
     shown = [
-        images[place].gather(images[place].positions(torch.tensor([one])))
-        for place, one in zip(places, ids.tolist(), strict=True)
+        images[place].gather(images[place].positions(torch.tensor([image_id])))
+        for place, image_id in zip(places, ids.tolist(), strict=True)
     ]
     captions = [
         f"{images[place].classes[label]}, {sources[place]}" if label >= 0 else sources[place]

@@ -60,14 +60,14 @@ def class_thresholds(
         >>> class_thresholds(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 1]), 3, share=0.5)
         array([ 3.,  5., nan])
     """
-    found = np.full(count, np.nan if fixed_count is None else 0.0)
+    thresholds = np.full(count, np.nan if fixed_count is None else 0.0)
     for label in np.unique(classes):
         own = np.sort(scores[classes == label].astype(np.float64))
         own = own[::-1] if highest else own
-        most = int(share_of(share, len(own))) if fixed_count is None else fixed_count
-        best = own[:most]
-        found[label] = best.sum() / (len(best) if fixed_count is None else fixed_count)
-    return found
+        limit = int(share_of(share, len(own))) if fixed_count is None else fixed_count
+        best = own[:limit]
+        thresholds[label] = best.sum() / (len(best) if fixed_count is None else fixed_count)
+    return thresholds
 
 
 def share_of(share: float, sizes: Any) -> Any:
@@ -99,8 +99,8 @@ def passing(
     highest = criterion.order == "highest"
 
     def passes(rows: Rows) -> np.ndarray:
-        own = values[rows.columns["group"]]
-        return rows.scores >= own if highest else rows.scores <= own
+        required = values[rows.columns["group"]]
+        return rows.scores >= required if highest else rows.scores <= required
 
     return Passing(passes, values)
 
@@ -108,10 +108,10 @@ def passing(
 def _calibrated(
     calibration: ScoreTable, criterion: Criterion, threshold: Threshold, count: int, seed: int
 ) -> np.ndarray:
-    rows = list(Candidates(calibration, criterion, seed, "group").read("group"))
+    parts = list(Candidates(calibration, criterion, seed, "group").read("group"))
     return class_thresholds(
-        np.concatenate([one.scores for one in rows]),
-        np.concatenate([one.columns["group"] for one in rows]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.columns["group"] for part in parts]),
         count,
         share=1.0 if threshold.of == "mean" else threshold.share,
         fixed_count=threshold.fixed_count,

@@ -51,8 +51,8 @@ def pixels_of(images: "ImageSet") -> str:
     """Stands for all pixels where they need no decoding, else for those of some images all over the set."""
     if images.is_decoded:
         return images.fingerprint
-    some = image_digests(images.gather(all_over(images)))
-    return hashlib.blake2b(some.numpy().tobytes(), digest_size=8).hexdigest()
+    digests = image_digests(images.gather(all_over(images)))
+    return hashlib.blake2b(digests.numpy().tobytes(), digest_size=8).hexdigest()
 
 
 def all_over(images: "ImageSet") -> torch.Tensor:

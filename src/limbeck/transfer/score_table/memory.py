@@ -107,8 +107,8 @@ class PoolScores:
         with disk_errors(path):
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{path.stem}.lock"):
-            found = path.exists()
-            if not found:
+            existed = path.exists()
+            if not existed:
                 began, context = time.perf_counter(), self.context
                 options = {"seed": context.seed, "teacher": context.teacher, "folder": context.folder}
                 options |= {"precision": context.precision}
@@ -122,7 +122,7 @@ class PoolScores:
             Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
             images_read=count * (2 if entry.reads == "set" else 1),
             teacher_passes=passes,
-            passes_saved=passes if found and not self.own else 0,
+            passes_saved=passes if existed and not self.own else 0,
         )
         return ScoreTable(path)
 
@@ -135,9 +135,9 @@ class PoolScores:
 
         def score() -> Tensor:
             whole = representation_name(criterion, name) in self._features or self._worth_keeping(name)
-            seen = self._represented(criterion, name) if whole else None
+            features = self._represented(criterion, name) if whole else None
             options = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
-            return score_images(self.images, criterion, features=seen, **options)
+            return score_images(self.images, criterion, features=features, **options)
 
         depends = self._depends(criterion, name) | own_code(criterion.score)
         return self._once("scores", criterion.column, depends, score)
@@ -152,20 +152,20 @@ class PoolScores:
 
     def _represented(self, criterion: Criterion, name: str) -> Tensor:
         """Features of the whole set, kept where they are not too large."""
-        named = representation_name(criterion, name)
+        full_name = representation_name(criterion, name)
 
         def represent() -> Tensor:
             options = representation_options(criterion, name)
             return collect(self.images, representation(name, self.images, self.context, options))
 
-        if named not in self._features:
+        if full_name not in self._features:
             before, self.costs = self.costs, {}
             try:
-                features = self._once("features", named, self._depends(criterion, name), represent, most=KEPT)
-                self._features[named] = features, self.costs
+                features = self._once("features", full_name, self._depends(criterion, name), represent, most=KEPT)
+                self._features[full_name] = features, self.costs
             finally:
                 self.costs = self.costs | before
-        features, costs = self._features[named]
+        features, costs = self._features[full_name]
         self.costs = costs | self.costs
         return features
 
@@ -203,12 +203,12 @@ class PoolScores:
         with FileLock(self.folder / f".{kind}-{key}.lock"):
             if path.exists():
                 return self._found(path, key)
-            made, costs = self._made(f"{kind}:{name}", make)
-            if made.nbytes <= most:
+            values, costs = self._made(f"{kind}:{name}", make)
+            if values.nbytes <= most:
                 metadata = {"key": key, "costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
                 with atomic_path(path) as temporary:
-                    save_file({"values": made.contiguous()}, temporary, metadata=metadata)
-        return made
+                    save_file({"values": values.contiguous()}, temporary, metadata=metadata)
+        return values
 
     def _key(self, kind: str, name: str, depends: dict[str, Any]) -> str:
         return cache_key(kind, name, self.images.fingerprint, sorted(depends.items()))
@@ -219,12 +219,12 @@ class PoolScores:
         metered, counted = self._metered(), self._counted
         try:
             with EnergyMeter() as meter:
-                made = make()
+                values = make()
             now, others = self._metered() | {"kwh": meter.energy["kwh"]}, self._counted
-            own: dict[str, Any] = {name: now[name] - metered[name] - (others[name] - counted[name]) for name in now}
-            self._counted = {name: others[name] + own[name] for name in own}
-            self.costs[work] = Cost(**own, measured=meter.energy["kind"] == "measured")
-            return made, dict(self.costs)
+            counts: dict[str, Any] = {name: now[name] - metered[name] - (others[name] - counted[name]) for name in now}
+            self._counted = {name: others[name] + counts[name] for name in counts}
+            self.costs[work] = Cost(**counts, measured=meter.energy["kind"] == "measured")
+            return values, dict(self.costs)
         finally:
             self.costs = self.costs | before
 

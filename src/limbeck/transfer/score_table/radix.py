@@ -94,13 +94,13 @@ class _Search:
 
     def narrow(self, stream: Iterator[Keys]) -> None:
         """Learns up to `bits` more bits of every threshold."""
-        which, place = divmod(self.known, _BITS)
-        bits = min(self.bits, _BITS - place)
-        shift, digits = np.uint64(_BITS - place - bits), 2**bits
+        number, offset = divmod(self.known, _BITS)
+        bits = min(self.bits, _BITS - offset)
+        shift, digits = np.uint64(_BITS - offset - bits), 2**bits
         counts = np.zeros(len(self.left) * digits, dtype=np.int64)
         for keys in stream:
             groups, words = self._begin_so(*keys)
-            digit = ((words[which] >> shift) & np.uint64(digits - 1)).astype(np.int64)
+            digit = ((words[number] >> shift) & np.uint64(digits - 1)).astype(np.int64)
             counts += np.bincount(groups * digits + digit, minlength=len(counts))
         counts = counts.reshape(-1, digits)
         below = counts.cumsum(1)
@@ -108,7 +108,7 @@ class _Search:
             digit = int(np.searchsorted(below[group], self.wanted[group]))
             self.wanted[group] -= below[group, digit] - counts[group, digit]
             self.rows[group] = counts[group, digit]
-            self.heads[which, group] |= np.uint64(digit) << shift
+            self.heads[number, group] |= np.uint64(digit) << shift
         self.known += bits
 
     def finish(self, stream: Iterator[Keys]) -> None:
@@ -125,7 +125,7 @@ class _Search:
     def _begin_so(self, groups: np.ndarray, words: Words) -> Keys:
         """The rows that are still in question."""
         same = (groups >= 0) & self.left[groups]
-        for which in range(-(-self.known // _BITS)):
-            shift = np.uint64(max(0, _BITS * (which + 1) - self.known))
-            same &= words[which] >> shift == self.heads[which][groups] >> shift
+        for number in range(-(-self.known // _BITS)):
+            shift = np.uint64(max(0, _BITS * (number + 1) - self.known))
+            same &= words[number] >> shift == self.heads[number][groups] >> shift
         return groups[same], tuple(word[same] for word in words)

@@ -90,12 +90,12 @@ class ScoreTable:
         kind = self._schema.field("source").type
         if not pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind):
             raise UserError(f"column 'source' of {self.title} must hold names, got {kind}.")
-        found: set[str | None] = set()
+        names: set[str | None] = set()
         for batch in self._batches(["source"]):
-            found.update(batch["source"].unique().to_pylist())
-        if None in found:
+            names.update(batch["source"].unique().to_pylist())
+        if None in names:
             raise UserError(f"column 'source' of {self.title} lacks values in some rows; name the source of all.")
-        return tuple(sorted(name for name in found if name is not None))
+        return tuple(sorted(name for name in names if name is not None))
 
     def batches(self, *columns: str, known: str | None = None) -> Iterator[dict[str, np.ndarray]]:
         """Columns as arrays `[B]`: scores float64, sources as their places in `sources`, digests uint8 `[B, 16]`,
@@ -113,9 +113,9 @@ class ScoreTable:
 
     def _array(self, name: str, column: pa.Array) -> np.ndarray:
         if name == "source":
-            named = column.dictionary_encode()  # itself, where it is one
-            places = [self.sources.index(source) for source in named.dictionary.to_pylist()]
-            return np.array(places, dtype=np.int64)[named.indices.to_numpy()]
+            encoded = column.dictionary_encode()  # itself, where it is one
+            places = [self.sources.index(source) for source in encoded.dictionary.to_pylist()]
+            return np.array(places, dtype=np.int64)[encoded.indices.to_numpy()]
         if name == DIGEST:
             return _bytes(column, self.title)
         kind = _kind(name)
@@ -159,9 +159,9 @@ class ScoreTable:
             numbers = values.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
             if len(numbers) and numbers.min() < 0:
                 raise UserError(f"column {column!r} of {self.title} must be 0 or above, got {numbers.min()}.")
-            found = np.bincount(numbers)
-            counts = np.pad(counts, (0, max(0, len(found) - len(counts))))
-            counts[: len(found)] += found
+            batch_counts = np.bincount(numbers)
+            counts = np.pad(counts, (0, max(0, len(batch_counts) - len(counts))))
+            counts[: len(batch_counts)] += batch_counts
         return counts
 
     def names(self, column: str) -> tuple[str, ...]:

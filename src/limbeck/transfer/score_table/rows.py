@@ -157,8 +157,10 @@ class Candidates:
             return uniform53(_tensor(ids), self.seed, stream).numpy()
         drawn = np.empty(len(ids))
         for place in np.unique(sources):
-            here = sources == place
-            drawn[here] = uniform53(_tensor(ids[here]), self.seed, f"{stream}@{self.table.sources[place]}").numpy()
+            in_source = sources == place
+            drawn[in_source] = uniform53(
+                _tensor(ids[in_source]), self.seed, f"{stream}@{self.table.sources[place]}"
+            ).numpy()
         return drawn
 
     def smallest(self, read: Callable[[], Iterator[Keys]], quotas: np.ndarray, sizes: np.ndarray) -> Thresholds:
@@ -174,16 +176,16 @@ def _check_columns(table: ScoreTable, criterion: Criterion, seed: int, balance: 
             raise unknown_name(f"column of {table.title}:", column, table.columns, hint)
     if balance not in ("label", "group"):
         raise UserError(f"`balance` must be 'label' or 'group', got {balance!r}.")
-    made = table.about.get("seed", seed)
-    if criterion.seeded and made != seed:
+    table_seed = table.about.get("seed", seed)
+    if criterion.seeded and table_seed != seed:
         raise UserError(
-            f"`seed` must be {made}, with which {table.title} was made for {criterion.name!r}, got {seed}; score "
+            f"`seed` must be {table_seed}, with which {table.title} was made for {criterion.name!r}, got {seed}; score "
             "again with that seed for others."
         )
     if clusters is not None and criterion.per_class and balance != "label":
         raise UserError(
             f"allocation {criterion.allocation!r} has clusters within every label, and `balance` is {balance!r}; "
-            f"use {', '.join(repr(one) for one in ALLOCATIONS if 'clusters' not in ALLOCATIONS[one].options)}."
+            f"use {', '.join(repr(name) for name in ALLOCATIONS if 'clusters' not in ALLOCATIONS[name].options)}."
         )
 
 

@@ -80,7 +80,7 @@ class Shards:
 
     def _average(self) -> Tensor | None:
         """The average histogram of the whole set, where some criterion wants it."""
-        if all(one.representation != "average-adjusted-histogram" for one in self.columns.values()):
+        if all(criterion.representation != "average-adjusted-histogram" for criterion in self.columns.values()):
             return None
         sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(-(-len(self.images) // self.size))]
         return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)

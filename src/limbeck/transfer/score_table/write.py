@@ -96,10 +96,10 @@ def score_table(
     check_seed(seed)
     watching = progress if workers == 1 else None  # who watches cannot move to a worker
     context = make_context(teacher, folder, seed, watching, precision=precision)
-    how: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
+    options: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
     loads = callable(images)
-    found = cast("Callable[[], ImageSet]", images) if loads else as_image_set(images, "train", "images")
-    return write_table(found, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **how)
+    image_set = cast("Callable[[], ImageSet]", images) if loads else as_image_set(images, "train", "images")
+    return write_table(image_set, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **options)
 
 
 def write_table(
@@ -126,29 +126,33 @@ def write_table(
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}.")
     teacher, watch = context.teacher, progress or Silent()
-    here = images() if callable(images) else images
+    loaded = images() if callable(images) else images
     _check_beside(beside, teacher)
-    columns = {one.column: one for one in criteria if one.score != "random"}
-    clusters = {one.clusters_column: one for one in criteria if one.clusters_column is not None}
+    columns = {criterion.column: criterion for criterion in criteria if criterion.score != "random"}
+    clusters = {criterion.clusters_column: criterion for criterion in criteria if criterion.clusters_column is not None}
     for criterion in criteria:
-        _check(criterion, here, context)
+        _check(criterion, loaded, context)
 
-    batch = batch_size_for(here)
-    size = min(MOST, -(-len(here) // _SHARDS)) if shard is None else shard
-    size = min(-(-size // batch) * batch, len(here))
-    count = -(-len(here) // size)
+    batch = batch_size_for(loaded)
+    size = min(MOST, -(-len(loaded) // _SHARDS)) if shard is None else shard
+    size = min(-(-size // batch) * batch, len(loaded))
+    count = -(-len(loaded) // size)
     parts = path.with_name(f"{path.name}.parts")
     about = {
-        "name": here.name,
-        "shape": list(here.shape),
-        "classes": list(here.classes),
+        "name": loaded.name,
+        "shape": list(loaded.shape),
+        "classes": list(loaded.classes),
         "columns": [*columns, *clusters],
         "seed": context.seed,
-        **({"precision": context.precision} if "group" in beside or any(one.needs_teacher for one in criteria) else {}),
+        **(
+            {"precision": context.precision}
+            if "group" in beside or any(criterion.needs_teacher for criterion in criteria)
+            else {}
+        ),
         **({"beside": list(beside)} if beside else {}),
         **({"groups": list(groups_of(teacher))} if "group" in beside and teacher is not None else {}),
     }
-    plan = {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": size}
+    plan = {**about, "images": ids_and_labels(loaded), "pixels": pixels_of(loaded), "shard": size}
     plan |= {"block": context.block} if context.block is not None else {}
     plan |= _whose(teacher, trust_teacher, watch)
     for one in criteria:
@@ -158,15 +162,15 @@ def write_table(
     with only_one(parts, lambda: watch.say(f"another process is scoring into {str(path)!r}; waiting for it")):
         _check_new(path)  # which another may have made meanwhile
         _claim(parts, plan)
-        make = MakeShards(images, columns, context, parts, size, beside, begun=seen(here))
+        make = MakeShards(images, columns, context, parts, size, beside, begun=seen(loaded))
         shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
-        if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
+        if any(criterion.representation == "average-adjusted-histogram" for criterion in columns.values()):
             run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
         run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
         for number, criterion in enumerate(clusters.values()):
             watch.say(f"clusters of {criterion.name}")
-            _keep_clusters(_clusters_file(parts, number), here, criterion, context)
-        _join(parts, count, path, {**about, IDENTITY: of_any_order(here)}, list(clusters))
+            _keep_clusters(_clusters_file(parts, number), loaded, criterion, context)
+        _join(parts, count, path, {**about, IDENTITY: of_any_order(loaded)}, list(clusters))
         shutil.rmtree(parts)
     return path
 
@@ -258,7 +262,7 @@ def _missing(parts: Path, count: int, suffix: str) -> list[int]:
 
 def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: Sequence[str]) -> None:
     """One file of all parts, in the order of the set, a row group each."""
-    known = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
+    columns = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
     schema = pq.read_schema(parts / "000000.parquet")
     for name in clusters:
         schema = schema.append(pa.field(name, pa.int64()))
@@ -267,7 +271,7 @@ def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: 
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for index in range(count):
             part = pq.read_table(parts / f"{index:06d}.parquet")
-            for name, numbers in known.items():
+            for name, numbers in columns.items():
                 part = part.append_column(name, pa.array(numbers[start : start + len(part)]))
             writer.write_table(part.replace_schema_metadata(schema.metadata))
             start += len(part)

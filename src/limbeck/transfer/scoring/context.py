@@ -104,9 +104,9 @@ class ScoringContext:
         assert self.teacher is not None, "criteria that ask a teacher are refused without one before"
         device = device_for(self.teacher, self.device)
         dtype = resolve_precision(self.precision, device)
-        how = FROZEN if self.compile else False
+        compiled = FROZEN if self.compile else False
         return FrozenTeacher(
-            self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last), compile=how
+            self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last), compile=compiled
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -136,9 +136,9 @@ def make_context(
         "progress": progress,
         "function": function,
     }
-    named = {name: value for name, value in fields.items() if value is not None}
-    how: dict[str, Any] = {"device": device, "precision": precision, "block": block, "compile": compile}
-    return ScoringContext(teacher=teacher, seed=seed, **how, **named)
+    present = {name: value for name, value in fields.items() if value is not None}
+    options: dict[str, Any] = {"device": device, "precision": precision, "block": block, "compile": compile}
+    return ScoringContext(teacher=teacher, seed=seed, **options, **present)
 
 
 def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringContext) -> None:
@@ -153,8 +153,8 @@ def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringCont
     if not criterion.needs_teacher:
         return
     if context.teacher is None:
-        which = " and ".join(repr(one) for one in criterion.represented if REPRESENTATIONS[one].reads == "teacher")
-        raise UserError(f"criterion {criterion.name!r} asks a teacher ({which}), and none is given; give a `teacher`.")
+        names = " and ".join(repr(name) for name in criterion.represented if REPRESENTATIONS[name].reads == "teacher")
+        raise UserError(f"criterion {criterion.name!r} asks a teacher ({names}), and none is given; give a `teacher`.")
     if entry.labels:
         _, assumed = _places(images, context.teacher)
         if assumed:

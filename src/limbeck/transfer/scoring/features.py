@@ -80,9 +80,9 @@ class TeacherFeatures:
 
     def of(self, outputs: Outputs) -> Tensor:
         """Features `[B, D]` of what the teacher answered."""
-        found = outputs.logits if self.part == "logits" else outputs.embedding
-        assert found is not None
-        return self.function(found.flatten(1))
+        output = outputs.logits if self.part == "logits" else outputs.embedding
+        assert output is not None
+        return self.function(output.flatten(1))
 
 
 Representation = PixelFeatures | TeacherFeatures
@@ -95,24 +95,24 @@ def together(images: ImageSet, represent: Mapping[str, Representation]) -> Itera
     However many representations there are, at least one, the images are read once and the teacher is asked once, the
     same for all.
     """
-    asking = {name: one for name, one in represent.items() if isinstance(one, TeacherFeatures)}
-    looking = {name: one for name, one in represent.items() if isinstance(one, PixelFeatures)}
+    asking = {name: features for name, features in represent.items() if isinstance(features, TeacherFeatures)}
+    looking = {name: features for name, features in represent.items() if isinstance(features, PixelFeatures)}
     meter, size = next(iter(represent.values())).meter, batch_size_for(images)
     if not asking:
         for positions, pixels in look_ahead(images.batches(size)):
             meter.add(Cost(images_read=len(positions)))
-            yield positions, {name: one.function(pixels) for name, one in looking.items()}
+            yield positions, {name: features.function(pixels) for name, features in looking.items()}
         return
     looks: deque[dict[str, Tensor]] = deque()  # of batches that the teacher is still at
 
     def look(pixels: Tensor) -> None:
-        looks.append({name: one.function(pixels) for name, one in looking.items()})
+        looks.append({name: features.function(pixels) for name, features in looking.items()})
 
-    one = next(iter(asking.values()))
-    want = {"logits", *(one.part for one in asking.values())}
-    for positions, outputs in outputs_over(one.teacher, images, want, batch_size=size, seen=look, block=one.block):
+    first = next(iter(asking.values()))
+    want = {"logits", *(features.part for features in asking.values())}
+    for positions, outputs in outputs_over(first.teacher, images, want, batch_size=size, seen=look, block=first.block):
         meter.add(Cost(images_read=len(positions), teacher_passes=len(positions)))
-        yield positions, looks.popleft() | {name: one.of(outputs) for name, one in asking.items()}
+        yield positions, looks.popleft() | {name: features.of(outputs) for name, features in asking.items()}
 
 
 def representation(
@@ -130,8 +130,8 @@ def representation(
     function = function_of(entry.function)
     if entry.reads == "pixels":
         return PixelFeatures(partial(function, **options) if options else function, context.meter)
-    made = function(images, context, **(options or {}))
-    return made if entry.reads == "teacher" else PixelFeatures(made, context.meter)
+    represent = function(images, context, **(options or {}))
+    return represent if entry.reads == "teacher" else PixelFeatures(represent, context.meter)
 
 
 def adjusted_by_average(images: ImageSet | Tensor, context: ScoringContext) -> Represent:

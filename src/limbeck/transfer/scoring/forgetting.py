@@ -86,6 +86,6 @@ def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epo
     ids = images.ids
     images = images.subset(ids.sort().values)  # the same scores in whatever order the set stores them
     counts = ForgettingCounts(images.ids)
-    how = {"model": model, "epochs": epochs, "seed": context.seed, "version": _VERSION}
-    learn(images, context, "forgetting", observers=[counts], **how)
+    options = {"model": model, "epochs": epochs, "seed": context.seed, "version": _VERSION}
+    learn(images, context, "forgetting", observers=[counts], **options)
     return counts.scores(epochs)[images.positions(ids)]

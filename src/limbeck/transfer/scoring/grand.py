@@ -64,11 +64,11 @@ def gradient_norms(network: Classifier, images: "ImageSet") -> Tensor:
     assert images.labels is not None
     if network.taps.embedding is None:
         raise UserError(f"`model` {network.name!r} names no head, whose gradient 'grand' is about; choose another.")
-    found = torch.empty(len(images), dtype=torch.float64)
+    norms = torch.empty(len(images), dtype=torch.float64)
     for positions, batch in images.batches(_BATCH):  # uint8 [B, C, H, W]
         outputs = network(batch.to(network.mean.device), want=("logits", "embedding"))
         assert outputs.embedding is not None
         logits, embedding = outputs.logits.double().cpu(), outputs.embedding.double().cpu()
         error = logits.softmax(1) - F.one_hot(images.labels[positions], logits.shape[1])  # [B, K]
-        found[positions] = error.norm(dim=1) * (embedding.square().sum(1) + 1).sqrt()
-    return found
+        norms[positions] = error.norm(dim=1) * (embedding.square().sum(1) + 1).sqrt()
+    return norms

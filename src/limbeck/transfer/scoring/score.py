@@ -101,10 +101,10 @@ def score_columns(
     whole = images if whole is None else whole
     represent: dict[str, Representation] = {}
     columns: dict[str, _Column] = {}
-    found: dict[str, Tensor] = {}
+    results: dict[str, Tensor] = {}
     for name, criterion in criteria.items():
         if SCORES[criterion.score].trains:
-            found[name] = _trained(criterion, whole, context)[whole.positions(images.ids)]
+            results[name] = _trained(criterion, whole, context)[whole.positions(images.ids)]
             continue
         columns[name] = column = _Column(
             representation_name(criterion, criterion.representation), _scoring(criterion, images, context, seed)
@@ -112,19 +112,19 @@ def score_columns(
         if column.seen and features is None and column.seen not in represent:
             adjusted = average is not None and criterion.representation == "average-adjusted-histogram"
             options = representation_options(criterion, criterion.representation)
-            known: Any = average if adjusted else whole
-            represent[column.seen] = representation(criterion.representation, known, context, options)
+            source: Any = average if adjusted else whole
+            represent[column.seen] = representation(criterion.representation, source, context, options)
     for name in beside:
         columns[name] = _beside(name, images, context, represent)
-    title = f"scoring by {', '.join(dict.fromkeys(one.score for one in criteria.values()))}"
-    found |= _filled(images, columns, represent, features, progress or Silent(), title)
-    if "group" in found:
-        _check_predicted(found["group"], images)
+    title = f"scoring by {', '.join(dict.fromkeys(criterion.score for criterion in criteria.values()))}"
+    results |= _filled(images, columns, represent, features, progress or Silent(), title)
+    if "group" in results:
+        _check_predicted(results["group"], images)
     for name, criterion in criteria.items():
         # Beside groups stand the scores of criteria that nobody may go by: who reads one finds what is not finite.
-        if not SCORES[criterion.score].trains and "group" not in found:
-            check_finite(found[name], images, criterion)
-    return {name: found[name] for name in (*criteria, *beside)}
+        if not SCORES[criterion.score].trains and "group" not in results:
+            check_finite(results[name], images, criterion)
+    return {name: results[name] for name in (*criteria, *beside)}
 
 
 @dataclass(frozen=True)
@@ -149,17 +149,17 @@ def _filled(
     title: str,
 ) -> dict[str, Tensor]:
     """All columns `[N, ...]`, batch by batch."""
-    count, found = len(images), dict[str, Tensor]()
+    count, filled = len(images), dict[str, Tensor]()
 
     def fill(names: Sequence[str], positions: Tensor, seen: Mapping[str, Tensor]) -> None:
         for name in names:
-            made = columns[name].of(positions, seen[columns[name].seen])
-            if name not in found:
-                found[name] = torch.empty(count, *made.shape[1:], dtype=made.dtype)
-            found[name][positions] = made
+            values = columns[name].of(positions, seen[columns[name].seen])
+            if name not in filled:
+                filled[name] = torch.empty(count, *values.shape[1:], dtype=values.dtype)
+            filled[name][positions] = values
 
-    at_hand = [name for name, one in columns.items() if one.seen not in represent]
-    to_see = [name for name, one in columns.items() if one.seen in represent]
+    at_hand = [name for name, column in columns.items() if column.seen not in represent]
+    to_see = [name for name, column in columns.items() if column.seen in represent]
     progress.begin(title, count)
     try:
         for positions in torch.arange(count).split(IDS_PER_BATCH) if at_hand else ():
@@ -174,7 +174,7 @@ def _filled(
             progress.update(done)
     finally:
         progress.end()
-    return found
+    return filled
 
 
 _OF_SEVERAL = ("entropy", "variance")
@@ -195,8 +195,8 @@ def _scoring(
                 f"score {criterion.score!r} is 0 for all images where `function` gives one number for each; hand such "
                 "a function over as `score`, or name a score that reads it."
             )
-        here = None if labels is None else labels[positions]
-        return score(features, ScoreInputs(images.ids[positions], here, seed, head, stream, shape)).double()
+        batch_labels = None if labels is None else labels[positions]
+        return score(features, ScoreInputs(images.ids[positions], batch_labels, seed, head, stream, shape)).double()
 
     return scored
 

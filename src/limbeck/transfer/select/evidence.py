@@ -104,35 +104,35 @@ def pictures(selection: Selection, images: "ImageSet", per_group: int = _ENDS) -
         >>> shown[0].title, shown[0].images.shape
         ('Chosen, highest variance', torch.Size([3, 1, 8, 8]))
     """
-    found = []
+    groups = []
     batches = list(_extremes(selection, per_group))
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    for words, among in (("Chosen", columns["chosen"]), ("Left out", ~columns["chosen"])):
+    for heading, among in (("Chosen", columns["chosen"]), ("Left out", ~columns["chosen"])):
         for end, sign in (("highest", -1), ("lowest", 1)):
             rows = np.flatnonzero(among)
             rows = rows[np.lexsort((columns["id"][rows], sign * columns["score"][rows]))][:per_group]
             if len(rows):
-                here = {name: torch.from_numpy(columns[name][rows]) for name in _COLUMNS if name in columns}
-                found.append(
+                shown = {name: torch.from_numpy(columns[name][rows]) for name in _COLUMNS if name in columns}
+                groups.append(
                     Pictures(
-                        title=f"{words}, {end} {selection.criterion.score}",
-                        images=images.gather(images.positions(here["id"])).contiguous(),
-                        ids=here["id"],
-                        labels=here.get("label"),
-                        scores=here["score"].float(),
+                        title=f"{heading}, {end} {selection.criterion.score}",
+                        images=images.gather(images.positions(shown["id"])).contiguous(),
+                        ids=shown["id"],
+                        labels=shown.get("label"),
+                        scores=shown["score"].float(),
                     )
                 )
-    return found
+    return groups
 
 
 def _extremes(selection: Selection, count: int) -> Iterator[dict[str, np.ndarray]]:
     """The rows of every batch that may be among the `count` of highest or lowest score, chosen or not."""
     for batch in selection.rows():
-        found = []
+        kept = []
         for among in (batch["chosen"], ~batch["chosen"]):
             rows = np.flatnonzero(among)
             by_score = np.lexsort((batch["id"][rows], batch["score"][rows]))
             falling = np.lexsort((batch["id"][rows], -batch["score"][rows]))
-            found.append(rows[np.union1d(by_score[:count], falling[:count])])
-        rows = np.concatenate(found)
+            kept.append(rows[np.union1d(by_score[:count], falling[:count])])
+        rows = np.concatenate(kept)
         yield {name: batch[name][rows] for name in (*_COLUMNS, "chosen") if name in batch}

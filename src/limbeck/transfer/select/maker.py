@@ -70,10 +70,10 @@ class SelectMaker:
         features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
         began = time.perf_counter()
         selection = allocate(table, criterion, budget, seed=context.seed, features=features)
-        made = _by_id(selection.transfer_set(pool))
+        transfer_set = _by_id(selection.transfer_set(pool))
         cost = sum(scores.costs.values(), Cost(seconds=time.perf_counter() - began))
-        _save(context.folder, made, selection, whole)
-        return Made(source=FixedSource(made), cost=cost, evidence=evidence_of(selection, pool))
+        _save(context.folder, transfer_set, selection, whole)
+        return Made(source=FixedSource(transfer_set), cost=cost, evidence=evidence_of(selection, pool))
 
     def load(self, settings: SelectSettings, context: MakerContext) -> TransferSource:
         path, pool = context.folder / CHOSEN, _pool(context)
@@ -83,17 +83,17 @@ class SelectMaker:
         try:
             table = pq.read_table(path)
             about = json.loads((table.schema.metadata or {})[METADATA])
-            known, said = about["pool"], dict(about["about"])
+            fingerprint, description = about["pool"], dict(about["about"])
             ids = torch.from_numpy(table["id"].to_numpy().copy())
             columns = {name: _column(table[name]) for name in table.column_names if name not in ("id", "place")}
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{str(path)!r} is damaged ({error}); {mend}") from error
-        if known != pool.fingerprint:
+        if fingerprint != pool.fingerprint:
             raise UserError(
-                f"{str(path)!r} was chosen from images of fingerprint {known}, and those of {pool.name!r} have "
+                f"{str(path)!r} was chosen from images of fingerprint {fingerprint}, and those of {pool.name!r} have "
                 f"{pool.fingerprint}; give the same images, or choose again in another folder."
             )
-        return FixedSource(TransferSet(pool.subset(ids), provenance=columns, about=said))
+        return FixedSource(TransferSet(pool.subset(ids), provenance=columns, about=description))
 
     def evidence(self, settings: SelectSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
         """None: there are no rounds, so nothing comes after what `make` told."""
@@ -105,8 +105,8 @@ def _pool(context: MakerContext) -> "ImageSet":
 
 
 def _scoring(context: MakerContext) -> ScoringContext:
-    how: dict[str, Any] = {"device": context.device, "precision": context.precision}
-    return make_context(context.teacher, None, context.seed, context.progress, **how)
+    options: dict[str, Any] = {"device": context.device, "precision": context.precision}
+    return make_context(context.teacher, None, context.seed, context.progress, **options)
 
 
 def _by_id(chosen: TransferSet) -> TransferSet:
