@@ -1,4 +1,4 @@
-"""From a table of scores to exactly as many of its images as a budget says."""
+"""Choosing exactly as many images from a table of scores as a budget says."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -33,22 +33,22 @@ def allocate(
     maker: str = "select",
     quotas: np.ndarray | None = None,
 ) -> Selection:
-    """Chooses from a table of scores, by the scores alone unless the allocation measures distances on the way.
+    """Chooses from a table of scores; features are needed only where the allocation measures distances.
 
-    Images of several sources are one pool: the best are taken wherever they are from, and neither the order of the
-    rows nor that of the sources matters.
+    Images of several sources form one pool: the best are taken whatever their source, and neither the order of the rows
+    nor that of the sources matters.
 
     Args:
-        table: with the scores of the criterion and, if it goes by them, the clusters.
+        table: with the scores of the criterion and, where it uses clusters, a column of these.
         criterion: as for `select`.
         budget: as for `select`.
         seed: of random scores and orders.
-        balance: what gets equal shares where the criterion goes by class: "label", or the column "group", as the class
-            that a teacher gives images without labels.
+        balance: the column whose values get equal shares where the criterion works per class: "label", or "group", such
+            as the class that a teacher predicts for images without labels.
         features: `[N, D]` in the order of the table, for greedy allocations.
         maker: who chooses, for provenance.
-        quotas: int64 `[G]`, how many images each class or group gives, at most as many as it has, where these are not
-            equal shares; the budget is their sum.
+        quotas: int64 `[G]`, how many images to take from each class or group, at most its size, in place of equal
+            shares; the budget is their sum.
 
     Raises:
         UserError: the table lacks what the criterion needs, holds scores that are not finite or an image twice, or the
@@ -137,11 +137,11 @@ def select_from_scores(
 
 
 _WORTH_A_WORD = 5
-"""A few images may have one score by chance."""
+"""Fewer images may share a score by chance."""
 
 
 def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
-    """Says that a score tells no image from another; the first rows that differ are enough to know."""
+    """Warns where all images have the same score; stops reading at the first row that differs."""
     if criterion.score == "random" or not table.has(criterion.column):
         return
     first: float | None = None
@@ -159,7 +159,7 @@ def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
 
 
 def _check_groups(candidates: Candidates) -> None:
-    """Raises a UserError where some image that can be chosen is in no group."""
+    """Raises a UserError where a candidate has no group."""
     if candidates.labels is None:
         where = candidates.table.title
         lack = f"column 'group' of {where} lacks values in some rows"
@@ -168,7 +168,10 @@ def _check_groups(candidates: Candidates) -> None:
 
 
 def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
-    """Images that are there twice lie side by side in a ranking, so that they are among the chosen if it matters."""
+    """Raises a UserError where an image was chosen twice.
+
+    Rows of one image are neighbours in the ranking, so a duplicate that affects the choice is among the chosen rows.
+    """
     order = chosen.ids.argsort() if chosen.sources is None else np.lexsort((chosen.sources, chosen.ids))
     ids = chosen.ids[order]
     repeated = ids[1:] == ids[:-1]
@@ -181,7 +184,7 @@ def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
 
 
 def _in_order(candidates: Candidates, spread: Spread) -> tuple[Rows, Callable[[Rows], np.ndarray]]:
-    """The first of every group of a spread, most preferred of all first, and whether a row is among them."""
+    """The rows that an allocation takes of every group, most preferred first, and whether a row is among them."""
     columns = tuple(dict.fromkeys((*spread.columns, *candidates.class_column)))
     thresholds = candidates.smallest(
         lambda: (spread.keys(rows) for rows in candidates.read(*columns)), spread.quotas, spread.sizes
@@ -197,7 +200,10 @@ def _in_order(candidates: Candidates, spread: Spread) -> tuple[Rows, Callable[[R
 def _greedily(
     candidates: Candidates, quotas: np.ndarray, features: Tensor, choose: Callable[[Tensor, int], Tensor]
 ) -> Rows:
-    """One image after another by features in the order of the table; within every class, then by preference."""
+    """Greedy choice by features, which are in the order of the table; per class where the criterion works per class.
+
+    The rows are in the order in which they were chosen; of several classes, most preferred first.
+    """
     rows = joined(list(candidates.read(*candidates.class_column)))
     assert len(rows) == len(features), "features are those of the rows"
     classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
@@ -214,7 +220,7 @@ def _greedily(
 
 
 def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
-    """Whether each of `rows` is one of `chosen`, bool `[B]`; sources may share ids."""
+    """Which of `rows` are among `chosen`, bool `[B]`; images of different sources may share an id."""
     if chosen.sources is None or rows.sources is None:
         return np.isin(rows.ids, chosen.ids)
     mask = np.zeros(len(rows), dtype=bool)
@@ -225,7 +231,7 @@ def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
 
 
 def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:
-    """Groups of a greedy choice within every class: the classes that have images, numbered without gaps."""
+    """Numbers the non-empty classes without gaps, as the groups of a greedy choice per class."""
     if not candidates.criterion.per_class:
         return None
     numbers = (candidates.class_counts().numpy() > 0).cumsum() - 1

@@ -1,4 +1,4 @@
-"""Allocations by a function of the user's own, from ranked scores to the rows that it takes."""
+"""Allocations by a user-defined function from ranked scores to the rows that it takes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 
 
 def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> Spread:
-    """What `function` takes of every class, from its scores in the order of preference; holds all of them."""
+    """Calls `function` on the scores of every class, in order of preference; holds all of them in memory."""
     rows = joined(list(candidates.read(*candidates.class_column)))
     classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
     values = candidates.criterion.options_of(ALLOCATIONS[candidates.criterion.allocation])
@@ -38,7 +38,11 @@ def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candid
 
 
 def check_rows(rows: Any, count: int, n: int, what: str) -> Tensor:
-    """The rows that an allocation takes, int64 `[n]`, if they are n distinct ones of `count`."""
+    """The rows that an allocation returned, int64 `[n]`.
+
+    Raises:
+        UserError: they are not `n` distinct integers in 0..count-1.
+    """
     rows = torch.as_tensor(rows) if isinstance(rows, list | tuple | np.ndarray) else rows
     if not isinstance(rows, Tensor) or rows.is_floating_point() or rows.dtype == torch.bool or rows.shape != (n,):
         got = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__

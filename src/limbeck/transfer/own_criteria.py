@@ -1,4 +1,4 @@
-"""Criteria of the user's own: a name for parts, limbeck's or others."""
+"""User-defined criteria: a name for a combination of parts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,12 +14,12 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
     """The criterion of that name.
 
     Args:
-        name: its name; that of a part only if the criterion uses it, since recipes name parts, too.
+        name: its name; the name of a part only if the criterion uses that part, since recipes name parts, too.
         part: a `Criterion`, a mapping of parts, or parts joined by slashes, as for `select`.
         said: `summary`.
 
     Raises:
-        UserError: it is none of these, or parts do not fit together.
+        UserError: `part` is none of these, parts do not fit together, or the name hides another part.
     """
     what = f"criterion {name!r}"
     check_remarks(said, ("summary",), what)
@@ -33,7 +33,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
         (catalogue for catalogue in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in catalogue), None
     )
     if SCORES.is_unlisted(name):
-        family = None  # an import path is no name of a part's
+        family = None  # an import path is not the name of a part
     if (family is not None or full_name(name) in ORDERS) and name not in parts:
         raise UserError(f"{what} would hide the part {name!r}, which it does not use; give it another name.")
     return replace(criterion, name=name, summary=str(said.get("summary", criterion.summary)))

@@ -1,4 +1,4 @@
-"""Makers that are not limbeck's own: entries made from a package, or from whatever holds `Settings` and `Maker`."""
+"""User-defined makers: entries made from a package, or from a class that holds `Settings` and `Maker`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,15 +13,15 @@ _METHODS = ("count", "make", "load", "evidence")
 
 
 def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
-    """The catalogue's entry of a maker of the user's own.
+    """The catalogue's entry of a user-defined maker.
 
     Args:
-        name: its name, which is the default of `Settings.maker`, too.
+        name: its name, which must also be the default of `Settings.maker`.
         part: a package, or a class, with `Settings` (of `MakerSettings`) and `Maker` (see `limbeck.transfer.maker`).
         said: `summary`.
 
     Raises:
-        UserError: something of that is missing.
+        UserError: `Settings`, `Maker` or one of its methods is missing, or the default of `Settings.maker` is another.
     """
     what = f"maker {name!r}"
     check_remarks(said, ("summary",), what)

@@ -1,4 +1,4 @@
-"""Representations, scores and allocations that are not limbeck's own: entries made from functions."""
+"""User-defined representations, scores and allocations: catalogue entries made from functions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from limbeck.transfer.scoring.features import TeacherFeatures
 from limbeck.transfer.scoring.scores import ScoreInputs
 
 _NO_OPTIONS = ("allocation", "name", "options", "order", "representation", "score", "space", "summary")
-"""What recipes say of a criterion by other names than those of options."""
+"""Keys that a criterion has besides its options, so that no option may have one of these names."""
 _SCORE_OF: Mapping[str, str] = {"shares": "entropy", "entropies": "patch-entropy-sum", "logits": "entropy"}
 _SEEN_BY: Mapping[str, str] = {
     "shares": "grayscale-histogram",
@@ -31,24 +31,23 @@ _SEEN_BY: Mapping[str, str] = {
 }
 _NUMBERS: tuple[Kind, ...] = ("values", "shares", "logits", "entropies")
 _READ = ("features", *_NUMBERS, "pixels")
-"""What a score may read of an image, one of them."""
+"""Inputs of a score that come from an image, of which it reads at most one."""
 _BESIDE = tuple(name for name in ScoreInputs._fields if name != "shape")
-"""What else it may know."""
+"""Other inputs of a score."""
 
 
 def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> RepresentationEntry:
-    """The catalogue's entry of a representation of the user's own.
+    """The catalogue's entry of a user-defined representation.
 
     Args:
         name: its name.
         part: a function from `pixels` uint8 `[B, C, H, W]`, or from the teacher's `logits` `[B, K]` or `embedding`
-            `[B, D]`, to features `[B, F]`; or one from the whole set of `images` to a function of pixels. Further
-            parameters are options.
-        said: `summary`, `kind` of numbers, the `score` that reads them where none is named, and whether a network
-            `trains` to see them.
+            `[B, D]`, to features `[B, F]`; or a function from the whole set of `images` to a function of pixels.
+            Further parameters are options.
+        said: `summary`, the `kind` of its numbers, the default `score`, and whether it `trains` a network.
 
     Raises:
-        UserError: it is no such function.
+        UserError: `part` is not such a function.
     """
     what = f"representation {name!r}"
     inputs, options = _signature(part, ("pixels", "logits", "embedding", "images", "context"), what)
@@ -78,19 +77,19 @@ def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> Re
 
 
 def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
-    """The catalogue's entry of a score of the user's own.
+    """The catalogue's entry of a user-defined score.
 
     Args:
         name: its name.
-        part: a function to one number per image, `[B]`, as a tensor, an array or a list. Its parameters say what it
-            reads: features `[B, D]` as `values`, `shares`, `entropies` or `logits`, or `features` of any kind, or the
-            images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as in
-            `ScoreInputs`. One of all `images` (and `context`) trains something, and scores them all. Further parameters
-            are options.
-        said: `summary`, and the `representation` that it reads where none is named.
+        part: a function that returns one number per image, `[B]`, as a tensor, an array or a list. Its parameters say
+            what it reads: features `[B, D]` as `values`, `shares`, `entropies` or `logits`, or `features` of any kind,
+            or the images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as
+            in `ScoreInputs`. A function of all `images` (and `context`) trains something and scores the whole set.
+            Further parameters are options.
+        said: `summary`, and the default `representation`.
 
     Raises:
-        UserError: it is no such function.
+        UserError: `part` is not such a function.
     """
     what = f"score {name!r}"
     check_remarks(said, ("summary", "representation"), what)
@@ -127,17 +126,18 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
 
 
 def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> AllocationEntry:
-    """The catalogue's entry of an allocation of the user's own.
+    """The catalogue's entry of a user-defined allocation.
 
     Args:
         name: its name.
-        part: a function to n rows, int64 `[n]`, of images that are sorted, the most preferred first: from `scores`
-            float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and `quotas` to a
+        part: a function that returns n rows, int64 `[n]`, of images sorted by preference, the most preferred first:
+            from `scores` float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and
+            `quotas` to a
             `limbeck.transfer.allocation.Spread`. Further parameters are options.
-        said: `summary`; whether it works `per_class`; the `space` in which it measures distances where none is named.
+        said: `summary`; whether it works `per_class`; the default `space` in which it measures distances.
 
     Raises:
-        UserError: it is no such function.
+        UserError: `part` is not such a function.
     """
     what = f"allocation {name!r}"
     check_remarks(said, ("summary", "per_class", "space"), what)
@@ -195,7 +195,7 @@ def _summary(part: Any, said: Mapping[str, Any]) -> str:
 def _features(function: Callable[..., Any], what: str, seen: Tensor, **options: Any) -> Tensor:
     """Features of a batch, checked."""
     with errors_of(what):
-        features = function(seen.clone(), **options)  # which it may write into, and others look at, too
+        features = function(seen.clone(), **options)  # a copy: the function may write into it
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(seen):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(f"{what} must return a tensor [B, F], one row for each of {len(seen)} images, got {got}.")
@@ -228,12 +228,12 @@ def _scores(
     inputs: ScoreInputs,
     **options: Any,
 ) -> Tensor:
-    """Scores of a batch, checked, float64; gray levels are whole numbers, of which torch takes no mean."""
+    """Checked scores of a batch, float64 `[B]`; whole numbers are made floats, as torch takes no mean of integers."""
     values = {name: getattr(inputs, name) for name in known}
     if read == "pixels":
         features = _as_pixels(features, inputs, what)
     else:
-        features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
+        features = features.clone() if features.is_floating_point() else features.float()  # others read them, too
     with errors_of(what):
         scores = function(**({read: features} if read else {}), **values, **options)
     return _checked(scores, len(inputs.ids), what)
@@ -270,7 +270,7 @@ def _checked(scores: Any, count: int, what: str) -> Tensor:
 
 
 def _as_tensor(scores: Any, what: str) -> Tensor:
-    """Of numbers without a type float64, as one rounds none; an array may be one that runs backwards."""
+    """float64 for plain numbers, so that none is rounded; an array may have negative strides."""
     try:
         if isinstance(scores, np.ndarray):
             return torch.as_tensor(np.ascontiguousarray(scores))

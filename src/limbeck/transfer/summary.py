@@ -1,4 +1,4 @@
-"""What was chosen and what was left out, in numbers that fit on a page: of any number of images, in constant memory."""
+"""Statistics of what was chosen and what was left out, for any number of images in constant memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -17,9 +17,9 @@ Rows = Callable[[], Iterator[Mapping[str, Array]]]
 
 BINS = 64
 _SHARES = np.array([[0.001, 0.5, 0.999], [0.01, 0.5, 0.99]])  # tails and medians of all images, and of the chosen
-_FAR = 4  # times the width between the tails: from there on bins leave out what lies beyond these
+_FAR = 4  # bins leave out scores beyond the tails where the full range is wider than so many times theirs
 _MOST_OUTSIDE = 0.1  # share of the images that bins of logarithms may leave out
-_WHOLE = 2.0**32  # numbers beyond it are binned as if they were no whole ones
+_WHOLE = 2.0**32  # numbers beyond it are not binned as whole numbers
 _HUGE = 1e300  # beyond it a difference of two scores may overflow
 _PARTS = {"whole": pa.int64(), "label": pa.int64(), "group": pa.int64(), "source": pa.string()}
 _COUNTED = [([], "count_all"), ("score", "count"), ("score", "min"), ("score", "max")]
@@ -28,16 +28,15 @@ _MERGED = [("count_all", "sum"), ("score_count", "sum"), ("score_min", "min"), (
 
 @dataclass(frozen=True)
 class Distribution:
-    """How the scores of all images and of the chosen ones are spread.
+    """Histograms of the scores of all images and of the chosen ones.
 
     Attributes:
         lowest, highest: of all finite scores.
-        start, width: bin i holds the scores from start + i * width; of equal scores there is one bin of width 0.
-        logarithmic: whether start and width are of the decimal logarithms of the scores, which then are >= 0.
+        start, width: bin i holds the scores from start + i * width; equal scores give one bin of width 0.
+        logarithmic: whether start and width are of the decimal logarithms of the scores, all of which are >= 0 then.
         counts, chosen: images in each bin, all and chosen.
-        outside: images whose scores are infinite (or 0 where bins are of logarithms), or so far from all others that
-            the bins leave them out.
-        median, chosen_median: the lower one of two; None where it is infinite, or none is scored.
+        outside: images in no bin: their scores are infinite (or 0 if bins are logarithmic), or far from all others.
+        median, chosen_median: the lower of two; None if it is infinite or no image is scored.
     """
 
     lowest: float
@@ -54,14 +53,15 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Shares:
-    """How the chosen images are spread over classes, groups or sources.
+    """How many images of each class, group or source were chosen.
 
     Attributes:
         sizes, chosen: images in each of G parts, all and chosen; empty parts count.
-        order: which end of the scores the chosen have in every part that was divided; None where they have none.
-        lines: the score at which the chosen of each part begin, None in parts that were not divided; empty without an
-            order.
-        names: of sources; classes and groups are known by their numbers.
+        order: the end of the scores that the chosen images occupy in every part from which some, but not all, were
+            chosen; None if it is not the same everywhere.
+        lines: the score at which the chosen images of each part begin, None for parts chosen whole or not at all; empty
+            without an `order`.
+        names: of sources; classes and groups are identified by their numbers.
     """
 
     sizes: tuple[int, ...]
@@ -73,12 +73,12 @@ class Shares:
 
 @dataclass(frozen=True)
 class Summary:
-    """All images that were considered, and those of them that were chosen, in numbers.
+    """Statistics of all images considered and of those chosen.
 
     Attributes:
         whole: all images as one part.
-        classes, groups, sources: None where there are no labels, no groups, no names of sources.
-        scores: None where there are none.
+        classes, groups, sources: None if there are no labels, no groups or no names of sources.
+        scores: None if there are none.
     """
 
     whole: Shares
@@ -107,10 +107,10 @@ class Summary:
 
 
 def summarise(rows: Rows) -> Summary:
-    """The numbers of a table, which is read a few times.
+    """The statistics of a table, which is read several times.
 
     Args:
-        rows: gives the same images whenever it is called, at least one.
+        rows: yields the same images on every call, at least one.
     """
     counted: dict[str, list[pa.Table]] = {part: [] for part in _PARTS}
     for batch in rows():
@@ -130,7 +130,7 @@ def summarise(rows: Rows) -> Summary:
 
 
 def _shares(batches: pa.Table) -> Shares | None:
-    """Of the counts of all batches; None where no image is of any part."""
+    """Combines the counts of all batches; None if no image belongs to any part."""
     totals = batches.group_by(["part", "chosen"], use_threads=False).aggregate(_MERGED)
     places, names = totals["part"].to_numpy(), ()
     if totals.schema.field("part").type == pa.string():
@@ -158,7 +158,7 @@ def _shares(batches: pa.Table) -> Shares | None:
 
 
 def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
-    """Scores `[B]` and whether each image was chosen, of those that have a score."""
+    """Scores `[B]` of the images that have one, and whether each was chosen, bool `[B]`."""
     for batch in rows():
         if "score" in batch:
             scored = ~np.isnan(batch["score"])
@@ -166,7 +166,7 @@ def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
 
 
 def _distribution(rows: Rows) -> Distribution | None:
-    """Bins over the scores; of their logarithms where most would lie in the first bin and the scores allow it."""
+    """Bins over the scores, or over their logarithms if most would be in the first bin and all scores are >= 0."""
     counts = np.zeros(2, dtype=np.int64)
     lowest, highest, least_positive, whole_numbers = np.inf, -np.inf, np.inf, True
     for scores, chosen in _scores(rows):
@@ -204,10 +204,10 @@ def _distribution(rows: Rows) -> Distribution | None:
 
 
 def _quantiles(rows: Rows, counts: Array) -> Array:
-    """The scores `[2, 3]` in which `_SHARES` of all images and of the chosen ones end; NaN of no images.
+    """The quantiles `_SHARES` of all scores and of the chosen ones, float64 `[2, 3]`; NaN without images.
 
-    Exact: scores as sortable keys of 64 bits, of which each pass finds 16 more by counting how often each value of
-    these occurs among the keys that begin as the wanted one does.
+    Exact, by radix search: scores are sortable keys of 64 bits, and each pass finds 16 more bits of a quantile by
+    counting how often each value of these occurs among the keys that share its known leading bits.
     """
     ranks = np.ceil(_SHARES * counts[:, None]).clip(min=1).astype(np.int64)
     prefixes = np.zeros((2, 3), dtype=np.uint64)
@@ -231,7 +231,7 @@ def _quantiles(rows: Rows, counts: Array) -> Array:
 
 
 def _without_far(quantiles: Array, lowest: float, highest: float) -> tuple[float, float]:
-    """The ends of all scores; of those between the tails, with some room, where the rest would squeeze these."""
+    """The range of all scores; that between the tails, with a margin, if the full range is much wider."""
     low, high = np.nanmin(quantiles), np.nanmax(quantiles)
     low, high = (float(np.clip(end, lowest, highest)) for end in (low, high))
     room = (high - low) / 20
@@ -262,5 +262,5 @@ def _binned(
 
 
 def _tuples(found: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists alone."""
+    """Turns lists, which JSON has for tuples, back into tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}

@@ -1,4 +1,4 @@
-"""What was chosen of the pools, and what came of every class."""
+"""The images chosen from the pools, and counts for every class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class ChosenRows:
     """Images of a transfer set, criterion after criterion, most preferred first.
 
     Attributes:
-        sources: int64 `[n]`, places in the table's `sources`.
-        ids: int64 `[n]`, of their pools.
-        groups: int64 `[n]`, the classes that the teacher gives.
-        copies: int64 `[n]`, 0, and 1, 2 ... for an image that is shown again.
-        parts: int64 `[n]`, which of the criteria chose it.
+        sources: int64 `[n]`, indices into the table's `sources`.
+        ids: int64 `[n]`, within their pools.
+        groups: int64 `[n]`, the classes that the teacher predicts.
+        copies: int64 `[n]`, 0, and 1, 2 ... for the repetitions of an image.
+        parts: int64 `[n]`, index of the criterion that chose it.
     """
 
     sources: np.ndarray
@@ -39,7 +39,7 @@ class ChosenRows:
 
     @classmethod
     def of(cls, table: ScoreTable, sources: np.ndarray, ids: np.ndarray, part: int) -> Self:
-        """Rows of a table, each once."""
+        """Rows of a table, each once; looks up their groups."""
         groups = looked_up(table, sources, ids, "group")["group"]
         return cls(sources, ids, groups, np.zeros_like(ids), np.full_like(ids, part))
 
@@ -47,11 +47,11 @@ class ChosenRows:
         return ChosenRows(*(np.concatenate(pair) for pair in zip(self._columns, more._columns, strict=True)))
 
     def at(self, rows: np.ndarray) -> "ChosenRows":
-        """Those at `rows`, places int64 or a mask."""
+        """The rows at `rows`, indices int64 or a mask."""
         return ChosenRows(*(column[rows] for column in self._columns))
 
     def with_repetitions(self, wanted: np.ndarray, groups: np.ndarray) -> "ChosenRows":
-        """Each of `groups` int64 `[n]` filled up to `wanted` `[G]` by showing its images again, best first, in turn."""
+        """Fills each of `groups` int64 `[n]` up to `wanted` `[G]` by repeating its images in turn, best first."""
         more, copies = [], []
         for group, count in enumerate(wanted.tolist()):
             own = np.flatnonzero(groups == group)
@@ -66,7 +66,7 @@ class ChosenRows:
         return self.and_those(shown)
 
     def hold(self, rows: Rows) -> np.ndarray:
-        """Whether each of the rows of the table is among these, bool `[B]`."""
+        """Which of some rows of the table are among these, bool `[B]`."""
         assert rows.sources is not None, "tables of pools name them"
         mask = np.zeros(len(rows), dtype=bool)
         for place in np.unique(self.sources):
@@ -81,16 +81,16 @@ class ChosenRows:
 
 @dataclass(frozen=True, eq=False)
 class PartCounts:
-    """What came of a criterion, class by class.
+    """Counts for one criterion, class by class.
 
     Attributes:
         by: its name.
-        wanted: int64 `[K]`, its equal shares; None for one that goes by no class.
-        passed: int64 `[K]`, images that it could choose: those that passed the threshold, and no other had chosen.
-        distinct: int64 `[K]`, images, each once.
-        repeated: int64 `[K]`, images shown again.
-        thresholds: float64 `[K]`, the score that the least sure image may have; None where any may.
-        candidates: images among which it chose, where these were but some of those that passed; else None.
+        wanted: int64 `[K]`, its equal shares; None for a criterion that does not work per class.
+        passed: int64 `[K]`, images that it could choose: those past the threshold that no other criterion had chosen.
+        distinct: int64 `[K]`, distinct images.
+        repeated: int64 `[K]`, repetitions of images.
+        thresholds: float64 `[K]`, the score that the least sure image may have; None without a threshold.
+        candidates: number of images that it chose among, if only a sample of those that passed; else None.
     """
 
     by: str
@@ -104,16 +104,16 @@ class PartCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chosen:
-    """What was borrowed, and what came of every class.
+    """What was borrowed, with counts for every class.
 
     Attributes:
         rows: the images.
-        parts: of each criterion.
-        classes: names of the K classes that the teacher tells apart.
-        sources: names of the pools, by place.
-        found: int64 `[K]`, distinct images of the pools that the teacher takes for each class.
-        count: images wanted.
-        seed: of what was drawn.
+        parts: counts for each criterion.
+        classes: names of the teacher's K classes.
+        sources: names of the pools, by index.
+        found: int64 `[K]`, distinct images of the pools that the teacher predicts as each class.
+        count: number of images wanted.
+        seed: of random draws.
     """
 
     rows: ChosenRows
@@ -129,35 +129,35 @@ class Chosen:
 
     @property
     def wanted(self) -> np.ndarray | None:
-        """Equal shares of all criteria that have some, int64 `[K]`; None where none has."""
+        """Sum of the criteria's equal shares, int64 `[K]`; None if no criterion has any."""
         shares = [part.wanted for part in self.parts if part.wanted is not None]
         return sum(shares[1:], shares[0]) if shares else None
 
     @property
     def distinct(self) -> np.ndarray:
-        """Distinct images of each class, int64 `[K]`."""
+        """Number of distinct images of each class, int64 `[K]`."""
         return sum((part.distinct for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def repeated(self) -> np.ndarray:
-        """Images of each class that are shown again, int64 `[K]`."""
+        """Number of repetitions of images of each class, int64 `[K]`."""
         return sum((part.repeated for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def short(self) -> np.ndarray:
-        """Images that each class lacks of its equal share, int64 `[K]`, whether others made up for them or not."""
+        """Images that each class lacks of its equal share, int64 `[K]`, even if other classes make up for them."""
         lacking = [part.wanted - part.distinct - part.repeated for part in self.parts if part.wanted is not None]
         return sum((counts.clip(min=0) for counts in lacking), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def spread(self) -> np.ndarray:
-        """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
+        """Images of each class beyond its equal share, in place of those that other classes lack, int64 `[K]`."""
         beyond = [part.distinct - part.wanted for part in self.parts if part.wanted is not None]
         return sum((counts.clip(min=0) for counts in beyond), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def takes_all(self) -> str:
-        """That a criterion had nothing to choose, without a full stop; "" where it had, or chance alone was to."""
+        """A sentence, without a full stop, if a criterion had nothing to choose; "" otherwise, or if all are random."""
         criteria = [repr(part.by) for part in self.parts if part.by not in ("random", NONE)]
         count = int(self.found.sum())
         if not criteria or int(self.distinct.sum()) < count:
@@ -168,7 +168,7 @@ class Chosen:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how it was chosen."""
+        """Sentences on how images were chosen."""
         return tuple(
             f"By {part.by}: chosen among {part.candidates:,} of {int(part.passed.sum()):,} images, drawn at random, "
             "equally many of every class, so that the embeddings fit into memory."
@@ -183,11 +183,11 @@ class Chosen:
 
 
 def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns: str) -> dict[str, np.ndarray]:
-    """Some columns of some rows of a table, each row once, in their order.
+    """Columns of some distinct rows of a table, in the order of those rows.
 
     Args:
         table: read a million rows at a time.
-        sources, ids: int64 `[n]`, places in the table's `sources`, and ids.
+        sources, ids: int64 `[n]`, indices into the table's `sources`, and ids.
         columns: their names.
     """
     result: dict[str, np.ndarray] = {}

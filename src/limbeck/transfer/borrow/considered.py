@@ -1,4 +1,4 @@
-"""What the table of the pools says of the images that were chosen, and how many there were to choose from."""
+"""The chosen rows of the table of the pools, and how many images there were to choose from."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Considered:
     """Counts of all images, and the rows of the n that were chosen, each once.
 
     Attributes:
-        sizes: images of each pool and class, int64 `[P, K]`.
-        chosen: those chosen, int64 `[P, K]`.
-        rows: "id", "source", "group", "native" int64 `[n]` and "confidence" float64 `[n]`, NaN where that is unknown.
+        sizes: number of images of each pool and class, int64 `[P, K]`.
+        chosen: number of those chosen, int64 `[P, K]`.
+        rows: "id", "source", "group", "native" int64 `[n]` and "confidence" float64 `[n]`, NaN where unknown.
     """
 
     sizes: Array
@@ -36,13 +36,13 @@ class Considered:
 def marked(
     table: ScoreTable, chosen: "Chosen", *columns: str, among: Array | None = None
 ) -> Iterator[dict[str, Array]]:
-    """Batches of a table's columns, and "chosen" bool `[B]`.
+    """Batches of a table's columns, with a mask "chosen", bool `[B]`.
 
     Args:
         table: of the pools.
-        chosen: from it.
-        columns: wanted, beside "id" and "source".
-        among: bool `[n]`, of the chosen rows those that count; None for all.
+        chosen: from the table.
+        columns: to read besides "id" and "source".
+        among: bool `[n]`, which of the chosen rows to mark; None for all.
     """
     ids, sources = (column if among is None else column[among] for column in (chosen.rows.ids, chosen.rows.sources))
     ids_by_pool = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
@@ -55,7 +55,7 @@ def marked(
 
 
 def considered(table: ScoreTable, chosen: "Chosen") -> Considered:
-    """One pass over the table; in memory that does not grow with it, but with those chosen."""
+    """Counts and chosen rows, from one pass over the table; memory grows only with the number chosen."""
     pools, classes = len(table.sources), len(chosen.classes)
     sizes, counts = np.zeros((2, pools * classes), dtype=np.int64)
     sure = (CONFIDENCE,) if table.has(CONFIDENCE) else ()

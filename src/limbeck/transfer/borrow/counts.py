@@ -1,4 +1,4 @@
-"""Where borrowed images are from: tables and a chart of pools and classes, and what the teacher knows by name."""
+"""Where borrowed images are from: counts of pools and classes, and of classes that the teacher knows by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ LOST = {
     "excluded": "Excluded",
     "judged": "Equal to judged ones",
 }
-"""What may have become of images before the teacher saw them -> what tables call it."""
+"""Why an image could not be chosen -> the heading of its column in tables."""
 _COMMONEST = 3
 
 
 @dataclass(frozen=True, eq=False)
 class PoolCounts:
-    """What one pool gave.
+    """Counts for one pool.
 
     Attributes:
         name: of the pool.
-        images: distinct ones that could be chosen.
-        chosen: of these.
-        classes: how many of them may have been chosen from; 0 for one without labels.
-        unmatched: why their names do not tell which of them the teacher knows; "" where they do.
-        known: its classes whose name the teacher knows -> what the teacher calls them.
-        known_chosen: chosen images that are of these.
-        lost: key of `LOST` -> images.
+        images: number of distinct images that could be chosen.
+        chosen: number of those chosen.
+        classes: number of its classes that were not excluded; 0 without labels.
+        unmatched: why their names do not tell which of them the teacher knows; "" if they do.
+        known: its classes that the teacher knows by name -> the teacher's name for them.
+        known_chosen: number of chosen images of these classes.
+        lost: key of `LOST` -> number of images.
     """
 
     name: str
@@ -57,14 +57,14 @@ def pool_counts(
     classes: Sequence[str],
     lost: Mapping[str, Mapping[str, Any]],
 ) -> list[PoolCounts]:
-    """Of every pool, in their order.
+    """Counts for every pool, in the order of `pools`.
 
     Args:
-        found: in the table of the pools.
-        sources: names of those that the table has images of, by their number there.
-        pools: all of them.
+        found: counts and chosen rows of the table of the pools.
+        sources: names of the pools that have images in the table, by their index there.
+        pools: all pools.
         classes: of the teacher.
-        lost: what the table says became of the images of each pool, by its name, see `pool_table`.
+        lost: by pool name, what the table says about images that were left out, see `pool_table`.
     """
     counts = []
     for pool in pools:
@@ -83,7 +83,7 @@ def pool_counts(
 
 
 def known_sentence(counts: Sequence[PoolCounts]) -> str:
-    """What share of the chosen images is of classes whose name the teacher knows, without a full stop."""
+    """A sentence on the share of chosen images of classes that the teacher knows by name, without a full stop."""
     total = sum(pool.chosen for pool in counts)
     known = sum(pool.known_chosen for pool in counts)
     unclear = sum(pool.chosen for pool in counts if pool.unmatched)
@@ -101,12 +101,12 @@ def known_sentence(counts: Sequence[PoolCounts]) -> str:
 
 
 def known_share(counts: Sequence[PoolCounts]) -> float:
-    """The same as a share of 1."""
+    """Share of the chosen images of classes that the teacher knows by name, in [0, 1]."""
     return sum(pool.known_chosen for pool in counts) / max(sum(pool.chosen for pool in counts), 1)
 
 
 def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
-    """A row for each pool: what it held, what was chosen of it, and how much of that the teacher knows by name."""
+    """A row for each pool: its images, how many were chosen, and how many of these the teacher knows by name."""
     lost = [key for key in LOST if any(pool.lost.get(key) for pool in counts)]
     total = max(sum(pool.chosen for pool in counts), 1)
     rows: list[list[Value]] = [
@@ -136,7 +136,7 @@ def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
 
 
 def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], chosen: "Chosen") -> TableFigure:
-    """A row for each class that the teacher gives: wanted, found, from which pool, short and repeated."""
+    """A row for each class of the teacher: wanted, found, from which pool, short and repeated."""
     wanted, distinct_counts, repeated, short = chosen.wanted, chosen.distinct, chosen.repeated, chosen.short
     alone = chosen.parts[0] if len(chosen.parts) == 1 else None
     sure = None if alone is None or alone.thresholds is None else alone.passed
@@ -190,7 +190,7 @@ def class_bars(found: Considered, sources: Sequence[str], classes: Sequence[str]
 
 
 def _mostly(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], classes: int) -> list[str | None]:
-    """The commonest classes of the pools among the images of each class that the teacher gives."""
+    """The pools' own classes that are commonest among the chosen images of each of the teacher's classes."""
     names = {pool.name: pool.images.classes for pool in pools}
     native, source, group = (found.rows[key] for key in ("native", "source", "group"))
     labelled = native >= 0

@@ -1,4 +1,4 @@
-"""What borrowing tells of itself: from where, how sure the teacher was, and how like real images they are."""
+"""Evidence of borrowing: where images are from, how sure the teacher was, and how similar they are to real images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,17 +43,17 @@ def evidence_of(
     beside: Mapping[str, "ImageSet"] | None = None,
     device: Device = "auto",
 ) -> Evidence:
-    """Counts of pools and classes, score curves, pictures, and the distance to real images where some are at hand.
+    """Counts of pools and classes, score curves, pictures, and the distance to real images if there are some.
 
     Args:
         chosen: from the table.
-        table: of the pools, with what became of their other images in its `about`.
+        table: of the pools; its `about` says why other images were left out.
         pools: with the images.
-        transfer_set: what was made of those chosen.
-        teacher: is asked about some images for the distance alone.
-        real: images of the target task; None where there are none.
-        beside: other images whose distance is told, too, by what they are called; by default procedural ones, which
-            whoever has no images at all could have.
+        transfer_set: made of the chosen images.
+        teacher: computes embeddings of some images, for the distance alone.
+        real: images of the target task; None if there are none.
+        beside: other images whose distance is reported, too, by their name in the report; by default procedural ones,
+            which need no data at all.
         device: where the teacher computes.
     """
     found = considered(table, chosen)
@@ -97,7 +97,7 @@ def evidence_of(
 
 
 def _scored(chosen: "Chosen", table: ScoreTable) -> str:
-    """The first criterion that goes by a score, whose scores a page shows; "" where none does."""
+    """The first criterion with scores, which the page shows; "" if none has any."""
     scored = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]
     return next((by for by in scored if table.has(criterion_by(by).column)), "")
 
@@ -129,7 +129,7 @@ def _criteria_notes(chosen: "Chosen") -> list[str]:
 
 
 def _short_sentences(chosen: "Chosen") -> list[str]:
-    """Which classes had too few images, or all of them, and what was done; nothing where there were enough."""
+    """Sentences on classes, or pools as a whole, with too few images and what was done; none if all had enough."""
     by_class = np.zeros(len(chosen.classes), dtype=np.int64)
     by_class = sum((part.repeated for part in chosen.parts if part.wanted is not None), by_class)
     spread, short = int(chosen.spread.sum()), np.flatnonzero(chosen.short + by_class)
@@ -143,7 +143,7 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
         are = f"were {words}" if words else "is lacking" if lacking == 1 else "are lacking"
         sentences.append(f"{classes} ({names}): {lacking:,} {are}")
     again = int(chosen.repeated.sum() - by_class.sum())
-    rest = chosen.count - len(chosen) - (int(chosen.short.sum()) - spread)  # of what goes by no class
+    rest = chosen.count - len(chosen) - (int(chosen.short.sum()) - spread)  # of criteria that do not work per class
     if again or rest > 0:
         were = f"{again:,} {'was' if again == 1 else 'were'} shown again" if again else ""
         are = f"{rest:,} {'is' if rest == 1 else 'are'} lacking" if rest > 0 else ""
@@ -154,7 +154,7 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
 
 
 def _distance_facts(like: Likeness) -> dict[str, str]:
-    """The distances of all classes together, those that could be measured."""
+    """The distances over all classes together, as far as they could be measured."""
     named = {BORROWED: "distance from real images", RANDOM: "that of balanced random ones"}
     facts = {named.get(name, f"that of {name.lower()}"): distance for name, distance in like.distances.items()}
     facts["that of halves of the real ones"] = like.chance

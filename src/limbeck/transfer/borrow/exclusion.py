@@ -1,4 +1,4 @@
-"""Which classes of the pools are left out: those named for one pool or for all, or those that the teacher knows."""
+"""Which classes of the pools are excluded: those named for one pool or for all, or all that the teacher knows."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ class PoolClasses:
 
     Attributes:
         pool: its name.
-        names: by number; none where it has no labels.
-        exclude: names or numbers of those that its own settings leave out.
+        names: by number; empty without labels.
+        exclude: names or numbers that its own settings exclude.
     """
 
     pool: str
@@ -24,7 +24,7 @@ class PoolClasses:
 
 
 def of_own_settings(one: PoolClasses) -> set[int]:
-    """Numbers of the classes that the pool's own settings leave out.
+    """Numbers of the classes that the pool's own settings exclude.
 
     Raises:
         UserError: it has no such class, or no labels.
@@ -38,10 +38,10 @@ def of_own_settings(one: PoolClasses) -> set[int]:
 
 
 def of_all_pools(exclude: Sequence[str], pools: Sequence[PoolClasses]) -> list[set[int]]:
-    """Of each pool, the numbers of its classes that are called so.
+    """For each pool, the numbers of its classes that have one of the names.
 
     Raises:
-        UserError: no pool has one of that name.
+        UserError: no pool has a class of some name.
     """
     matches = [{name: alike(name, pool.names) for name in exclude} for pool in pools]
     nowhere = [name for name in exclude if not any(match[name] for match in matches)]
@@ -54,7 +54,7 @@ def of_all_pools(exclude: Sequence[str], pools: Sequence[PoolClasses]) -> list[s
 
 
 def of_teacher(one: PoolClasses, teacher_classes: Sequence[str]) -> set[int]:
-    """Numbers of the classes whose name the teacher knows; where names do not tell, a warning says so."""
+    """Numbers of the classes that the teacher knows by name; warns and excludes none if names do not tell."""
     if reason := why_unmatched(one.names, teacher_classes):
         warnings.warn(
             f"names do not tell which classes of pool {one.pool!r} the teacher knows, so none of them is left out: "
@@ -90,7 +90,7 @@ def _checked(number: int, one: PoolClasses) -> int:
 
 
 def _near(wanted: str, pools: Sequence[PoolClasses]) -> str:
-    """The nearest names, and whose they are where there are several pools; of few, all."""
+    """The closest names as a hint, with their pools if there are several; all names if they are few."""
     owners = {name: owner.pool for owner in reversed(pools) for name in owner.names}
     near = closest(wanted, owners) or (list(owners) if len(owners) <= 12 else [])
     names = " or ".join(f"{name!r}{f' of {owners[name]!r}' if len(pools) > 1 else ''}" for name in near)

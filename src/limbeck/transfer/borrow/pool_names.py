@@ -1,4 +1,4 @@
-"""What pools are called: each by a name of its own, whatever their order."""
+"""Names of pools in reports: distinct, and independent of their order."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from limbeck.transfer.borrow.settings import PoolSettings
 
 
 def distinct_names(settings: Sequence[PoolSettings], handed: Mapping[str, ImageSet] | None = None) -> list[str]:
-    """What reports call each pool: the last part of its name, and as much more as it takes to tell it from others.
+    """Distinct names of the pools: the last part of each name, and as much more as distinguishes it from others.
 
-    Names do not hang on the order of the pools. Images that were handed over are called by their own name.
+    Names do not depend on the order of the pools. Images that were passed as Python objects keep their own name.
 
     Example:
         >>> named = ["cifar100", "a/photos", "b/photos"]
@@ -37,7 +37,7 @@ def distinct_names(settings: Sequence[PoolSettings], handed: Mapping[str, ImageS
 
 
 def _spellings(settings: PoolSettings, handed: Mapping[str, ImageSet]) -> tuple[str, ...]:
-    """Names of one pool, the shorter first."""
+    """Possible names of one pool, shortest first."""
     if settings.name in handed:
         return (handed[settings.name].name,)
     last = printable(Path(settings.name).name or Path(settings.name).absolute().name) or settings.name

@@ -1,4 +1,4 @@
-"""What a teacher says of all images of several pools, in one table of distinct pictures, whatever the pools' order."""
+"""The teacher's scores of all images of several pools, in one table of distinct pictures."""
 
 import json
 import time
@@ -39,20 +39,20 @@ from limbeck.transfer.words import few, image_count
 from limbeck.workers.shares import check_workers
 
 BLOCK = 32
-"""Images at a time: so equal pictures get equal scores, wherever they stand, and the activations stay in the cache."""
+"""Images at a time: fixed, so that equal pictures get equal scores, and small, so activations stay in the cache."""
 
 
 @dataclass(frozen=True)
 class PoolTable:
-    """What a teacher says of all images of some pools.
+    """The teacher's scores of all images of some pools.
 
     Attributes:
-        table: a row for every distinct picture, by pool and then as the pool stores its images: `id`, `source` (the
-            pool), `group` (the class that the teacher gives), `native` (the pool's own class, -1 for none), `digest`,
-            and a column for each criterion of `settings.SURENESS`. Its `about` has under "pools" what became of the
-            images of each and their fingerprint, and under "lacks" the criteria that this teacher cannot be asked for,
-            and why.
-        cost: of scoring the pools, whoever did it.
+        table: a row for every distinct picture, by pool and then in the order of the pool: `id`, `source` (the pool),
+            `group` (the class that the teacher predicts), `native` (the pool's own class, -1 for none), `digest`, and a
+            column for each criterion of `settings.SURENESS`. Its `about` has under "pools" the fingerprint of each pool
+            and the numbers of images left out, and under "lacks" the criteria that this teacher does not support, and
+            why.
+        cost: of scoring the pools, even if another run did it.
     """
 
     table: ScoreTable
@@ -73,29 +73,29 @@ def pool_table(
     own: bool = False,
     progress: Progress | None = None,
 ) -> PoolTable:
-    """Scores pool after pool, and joins the tables; what lies in `folder` already is not done again.
+    """Scores one pool after another and joins their tables; tables that are in `folder` already are used as they are.
 
-    Of equal pictures the one of lowest pool name and id stays, so that the order of the pools does not matter. A pool
-    is scored in batches of its own, whatever stands beside it; who is stopped or killed goes on with finished shards.
-    Images of excluded classes are scored, too, and left out where tables are joined, as if they were not there.
+    Of equal pictures, the one of lowest pool name and id stays, so that the order of the pools does not matter. Every
+    pool is scored by itself, so its scores do not depend on the others; after a stop or kill, scoring continues with
+    the finished shards. Images of excluded classes are scored, too, but left out when the tables are joined.
 
     Args:
         pools: of distinct names and one shape.
-        teacher: asked in evaluation mode; with its class names.
-        folder: where the tables are kept for others, who may make them at the same time.
+        teacher: in evaluation mode, with its class names.
+        folder: where the tables are kept for other processes, which may make them at the same time.
         held_out: what the student is judged on; see `HeldOutDigests` for images of another shape.
-        overlap: where a pool holds some of these pictures: "refuse", or "leave-out" of the table.
-        seed: of what criteria draw or train, which none of these does: tables serve every seed.
-        workers: processes, see `limbeck.score_table`; pools that are large or stay encoded are opened in each.
-        precision: in which the teacher is asked; the table says which "auto" was.
+        overlap: what to do if a pool holds some of these pictures: "refuse", or "leave-out" of the table.
+        seed: of criteria that draw or train; none of these does, so tables serve every seed.
+        workers: number of processes, see `limbeck.score_table`; each opens pools that are large or stay encoded.
+        precision: of the teacher; the table records what "auto" was.
         compile: whether torch compiles the teacher, see `BorrowSettings`.
-        own: whether nobody else uses the folder: what is found there was worked out for the same run, before it was
-            stopped, and saves it nothing.
-        progress: who watches.
+        own: whether nobody else uses the folder. Tables found there then come from an earlier, interrupted part of the
+            same run, so they do not count as saved cost.
+        progress: reports progress.
 
     Raises:
-        UserError: pools of one name or of several shapes, a teacher of a single class, logits that are no numbers, or
-            judged pictures in a pool: before it is scored where pixels are at hand, of encoded ones by a sample first.
+        UserError: pools of the same name or of several shapes, a teacher of a single class, logits that are NaN, or
+            held-out pictures in a pool; these are searched for before scoring, of encoded pools in a sample at first.
 
     Example:
         >>> from limbeck.transfer.borrow.pools import open_pools
@@ -151,8 +151,8 @@ class _Scoring:
     Args:
         pool: its images.
         context: the teacher, and how it computes.
-        criteria: a column for each.
-        folder: where the file is, or will be.
+        criteria: one column for each.
+        folder: of the file.
     """
 
     def __init__(self, pool: Pool, context: ScoringContext, criteria: Sequence[Criterion], folder: Path) -> None:
@@ -163,7 +163,7 @@ class _Scoring:
             "pool",
             [ids_and_labels(images), pixels_of(images), images.classes],
             [criterion.column for criterion in criteria],
-            # One with code that nobody can vouch for is known in this process alone.
+            # A teacher with unverifiable code is recognised in this process only.
             [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
             f"{context.precision}, channels last: {context.channels_last}, block: {context.block}"
             + (", compiled" if context.compile else ""),
@@ -171,7 +171,7 @@ class _Scoring:
         self.path = folder / f"pool-{self.key}.parquet"
 
     def do(self, workers: int, progress: Progress, *, own: bool) -> Cost:
-        """Makes the file unless it is there; what that took, whoever did it."""
+        """Makes the file unless it exists; returns the cost of making it, even if another run did."""
         count, took = len(self.images), self.path.with_suffix(".json")
         with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
             existed = self.path.exists()
@@ -194,7 +194,7 @@ class _Scoring:
         write_table(images, self.path, self.criteria, self.context, **how)
 
     def excluded(self) -> np.ndarray:
-        """bool `[N]`: which rows of the table are of excluded classes."""
+        """Which rows of the table are of excluded classes, bool `[N]`."""
         if self.pool.whole is None:
             return np.zeros(pq.read_metadata(self.path).num_rows, dtype=bool)
         left = np.sort(self.pool.images.ids.numpy())
@@ -202,7 +202,7 @@ class _Scoring:
 
 
 def _fingerprint(work: _Scoring, left_out: np.ndarray) -> str:
-    """That of the pool's images, by the digests of its table, so that no image is read once more."""
+    """Fingerprint of the pool's images, from the digests in its table, so that no image is read again."""
     images = work.pool.images
     digest = fingerprint_begun(images.shape, len(images), labelled=images.labels is not None)
     for column in (DIGEST, "id", *(["label"] if images.labels is not None else [])):
@@ -215,12 +215,12 @@ def _fingerprint(work: _Scoring, left_out: np.ndarray) -> str:
 
 
 def _among(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool `[B]`: which ids, int64 `[B]`, are among some that rise, int64 `[M]`, M >= 1."""
+    """Which `ids`, int64 `[B]`, are among `known`, which is sorted, int64 `[M]` with M >= 1; bool `[B]`."""
     return known[np.searchsorted(known, ids).clip(max=len(known) - 1)] == ids
 
 
 def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:
-    """What the table says of itself, but for what becomes of the images."""
+    """The metadata of the joined table, except for the numbers of images left out."""
     assert context.teacher is not None
     pools = {
         work.pool.name: {
@@ -244,7 +244,7 @@ def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, 
 def _join(
     works: Sequence[_Scoring], path: Path, about: dict[str, Any], held_out_digests: HeldOutDigests, *, leave_out: bool
 ) -> None:
-    """Writes the rows of all tables that stay, by pool, and counts those that do not."""
+    """Writes the rows that stay, pool after pool, and adds the numbers of those left out to `about`."""
     masks = [work.excluded() for work in works]
     for work, excluded in zip(works, masks, strict=True):
         about["pools"][work.pool.name]["fingerprint"] = _fingerprint(work, excluded)
@@ -277,7 +277,7 @@ def _schema(criteria: Sequence[Criterion]) -> pa.Schema:
 
 
 def _compared(path: Path, held_out_digests: HeldOutDigests, excluded: np.ndarray) -> tuple[np.ndarray, Overlap | None]:
-    """Which rows hold judged pictures, bool `[N]`, and what these are; not of excluded rows."""
+    """Which rows hold held-out pictures, bool `[N]`, and their overlap; excluded rows do not count."""
     rows, overlap, row = np.zeros_like(excluded), None, 0
     for batch in batches_of(path, ["id", "digest"]):
         span = slice(row, row + len(batch))
@@ -290,7 +290,7 @@ def _compared(path: Path, held_out_digests: HeldOutDigests, excluded: np.ndarray
 
 
 def _kept(work: _Scoring, keep: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Columns of the rows that stay, some at a time."""
+    """Columns of the rows that stay, in batches."""
     row = 0
     for batch in batches_of(work.path):
         kept = batch.filter(pa.array(keep[row : row + len(batch)]))

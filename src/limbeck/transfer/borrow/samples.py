@@ -1,4 +1,4 @@
-"""Borrowed images to look at: some of every class, and those that the teacher is least sure of."""
+"""Borrowed images for the report: some of every class, and those that the teacher is least sure of."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,13 +20,13 @@ EACH = 6
 def samples(
     found: Considered, sources: Sequence[str], pools: Sequence["Pool"], classes: Sequence[str]
 ) -> list[Pictures]:
-    """Two groups of pictures for each class, of too many classes for some that are evenly spread.
+    """Up to two groups of pictures per class; if there are too many classes, for an evenly spaced subset.
 
     Args:
         found: the chosen rows, with the teacher's confidence.
-        sources: names of the pools, by their number.
+        sources: names of the pools, by index.
         pools: with the images.
-        classes: names of the teacher's.
+        classes: names of the teacher's classes.
     """
     by_name = {pool.name: pool.images for pool in pools}
     images = [by_name[name] for name in sources]

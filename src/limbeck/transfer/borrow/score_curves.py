@@ -1,4 +1,4 @@
-"""Scores against ranks: how much surer the teacher is of the first images than of those where the budget cut."""
+"""Scores by rank: how much surer the teacher is of the first images than of those at the cut of the budget."""
 
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,11 @@ _POINTS = 64
 
 
 def score_curves(table: ScoreTable, chosen: "Chosen") -> list[LineFigure]:
-    """A figure for each criterion of the choice that goes by a score.
+    """A figure for each criterion that goes by a score.
 
     Args:
         table: of the pools.
-        chosen: from it.
+        chosen: from the table.
     """
     figures = []
     for place, part in enumerate(chosen.parts):
@@ -33,7 +33,7 @@ def score_curves(table: ScoreTable, chosen: "Chosen") -> list[LineFigure]:
 
 
 def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> LineFigure:
-    """12 bytes a row of the table."""
+    """The curves of one criterion; takes some 12 bytes of memory per row of the table."""
     criterion = criterion_by(by)
     sign = -1.0 if criterion.order == "highest" else 1.0
     batches = [
@@ -67,7 +67,7 @@ def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> 
 
 
 def _shown(groups: Array, scores: Array, taken: Array, classes: int) -> list[int]:
-    """Classes with images; of too many all together (-1), and some from the highest cut to the lowest."""
+    """Classes with images; if too many, -1 for all together and an evenly spaced subset ordered by their cuts."""
     filled = [int(place) for place in np.flatnonzero(np.bincount(groups, minlength=classes))]
     if len(filled) <= MOST_LINES:
         return filled

@@ -1,4 +1,4 @@
-"""How sure the teacher must be of an image, for each class that it gives."""
+"""Thresholds on how sure the teacher must be of an image, for each class that it predicts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Passing:
     """Which images are sure enough.
 
     Attributes:
-        passes: rows that were read with their group -> bool `[B]`.
-        values: float64 `[K]`, the score that the least sure image of every class may have; NaN where there is none.
+        passes: function of rows that were read with their group, giving bool `[B]`.
+        values: float64 `[K]`, the least sure score that passes in every class; NaN for a class without one.
     """
 
     passes: Callable[[Rows], np.ndarray]
@@ -36,7 +36,7 @@ def class_thresholds(
     fixed_count: int | None = None,
     highest: bool = True,
 ) -> np.ndarray:
-    """Mean score of the surest calibration images of every class that a teacher gives.
+    """Mean score of the surest calibration images of every class that a teacher predicts.
 
     t_c = (1 / k_c) sum of the k_c best scores of class c, with k_c = ceil(share N_c).
 
@@ -49,8 +49,8 @@ def class_thresholds(
         classes: int64 `[N]` in 0..count-1.
         count: K.
         share: in (0, 1], of every class.
-        fixed_count: the best so many in place of a share, divided by as many whatever there are, as the reference
-            implementation does.
+        fixed_count: sum this many of the best in place of a share, and divide by this number even if there are fewer,
+            as the reference implementation does.
         highest: whether the highest scores are the surest.
 
     Returns:
@@ -71,24 +71,24 @@ def class_thresholds(
 
 
 def share_of(share: float, sizes: Any) -> Any:
-    """So many of every one of `sizes`, int64, rounded up, but not by what floats lack: 0.1 of 30 are 3."""
+    """A share of each of `sizes`, int64, rounded up except for floating-point errors: 0.1 of 30 is 3."""
     return np.ceil(share * np.asarray(sizes) - 1e-9).astype(np.int64)
 
 
 def passing(
     table: ScoreTable, criterion: Criterion, threshold: Threshold, calibration: ScoreTable | None, seed: int
 ) -> Passing:
-    """Which rows of a table are as sure as a threshold says, by the scores of `criterion`.
+    """Which rows of a table pass a threshold, by the scores of `criterion`.
 
     Args:
         table: of the pools.
-        criterion: says how sure the teacher is.
-        threshold: of every class.
-        calibration: scores of the calibration images, for thresholds that need some.
-        seed: unused by scores; of the passes over the table.
+        criterion: whose scores say how sure the teacher is.
+        threshold: for every class.
+        calibration: scores of the calibration images, for thresholds that need them.
+        seed: of the passes over the table; scores do not use it.
 
     Raises:
-        UserError: no calibration image is of some class that the teacher gives images of the pools.
+        UserError: a class that the teacher predicts for images of the pools has no calibration image.
     """
     candidates = Candidates(table, criterion, seed, "group")
     if threshold.of == "quantile":
@@ -132,7 +132,7 @@ def _check_known(values: np.ndarray, candidates: Candidates, threshold: Threshol
 
 
 def _quantile(candidates: Candidates, share: float) -> Passing:
-    """The best `share` of the images of every class, rounded up."""
+    """Passes the best `share` of the images of every class, rounded up."""
     sizes = candidates.class_counts().numpy()
     cut = candidates.smallest(
         lambda: ((rows.columns["group"], candidates.words(rows)) for rows in candidates.read("group")),

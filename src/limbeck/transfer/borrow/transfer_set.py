@@ -1,4 +1,4 @@
-"""Images of several pools as one transfer set, each with the pool and the id that it has there."""
+"""Images of several pools as one transfer set, each with its pool and its id there."""
 
 import hashlib
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def transfer_set_of(
     classes: Sequence[str],
     teacher: Classifier,
 ) -> TransferSet:
-    """The chosen images in the order of their ids, which come from their content, and where each is from.
+    """The chosen images with their provenance, in the order of their ids, which are derived from their content.
 
     Args:
         chosen: from the table.
@@ -40,7 +40,7 @@ def transfer_set_of(
         pools: in any order.
         settings: by which they were chosen.
         classes: of the student.
-        teacher: which chose.
+        teacher: by which they were chosen.
     """
     rows = chosen.rows
     sources = [chosen.sources[place] for place in rows.sources.tolist()]
@@ -57,12 +57,12 @@ def transfer_set_of(
         **settings.model_dump(mode="json", include={"threshold", "fill", "short", "exclude", "overlap"}),
     }
     if "precision" in table.about:
-        about["precision"] = table.about["precision"]  # in which the teacher was asked
+        about["precision"] = table.about["precision"]  # of the teacher
     return TransferSet(images.subset(images.ids[order]), provenance=columns, about=about)
 
 
 def _about_pool(pool: Pool, table: ScoreTable) -> dict[str, Any]:
-    """What it takes to open the pool again, as a recipe has it, and to tell whether it holds the same images."""
+    """Settings to open the pool again, as in a recipe, and the fingerprint of its images."""
     settings = pool.settings
     about = {"name": settings.name, "split": settings.split, **settings.model_dump(mode="json", exclude_defaults=True)}
     if is_procedural(settings.name):
@@ -75,13 +75,13 @@ def _about_pool(pool: Pool, table: ScoreTable) -> dict[str, Any]:
 def images_of(
     pools: Sequence[Pool], sources: Sequence[str], ids: np.ndarray, copies: np.ndarray, classes: Sequence[str]
 ) -> ImageSet:
-    """Images of several pools, with ids that come from their content.
+    """Images of several pools, with ids derived from their content.
 
     Args:
         pools: distinct by name.
         sources: name of the pool of each image.
-        ids: int64 `[n]`, there.
-        copies: int64 `[n]`, 0, and others for an image that is there already: its id is another.
+        ids: int64 `[n]`, in the pool.
+        copies: int64 `[n]`, 0, and other numbers for repetitions of an image, which get ids of their own.
         classes: of the student.
 
     Raises:
@@ -102,7 +102,7 @@ def images_of(
 
 
 def _ids(digests: Tensor, copies: np.ndarray) -> Tensor:
-    """Of the content, and of which copy it is where it is not the first."""
+    """Ids from the content, and from the number of the copy unless it is the first."""
     digests = digests.clone()
     for row in np.flatnonzero(copies).tolist():
         digest = hashlib.blake2b(digests[row].numpy().tobytes(), digest_size=DIGEST_BYTES, salt=b"%d" % copies[row])

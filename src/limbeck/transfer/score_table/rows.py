@@ -1,4 +1,4 @@
-"""The rows of a score table that a criterion can choose, and the order in which it prefers them."""
+"""The rows of a score table that a criterion can choose, and its order of preference."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Rows:
 
     Attributes:
         ids: int64 `[B]`.
-        sources: int64 `[B]`, places in the table's `sources`; None where it tells none.
+        sources: int64 `[B]`, indices into the table's `sources`; None if it has none.
         scores: float64 `[B]`, finite.
-        columns: the others that were asked for.
+        columns: the other columns that were requested.
     """
 
     ids: np.ndarray
@@ -36,12 +36,12 @@ class Rows:
         return len(self.ids)
 
     def part(self, rows: np.ndarray) -> "Rows":
-        """Those at `rows`, places int64 `[n]` or a mask bool `[B]`, without the other columns."""
+        """The rows at `rows`, indices int64 `[n]` or a mask bool `[B]`, without the other columns."""
         return Rows(self.ids[rows], None if self.sources is None else self.sources[rows], self.scores[rows], {})
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """All rows of some parts of one table, at least one."""
+    """Concatenates parts of one table, at least one."""
     sources = [part.sources for part in parts if part.sources is not None]
     return Rows(
         np.concatenate([part.ids for part in parts]),
@@ -52,13 +52,13 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 
 class Candidates:
-    """What a criterion can choose from: the rows whose scores are known, of random scores all.
+    """The rows that a criterion can choose: those with a score, or all rows for random scores.
 
     Args:
         table: with the columns of the criterion.
         criterion: how they are scored and preferred.
         seed: of random scores and orders.
-        balance: the column whose values get equal shares where the criterion goes by class.
+        balance: the column whose values get equal shares if the criterion works per class.
 
     Raises:
         UserError: the table lacks a column, or was made with another seed.
@@ -72,7 +72,7 @@ class Candidates:
         self.known = None if criterion.score == "random" else criterion.column
         _check_columns(table, criterion, seed, balance)
 
-    # What a budget is resolved against, as of an image set.
+    # What `Budget.resolve` needs, as of an image set.
 
     @property
     def name(self) -> str:
@@ -105,7 +105,7 @@ class Candidates:
     # Passes over the rows.
 
     def read(self, *columns: str) -> Iterator[Rows]:
-        """A million rows at a time, in the order of the table."""
+        """Batches of up to a million rows, in the order of the table."""
         more = ["source"] if self.table.sources else []
         scored = [] if self.known is None else [self.known]
         for batch in self.table.batches("id", *more, *scored, *columns, known=self.known):
@@ -126,7 +126,7 @@ class Candidates:
             )
 
     def classes_of(self, rows: Rows) -> np.ndarray:
-        """The class of each row, int64 `[B]`, all 0 for criteria over the whole set; `read` it with `class_column`."""
+        """The class of each row, int64 `[B]`, all 0 for criteria over the whole set; needs `read(*class_column)`."""
         return rows.columns[self.balance] if self.criterion.per_class else np.zeros(len(rows), dtype=np.int64)
 
     @property
@@ -134,17 +134,17 @@ class Candidates:
         return (self.balance,) if self.criterion.per_class else ()
 
     def sizes_of_classes(self) -> np.ndarray:
-        """Rows of each class, int64 `[C]`; one class for criteria over the whole set."""
+        """Number of rows of each class, int64 `[C]`; one class for criteria over the whole set."""
         return self.class_counts().numpy() if self.criterion.per_class else np.array([len(self)])
 
     def words(self, rows: Rows) -> Words:
-        """Keys, smallest for the most preferred: by score, then by id, then by source."""
+        """Keys that sort rows by preference, the most preferred first: by score, then by id, then by source."""
         if self.criterion.order == "random":
             return self.drawn(rows, self.criterion.stream("order"))
         return self._with_ids(rows, sortable(rows.scores, descending=self.criterion.order == "highest"))
 
     def drawn(self, rows: Rows, stream: str) -> Words:
-        """Keys in a random order, whatever the scores."""
+        """Keys that sort rows at random, independent of their scores."""
         return self._with_ids(rows, sortable(self.uniform(rows.ids, rows.sources, stream), descending=False))
 
     def _with_ids(self, rows: Rows, first: np.ndarray) -> Words:
@@ -152,7 +152,7 @@ class Candidates:
         return words if rows.sources is None else (*words, rows.sources.astype(np.uint64))
 
     def uniform(self, ids: np.ndarray, sources: np.ndarray | None, stream: str) -> np.ndarray:
-        """float64 `[B]` in [0, 1), from the seed, the stream and the images; every source has its own draws."""
+        """float64 `[B]` in [0, 1), from seed, stream and ids; every source has its own stream."""
         if sources is None:
             return uniform53(_tensor(ids), self.seed, stream).numpy()
         drawn = np.empty(len(ids))
@@ -190,5 +190,5 @@ def _check_columns(table: ScoreTable, criterion: Criterion, seed: int, balance: 
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Arrow's memory is read-only, which tensors cannot be."""
+    """A tensor of an array; copies read-only memory such as Arrow's, which tensors do not support."""
     return torch.from_numpy(np.require(array, requirements="W"))

@@ -1,4 +1,4 @@
-"""Scoring into a Parquet table, shard by shard: resumable, in memory that does not grow, by one worker or many."""
+"""Scoring into a Parquet table, shard by shard: resumable, in constant memory, by one or several workers."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from limbeck.models import Classifier
 
 MOST = 2**16
-"""Images of a shard."""
+"""Largest number of images per shard by default."""
 _SHARDS = 16
 
 
@@ -57,36 +57,36 @@ def score_table(
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
 
-    Images are read once and a teacher is asked once for all criteria together, but for what is trained or needs a whole
-    set first. Finished shards lie in `<path>.parts` until all are there. A scoring that was stopped or killed goes on
-    with them; neither that nor the number of workers changes the table.
+    Images are read once and the teacher runs once for all criteria together, except for what is trained or needs the
+    whole set first. Finished shards are kept in `<path>.parts` until all are done. A scoring that was stopped or killed
+    continues with them; neither that nor the number of workers changes the table.
 
     Args:
         images: what to score, or a data set's name, see `limbeck.load`; or a function that loads them, which every
-            worker calls for itself.
+            worker calls.
         path: the Parquet file to make; never overwritten.
-        criteria: whose scores to compute, as for `select`; those that share one make one column. Random scores need
-            no column. Criteria that go by clusters (k-means, manifold) get a column of these, too, found here once in
-            this process from the features of the whole set, of which 4 N D bytes are then in memory.
-        seed: of what is trained on the way.
-        teacher: for criteria that ask one; a classifier, or whatever `load_model` takes.
+        criteria: whose scores to compute, as for `select`; criteria with the same score share a column. Random scores
+            need no column. Criteria that use clusters (k-means, manifold) also get a column of these, computed once in
+            this process from the features of the whole set, which take 4 N D bytes of memory.
+        seed: of training for scores.
+        teacher: for criteria that need one; a classifier, or whatever `load_model` takes.
         folder: where networks that a criterion trains are kept.
-        workers: processes, of this machine, or of the Ray cluster that RAY_ADDRESS names or this process is connected
-            to. Its nodes must have limbeck, and share with this process, under the same paths, the files of the
-            images, limbeck's cache and the folder of `path`.
-        shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
-            of them, at most `MOST`.
-        trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
-            cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
-        precision: in which the teacher is asked, by every worker: "fp32", "bf16", or "auto" for what this machine is
-            fastest in. The table says which it was.
-        beside: further columns, found in the same pass: "digest", a 128-bit hash of the pixels, and "group", the number
-            of the class that the teacher gives, whose names the table tells.
-        progress: who watches.
+        workers: number of processes, on this machine, or on the Ray cluster that RAY_ADDRESS names or this process is
+            connected to. Its nodes must have limbeck, and share with this process, under the same paths, the files of
+            the images, limbeck's cache and the folder of `path`.
+        shard: images per shard, rounded to whole batches; at most so many are scored again after a kill. By default a
+            sixteenth of the images, at most `MOST`.
+        trust_teacher: continue with shards of another process even if the teacher has code or attributes that limbeck
+            cannot verify, such as your own `forward`; by default only the process that began them does.
+        precision: of the teacher, in every worker: "fp32", "bf16", or "auto" for the fastest on this machine. The table
+            records it.
+        beside: further columns, computed in the same pass: "digest", a 128-bit hash of the pixels, and "group", the
+            number of the class that the teacher predicts, with the class names in the metadata.
+        progress: reports progress.
 
     Raises:
-        UserError: `path` exists, a criterion lacks what it needs, a cluster is named that cannot be joined, a worker
-            does not see the same images and folders, or the parts are of other images.
+        UserError: `path` exists, a criterion lacks what it needs, the named cluster cannot be joined, a worker does not
+            see the same images and folders, or the finished shards are of other images.
 
     Example:
         >>> path = score_table(images, "two.parquet", criteria=["entropy", "variance"])
@@ -94,7 +94,7 @@ def score_table(
         ('entropy:grayscale-histogram', 'variance:grayscale')
     """
     check_seed(seed)
-    watching = progress if workers == 1 else None  # who watches cannot move to a worker
+    watching = progress if workers == 1 else None  # progress cannot move to a worker
     context = make_context(teacher, folder, seed, watching, precision=precision)
     options: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
     loads = callable(images)
@@ -114,7 +114,7 @@ def write_table(
     trust_teacher: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """`score_table` for those who have a context: teacher, folder and seed, and how the teacher computes.
+    """`score_table` for callers with a context: teacher, folder, seed, and how the teacher computes.
 
     Example:
         >>> path = write_table(images, Path("v.parquet"), [Criterion(score="variance")], ScoringContext(), shard=64)
@@ -160,7 +160,7 @@ def write_table(
     with disk_errors(parts):
         parts.mkdir(parents=True, exist_ok=True)
     with only_one(parts, lambda: watch.say(f"another process is scoring into {str(path)!r}; waiting for it")):
-        _check_new(path)  # which another may have made meanwhile
+        _check_new(path)  # another process may have made it meanwhile
         _claim(parts, plan)
         make = MakeShards(images, columns, context, parts, size, beside, begun=seen(loaded))
         shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
@@ -181,7 +181,7 @@ def _check_new(path: Path) -> None:
 
 
 def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
-    """Raises a UserError where `criterion` lacks what it needs to be scored."""
+    """Raises a UserError if `criterion` lacks what it needs to be scored."""
     if "function" in criterion.represented:
         raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
     check_criterion(criterion, images, context)
@@ -201,7 +201,7 @@ def _check_beside(beside: Sequence[str], teacher: "Classifier | None") -> None:
 
 
 def groups_of(teacher: "Classifier") -> tuple[str, ...]:
-    """Names of the classes that a teacher gives.
+    """Names of the classes that a teacher predicts.
 
     Example:
         >>> groups_of(teacher)[0]
@@ -224,7 +224,7 @@ def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, context
 
 
 def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict[str, Any]:
-    """Which teacher is asked, and the one process that can be sure to ask it again, None for any; as the view cache."""
+    """The teacher's fingerprint, and the only process that can recognise the teacher, or None if any can."""
     if teacher is None:
         return {"teacher": None, "process": None}
     identity = identify(teacher)
@@ -238,7 +238,7 @@ def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict
 
 
 def _claim(parts: Path, plan: dict[str, Any]) -> None:
-    """Notes the plan in the folder of parts, or finds the same there."""
+    """Writes the plan to the folder of parts, or checks that the same plan is there."""
     written = parts / "plan.json"
     if not written.exists():
         atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
@@ -261,7 +261,7 @@ def _missing(parts: Path, count: int, suffix: str) -> list[int]:
 
 
 def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: Sequence[str]) -> None:
-    """One file of all parts, in the order of the set, a row group each."""
+    """Joins all parts into one file, in the order of the set, one row group each."""
     columns = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
     schema = pq.read_schema(parts / "000000.parquet")
     for name in clusters:

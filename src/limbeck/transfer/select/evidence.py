@@ -1,4 +1,4 @@
-"""What a selection tells of itself: what was chosen of how much and how, and images at both ends of the score."""
+"""Evidence of a selection: how many images were chosen and how, and images at both ends of the score."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ _COLUMNS = ("id", "score", "label")
 
 
 def evidence_of(selection: Selection, images: "ImageSet") -> Evidence:
-    """Why these images; of a table in a file, which has the rows already, with numbers in their place.
+    """The evidence of a selection; for a table in a file, which already has the rows, a summary replaces them.
 
     Args:
         selection: from `images`.
@@ -63,7 +63,7 @@ def _count(selection: Selection) -> str:
 
 
 def described(criterion: Criterion) -> str:
-    """Name and parts of a criterion in words.
+    """Name and parts of a criterion as text.
 
     Example:
         >>> described(lb.transfer.select.find_criterion("entropy"))
@@ -83,7 +83,7 @@ def _group(criterion: Criterion) -> str:
 
 
 def _group_order(selection: Selection) -> str:
-    """How strata are ordered; the numbers of clusters mean nothing."""
+    """How strata are ordered; "" for clusters, whose numbers mean nothing."""
     if _group(selection.criterion) != "stratum":
         return ""
     within = "class after class, " if selection.criterion.per_class else ""
@@ -92,12 +92,12 @@ def _group_order(selection: Selection) -> str:
 
 
 def pictures(selection: Selection, images: "ImageSet", per_group: int = _ENDS) -> list[Pictures]:
-    """The images of highest and of lowest score among the chosen and among the others, the most extreme first.
+    """Images of highest and of lowest score, among the chosen ones and among the others, the most extreme first.
 
     Args:
         selection: from `images`.
-        images: the set, or one that holds it.
-        per_group: images of each group at most; groups without any are left out.
+        images: the set, or one that contains it.
+        per_group: at most so many images of each group; empty groups are left out.
 
     Example:
         >>> shown = pictures(lb.select(images, criterion="variance", budget=20), images, per_group=3)
@@ -126,7 +126,7 @@ def pictures(selection: Selection, images: "ImageSet", per_group: int = _ENDS) -
 
 
 def _extremes(selection: Selection, count: int) -> Iterator[dict[str, np.ndarray]]:
-    """The rows of every batch that may be among the `count` of highest or lowest score, chosen or not."""
+    """The rows of every batch that can be among the `count` of highest or lowest score, chosen or not."""
     for batch in selection.rows():
         kept = []
         for among in (batch["chosen"], ~batch["chosen"]):

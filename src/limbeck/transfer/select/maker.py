@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 CHOSEN = "chosen.parquet"
-"""In the maker's folder: the images that were chosen."""
+"""File in the maker's folder with the chosen images."""
 _SCORES = "scores"
 
 
 class SelectMaker:
     """Chooses from the pool, see `limbeck.select`; the transfer set is in the order of ids.
 
-    What has been found of the pool (scores, clusters, a teacher's answers) is kept in the shared folder of a
-    comparison, where every budget, seed and criterion that needs it finds it; each of them counts what it cost.
+    Results for the pool (scores, clusters, the teacher's logits) are kept in the shared folder of a comparison, where
+    every budget, seed and criterion that needs them finds them; each of them counts their cost.
 
     Example:
         >>> context = MakerContext(folder=Path("made"), pool=images, classes=images.classes, shape=images.shape)
@@ -96,7 +96,7 @@ class SelectMaker:
         return FixedSource(TransferSet(pool.subset(ids), provenance=columns, about=description))
 
     def evidence(self, settings: SelectSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """None: there are no rounds, so nothing comes after what `make` told."""
+        """None: there are no rounds, so the evidence of `make` is final."""
 
 
 def _pool(context: MakerContext) -> "ImageSet":
@@ -110,7 +110,7 @@ def _scoring(context: MakerContext) -> ScoringContext:
 
 
 def _by_id(chosen: TransferSet) -> TransferSet:
-    """The same images in the order of their ids, in which students are taught."""
+    """The same images in the order of their ids, in which students see them."""
     order = chosen.images.ids.argsort()
     provenance = {
         name: column[order] if isinstance(column, Tensor) else [column[place] for place in order.tolist()]
@@ -120,7 +120,7 @@ def _by_id(chosen: TransferSet) -> TransferSet:
 
 
 def _save(folder: Path, made: TransferSet, selection: Selection, pool: "ImageSet") -> None:
-    """A row for each image that was chosen: id, place in the order of preference, and where it is from."""
+    """Saves a row for each chosen image: id, place in the order of preference, and provenance."""
     place = selection.ids.argsort()  # the images are in the order of their ids
     columns = {"id": made.images.ids, "place": place, **made.provenance}
     arrays = {name: column.numpy() if isinstance(column, Tensor) else column for name, column in columns.items()}
