@@ -22,7 +22,7 @@ Quotas = np.ndarray
 
 
 @dataclass(frozen=True)
-class Spread:
+class AllocationPlan:
     """What an allocation decides: groups of rows, and how many rows to take from the top of each.
 
     Attributes:
@@ -41,9 +41,9 @@ class Spread:
     shown: Callable[[Rows], np.ndarray] | None = None
 
 
-def top_n(candidates: Candidates, quotas: Quotas) -> Spread:
+def top_n(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """The most preferred images of every class."""
-    return Spread(
+    return AllocationPlan(
         candidates.class_column,
         lambda rows: (candidates.classes_of(rows), candidates.words(rows)),
         quotas,
@@ -51,12 +51,12 @@ def top_n(candidates: Candidates, quotas: Quotas) -> Spread:
     )
 
 
-def k_means(candidates: Candidates, quotas: Quotas) -> Spread:
+def k_means(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """The most preferred images of every cluster, in proportion to its size, by largest remainder."""
     return _of_clusters(candidates, quotas, proportional_shares)
 
 
-def manifold(candidates: Candidates, quotas: Quotas) -> Spread:
+def manifold(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """One image of every cluster of a t-SNE map in turn, until the quota is met; empty clusters are skipped.
 
     Source: the "manifold learning" of Kinnas et al., "Selecting images with entropy for frugal knowledge
@@ -66,7 +66,7 @@ def manifold(candidates: Candidates, quotas: Quotas) -> Spread:
     return _of_clusters(candidates, quotas, shares)
 
 
-def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, Tensor], Tensor]) -> Spread:
+def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, Tensor], Tensor]) -> AllocationPlan:
     """Divides each class's quota among its clusters, which are ordered by their most preferred images."""
     column = candidates.criterion.clusters_column
     assert column is not None, "allocations by clusters have a column of them"
@@ -81,7 +81,7 @@ def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, T
             of_clusters[inside] = share(quota, torch.from_numpy(sizes[inside])).numpy()
         numbers[inside] = np.arange(start, start + len(inside))
         start += len(inside)
-    return Spread(
+    return AllocationPlan(
         (column,),
         lambda rows: (rows.columns[column], candidates.words(rows)),
         of_clusters,
@@ -124,7 +124,7 @@ def _first_of_each(
     return groups[rows], tuple(word[rows] for word in words), labels[rows], sums[groups[rows]]
 
 
-def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
+def coverage(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """Random images, equally many of every stratum of the scores, after the hardest (first ranked) are left out.
 
     Strata have equal width in score; there are 50 by default, as published. The option `cutoff` is the share of the
@@ -160,7 +160,7 @@ def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
         classes, groups = candidates.classes_of(rows), strata.of(rows)
         return first[classes] + np.where(groups >= 0, groups - classes * count, highest[classes] + 1)
 
-    return Spread(
+    return AllocationPlan(
         column,
         lambda rows: (strata.of(rows), candidates.drawn(rows, "coverage")),
         np.concatenate(of_strata),

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.randomness import check_seed
-from limbeck.transfer.allocation import Spread, shares
+from limbeck.transfer.allocation import AllocationPlan, shares
 from limbeck.transfer.budget import Budget, parse_budget
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.part_entries import function_of
@@ -86,9 +86,9 @@ def allocate(
         columns, is_chosen = candidates.class_column, partial(_are_among, chosen)
         shown = _places_of_classes(candidates)
     else:
-        spread: Spread = function_of(entry.function)(candidates, quotas)
-        chosen, is_chosen = _in_order(candidates, spread)
-        columns, shown = tuple(dict.fromkeys((*spread.columns, *candidates.class_column))), spread.shown
+        plan: AllocationPlan = function_of(entry.function)(candidates, quotas)
+        chosen, is_chosen = _in_order(candidates, plan)
+        columns, shown = tuple(dict.fromkeys((*plan.columns, *candidates.class_column))), plan.shown
     if shown is None and criterion.per_class and balance == "group":
         shown = lambda rows: rows.columns[balance]  # noqa: E731
     _check_distinct(chosen, table)
@@ -183,15 +183,15 @@ def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
         raise UserError(f"column 'id' of {table.title} must be distinct, got {first} more than once.")
 
 
-def _in_order(candidates: Candidates, spread: Spread) -> tuple[Rows, Callable[[Rows], np.ndarray]]:
+def _in_order(candidates: Candidates, plan: AllocationPlan) -> tuple[Rows, Callable[[Rows], np.ndarray]]:
     """The rows that an allocation takes of every group, most preferred first, and whether a row is among them."""
-    columns = tuple(dict.fromkeys((*spread.columns, *candidates.class_column)))
+    columns = tuple(dict.fromkeys((*plan.columns, *candidates.class_column)))
     thresholds = candidates.smallest(
-        lambda: (spread.keys(rows) for rows in candidates.read(*columns)), spread.quotas, spread.sizes
+        lambda: (plan.keys(rows) for rows in candidates.read(*columns)), plan.quotas, plan.sizes
     )
 
     def is_chosen(rows: Rows) -> np.ndarray:
-        return thresholds.chosen(*spread.keys(rows))
+        return thresholds.chosen(*plan.keys(rows))
 
     chosen = joined([rows.part(is_chosen(rows)) for rows in candidates.read(*columns)])
     return chosen.part(np.lexsort(candidates.words(chosen)[::-1])), is_chosen

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.foreign import errors_of
-from limbeck.transfer.allocation import Quotas, Spread
+from limbeck.transfer.allocation import AllocationPlan, Quotas
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 
 
-def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> Spread:
+def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """Calls `function` on the scores of every class, in order of preference; holds all of them in memory."""
     rows = joined(list(candidates.read(*candidates.class_column)))
     classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
@@ -34,7 +34,9 @@ def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candid
         is_taken = np.array([_image(here, place) in images for place in range(len(here))], dtype=bool)
         return np.where(is_taken, candidates.classes_of(here), -1)
 
-    return Spread(candidates.class_column, lambda batch: (groups(batch), candidates.words(batch)), quotas, quotas)
+    return AllocationPlan(
+        candidates.class_column, lambda batch: (groups(batch), candidates.words(batch)), quotas, quotas
+    )
 
 
 def check_rows(rows: Any, count: int, n: int, what: str) -> Tensor:

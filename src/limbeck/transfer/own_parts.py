@@ -133,7 +133,7 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
         part: a function that returns n rows, int64 `[n]`, of images sorted by preference, the most preferred first:
             from `scores` float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and
             `quotas` to a
-            `limbeck.transfer.allocation.Spread`. Further parameters are options.
+            `limbeck.transfer.allocation.AllocationPlan`. Further parameters are options.
         said: `summary`; whether it works `per_class`; the default `space` in which it measures distances.
 
     Raises:

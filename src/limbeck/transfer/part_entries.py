@@ -114,7 +114,7 @@ class AllocationEntry:
     Attributes:
         summary: one line for listings.
         function: "module:name" of the function that spreads the images of each class over the rows of a table, see
-            `allocation.Spread`; of one that is `greedy`, from features `[N, D]` and n to rows.
+            `allocation.AllocationPlan`; of one that is `greedy`, from features `[N, D]` and n to rows.
         short: the name on the command line of the published code.
         greedy: whether every choice depends on those before it, so that it needs all features.
         per_class: whether every class gets an equal share, within which the rest happens.

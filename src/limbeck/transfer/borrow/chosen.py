@@ -150,7 +150,7 @@ class Chosen:
         return sum((counts.clip(min=0) for counts in lacking), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
-    def spread(self) -> np.ndarray:
+    def beyond_share(self) -> np.ndarray:
         """Images of each class beyond its equal share, in place of those that other classes lack, int64 `[K]`."""
         beyond = [part.distinct - part.wanted for part in self.parts if part.wanted is not None]
         return sum((counts.clip(min=0) for counts in beyond), np.zeros(len(self.classes), dtype=np.int64))

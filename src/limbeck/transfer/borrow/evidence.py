@@ -132,7 +132,7 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
     """Sentences on classes, or pools as a whole, with too few images and what was done; none if all had enough."""
     by_class = np.zeros(len(chosen.classes), dtype=np.int64)
     by_class = sum((part.repeated for part in chosen.parts if part.wanted is not None), by_class)
-    spread, short = int(chosen.spread.sum()), np.flatnonzero(chosen.short + by_class)
+    spread, short = int(chosen.beyond_share.sum()), np.flatnonzero(chosen.short + by_class)
     lacking = int((chosen.short + by_class).sum())
     sentences = []
     if len(short):
