@@ -45,7 +45,7 @@ def top_n(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """The most preferred images of every class."""
     return AllocationPlan(
         candidates.class_column,
-        lambda rows: (candidates.classes_of(rows), candidates.words(rows)),
+        lambda rows: (candidates.classes_of(rows), candidates.ranking_keys(rows)),
         quotas,
         candidates.sizes_of_classes(),
     )
@@ -83,7 +83,7 @@ def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, T
         start += len(inside)
     return AllocationPlan(
         (column,),
-        lambda rows: (rows.columns[column], candidates.words(rows)),
+        lambda rows: (rows.columns[column], candidates.ranking_keys(rows)),
         of_clusters,
         sizes,
         lambda rows: numbers[rows.columns[column]],
@@ -101,7 +101,7 @@ def _clusters(candidates: Candidates, column: str) -> dict[str, np.ndarray]:
                 f"column {column!r} of {candidates.table.title} holds no cluster for id {first}; score again."
             )
         parts.append(
-            _first_of_each(clusters, candidates.words(rows), candidates.classes_of(rows), np.ones_like(clusters))
+            _first_of_each(clusters, candidates.ranking_keys(rows), candidates.classes_of(rows), np.ones_like(clusters))
         )
     groups, labels, counts = (np.concatenate([part[index] for part in parts]) for index in (0, 2, 3))
     words = tuple(np.concatenate(word) for word in zip(*(part[1] for part in parts), strict=True))
@@ -140,7 +140,7 @@ def coverage(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     sizes = candidates.sizes_of_classes()
     hardest = np.array([left_out(cutoff, size, n) for size, n in zip(sizes.tolist(), quotas.tolist(), strict=True)])
     cut = candidates.smallest(
-        lambda: ((candidates.classes_of(rows), candidates.words(rows)) for rows in candidates.read(*column)),
+        lambda: ((candidates.classes_of(rows), candidates.ranking_keys(rows)) for rows in candidates.read(*column)),
         hardest,
         sizes,
     )
@@ -185,7 +185,7 @@ class _Strata:
         self.lowest, self.highest = torch.from_numpy(lowest), torch.from_numpy(highest)
 
     def _hard(self, rows: Rows) -> np.ndarray:
-        return self.is_hard(self.candidates.classes_of(rows), self.candidates.words(rows))
+        return self.is_hard(self.candidates.classes_of(rows), self.candidates.ranking_keys(rows))
 
     def of(self, rows: Rows) -> np.ndarray:
         """Class x `count` + stratum, int64 `[B]`; -1 for the hardest images."""

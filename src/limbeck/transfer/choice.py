@@ -194,7 +194,7 @@ def _in_order(candidates: Candidates, plan: AllocationPlan) -> tuple[Rows, Calla
         return thresholds.chosen(*plan.keys(rows))
 
     chosen = joined([rows.part(is_chosen(rows)) for rows in candidates.read(*columns)])
-    return chosen.part(np.lexsort(candidates.words(chosen)[::-1])), is_chosen
+    return chosen.part(np.lexsort(candidates.ranking_keys(chosen)[::-1])), is_chosen
 
 
 def _greedily(
@@ -206,7 +206,7 @@ def _greedily(
     """
     rows = joined(list(candidates.read(*candidates.class_column)))
     assert len(rows) == len(features), "features are those of the rows"
-    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
+    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.ranking_keys(rows)[::-1])
     ranked = features[torch.from_numpy(ranking)].float()
     taken = []
     for label, quota in enumerate(quotas.tolist()):

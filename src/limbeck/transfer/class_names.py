@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 from limbeck.data.classes import few
 
-Words = tuple[str, ...]
+Tokens = tuple[str, ...]
 
 _SAME = (
     ("airplane", "aeroplane", "plane"),
@@ -66,7 +66,7 @@ def known_as(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> dic
         >>> known_as(["garbage truck", "seahorse", "Cats", "beagle"], ["cat", "dog", "horse", "truck"])
         {'garbage truck': 'truck', 'Cats': 'cat'}
     """
-    names_by_form: dict[Words, str] = {}
+    names_by_form: dict[Tokens, str] = {}
     for name in teacher_classes:
         for phrase in _phrases(name):
             for form in _forms(phrase):
@@ -94,7 +94,7 @@ def alike(name: str, classes: Sequence[str]) -> list[int]:
 
 
 @lru_cache(maxsize=4096)
-def all_spellings(name: str) -> frozenset[Words]:
+def all_spellings(name: str) -> frozenset[Tokens]:
     """All equivalent forms of a class's name, including synonyms; some forms are not real words.
 
     Example:
@@ -144,7 +144,7 @@ def _words_of_ids() -> dict[str, str]:
     return {name: info.label_name_to_description(name) for name in info.label_names()}
 
 
-def _known(name: str, known: dict[Words, str]) -> str | None:
+def _known(name: str, known: dict[Tokens, str]) -> str | None:
     phrases = list(_phrases(name))
     kinds = sorted((kind for phrase in phrases for kind in _kinds(phrase)), key=len, reverse=True)
     others = {phrase[-1:] for phrase in [*phrases, *kinds] if _is_no_kind(phrase)}
@@ -156,11 +156,11 @@ def _known(name: str, known: dict[Words, str]) -> str | None:
     return None
 
 
-def _is_no_kind(phrase: Words) -> bool:
+def _is_no_kind(phrase: Tokens) -> bool:
     return len(phrase) == 2 and any(phrase[0] in _NO_KINDS.get(word, ()) for word in _singulars(phrase[1]))
 
 
-def _phrases(name: str) -> Iterator[Words]:
+def _phrases(name: str) -> Iterator[Tokens]:
     """The synonyms in a name, each as its lower-case words."""
     text = re.sub(r"\([^)]*\)|['’`]", "", unicodedata.normalize("NFKC", _in_words(name) or name)).strip()
     for part in re.split(r"[,;/|]", _HUMP.sub(" ", _NUMBERED.sub("", text))):
@@ -168,14 +168,14 @@ def _phrases(name: str) -> Iterator[Words]:
             yield words
 
 
-def _kinds(phrase: Words) -> Iterator[Words]:
+def _kinds(phrase: Tokens) -> Iterator[Tokens]:
     """The more general things that a phrase names: "pickup truck" and "truck" for "old pickup truck"."""
     end = next((place for place, word in enumerate(phrase) if place and word in _FURTHER), len(phrase))
     for start in range(int(end == len(phrase)), end):
         yield phrase[start:end]
 
 
-def _forms(phrase: Words) -> Iterator[Words]:
+def _forms(phrase: Tokens) -> Iterator[Tokens]:
     """Normal forms, shared by phrases that differ only in plurals or synonyms; some are not real words."""
     *first, last = phrase
     for word in _singulars(last):

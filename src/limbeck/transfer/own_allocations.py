@@ -17,7 +17,7 @@ from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     """Calls `function` on the scores of every class, in order of preference; holds all of them in memory."""
     rows = joined(list(candidates.read(*candidates.class_column)))
-    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
+    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.ranking_keys(rows)[::-1])
     values = candidates.criterion.options_of(ALLOCATIONS[candidates.criterion.allocation])
     taken = []
     for label, quota in enumerate(quotas.tolist()):
@@ -35,7 +35,7 @@ def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candid
         return np.where(is_taken, candidates.classes_of(here), -1)
 
     return AllocationPlan(
-        candidates.class_column, lambda batch: (groups(batch), candidates.words(batch)), quotas, quotas
+        candidates.class_column, lambda batch: (groups(batch), candidates.ranking_keys(batch)), quotas, quotas
     )
 
 

@@ -135,13 +135,13 @@ def _quantile(candidates: Candidates, share: float) -> Passing:
     """Passes the best `share` of the images of every class, rounded up."""
     sizes = candidates.class_counts().numpy()
     cut = candidates.smallest(
-        lambda: ((rows.columns["group"], candidates.words(rows)) for rows in candidates.read("group")),
+        lambda: ((rows.columns["group"], candidates.ranking_keys(rows)) for rows in candidates.read("group")),
         share_of(share, sizes),
         sizes,
     )
 
     def passes(rows: Rows) -> np.ndarray:
-        return cut.chosen(rows.columns["group"], candidates.words(rows))
+        return cut.chosen(rows.columns["group"], candidates.ranking_keys(rows))
 
     highest = candidates.criterion.order == "highest"
     values = np.full(len(sizes), np.inf if highest else -np.inf)

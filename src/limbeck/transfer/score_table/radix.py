@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-Words = tuple[np.ndarray, ...]
+KeyWords = tuple[np.ndarray, ...]
 """The keys of B rows, which are distinct: words uint64 `[B]`, the most significant first."""
 
-Keys = tuple[np.ndarray, Words]
+Keys = tuple[np.ndarray, KeyWords]
 """Groups int64 `[B]` (-1 for rows that do not take part) and keys of the rows."""
 
 GATHERED = 2**20
@@ -34,7 +34,7 @@ class Thresholds:
     some: np.ndarray
     words: np.ndarray
 
-    def chosen(self, groups: np.ndarray, words: Words) -> np.ndarray:
+    def chosen(self, groups: np.ndarray, words: KeyWords) -> np.ndarray:
         """Whether each row is among the chosen of its group, bool `[B]`."""
         inside = groups >= 0
         groups = np.where(inside, groups, 0)
@@ -122,7 +122,7 @@ class _Search:
             self.words[:, group] = words[:, np.searchsorted(groups, group) + self.wanted[group] - 1]
         self.left[:] = False
 
-    def _begin_so(self, groups: np.ndarray, words: Words) -> Keys:
+    def _begin_so(self, groups: np.ndarray, words: KeyWords) -> Keys:
         """The rows whose keys share the known prefix of their group's threshold."""
         same = (groups >= 0) & self.left[groups]
         for number in range(-(-self.known // _BITS)):

@@ -11,7 +11,7 @@ from torch import Tensor
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import ALLOCATIONS
-from limbeck.transfer.score_table.radix import Keys, Thresholds, Words, as_unsigned, smallest, sortable
+from limbeck.transfer.score_table.radix import Keys, KeyWords, Thresholds, as_unsigned, smallest, sortable
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.scoring.scores import uniform53
 
@@ -137,17 +137,17 @@ class Candidates:
         """Number of rows of each class, int64 `[C]`; one class for criteria over the whole set."""
         return self.class_counts().numpy() if self.criterion.per_class else np.array([len(self)])
 
-    def words(self, rows: Rows) -> Words:
+    def ranking_keys(self, rows: Rows) -> KeyWords:
         """Keys that sort rows by preference, the most preferred first: by score, then by id, then by source."""
         if self.criterion.order == "random":
             return self.drawn(rows, self.criterion.stream("order"))
         return self._with_ids(rows, sortable(rows.scores, descending=self.criterion.order == "highest"))
 
-    def drawn(self, rows: Rows, stream: str) -> Words:
+    def drawn(self, rows: Rows, stream: str) -> KeyWords:
         """Keys that sort rows at random, independent of their scores."""
         return self._with_ids(rows, sortable(self.uniform(rows.ids, rows.sources, stream), descending=False))
 
-    def _with_ids(self, rows: Rows, first: np.ndarray) -> Words:
+    def _with_ids(self, rows: Rows, first: np.ndarray) -> KeyWords:
         words = (first, as_unsigned(rows.ids))
         return words if rows.sources is None else (*words, rows.sources.astype(np.uint64))
 
