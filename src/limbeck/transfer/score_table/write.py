@@ -125,9 +125,9 @@ def write_table(
     for name, value in (("workers", workers), ("shard", shard)):
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}.")
-    teacher, watch = context.teacher, progress or Silent()
+    watch = progress or Silent()
     loaded = images() if callable(images) else images
-    _check_beside(beside, teacher)
+    _check_beside(beside, context.teacher)
     columns = {criterion.column: criterion for criterion in criteria if criterion.score != "random"}
     clusters = {criterion.clusters_column: criterion for criterion in criteria if criterion.clusters_column is not None}
     for criterion in criteria:
@@ -138,35 +138,15 @@ def write_table(
     size = min(-(-size // batch) * batch, len(loaded))
     count = -(-len(loaded) // size)
     parts = path.with_name(f"{path.name}.parts")
-    about = {
-        "name": loaded.name,
-        "shape": list(loaded.shape),
-        "classes": list(loaded.classes),
-        "columns": [*columns, *clusters],
-        "seed": context.seed,
-        **(
-            {"precision": context.precision}
-            if "group" in beside or any(criterion.needs_teacher for criterion in criteria)
-            else {}
-        ),
-        **({"beside": list(beside)} if beside else {}),
-        **({"groups": list(groups_of(teacher))} if "group" in beside and teacher is not None else {}),
-    }
-    plan = {**about, "images": ids_and_labels(loaded), "pixels": pixels_of(loaded), "shard": size}
-    plan |= {"block": context.block} if context.block is not None else {}
-    plan |= _whose(teacher, trust_teacher, watch)
-    for one in criteria:
-        plan |= own_code(one.score, one.representation) | own_code(representation=one.space)
+    about = _about(loaded, [*columns, *clusters], criteria, context, beside)
+    plan = _plan(about, loaded, size, criteria, context, trust_teacher=trust_teacher, watch=watch)
     with disk_errors(parts):
         parts.mkdir(parents=True, exist_ok=True)
     with only_one(parts, lambda: watch.say(f"another process is scoring into {str(path)!r}; waiting for it")):
         _check_new(path)  # another process may have made it meanwhile
         _claim(parts, plan)
         make = MakeShards(images, columns, context, parts, size, beside, begun=seen(loaded))
-        shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
-        if any(criterion.representation == "average-adjusted-histogram" for criterion in columns.values()):
-            run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
-        run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
+        _score_shards(make, columns, parts, count, context.folder, workers, watch)
         for number, criterion in enumerate(clusters.values()):
             watch.say(f"clusters of {criterion.name}")
             _keep_clusters(_clusters_file(parts, number), loaded, criterion, context)
@@ -198,6 +178,67 @@ def _check_beside(beside: Sequence[str], teacher: "Classifier | None") -> None:
             raise unknown_name("column `beside` the scores:", name, BESIDE)
     if "group" in beside and teacher is None:
         raise UserError("`beside` asks for the class that a teacher gives, and none is given; give a `teacher`.")
+
+
+def _about(
+    images: "ImageSet",
+    columns: Sequence[str],
+    criteria: Sequence[Criterion],
+    context: ScoringContext,
+    beside: Sequence[str],
+) -> dict[str, Any]:
+    """The metadata of the table."""
+    teacher, grouped = context.teacher, "group" in beside
+    about: dict[str, Any] = {
+        "name": images.name,
+        "shape": list(images.shape),
+        "classes": list(images.classes),
+        "columns": list(columns),
+        "seed": context.seed,
+    }
+    if grouped or any(criterion.needs_teacher for criterion in criteria):
+        about["precision"] = context.precision
+    if beside:
+        about["beside"] = list(beside)
+    if grouped and teacher is not None:
+        about["groups"] = list(groups_of(teacher))
+    return about
+
+
+def _plan(
+    about: Mapping[str, Any],
+    images: "ImageSet",
+    size: int,
+    criteria: Sequence[Criterion],
+    context: ScoringContext,
+    *,
+    trust_teacher: bool,
+    watch: Progress,
+) -> dict[str, Any]:
+    """Everything that shards depend on: a scoring continues only with finished shards of the same plan."""
+    plan = {**about, "images": ids_and_labels(images), "pixels": pixels_of(images), "shard": size}
+    if context.block is not None:
+        plan["block"] = context.block
+    plan |= _whose(context.teacher, trust_teacher, watch)
+    for criterion in criteria:
+        plan |= own_code(criterion.score, criterion.representation) | own_code(representation=criterion.space)
+    return plan
+
+
+def _score_shards(
+    make: MakeShards,
+    columns: Mapping[str, Criterion],
+    parts: Path,
+    count: int,
+    folder: Path,
+    workers: int,
+    watch: Progress,
+) -> None:
+    """Computes the missing ones of `count` shards in `parts`; workers must see `parts` and `folder`, if that exists."""
+    shared = [parts / "plan.json", *([folder] if folder.exists() else [])]
+    if any(criterion.representation == "average-adjusted-histogram" for criterion in columns.values()):
+        run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
+    run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
 
 
 def groups_of(teacher: "Classifier") -> tuple[str, ...]:
