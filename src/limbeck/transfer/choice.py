@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -80,19 +80,14 @@ def allocate(
         _warn_of_one_score(table, criterion)
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
-        options = criterion.options_of(entry)
-        choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
-        chosen = _greedily(candidates, quotas, features, choose)
-        columns, is_chosen = candidates.class_column, partial(_are_among, chosen)
-        shown = _places_of_classes(candidates)
+        choice = _by_features(candidates, quotas, features)
     else:
-        plan: AllocationPlan = function_of(entry.function)(candidates, quotas)
-        chosen, is_chosen = _in_order(candidates, plan)
-        columns, shown = tuple(dict.fromkeys((*plan.columns, *candidates.class_column))), plan.shown
-    if shown is None and criterion.per_class and balance == "group":
-        shown = lambda rows: rows.columns[balance]  # noqa: E731
-    _check_distinct(chosen, table)
-    assert len(chosen) == n
+        choice = _by_plan(candidates, quotas)
+    groups_of = choice.groups_of
+    if groups_of is None and criterion.per_class and balance == "group":
+        groups_of = candidates.classes_of
+    _check_distinct(choice.chosen, table)
+    assert len(choice.chosen) == n
     return Selection(
         score_table=table,
         criterion=criterion,
@@ -100,11 +95,11 @@ def allocate(
         seed=seed,
         balance=balance,
         maker=maker,
-        _chosen=chosen,
+        _chosen=choice.chosen,
         _candidates=candidates,
-        _columns=columns,
-        _is_chosen=is_chosen,
-        _groups_of=shown,
+        _columns=choice.columns,
+        _is_chosen=choice.is_chosen,
+        _groups_of=groups_of,
     )
 
 
@@ -183,8 +178,26 @@ def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
         raise UserError(f"column 'id' of {table.title} must be distinct, got {first} more than once.")
 
 
-def _in_order(candidates: Candidates, plan: AllocationPlan) -> tuple[Rows, Callable[[Rows], np.ndarray]]:
-    """The rows that an allocation takes of every group, most preferred first, and whether a row is among them."""
+class _Choice(NamedTuple):
+    """The chosen rows, and how to tell them and their groups in another pass over the table.
+
+    Attributes:
+        chosen: the rows, most preferred first.
+        columns: of the table, those that the functions read.
+        is_chosen: which of some rows are chosen, bool `[B]`.
+        groups_of: the groups to show, int64 `[B]`; None where they are just the classes, or there are none.
+    """
+
+    chosen: Rows
+    columns: tuple[str, ...]
+    is_chosen: Callable[[Rows], np.ndarray]
+    groups_of: Callable[[Rows], np.ndarray] | None
+
+
+def _by_plan(candidates: Candidates, quotas: np.ndarray) -> _Choice:
+    """The most preferred rows of every group of the allocation's plan."""
+    entry = ALLOCATIONS[candidates.criterion.allocation]
+    plan: AllocationPlan = function_of(entry.function)(candidates, quotas)
     columns = tuple(dict.fromkeys((*plan.columns, *candidates.class_column)))
     thresholds = candidates.smallest(
         lambda: (plan.keys(rows) for rows in candidates.read(*columns)), plan.quotas, plan.sizes
@@ -194,16 +207,19 @@ def _in_order(candidates: Candidates, plan: AllocationPlan) -> tuple[Rows, Calla
         return thresholds.chosen(*plan.keys(rows))
 
     chosen = joined([rows.part(is_chosen(rows)) for rows in candidates.read(*columns)])
-    return chosen.part(np.lexsort(candidates.ranking_keys(chosen)[::-1])), is_chosen
+    ranked = chosen.part(np.lexsort(candidates.ranking_keys(chosen)[::-1]))
+    return _Choice(ranked, columns, is_chosen, plan.shown)
 
 
-def _greedily(
-    candidates: Candidates, quotas: np.ndarray, features: Tensor, choose: Callable[[Tensor, int], Tensor]
-) -> Rows:
-    """Greedy choice by features, which are in the order of the table; per class where the criterion works per class.
+def _by_features(candidates: Candidates, quotas: np.ndarray, features: Tensor) -> _Choice:
+    """A greedy choice by features, which are in the order of the table; per class where the criterion works per class.
 
     The rows are in the order in which they were chosen; of several classes, most preferred first.
     """
+    criterion = candidates.criterion
+    entry = ALLOCATIONS[criterion.allocation]
+    options = criterion.options_of(entry)
+    choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
     rows = joined(list(candidates.read(*candidates.class_column)))
     assert len(rows) == len(features), "features are those of the rows"
     classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.ranking_keys(rows)[::-1])
@@ -214,9 +230,10 @@ def _greedily(
         if quota:
             taken.append(members[choose(ranked[members], quota)])
     places = torch.cat(taken).numpy()
-    if candidates.criterion.per_class:
+    if criterion.per_class:
         places.sort()
-    return rows.part(ranking[places])
+    chosen = rows.part(ranking[places])
+    return _Choice(chosen, candidates.class_column, partial(_are_among, chosen), _places_of_classes(candidates))
 
 
 def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
