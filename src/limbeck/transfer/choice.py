@@ -233,18 +233,7 @@ def _by_features(candidates: Candidates, quotas: np.ndarray, features: Tensor) -
     if criterion.per_class:
         places.sort()
     chosen = rows.part(ranking[places])
-    return _Choice(chosen, candidates.class_column, partial(_are_among, chosen), _places_of_classes(candidates))
-
-
-def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
-    """Which of `rows` are among `chosen`, bool `[B]`; images of different sources may share an id."""
-    if chosen.sources is None or rows.sources is None:
-        return np.isin(rows.ids, chosen.ids)
-    mask = np.zeros(len(rows), dtype=bool)
-    for place in np.unique(chosen.sources):
-        in_source = rows.sources == place
-        mask[in_source] = np.isin(rows.ids[in_source], chosen.ids[chosen.sources == place])
-    return mask
+    return _Choice(chosen, candidates.class_column, chosen.hold, _places_of_classes(candidates))
 
 
 def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:

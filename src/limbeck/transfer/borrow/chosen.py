@@ -8,7 +8,7 @@ import numpy as np
 
 from limbeck.transfer.borrow.settings import NONE
 from limbeck.transfer.score_table.read import ScoreTable
-from limbeck.transfer.score_table.rows import Rows
+from limbeck.transfer.score_table.rows import Rows, is_in
 from limbeck.transfer.words import listing
 
 
@@ -68,11 +68,7 @@ class ChosenRows:
     def hold(self, rows: Rows) -> np.ndarray:
         """Which of some rows of the table are among these, bool `[B]`."""
         assert rows.sources is not None, "tables of pools name them"
-        mask = np.zeros(len(rows), dtype=bool)
-        for place in np.unique(self.sources):
-            in_pool = rows.sources == place
-            mask[in_pool] = np.isin(rows.ids[in_pool], self.ids[self.sources == place])
-        return mask
+        return is_in(rows.ids, rows.sources, self.ids, self.sources)
 
     @property
     def _columns(self) -> Sequence[np.ndarray]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.rows import is_in
 
 if TYPE_CHECKING:
     from limbeck.transfer.borrow.chosen import Chosen
@@ -45,13 +46,8 @@ def marked(
         among: bool `[n]`, which of the chosen rows to mark; None for all.
     """
     ids, sources = (column if among is None else column[among] for column in (chosen.rows.ids, chosen.rows.sources))
-    ids_by_pool = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
     for batch in table.batches(*dict.fromkeys(("id", "source", *columns))):
-        mask = np.zeros(len(batch["id"]), dtype=bool)
-        for place, pool_ids in enumerate(ids_by_pool):
-            in_pool = batch["source"] == place
-            mask[in_pool] = np.isin(batch["id"][in_pool], pool_ids)
-        yield {**batch, "chosen": mask}
+        yield {**batch, "chosen": is_in(batch["id"], batch["source"], ids, sources)}
 
 
 def considered(table: ScoreTable, chosen: "Chosen") -> Considered:

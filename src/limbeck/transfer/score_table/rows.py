@@ -39,6 +39,26 @@ class Rows:
         """The rows at `rows`, indices int64 `[n]` or a mask bool `[B]`, without the other columns."""
         return Rows(self.ids[rows], None if self.sources is None else self.sources[rows], self.scores[rows], {})
 
+    def hold(self, rows: "Rows") -> np.ndarray:
+        """Which of some rows of the same table are among these, bool `[B]`."""
+        return is_in(rows.ids, rows.sources, self.ids, self.sources)
+
+
+def is_in(ids: np.ndarray, sources: np.ndarray | None, of_ids: np.ndarray, of_sources: np.ndarray | None) -> np.ndarray:
+    """Which images are among others, bool `[B]`; images of different sources may share an id.
+
+    Args:
+        ids, sources: int64 `[B]` of the images; no sources where the table has none.
+        of_ids, of_sources: int64 `[n]` of the others.
+    """
+    if sources is None or of_sources is None:
+        return np.isin(ids, of_ids)
+    found = np.zeros(len(ids), dtype=bool)
+    for source in np.unique(of_sources):
+        own = sources == source
+        found[own] = np.isin(ids[own], of_ids[of_sources == source])
+    return found
+
 
 def joined(parts: Sequence[Rows]) -> Rows:
     """Concatenates parts of one table, at least one."""
