@@ -240,13 +240,11 @@ def proportional_shares(n: int, sizes: Tensor) -> Tensor:
     return quotas
 
 
-def strata(scores: Tensor, count: int) -> Tensor:
-    """Which of `count` intervals of equal width between the extremes each score lies in, int64 `[N]`."""
-    return stratum_of(scores, scores.min(), scores.max(), count)
-
-
 def stratum_of(scores: Tensor, lowest: Tensor, highest: Tensor, count: int) -> Tensor:
-    """As `strata`, between given extremes; equal extremes make one stratum."""
+    """Which of `count` intervals of equal width from `lowest` to `highest` each score lies in, int64 `[N]`.
+
+    Equal extremes make one stratum, of number 0.
+    """
     width = highest - lowest
     share = (scores - lowest) / torch.where(width > 0, width, torch.ones_like(width))
     return (share * count).long().clamp_(0, count - 1)

@@ -172,11 +172,6 @@ class Chosen:
             if part.candidates is not None
         )
 
-    @property
-    def never_predicted(self) -> tuple[str, ...]:
-        """Classes that the teacher gives no image of the pools."""
-        return tuple(self.classes[place] for place in np.flatnonzero(self.found == 0))
-
 
 def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns: str) -> dict[str, np.ndarray]:
     """Columns of some distinct rows of a table, in the order of those rows.
