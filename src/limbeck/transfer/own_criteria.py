@@ -10,19 +10,19 @@ from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES, full_name
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> Criterion:
     """The criterion of that name.
 
     Args:
         name: its name; the name of a part only if the criterion uses that part, since recipes name parts, too.
         part: a `Criterion`, a mapping of parts, or parts joined by slashes, as for `select`.
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
         UserError: `part` is none of these, parts do not fit together, or the name hides another part.
     """
     what = f"criterion {name!r}"
-    check_remarks(said, ("summary",), what)
+    check_remarks(remarks, ("summary",), what)
     if not isinstance(part, Criterion | Mapping | str):
         raise UserError(
             f"{what} must be a `Criterion`, a mapping of parts or parts joined by slashes, got {type(part).__name__}."
@@ -36,4 +36,4 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
         family = None  # an import path is not the name of a part
     if (family is not None or full_name(name) in ORDERS) and name not in parts:
         raise UserError(f"{what} would hide the part {name!r}, which it does not use; give it another name.")
-    return replace(criterion, name=name, summary=str(said.get("summary", criterion.summary)))
+    return replace(criterion, name=name, summary=str(remarks.get("summary", criterion.summary)))

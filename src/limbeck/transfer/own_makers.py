@@ -12,19 +12,19 @@ from limbeck.transfer.settings import MakerSettings
 _METHODS = ("count", "make", "load", "evidence")
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> MakerEntry:
     """The catalogue's entry of a user-defined maker.
 
     Args:
         name: its name, which must also be the default of `Settings.maker`.
         part: a package, or a class, with `Settings` (of `MakerSettings`) and `Maker` (see `limbeck.transfer.maker`).
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
         UserError: `Settings`, `Maker` or one of its methods is missing, or the default of `Settings.maker` is another.
     """
     what = f"maker {name!r}"
-    check_remarks(said, ("summary",), what)
+    check_remarks(remarks, ("summary",), what)
     settings, maker = getattr(part, "Settings", None), getattr(part, "Maker", None)
     if not (isinstance(settings, type) and issubclass(settings, MakerSettings)) or not isinstance(maker, type):
         raise UserError(
@@ -36,4 +36,4 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
     absent = [method for method in _METHODS if not callable(getattr(maker, method, None))]
     if absent:
         raise UserError(f"the `Maker` of {what} must have {', '.join(f'`{method}`' for method in absent)}.")
-    return MakerEntry(str(said.get("summary", summary_of(part))), part)
+    return MakerEntry(str(remarks.get("summary", summary_of(part))), part)

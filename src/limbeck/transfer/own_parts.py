@@ -36,7 +36,7 @@ _BESIDE = tuple(name for name in ScoreInputs._fields if name != "shape")
 """Other inputs of a score."""
 
 
-def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> RepresentationEntry:
+def describe_representation(name: str, part: Any, remarks: Mapping[str, Any]) -> RepresentationEntry:
     """The catalogue's entry of a user-defined representation.
 
     Args:
@@ -44,39 +44,39 @@ def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> Re
         part: a function from `pixels` uint8 `[B, C, H, W]`, or from the teacher's `logits` `[B, K]` or `embedding`
             `[B, D]`, to features `[B, F]`; or a function from the whole set of `images` to a function of pixels.
             Further parameters are options.
-        said: `summary`, the `kind` of its numbers, the default `score`, and whether it `trains` a network.
+        remarks: `summary`, the `kind` of its numbers, the default `score`, and whether it `trains` a network.
 
     Raises:
         UserError: `part` is not such a function.
     """
     what = f"representation {name!r}"
     inputs, options = _signature(part, ("pixels", "logits", "embedding", "images", "context"), what)
-    check_remarks(said, ("summary", "kind", "score", "trains"), what)
+    check_remarks(remarks, ("summary", "kind", "score", "trains"), what)
     read = [parameter for parameter in inputs if parameter != "context"]
     if len(read) != 1 or ("context" in inputs and read != ["images"]):
         raise UserError(
             f"{what} must be a function of `pixels`, of the teacher's `logits` or `embedding`, or of all `images`, got "
             f"parameters {', '.join(inputs) or '(none)'}."
         )
-    kind = _kind(said.get("kind", "values"), what)
+    kind = _kind(remarks.get("kind", "values"), what)
     function: Callable[..., Any] = partial(_features, part, what)
     if read == ["images"]:
         function = partial(_of_set, part, what, "context" in inputs)
     elif read != ["pixels"]:
         function = partial(_of_teacher, part, what, read[0])
     return RepresentationEntry(
-        _summary(part, said),
+        _summary(part, remarks),
         kind,
-        str(said.get("score", _SCORE_OF.get(kind, "variance"))),
+        str(remarks.get("score", _SCORE_OF.get(kind, "variance"))),
         function,
         reads={"pixels": "pixels", "images": "set"}.get(read[0], "teacher"),  # pyright: ignore[reportArgumentType]
-        trains=bool(said.get("trains", False)),
+        trains=bool(remarks.get("trains", False)),
         options=options,
         own=True,
     )
 
 
-def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
+def describe_score(name: str, part: Any, remarks: Mapping[str, Any]) -> ScoreEntry:
     """The catalogue's entry of a user-defined score.
 
     Args:
@@ -86,13 +86,13 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
             or the images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as
             in `ScoreInputs`. A function of all `images` (and `context`) trains something and scores the whole set.
             Further parameters are options.
-        said: `summary`, and the default `representation`.
+        remarks: `summary`, and the default `representation`.
 
     Raises:
         UserError: `part` is not such a function.
     """
     what = f"score {name!r}"
-    check_remarks(said, ("summary", "representation"), what)
+    check_remarks(remarks, ("summary", "representation"), what)
     known = (*_READ, *_BESIDE, "images", "context")
     inputs, options = _signature(part, known, what)
     read = [parameter for parameter in inputs if parameter in _READ]
@@ -111,12 +111,12 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
         function = partial(_scores, part, what, read[0] if read else "", tuple(rest))
     required = {parameter.name for parameter in parameters(part) if parameter.default is parameter.empty}
     representation = "none" if not read else _SEEN_BY.get(read[0], "grayscale")
-    if "pixels" in read and said.get("representation", representation) != representation:
-        raise UserError(f"{what} reads `pixels`, so its `representation` is that, got {said['representation']!r}.")
+    if "pixels" in read and remarks.get("representation", representation) != representation:
+        raise UserError(f"{what} reads `pixels`, so its `representation` is that, got {remarks['representation']!r}.")
     return ScoreEntry(
-        _summary(part, said),
+        _summary(part, remarks),
         dict.fromkeys(kinds, function),
-        str(said.get("representation", representation)),
+        str(remarks.get("representation", representation)),
         labels="labels" in required,
         head="head" in required,
         trains=trains,
@@ -125,7 +125,7 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
     )
 
 
-def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> AllocationEntry:
+def describe_allocation(name: str, part: Any, remarks: Mapping[str, Any]) -> AllocationEntry:
     """The catalogue's entry of a user-defined allocation.
 
     Args:
@@ -134,13 +134,13 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
             from `scores` float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and
             `quotas` to a
             `limbeck.transfer.allocation.AllocationPlan`. Further parameters are options.
-        said: `summary`; whether it works `per_class`; the default `space` in which it measures distances.
+        remarks: `summary`; whether it works `per_class`; the default `space` in which it measures distances.
 
     Raises:
         UserError: `part` is not such a function.
     """
     what = f"allocation {name!r}"
-    check_remarks(said, ("summary", "per_class", "space"), what)
+    check_remarks(remarks, ("summary", "per_class", "space"), what)
     inputs, options = _signature(part, ("scores", "features", "n", "candidates", "quotas"), what)
     if set(inputs) not in ({"scores", "n"}, {"features", "n"}, {"candidates", "quotas"}):
         raise UserError(
@@ -154,11 +154,11 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
     elif "candidates" in inputs:
         function = partial(_native, part, what)
     return AllocationEntry(
-        _summary(part, said),
+        _summary(part, remarks),
         function,
         greedy=greedy,
-        per_class=bool(said.get("per_class", False)),
-        space=str(said.get("space", "")) if greedy else None,
+        per_class=bool(remarks.get("per_class", False)),
+        space=str(remarks.get("space", "")) if greedy else None,
         options=options,
         own=True,
     )
@@ -188,8 +188,8 @@ def _kind(kind: Any, what: str) -> Any:
     return kind
 
 
-def _summary(part: Any, said: Mapping[str, Any]) -> str:
-    return str(said.get("summary", summary_of(part)))
+def _summary(part: Any, remarks: Mapping[str, Any]) -> str:
+    return str(remarks.get("summary", summary_of(part)))
 
 
 def _features(function: Callable[..., Any], what: str, seen: Tensor, **options: Any) -> Tensor:
