@@ -8,6 +8,7 @@ import torch
 
 from limbeck.transfer.borrow.considered import Array, Considered
 from limbeck.transfer.evidence import Pictures
+from limbeck.transfer.words import image_count
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -35,7 +36,7 @@ def samples(
         own = np.flatnonzero(found.rows["group"] == label)
         confidence = found.rows["confidence"][own]
         own = own[np.argsort(-confidence, kind="stable")]
-        name, count = classes[label], f"{len(own):,} image{'' if len(own) == 1 else 's'}"
+        name, count = classes[label], image_count(len(own))
         if len(own) <= 2 * EACH:
             groups.append(_pictures(f"{name}, all of {count}, surest first", own, found, images, sources))
             continue

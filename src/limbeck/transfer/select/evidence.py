@@ -10,6 +10,7 @@ from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.evidence import Evidence, Pictures
 from limbeck.transfer.parts import ALLOCATIONS, SCORES
 from limbeck.transfer.selection import Selection
+from limbeck.transfer.words import image_count
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -57,9 +58,8 @@ def _scores_note(criterion: Criterion) -> str:
 
 
 def _count(selection: Selection) -> str:
-    images = f"{selection.considered:,} image{'' if selection.considered == 1 else 's'}"
     share = f"{100 * selection.count / selection.considered:.3g} %"
-    return f"{selection.count:,} of {images} of {selection.score_table.name} ({share})"
+    return f"{selection.count:,} of {image_count(selection.considered)} of {selection.score_table.name} ({share})"
 
 
 def described(criterion: Criterion) -> str:
