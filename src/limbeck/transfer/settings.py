@@ -58,7 +58,7 @@ class Opponent(NamedTuple):
 
 
 class MakerSettings(BaseModel):
-    """What every maker is told. Each adds its own, and gives `maker` the default that is its name in the catalogue.
+    """Settings of every maker. Each adds its own, and sets the default of `maker` to its name in the catalogue.
 
     Attributes:
         maker: which maker, by name.
