@@ -89,9 +89,9 @@ class Foreign(Generic[Entry]):
         return self.where == where_is(part)
 
 
-def check_remarks(said: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+def check_remarks(remarks: Mapping[str, Any], known: Sequence[str], what: str) -> None:
     """Raises a UserError for remarks on a part that nothing reads."""
-    for name in said:
+    for name in remarks:
         if name not in known:
             raise unknown_name(f"remark on {what}:", name, known, f"What may be said is {', '.join(known)}.")
 

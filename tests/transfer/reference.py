@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limbeck.transfer.allocation import proportional_shares, shares, strata
+from limbeck.transfer.allocation import proportional_shares, shares, stratum_of
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import left_out
 from limbeck.transfer.scoring.scores import uniform53
@@ -68,7 +68,8 @@ def _coverage(criterion: Criterion, seed: int) -> Choose:
         if not ranked:
             return []
         kept = ranked[left_out(criterion.option("cutoff"), len(ranked), n) :]
-        groups = strata(torch.tensor([row["score"] for row in kept], dtype=torch.float64), criterion.option("strata"))
+        scores = torch.tensor([row["score"] for row in kept], dtype=torch.float64)
+        groups = stratum_of(scores, scores.min(), scores.max(), criterion.option("strata"))
         draws = uniform53(torch.tensor([row["id"] for row in kept]), seed, "coverage").tolist()
         order = np.lexsort(([row["id"] for row in kept], draws))
         taken = []

@@ -10,7 +10,7 @@ from tests.transfer.scoring.test_representations import FOLDER
 
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
-from limbeck.transfer.allocation import proportional_shares, shares, strata
+from limbeck.transfer.allocation import proportional_shares, shares, stratum_of
 from limbeck.transfer.criteria import find_criterion
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.scoring.scores import uniform53
@@ -199,8 +199,9 @@ def test_a_random_order_has_no_hardest():
 
 
 def test_strata_are_of_equal_width():
-    assert strata(torch.tensor([0.0, 0.1, 0.5, 0.74, 1.0]), 4).tolist() == [0, 0, 2, 2, 3]
-    assert strata(torch.ones(3), 4).tolist() == [0, 0, 0]
+    scores, zero, one = torch.tensor([0.0, 0.1, 0.5, 0.74, 1.0]), torch.tensor(0.0), torch.tensor(1.0)
+    assert stratum_of(scores, zero, one, 4).tolist() == [0, 0, 2, 2, 3]
+    assert stratum_of(torch.ones(3), one, one, 4).tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("allocation", ["k-centre", "herding"])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.plugins import register, unregister
-from limbeck.transfer.allocation import Spread, top_n
+from limbeck.transfer.allocation import AllocationPlan, top_n
 from limbeck.transfer.parts import (
     ALIASES,
     ALLOCATIONS,
@@ -168,7 +168,7 @@ def brightness(features: Tensor) -> Tensor:
     return features.mean(1).double()
 
 
-def all_but_classes(candidates, quotas) -> Spread:
+def all_but_classes(candidates, quotas) -> AllocationPlan:
     return top_n(candidates, quotas)
 
 

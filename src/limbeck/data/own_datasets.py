@@ -16,13 +16,13 @@ from limbeck.signatures import inputs_and_options, summary_of
 _SAID = ("summary", "splits", "num_classes", "size", "channels", "licence", "remark")
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> DatasetInfo:
     """The catalogue's entry of a data set of the user's own.
 
     Args:
         name: its name.
         part: a `DatasetInfo` of a repository on the hub, or a function from the name of a `split` to an `ImageSet`.
-        said: for a function: `splits`, names or a mapping from name to number of images, by default "train" and "test";
+        remarks: for a function: `splits`, names or a mapping from name to number of images, by default "train" and "test";
             `num_classes`, `size` (height, width), `channels`, `licence`, and a `summary` or `remark` for listings.
 
     Raises:
@@ -30,17 +30,17 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
     """
     what = f"data set {name!r}"
     if isinstance(part, DatasetInfo):
-        check_remarks(said, (), what)
+        check_remarks(remarks, (), what)
         if part.hub_id is None and part.made_by is None:
             raise UserError(f"{what} must have a `hub_id`, or be a function from a split to an `ImageSet`.")
         return replace(part, name=name)
     if not callable(part) or isinstance(part, type):
         raise UserError(f"{what} must be a `DatasetInfo` or a function from a split to an `ImageSet`, got {part!r}.")
-    check_remarks(said, _SAID, what)
+    check_remarks(remarks, _SAID, what)
     inputs, _ = inputs_and_options(part, ("split",), what)
     if inputs != ["split"]:
         raise UserError(f"{what} must take `split`, the name of the split to load, got no such parameter.")
-    splits = said.get("splits", ("train", "test"))
+    splits = remarks.get("splits", ("train", "test"))
     if isinstance(splits, str) or not all(isinstance(split, str) and split for split in splits) or not splits:
         raise UserError(f"`splits` of {what} must be names, at least one, got {splits!r}.")
     counts = splits if isinstance(splits, Mapping) else dict.fromkeys(splits)
@@ -51,11 +51,11 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> DatasetInfo:
         image_column="",
         label_column="",
         splits={split: Split(split, count) for split, count in counts.items()},
-        num_classes=int(said.get("num_classes", 0)),
-        size=tuple(said.get("size", (0, 0))),  # pyright: ignore[reportArgumentType] (of two)
-        channels=int(said.get("channels", 0)),
-        licence=str(said.get("licence", "")),
-        remark=str(said.get("remark", said.get("summary", summary_of(part)))),
+        num_classes=int(remarks.get("num_classes", 0)),
+        size=tuple(remarks.get("size", (0, 0))),  # pyright: ignore[reportArgumentType] (of two)
+        channels=int(remarks.get("channels", 0)),
+        licence=str(remarks.get("licence", "")),
+        remark=str(remarks.get("remark", remarks.get("summary", summary_of(part)))),
         made_by=_loader(part, what),
     )
 

@@ -15,7 +15,7 @@ from limbeck.foreign import check_remarks, errors_of
 from limbeck.signatures import check_option, inputs_and_options, summary_of
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ViewEntry:
     """The catalogue's entry of an augmentation of the user's own.
 
     Args:
@@ -23,7 +23,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
         part: a subclass of `Augmentation` or of `Mixing`, or a function of `images` uint8 `[B, C, H, W]` and `draw`
             int64 `[B]` to images of the same shape; or a transform of torchvision, an instance or a class. Further
             parameters are options.
-        said: `summary`; for a function also `distinct`, the number of views an image has: draws are then below it, else
+        remarks: `summary`; for a function also `distinct`, the number of views an image has: draws are then below it, else
             64 random bits.
 
     Raises:
@@ -31,18 +31,18 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     """
     what = f"view {name!r}"
     if is_transform(part):
-        return _of_torchvision(name, part, said, what)
+        return _of_torchvision(name, part, remarks, what)
     is_class = isinstance(part, type) and issubclass(part, Augmentation | Mixing)
     if isinstance(part, type) is not is_class or not callable(part):
         raise UserError(
             f"{what} must be a subclass of `limbeck.data.views.Augmentation` or `limbeck.data.mixing.Mixing`, a "
             f"function of `images` and `draw`, or a transform of torchvision, got {part!r}."
         )
-    check_remarks(said, ("summary",) if is_class else ("summary", "distinct"), what)
+    check_remarks(remarks, ("summary",) if is_class else ("summary", "distinct"), what)
     inputs, options = inputs_and_options(part, () if is_class else ("images", "draw"), what)
     if not is_class and set(inputs) != {"images", "draw"}:
         raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")
-    distinct = said.get("distinct")
+    distinct = remarks.get("distinct")
     if distinct is not None and (isinstance(distinct, bool) or not isinstance(distinct, int) or distinct < 1):
         raise UserError(f"`distinct` of {what} must be a number of views, at least 1, or None, got {distinct!r}.")
 
@@ -58,16 +58,16 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ViewEntry:
     example = make()
     count = None if isinstance(example, Mixing) else example.distinct
     distinct_in_words = "unlimited" if count is None else str(count)
-    return ViewEntry(str(said.get("summary", summary_of(part))), tuple(options), distinct_in_words, made_by=make)
+    return ViewEntry(str(remarks.get("summary", summary_of(part))), tuple(options), distinct_in_words, made_by=make)
 
 
-def _of_torchvision(name: str, part: Any, said: Mapping[str, Any], what: str) -> ViewEntry:
-    check_remarks(said, ("summary",), what)
+def _of_torchvision(name: str, part: Any, remarks: Mapping[str, Any], what: str) -> ViewEntry:
+    check_remarks(remarks, ("summary",), what)
 
     def make(**arguments: Any) -> Augmentation:
         return _named(TransformView(part, what, arguments), name, arguments)
 
-    return ViewEntry(str(said.get("summary", summary_of(part))), tuple(options_of(part)), made_by=make)
+    return ViewEntry(str(remarks.get("summary", summary_of(part))), tuple(options_of(part)), made_by=make)
 
 
 def _named(made: Any, name: str, options: Mapping[str, Any]) -> Any:

@@ -45,7 +45,7 @@ def makes_model(part: Any) -> bool:
     return False
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ModelEntry:
     """The catalogue's entry of a network of the user's own.
 
     Args:
@@ -54,9 +54,9 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
             `num_classes`, by `**kwargs` if need be, to which nothing else is given; `channels` if it can do with others
             than it was made for; and `size`, the (height, width) of the images, if it is built for one. Further
             parameters are options.
-        said: `summary`; `channels` of a network that takes no others, by default 3; the `size` that it has unless told
-            otherwise, by default 32; `embedding`, the path of the classifier head, by default the last linear layer;
-            paths of the `stages`, shallow to deep.
+        remarks: `summary`; `channels` of a network that takes no others, by default 3; the `size` that it has unless
+            told otherwise, by default 32; `embedding`, the path of the classifier head, by default the last linear
+            layer; paths of the `stages`, shallow to deep.
 
     Raises:
         UserError: it is neither, or options have no plain default.
@@ -68,7 +68,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
         or isinstance(part, nn.Module)
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
-    check_remarks(said, ("summary", "channels", "size", "embedding", "stages"), what)
+    check_remarks(remarks, ("summary", "channels", "size", "embedding", "stages"), what)
     inputs, known = inputs_and_options(part, ("num_classes", "channels", "size"), what, passed_on=("num_classes",))
     if "num_classes" not in inputs:
         named = str(getattr(part, "__name__", ""))
@@ -79,16 +79,16 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
             "it 'module:net'."
         )
     options = {one.name: _option(one, what) for one in parameters(part) if one.name in known}
-    size = said.get("size", _SIZE)
+    size = remarks.get("size", _SIZE)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise UserError(f"`size` of {what} must be a whole number of pixels >= 1, got {size!r}.")
     return ModelEntry(
         "own",
         None,
-        str(said.get("summary", summary_of(part))),
+        str(remarks.get("summary", summary_of(part))),
         options,
         size if "size" in inputs else None,
-        partial(build, part, what, tuple(inputs), dict(said)),
+        partial(build, part, what, tuple(inputs), dict(remarks)),
     )
 
 
@@ -96,7 +96,7 @@ def build(
     part: Callable[..., Any],
     what: str,
     inputs: tuple[str, ...],
-    said: Mapping[str, Any],
+    remarks: Mapping[str, Any],
     *,
     num_classes: int,
     channels: int,
@@ -104,7 +104,7 @@ def build(
     **rest: Any,
 ) -> Classifier:
     """The network, ready to use; `rest` are the other arguments of `Classifier` and options."""
-    only = said.get("channels", 3)
+    only = remarks.get("channels", 3)
     if "channels" not in inputs and channels != only:
         # Images of other channels are converted, as `Classifier` does it.
         channels = only
@@ -116,7 +116,7 @@ def build(
         return _with_config(made, what, num_classes, config, common)
     if not isinstance(made, nn.Module):
         raise UserError(f"{what} must be a module or a `Classifier`, got {type(made).__name__}.")
-    taps = _taps(made, said, num_classes)
+    taps = _taps(made, remarks, num_classes)
     check_taps(made, taps)
     return Classifier(made, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
 
@@ -143,11 +143,11 @@ def _with_config(
     )
 
 
-def _taps(module: nn.Module, said: Mapping[str, Any], num_classes: int) -> Taps:
+def _taps(module: nn.Module, remarks: Mapping[str, Any], num_classes: int) -> Taps:
     """Where it is said to be read; else where it says itself; else before its last linear layer."""
-    stages = said.get("stages", ())
-    if "embedding" in said or stages:
-        return Taps(said.get("embedding", _head(module, num_classes)), tuple(stages))
+    stages = remarks.get("stages", ())
+    if "embedding" in remarks or stages:
+        return Taps(remarks.get("embedding", _head(module, num_classes)), tuple(stages))
     own = getattr(module, "taps", None)
     return own if isinstance(own, Taps) else Taps(_head(module, num_classes))
 

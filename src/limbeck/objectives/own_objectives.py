@@ -21,7 +21,7 @@ from limbeck.signatures import check_default, inputs_and_options, parameters, su
 _SAID = ("summary", "paper", "year", "weight", "typical", "aliases")
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ObjectiveEntry:
     """The catalogue's entry of an objective of the user's own.
 
     Args:
@@ -29,7 +29,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         part: a function that takes `SIGNALS` and options by name and returns the loss `[]`, or that of each image
             `[B]`, of which the mean is taken; a module, or a class of modules, whose `forward` does; or a subclass of
             `Objective`.
-        said: `summary`, `paper`, `year`, `weight`, `typical`, `aliases`; of all but such a subclass also `per_image`.
+        remarks: `summary`, `paper`, `year`, `weight`, `typical`, `aliases`; of all but such a subclass also
+            `per_image`.
 
     Raises:
         UserError: it is none of these, or options have no plain default.
@@ -39,22 +40,22 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ObjectiveEntry:
         raise UserError(f"an objective cannot be called {name!r}, which is a method of torch's modules.")
     _check_kind(part, what)
     is_own = isinstance(part, type) and issubclass(part, Objective)
-    check_remarks(said, _SAID if is_own else (*_SAID, "per_image"), what)
-    objective_class: Any = part if is_own else objective_of(part, what, bool(said.get("per_image", False)))
+    check_remarks(remarks, _SAID if is_own else (*_SAID, "per_image"), what)
+    objective_class: Any = part if is_own else objective_of(part, what, bool(remarks.get("per_image", False)))
     _, options = inputs_and_options(objective_class, (), what)
     for option, default in options.items():
         check_default(option, default, what)
     needs = _needs(objective_class, options, what)
     return ObjectiveEntry(
         objective_class.__name__,
-        str(said.get("summary", summary_of(part))),
-        str(said.get("paper", "")),
-        int(said.get("year", 0)),
+        str(remarks.get("summary", summary_of(part))),
+        str(remarks.get("paper", "")),
+        int(remarks.get("year", 0)),
         needs,
         options,
-        typical=dict(said.get("typical", {})),
-        weight=_weight(said.get("weight", 1.0), what),
-        aliases=_aliases(said.get("aliases", ()), name, what),
+        typical=dict(remarks.get("typical", {})),
+        weight=_weight(remarks.get("weight", 1.0), what),
+        aliases=_aliases(remarks.get("aliases", ()), name, what),
         made_by=objective_class,
     )
 

@@ -20,14 +20,14 @@ _SHAPES = ((4, 3, 3, 3), (4,), (5, 4))
 """Shapes of a convolution, a bias and a linear layer."""
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> OptimizerEntry:
     """The catalogue's entry of an optimiser of the user's own, or of torch's.
 
     Args:
         name: its name.
         part: a subclass of `torch.optim.Optimizer`, or a function that makes one. It takes `params` and `lr`, which is
             the learning rate, and `weight_decay` if it has one. Further parameters are options.
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
         UserError: it is neither.
@@ -39,7 +39,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
             f"{what} must be a subclass of `torch.optim.Optimizer`, or a function of `params` and `lr` that makes one, "
             f"got {part!r}."
         )
-    check_remarks(said, ("summary",), what)
+    check_remarks(remarks, ("summary",), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
     _check_inputs(inputs, what)
     decays = "weight_decay" in inputs
@@ -52,7 +52,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> OptimizerEntry:
             tried.add(key)
 
     return OptimizerEntry(
-        str(said.get("summary", summary_of(part))),
+        str(remarks.get("summary", summary_of(part))),
         options,
         ("learning_rate", *(["weight_decay"] if decays else [])),
         check,

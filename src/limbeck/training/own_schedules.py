@@ -37,7 +37,7 @@ class Rate(NamedTuple):
     beside: Mapping[str, Any] = {}
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ScheduleEntry:
     """The catalogue's entry of a schedule of the user's own, or of torch's.
 
     Args:
@@ -46,7 +46,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
             `LRScheduler`, a `functools.partial` of one, or a function of an `optimizer` (and optionally `steps`) that
             makes one, which steps with every step of the run. Further parameters are options. For a class, the options
             `T_max`, `total_iters` and `total_steps` default to the number of steps, and `max_lr` to the learning rate.
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
         UserError: it is neither, or it depends on what the run measures.
@@ -59,8 +59,8 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ScheduleEntry:
             f"{what} must be a function of {', '.join(SIGNALS)} to a factor of the learning rate, or a subclass of "
             f"`torch.optim.lr_scheduler.LRScheduler`, got {part!r}."
         )
-    check_remarks(said, ("summary",), what)
-    summary = str(said.get("summary", summary_of(kind)))
+    check_remarks(remarks, ("summary",), what)
+    summary = str(remarks.get("summary", summary_of(kind)))
     if is_class:
         return _of_class(part, kind, what, summary)
     signals, options = inputs_and_options(part, (*SIGNALS, "optimizer"), what)

@@ -1,6 +1,6 @@
-"""Transfer sets: what makers share, and one package for each place that images can come from, as `select` for the data.
+"""Transfer sets: what all makers share, and one package per maker, such as `select` for images of the training data.
 
-The verbs `select` and `score_table` are in `limbeck` itself; here, packages of their parts have these names.
+The functions `select` and `score_table` are in `limbeck` itself; here, these names are packages.
 """
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,7 @@
-"""Spreading a budget over ranked rows: how many images each class, cluster and stratum gives; exactly n in all.
+"""Dividing a budget among classes, clusters and strata of ranked rows: how many images each gives, exactly n in all.
 
-Rows are ranked by a criterion; every class, cluster or stratum gives its most preferred ones. Nothing is kept of the
-rows but counts, so that a table may be of any length.
+A criterion ranks the rows, and every class, cluster or stratum gives its most preferred ones. Only counts of the rows
+are kept in memory, so a table may have any length.
 """
 
 from bisect import bisect_right
@@ -18,19 +18,20 @@ from limbeck.transfer.score_table.radix import Keys
 from limbeck.transfer.score_table.rows import Candidates, Rows
 
 Quotas = np.ndarray
-"""Images that each class is to give, int64 `[C]`; one class where the criterion is over the whole set."""
+"""Images to take from each class, int64 `[C]`; a criterion over the whole set has a single class."""
 
 
 @dataclass(frozen=True)
-class Spread:
-    """What an allocation decides: groups of rows, and how many of its first each is to give.
+class AllocationPlan:
+    """What an allocation decides: groups of rows, and how many rows to take from the top of each.
 
     Attributes:
-        columns: of the table, that the functions read.
+        columns: of the table, those that the functions read.
         keys: group (-1 for none) and key of each row.
-        quotas: int64 `[G]`, images that each group gives.
+        quotas: int64 `[G]`, images to take from each group.
         sizes: int64 `[G]`, rows of each group.
-        shown: the group of each row for people, int64 `[B]`, >= 0; None where groups are only the classes.
+        shown: the number under which reports show the group of each row, int64 `[B]`, >= 0; None where the groups are
+            just the classes.
     """
 
     columns: tuple[str, ...]
@@ -40,23 +41,23 @@ class Spread:
     shown: Callable[[Rows], np.ndarray] | None = None
 
 
-def top_n(candidates: Candidates, quotas: Quotas) -> Spread:
-    """The first of every class."""
-    return Spread(
+def top_n(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
+    """The most preferred images of every class."""
+    return AllocationPlan(
         candidates.class_column,
-        lambda rows: (candidates.classes_of(rows), candidates.words(rows)),
+        lambda rows: (candidates.classes_of(rows), candidates.ranking_keys(rows)),
         quotas,
         candidates.sizes_of_classes(),
     )
 
 
-def k_means(candidates: Candidates, quotas: Quotas) -> Spread:
-    """The first of every cluster, as many as its share of the images; exactly the quota by largest remainder."""
+def k_means(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
+    """The most preferred images of every cluster, in proportion to its size, by largest remainder."""
     return _of_clusters(candidates, quotas, proportional_shares)
 
 
-def manifold(candidates: Candidates, quotas: Quotas) -> Spread:
-    """One image of every cluster of a t-SNE map in turn, until the quota; a cluster that is used up is passed over.
+def manifold(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
+    """One image of every cluster of a t-SNE map in turn, until the quota is met; empty clusters are skipped.
 
     Source: the "manifold learning" of Kinnas et al., "Selecting images with entropy for frugal knowledge
     distillation", IEEE Access 2025,
@@ -65,24 +66,24 @@ def manifold(candidates: Candidates, quotas: Quotas) -> Spread:
     return _of_clusters(candidates, quotas, shares)
 
 
-def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, Tensor], Tensor]) -> Spread:
-    """The clusters' shares of their class's quota, in the order of their most preferred images."""
+def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, Tensor], Tensor]) -> AllocationPlan:
+    """Divides each class's quota among its clusters, which are ordered by their most preferred images."""
     column = candidates.criterion.clusters_column
     assert column is not None, "allocations by clusters have a column of them"
-    found = _clusters(candidates, column)
-    sizes = np.zeros(int(found["group"].max()) + 1, dtype=np.int64)
-    sizes[found["group"]] = found["count"]
+    clusters = _clusters(candidates, column)
+    sizes = np.zeros(int(clusters["group"].max()) + 1, dtype=np.int64)
+    sizes[clusters["group"]] = clusters["count"]
     of_clusters, numbers = np.zeros_like(sizes), np.zeros_like(sizes)
-    known = 0
+    start = 0
     for label, quota in enumerate(quotas.tolist()):
-        inside = found["group"][found["label"] == label]
+        inside = clusters["group"][clusters["label"] == label]
         if quota:
             of_clusters[inside] = share(quota, torch.from_numpy(sizes[inside])).numpy()
-        numbers[inside] = np.arange(known, known + len(inside))
-        known += len(inside)
-    return Spread(
+        numbers[inside] = np.arange(start, start + len(inside))
+        start += len(inside)
+    return AllocationPlan(
         (column,),
-        lambda rows: (rows.columns[column], candidates.words(rows)),
+        lambda rows: (rows.columns[column], candidates.ranking_keys(rows)),
         of_clusters,
         sizes,
         lambda rows: numbers[rows.columns[column]],
@@ -90,7 +91,7 @@ def _of_clusters(candidates: Candidates, quotas: Quotas, share: Callable[[int, T
 
 
 def _clusters(candidates: Candidates, column: str) -> dict[str, np.ndarray]:
-    """Number, class and images of every cluster, that of the most preferred image first."""
+    """Number ("group"), class ("label") and size ("count") of every cluster, int64 `[G]` each, by their best images."""
     parts = []
     for rows in candidates.read(column, *candidates.class_column):
         clusters = rows.columns[column]
@@ -100,9 +101,9 @@ def _clusters(candidates: Candidates, column: str) -> dict[str, np.ndarray]:
                 f"column {column!r} of {candidates.table.title} holds no cluster for id {first}; score again."
             )
         parts.append(
-            _first_of_each(clusters, candidates.words(rows), candidates.classes_of(rows), np.ones_like(clusters))
+            _first_of_each(clusters, candidates.ranking_keys(rows), candidates.classes_of(rows), np.ones_like(clusters))
         )
-    groups, labels, counts = (np.concatenate([part[place] for part in parts]) for place in (0, 2, 3))
+    groups, labels, counts = (np.concatenate([part[index] for part in parts]) for index in (0, 2, 3))
     words = tuple(np.concatenate(word) for word in zip(*(part[1] for part in parts), strict=True))
     groups, words, labels, counts = _first_of_each(groups, words, labels, counts)
     order = np.lexsort(words[::-1])
@@ -112,7 +113,7 @@ def _clusters(candidates: Candidates, column: str) -> dict[str, np.ndarray]:
 def _first_of_each(
     groups: np.ndarray, words: tuple[np.ndarray, ...], labels: np.ndarray, counts: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
-    """Group, key and class of the row of smallest key of every group, with the sum of its counts."""
+    """Group, key and class of the row with the smallest key in every group, and the sum of the group's counts."""
     sums = np.zeros(int(groups.max(initial=0)) + 1, dtype=np.int64)
     np.add.at(sums, groups, counts)
     least = np.full(len(sums), np.iinfo(np.uint64).max, dtype=np.uint64)
@@ -123,12 +124,12 @@ def _first_of_each(
     return groups[rows], tuple(word[rows] for word in words), labels[rows], sums[groups[rows]]
 
 
-def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
-    """Any images, equally many of every stratum of the scores, after the first in the ranking are left out as too hard.
+def coverage(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
+    """Random images, equally many of every stratum of the scores, after the hardest (first ranked) are left out.
 
-    Strata are of equal width in score, 50 by default as published. The option `cutoff` is the share of the images that
-    is left out; by default the authors' for the budget, see `left_out`. They cut off, and draw strata of, the margin
-    accumulated over a training; here it is the criterion's score for both.
+    Strata have equal width in score; there are 50 by default, as published. The option `cutoff` is the share of the
+    images that is left out, by default the authors' value for the budget, see `left_out`. The authors cut off and
+    stratify by the margin accumulated over a training; here, both use the criterion's score.
 
     Source: Zheng et al., "Coverage-centric coreset selection for high pruning rates", ICLR 2023,
     https://arxiv.org/abs/2210.15809, https://github.com/haizhongzheng/Coverage-centric-coreset-selection.
@@ -139,7 +140,7 @@ def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
     sizes = candidates.sizes_of_classes()
     hardest = np.array([left_out(cutoff, size, n) for size, n in zip(sizes.tolist(), quotas.tolist(), strict=True)])
     cut = candidates.smallest(
-        lambda: ((candidates.classes_of(rows), candidates.words(rows)) for rows in candidates.read(*column)),
+        lambda: ((candidates.classes_of(rows), candidates.ranking_keys(rows)) for rows in candidates.read(*column)),
         hardest,
         sizes,
     )
@@ -149,15 +150,17 @@ def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
         groups = strata.of(rows)
         filled += np.bincount(groups[groups >= 0], minlength=len(filled))
     of_classes = filled.reshape(-1, count)
-    of_strata = [shares(n, torch.from_numpy(few)).numpy() for n, few in zip(quotas.tolist(), of_classes, strict=True)]
-    highest = np.array([few.nonzero()[0].max(initial=-1) for few in of_classes])  # stratum with images
+    of_strata = [
+        shares(n, torch.from_numpy(counts)).numpy() for n, counts in zip(quotas.tolist(), of_classes, strict=True)
+    ]
+    highest = np.array([counts.nonzero()[0].max(initial=-1) for counts in of_classes])  # stratum with images
     first = (highest + 1 + (hardest > 0)).cumsum() - (highest + 1 + (hardest > 0))
 
     def shown(rows: Rows) -> np.ndarray:
         classes, groups = candidates.classes_of(rows), strata.of(rows)
         return first[classes] + np.where(groups >= 0, groups - classes * count, highest[classes] + 1)
 
-    return Spread(
+    return AllocationPlan(
         column,
         lambda rows: (strata.of(rows), candidates.drawn(rows, "coverage")),
         np.concatenate(of_strata),
@@ -167,7 +170,7 @@ def coverage(candidates: Candidates, quotas: Quotas) -> Spread:
 
 
 class _Strata:
-    """Intervals of equal width between the extreme scores that every class has without its hardest images."""
+    """Intervals of equal width between the lowest and highest score of each class, its hardest images left out."""
 
     def __init__(
         self, candidates: Candidates, is_hard: Callable[[np.ndarray, tuple[np.ndarray, ...]], np.ndarray], count: int
@@ -182,10 +185,10 @@ class _Strata:
         self.lowest, self.highest = torch.from_numpy(lowest), torch.from_numpy(highest)
 
     def _hard(self, rows: Rows) -> np.ndarray:
-        return self.is_hard(self.candidates.classes_of(rows), self.candidates.words(rows))
+        return self.is_hard(self.candidates.classes_of(rows), self.candidates.ranking_keys(rows))
 
     def of(self, rows: Rows) -> np.ndarray:
-        """Class times `count` plus stratum, int64 `[B]`; -1 for the hardest."""
+        """Class x `count` + stratum, int64 `[B]`; -1 for the hardest images."""
         classes = torch.from_numpy(np.array(self.candidates.classes_of(rows)))
         scores = torch.from_numpy(np.array(rows.scores))
         # Scores of images that are left out may lie outside; they are in no stratum.
@@ -196,10 +199,9 @@ class _Strata:
 def shares(n: int, sizes: Tensor) -> Tensor:
     """Equal shares of `n` for groups of `sizes`, int64 `[G]`, that sum to exactly `n`.
 
-    Every group gets the same number, by the method of largest remainder; remainders of equal shares are equal, so the
-    images left over go one each to the groups of lowest index. A group with fewer images than its share gives all it
-    has and passes the rest on to the others, so that no share exceeds another's by more than one unless the smaller
-    group is used up.
+    By the method of largest remainder; all remainders are equal here, so the images left over go one each to the groups
+    of lowest index. A group smaller than its share gives all it has and the others make up for the rest, so shares
+    differ by at most one unless the smaller group is exhausted.
 
     Args:
         n: 0..sum(sizes).
@@ -220,8 +222,8 @@ def shares(n: int, sizes: Tensor) -> Tensor:
 def proportional_shares(n: int, sizes: Tensor) -> Tensor:
     """Shares of `n` in proportion to `sizes`, int64 `[G]`, that sum to exactly `n`.
 
-    By the method of largest remainder; of equal remainders the group of lowest index comes first. No share is more
-    than one away from the exact one, and none is above the size of its group.
+    By the method of largest remainder; of equal remainders, the group of lowest index comes first. Every share differs
+    from the exact one by less than one, and is at most the size of its group.
 
     Args:
         n: 0..sum(sizes).
@@ -238,13 +240,11 @@ def proportional_shares(n: int, sizes: Tensor) -> Tensor:
     return quotas
 
 
-def strata(scores: Tensor, count: int) -> Tensor:
-    """Which of `count` intervals of equal width between the extremes each score lies in, int64 `[N]`."""
-    return stratum_of(scores, scores.min(), scores.max(), count)
-
-
 def stratum_of(scores: Tensor, lowest: Tensor, highest: Tensor, count: int) -> Tensor:
-    """As `strata`, between given extremes; equal extremes make one stratum."""
+    """Which of `count` intervals of equal width from `lowest` to `highest` each score lies in, int64 `[N]`.
+
+    Equal extremes make one stratum, of number 0.
+    """
     width = highest - lowest
     share = (scores - lowest) / torch.where(width > 0, width, torch.ones_like(width))
     return (share * count).long().clamp_(0, count - 1)

@@ -20,7 +20,7 @@ _PERCENT = re.compile(r"([+-]?\d+(?:\.\d*)?|[+-]?\.\d+) ?%")
 
 
 class Countable(Protocol):
-    """What a budget must know of the images that it is taken from: image sets are countable, score tables, too."""
+    """What a budget must know about the images it is taken from; both image sets and score tables provide it."""
 
     @property
     def name(self) -> str: ...
@@ -38,14 +38,14 @@ class Countable(Protocol):
 
 @dataclass(frozen=True)
 class Budget:
-    """A number of images, before the set it is taken from is known.
+    """A number of images, before it is known which set they are taken from.
 
     Args:
         amount: images, share in (0, 1], or images per class.
         kind: which of the three `amount` is.
 
     Raises:
-        UserError: `amount` is not > 0, a share is above 1, anything else is no whole number, or an unknown `kind`.
+        UserError: `amount` is not > 0, a share is above 1, another amount is not a whole number, or `kind` is unknown.
 
     Example:
         >>> Budget(0.1, "share").label
@@ -79,7 +79,9 @@ class Budget:
         return f"{self.amount} image{'' if self.amount == 1 else 's'}"
 
     def about(self, images: int, classes: int) -> float:
-        """How many images that is of a set of so many images and classes, if it can be met; to order budgets by.
+        """The number of images for a set of so many images and classes, without checking that it holds as many.
+
+        For ordering budgets.
 
         Example:
             >>> sorted(map(parse_budget, ("10%", "2/class", 50)), key=lambda one: one.about(1000, 10))[0].label
@@ -88,17 +90,17 @@ class Budget:
         return self.amount * {"count": 1, "share": images, "per-class": classes}[self.kind]
 
     def resolve(self, images: Countable, *, per_class: bool = False) -> int:
-        """The exact number of images out of `images`, shares rounded to the nearest count, at least 1.
+        """The exact number of images to take from `images`; shares are rounded to the nearest count, at least 1.
 
-        Images per class are counted over the classes that have images.
+        A budget per class counts only classes that have images.
 
         Args:
             images: what will be chosen from.
             per_class: whether every class must get at least one image.
 
         Raises:
-            UserError: more than `images` holds (of any class, for images per class), fewer than it has classes with
-                `per_class`, or labels are needed and missing.
+            UserError: more than `images` holds (for a budget per class: than some class holds), fewer than there are
+                classes where `per_class`, or labels are needed and missing.
         """
         if not len(images):
             raise UserError(f"there is nothing to choose from: {images.name!r} has no images.")
@@ -131,11 +133,11 @@ class Budget:
 
 
 def parse_budget(budget: "str | int | float | Budget") -> Budget:
-    """A budget from what people write.
+    """Parses a budget.
 
     Args:
-        budget: a whole number is a count; a number with a point is a share (1.0 is everything, 1 is one image), and
-            so is a percentage ("10%", "12.5 %"); "50/class" is images per class.
+        budget: a whole number is a count; a number with a decimal point is a share (1.0 is everything, 1 is one image),
+            and so is a percentage ("10%", "12.5 %"); "50/class" means images per class.
 
     Raises:
         UserError: none of these, or out of range.
@@ -171,7 +173,7 @@ def _parse_text(text: str) -> Budget:
 
 
 def _present_classes(images: Countable, what: str) -> dict[str, int]:
-    """Images of every class that has any."""
+    """Number of images of every class that has any."""
     if images.labels is None:
         raise UserError(
             f"{what} needs labels, and {images.name!r} has none; give a count or a share, and a criterion over the "

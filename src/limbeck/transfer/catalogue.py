@@ -1,7 +1,7 @@
 """The makers of transfer sets by name; without importing torch.
 
-A maker is a package that exports `Settings`, what a recipe may say of it, and `Maker`, see `limbeck.transfer.maker`.
-Its line here is all that the rest of limbeck knows of it.
+A maker is a package that exports `Settings`, its settings in a recipe, and `Maker`, see `limbeck.transfer.maker`.
+Its entry here is all that the rest of limbeck knows about it.
 """
 
 from importlib import import_module
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class MakerEntry(NamedTuple):
-    """A line for listings, and the package that holds the maker: its name, or itself."""
+    """A line for listings, and the package that holds the maker: its name, or the package itself."""
 
     summary: str
     package: Any
@@ -35,7 +35,7 @@ MAKERS: Catalogue[MakerEntry] = Catalogue(
         "condense": MakerEntry("a handful of learned images that teach what all would", "limbeck.transfer.condense"),
     },
     "limbeck.transfer.own_makers:describe",
-    by_path=False,  # a maker's settings say its name
+    by_path=False,  # the settings of a maker hold its name
 )
 
 

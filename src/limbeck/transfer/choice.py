@@ -1,10 +1,10 @@
-"""From a table of scores to exactly as many of its images as a budget says."""
+"""Choosing exactly as many images from a table of scores as a budget says."""
 
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.randomness import check_seed
-from limbeck.transfer.allocation import Spread, shares
+from limbeck.transfer.allocation import AllocationPlan, shares
 from limbeck.transfer.budget import Budget, parse_budget
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.part_entries import function_of
@@ -33,22 +33,22 @@ def allocate(
     maker: str = "select",
     quotas: np.ndarray | None = None,
 ) -> Selection:
-    """Chooses from a table of scores, by the scores alone unless the allocation measures distances on the way.
+    """Chooses from a table of scores; features are needed only where the allocation measures distances.
 
-    Images of several sources are one pool: the best are taken wherever they are from, and neither the order of the
-    rows nor that of the sources matters.
+    Images of several sources form one pool: the best are taken whatever their source, and neither the order of the rows
+    nor that of the sources matters.
 
     Args:
-        table: with the scores of the criterion and, if it goes by them, the clusters.
+        table: with the scores of the criterion and, where it uses clusters, a column of these.
         criterion: as for `select`.
         budget: as for `select`.
         seed: of random scores and orders.
-        balance: what gets equal shares where the criterion goes by class: "label", or the column "group", as the class
-            that a teacher gives images without labels.
+        balance: the column whose values get equal shares where the criterion works per class: "label", or "group", such
+            as the class that a teacher predicts for images without labels.
         features: `[N, D]` in the order of the table, for greedy allocations.
         maker: who chooses, for provenance.
-        quotas: int64 `[G]`, how many images each class or group gives, at most as many as it has, where these are not
-            equal shares; the budget is their sum.
+        quotas: int64 `[G]`, how many images to take from each class or group, at most its size, in place of equal
+            shares; the budget is their sum.
 
     Raises:
         UserError: the table lacks what the criterion needs, holds scores that are not finite or an image twice, or the
@@ -64,7 +64,7 @@ def allocate(
     check_seed(seed)
     entry = ALLOCATIONS[criterion.allocation]
     if entry.greedy and features is None:
-        enough = ", ".join(repr(name) for name, one in ALLOCATIONS.items() if not one.greedy)
+        enough = ", ".join(repr(name) for name, other in ALLOCATIONS.items() if not other.greedy)
         raise UserError(
             f"allocation {criterion.allocation!r} needs more than a table of scores; choose from the images, or use "
             f"{enough}."
@@ -80,19 +80,14 @@ def allocate(
         _warn_of_one_score(table, criterion)
     if entry.greedy:
         assert features is not None, "greedy allocations without features are refused before"
-        options = criterion.options_of(entry)
-        choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
-        chosen = _greedily(candidates, quotas, features, choose)
-        columns, is_chosen = candidates.class_column, partial(_are_among, chosen)
-        shown = _places_of_classes(candidates)
+        choice = _by_features(candidates, quotas, features)
     else:
-        spread: Spread = function_of(entry.function)(candidates, quotas)
-        chosen, is_chosen = _in_order(candidates, spread)
-        columns, shown = tuple(dict.fromkeys((*spread.columns, *candidates.class_column))), spread.shown
-    if shown is None and criterion.per_class and balance == "group":
-        shown = lambda rows: rows.columns[balance]  # noqa: E731
-    _check_distinct(chosen, table)
-    assert len(chosen) == n
+        choice = _by_plan(candidates, quotas)
+    groups_of = choice.groups_of
+    if groups_of is None and criterion.per_class and balance == "group":
+        groups_of = candidates.classes_of
+    _check_distinct(choice.chosen, table)
+    assert len(choice.chosen) == n
     return Selection(
         score_table=table,
         criterion=criterion,
@@ -100,11 +95,11 @@ def allocate(
         seed=seed,
         balance=balance,
         maker=maker,
-        _chosen=chosen,
+        _chosen=choice.chosen,
         _candidates=candidates,
-        _columns=columns,
-        _is_chosen=is_chosen,
-        _groups_of=shown,
+        _columns=choice.columns,
+        _is_chosen=choice.is_chosen,
+        _groups_of=groups_of,
     )
 
 
@@ -137,11 +132,11 @@ def select_from_scores(
 
 
 _WORTH_A_WORD = 5
-"""A few images may have one score by chance."""
+"""Fewer images may share a score by chance."""
 
 
 def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
-    """Says that a score tells no image from another; the first rows that differ are enough to know."""
+    """Warns where all images have the same score; stops reading at the first row that differs."""
     if criterion.score == "random" or not table.has(criterion.column):
         return
     first: float | None = None
@@ -159,7 +154,7 @@ def _warn_of_one_score(table: ScoreTable, criterion: Criterion) -> None:
 
 
 def _check_groups(candidates: Candidates) -> None:
-    """Raises a UserError where some image that can be chosen is in no group."""
+    """Raises a UserError where a candidate has no group."""
     if candidates.labels is None:
         where = candidates.table.title
         lack = f"column 'group' of {where} lacks values in some rows"
@@ -168,39 +163,66 @@ def _check_groups(candidates: Candidates) -> None:
 
 
 def _check_distinct(chosen: Rows, table: ScoreTable) -> None:
-    """Images that are there twice lie side by side in a ranking, so that they are among the chosen if it matters."""
+    """Raises a UserError where an image was chosen twice.
+
+    Rows of one image are neighbours in the ranking, so a duplicate that affects the choice is among the chosen rows.
+    """
     order = chosen.ids.argsort() if chosen.sources is None else np.lexsort((chosen.sources, chosen.ids))
     ids = chosen.ids[order]
-    twice = ids[1:] == ids[:-1]
+    repeated = ids[1:] == ids[:-1]
     if chosen.sources is not None:
         sources = chosen.sources[order]
-        twice &= sources[1:] == sources[:-1]
-    if twice.any():
-        first = ids[1:][twice][0]
+        repeated &= sources[1:] == sources[:-1]
+    if repeated.any():
+        first = ids[1:][repeated][0]
         raise UserError(f"column 'id' of {table.title} must be distinct, got {first} more than once.")
 
 
-def _in_order(candidates: Candidates, spread: Spread) -> tuple[Rows, Callable[[Rows], np.ndarray]]:
-    """The first of every group of a spread, most preferred of all first, and whether a row is among them."""
-    columns = tuple(dict.fromkeys((*spread.columns, *candidates.class_column)))
+class _Choice(NamedTuple):
+    """The chosen rows, and how to tell them and their groups in another pass over the table.
+
+    Attributes:
+        chosen: the rows, most preferred first.
+        columns: of the table, those that the functions read.
+        is_chosen: which of some rows are chosen, bool `[B]`.
+        groups_of: the groups to show, int64 `[B]`; None where they are just the classes, or there are none.
+    """
+
+    chosen: Rows
+    columns: tuple[str, ...]
+    is_chosen: Callable[[Rows], np.ndarray]
+    groups_of: Callable[[Rows], np.ndarray] | None
+
+
+def _by_plan(candidates: Candidates, quotas: np.ndarray) -> _Choice:
+    """The most preferred rows of every group of the allocation's plan."""
+    entry = ALLOCATIONS[candidates.criterion.allocation]
+    plan: AllocationPlan = function_of(entry.function)(candidates, quotas)
+    columns = tuple(dict.fromkeys((*plan.columns, *candidates.class_column)))
     thresholds = candidates.smallest(
-        lambda: (spread.keys(rows) for rows in candidates.read(*columns)), spread.quotas, spread.sizes
+        lambda: (plan.keys(rows) for rows in candidates.read(*columns)), plan.quotas, plan.sizes
     )
 
     def is_chosen(rows: Rows) -> np.ndarray:
-        return thresholds.chosen(*spread.keys(rows))
+        return thresholds.chosen(*plan.keys(rows))
 
     chosen = joined([rows.part(is_chosen(rows)) for rows in candidates.read(*columns)])
-    return chosen.part(np.lexsort(candidates.words(chosen)[::-1])), is_chosen
+    ranked = chosen.part(np.lexsort(candidates.ranking_keys(chosen)[::-1]))
+    return _Choice(ranked, columns, is_chosen, plan.shown)
 
 
-def _greedily(
-    candidates: Candidates, quotas: np.ndarray, features: Tensor, choose: Callable[[Tensor, int], Tensor]
-) -> Rows:
-    """One image after another by features in the order of the table; within every class, then by preference."""
+def _by_features(candidates: Candidates, quotas: np.ndarray, features: Tensor) -> _Choice:
+    """A greedy choice by features, which are in the order of the table; per class where the criterion works per class.
+
+    The rows are in the order in which they were chosen; of several classes, most preferred first.
+    """
+    criterion = candidates.criterion
+    entry = ALLOCATIONS[criterion.allocation]
+    options = criterion.options_of(entry)
+    choose = partial(function_of(entry.function), **options) if options else function_of(entry.function)
     rows = joined(list(candidates.read(*candidates.class_column)))
     assert len(rows) == len(features), "features are those of the rows"
-    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
+    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.ranking_keys(rows)[::-1])
     ranked = features[torch.from_numpy(ranking)].float()
     taken = []
     for label, quota in enumerate(quotas.tolist()):
@@ -208,24 +230,14 @@ def _greedily(
         if quota:
             taken.append(members[choose(ranked[members], quota)])
     places = torch.cat(taken).numpy()
-    if candidates.criterion.per_class:
+    if criterion.per_class:
         places.sort()
-    return rows.part(ranking[places])
-
-
-def _are_among(chosen: Rows, rows: Rows) -> np.ndarray:
-    """Whether each of `rows` is one of `chosen`, bool `[B]`; sources may share ids."""
-    if chosen.sources is None or rows.sources is None:
-        return np.isin(rows.ids, chosen.ids)
-    found = np.zeros(len(rows), dtype=bool)
-    for place in np.unique(chosen.sources):
-        here = rows.sources == place
-        found[here] = np.isin(rows.ids[here], chosen.ids[chosen.sources == place])
-    return found
+    chosen = rows.part(ranking[places])
+    return _Choice(chosen, candidates.class_column, chosen.hold, _places_of_classes(candidates))
 
 
 def _places_of_classes(candidates: Candidates) -> Callable[[Rows], np.ndarray] | None:
-    """Groups of a greedy choice within every class: the classes that have images, numbered without gaps."""
+    """Numbers the non-empty classes without gaps, as the groups of a greedy choice per class."""
     if not candidates.criterion.per_class:
         return None
     numbers = (candidates.class_counts().numpy() > 0).cumsum() - 1

@@ -1,4 +1,4 @@
-"""Which classes of one side bear a name that another knows, as far as words tell."""
+"""Matching the class names of two data sets, by words alone."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 
 from limbeck.data.classes import few
 
-Words = tuple[str, ...]
+Tokens = tuple[str, ...]
 
 _SAME = (
     ("airplane", "aeroplane", "plane"),
@@ -19,7 +19,7 @@ _SAME = (
     ("television", "tv"),
     ("truck", "lorry"),
 )
-"""Words of the usual data sets that mean the same; the first stands for all."""
+"""Synonyms among the class names of common data sets; the first word of a group stands for all."""
 
 _NO_KINDS = {
     "bear": ("cat", "teddy"),
@@ -38,50 +38,50 @@ _NO_KINDS = {
     "pig": ("guinea",),
     "plane": ("carpenters", "woodworking"),
 }
-"""Word -> what, before it, makes it the name of something else, in ImageNet and the like: a hot dog is no dog."""
+"""Word -> words before it that make it something else, in ImageNet and similar sets: a hot dog is not a dog."""
 
 _CANONICAL = {word: group[0] for group in _SAME for word in group}
 _WORDNET = re.compile(r"n\d{8}")
 _NUMBERED = re.compile(r"^(?:n\d{8}|\d+)[\s_:.)-]+(?=[^\W\d_])|-101$")
-"""What Caltech and ImageNet write before and after a name: "001.ak47", "airplanes-101", "n02084071 dog"."""
+"""Prefixes and suffixes of names in Caltech and ImageNet: "001.ak47", "airplanes-101", "n02084071 dog"."""
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _FURTHER = frozenset({"of", "with", "without", "in", "on", "at", "for", "from"})
-"""What follows these tells more of the thing before them."""
+"""Words after which a phrase only describes the thing named before them, as in "cup of tea"."""
 
 
 def known_as(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> dict[str, str]:
-    """Class of a pool -> the class of the teacher whose name it bears, of those that bear one.
+    """Class of a pool -> the class of the teacher that has the same name, for those classes that match.
 
-    Case, hyphens, underscores, a plural's s, the synonyms in a name ("tabby, tabby cat") and words that mean the same
-    ("car", "automobile") make no difference, and a name that says which kind of a thing it is counts for the thing:
-    "pickup_truck" for "truck", but neither "catfish" nor "sea horse" for "cat" or "horse". It is a matter of words
-    alone: a "beagle" is no "dog". WordNet ids ("n02123045"), by which ImageNet's classes go, count for the words that
-    it has for them; where both sides are such ids, they must be the same.
+    Case, hyphens, underscores, plurals, lists of synonyms ("tabby, tabby cat") and words that mean the same ("car",
+    "automobile") make no difference, and a name that specifies a kind of thing matches the thing: "pickup_truck"
+    matches "truck", but "catfish" and "sea horse" do not match "cat" and "horse". Only words are compared: a "beagle"
+    does not match "dog". WordNet ids ("n02123045"), which name ImageNet's classes, stand for their descriptions; where
+    both sides are such ids, the ids must be equal.
 
     Args:
         pool_classes: names of the pool's classes.
-        teacher_classes: names of the teacher's.
+        teacher_classes: names of the teacher's classes.
 
     Example:
         >>> known_as(["garbage truck", "seahorse", "Cats", "beagle"], ["cat", "dog", "horse", "truck"])
         {'garbage truck': 'truck', 'Cats': 'cat'}
     """
-    known: dict[Words, str] = {}
+    names_by_form: dict[Tokens, str] = {}
     for name in teacher_classes:
         for phrase in _phrases(name):
             for form in _forms(phrase):
-                known.setdefault(form, name)
+                names_by_form.setdefault(form, name)
     same, ids = set(teacher_classes), _are_ids(teacher_classes)
-    found: dict[str, str] = {}
+    matches: dict[str, str] = {}
     for name in pool_classes:
-        match = name if name in same else None if ids and _are_ids([name]) else _known(name, known)
-        found |= {} if match is None else {name: match}
-    return found
+        match = name if name in same else None if ids and _are_ids([name]) else _known(name, names_by_form)
+        matches |= {} if match is None else {name: match}
+    return matches
 
 
 def alike(name: str, classes: Sequence[str]) -> list[int]:
-    """Which of `classes` is called `name`: the one of that very name, else all that are called so in other writing, or
-    by a synonym in their names.
+    """Numbers of the `classes` called `name`: the exact match, else all that match in another spelling or by one of the
+    synonyms in their names.
 
     Example:
         >>> alike("tabby cat", ["Tabby_Cat", "tabby, tabby cat", "tiger cat"])
@@ -90,12 +90,12 @@ def alike(name: str, classes: Sequence[str]) -> list[int]:
     if name in classes:
         return [classes.index(name)]
     wanted = all_spellings(name)
-    return [number for number, one in enumerate(classes) if not wanted.isdisjoint(all_spellings(one))]
+    return [number for number, other in enumerate(classes) if not wanted.isdisjoint(all_spellings(other))]
 
 
 @lru_cache(maxsize=4096)
-def all_spellings(name: str) -> frozenset[Words]:
-    """All ways of writing a class's name that make no difference, synonyms among them; some are no words at all.
+def all_spellings(name: str) -> frozenset[Tokens]:
+    """All equivalent forms of a class's name, including synonyms; some forms are not real words.
 
     Example:
         >>> all_spellings("Tiger_Cats") >= all_spellings("tiger-cat")
@@ -105,7 +105,7 @@ def all_spellings(name: str) -> frozenset[Words]:
 
 
 def why_unmatched(pool_classes: Sequence[str], teacher_classes: Sequence[str]) -> str:
-    """Why names do not tell which classes of the pool the teacher knows, "" where they do.
+    """Why the names cannot tell which classes of the pool the teacher knows; "" where they can.
 
     Example:
         >>> why_unmatched(["0", "1"], ["cat", "dog"])
@@ -132,22 +132,22 @@ def _are_numbers(names: Sequence[str]) -> bool:
 
 
 def _in_words(name: str) -> str:
-    """What ImageNet calls a WordNet id, "" for other names and ids that it does not have."""
+    """ImageNet's description of a WordNet id; "" for other names and unknown ids."""
     return _words_of_ids().get(name, "") if _WORDNET.fullmatch(name) else ""
 
 
 @cache
 def _words_of_ids() -> dict[str, str]:
-    from timm.data.imagenet_info import ImageNetInfo  # which takes seconds to import
+    from timm.data.imagenet_info import ImageNetInfo  # takes seconds to import
 
     info = ImageNetInfo("imagenet-22k")
     return {name: info.label_name_to_description(name) for name in info.label_names()}
 
 
-def _known(name: str, known: dict[Words, str]) -> str | None:
+def _known(name: str, known: dict[Tokens, str]) -> str | None:
     phrases = list(_phrases(name))
     kinds = sorted((kind for phrase in phrases for kind in _kinds(phrase)), key=len, reverse=True)
-    others = {one[-1:] for one in [*phrases, *kinds] if _is_no_kind(one)}
+    others = {phrase[-1:] for phrase in [*phrases, *kinds] if _is_no_kind(phrase)}
     for words in [*phrases, *kinds]:
         if words not in others:
             for form in _forms(words):
@@ -156,27 +156,27 @@ def _known(name: str, known: dict[Words, str]) -> str | None:
     return None
 
 
-def _is_no_kind(phrase: Words) -> bool:
+def _is_no_kind(phrase: Tokens) -> bool:
     return len(phrase) == 2 and any(phrase[0] in _NO_KINDS.get(word, ()) for word in _singulars(phrase[1]))
 
 
-def _phrases(name: str) -> Iterator[Words]:
-    """The synonyms in a name, as words in small letters."""
+def _phrases(name: str) -> Iterator[Tokens]:
+    """The synonyms in a name, each as its lower-case words."""
     text = re.sub(r"\([^)]*\)|['’`]", "", unicodedata.normalize("NFKC", _in_words(name) or name)).strip()
     for part in re.split(r"[,;/|]", _HUMP.sub(" ", _NUMBERED.sub("", text))):
         if words := tuple(re.findall(r"[^\W_]+", part.casefold())):
             yield words
 
 
-def _kinds(phrase: Words) -> Iterator[Words]:
-    """What a thing is a kind of: "truck" for "old pickup truck", and "pickup truck"."""
+def _kinds(phrase: Tokens) -> Iterator[Tokens]:
+    """The more general things that a phrase names: "pickup truck" and "truck" for "old pickup truck"."""
     end = next((place for place, word in enumerate(phrase) if place and word in _FURTHER), len(phrase))
     for start in range(int(end == len(phrase)), end):
         yield phrase[start:end]
 
 
-def _forms(phrase: Words) -> Iterator[Words]:
-    """Equal for phrases that differ in a plural or in words that mean the same, some of them no words at all."""
+def _forms(phrase: Tokens) -> Iterator[Tokens]:
+    """Normal forms, shared by phrases that differ only in plurals or synonyms; some are not real words."""
     *first, last = phrase
     for word in _singulars(last):
         yield (*first, _CANONICAL.get(word, word))

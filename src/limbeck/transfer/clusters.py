@@ -17,21 +17,22 @@ from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import ALLOCATIONS
 
 _MANY = 10_000
-"""Rows from which k-means learns from batches of them."""
+"""From this many rows on, k-means is fitted on mini-batches."""
 _MAP_FROM, _PERPLEXITY = 50, 30
 
 
 def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
-    """The cluster of every image, int64 `[N]`; numbered as they come, so that row 0 is in cluster 0.
+    """The cluster of every image, int64 `[N]`, numbered in order of appearance, so that row 0 is in cluster 0.
 
-    Which images share a cluster depends on features, ids and seed, not on the order of the rows.
+    Which images share a cluster depends on features, ids and seed, but not on the order of the rows.
 
     Args:
         features: float `[N, D]`.
         ids: int64 `[N]`.
         options: `clusters`, or None to choose among `fewest`, `fewest` + `step` ... `most` by the silhouette of a
-            `sample` of the images. Never more than there are images; where even the fewest are, all are in one.
-        seed: of samples and first centres.
+            `sample` of the images. At most as many as images; where there are too few images even for `fewest`, all are
+            in one cluster.
+        seed: of samples and initial centres.
     """
     by_id = ids.argsort()
     rows = features[by_id].float().numpy()
@@ -40,10 +41,10 @@ def cluster(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int
         ks = range(options["fewest"], options["most"] + 1, options["step"])
         count = choose_clusters(rows, ks, sample=options["sample"], seed=seed)
     count = min(count, len(rows))
-    found = torch.zeros(len(rows), dtype=torch.int64)
+    clusters = torch.zeros(len(rows), dtype=torch.int64)
     if count > 1:
-        found[by_id] = torch.from_numpy(_k_means(rows, count, seed)).long()
-    return in_order_of_appearance(found)
+        clusters[by_id] = torch.from_numpy(_k_means(rows, count, seed)).long()
+    return in_order_of_appearance(clusters)
 
 
 def cluster_map(features: Tensor, ids: Tensor, options: Mapping[str, Any], seed: int) -> Tensor:
@@ -59,9 +60,9 @@ def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> i
 
     Args:
         rows: float32 `[N, D]`.
-        ks: the numbers tried; those not below the number of rows are passed over.
-        sample: rows on which clusterings are made and judged.
-        seed: of sample and clusterings.
+        ks: the numbers to try; those not below the number of rows are skipped.
+        sample: number of rows to cluster and judge.
+        seed: of the sample and the clusterings.
     """
     if len(rows) > sample:
         random = np.random.default_rng(derive_seed(seed, "select", "silhouette"))
@@ -72,9 +73,9 @@ def choose_clusters(rows: np.ndarray, ks: range, *, sample: int, seed: int) -> i
         if not 2 <= k < len(rows):
             continue
         labels = _k_means(rows, k, seed)
-        found = len(np.unique(labels))
-        # All images alike make fewer clusters than asked for, and a silhouette compares at least two.
-        score = silhouette_score(distances, labels, metric="precomputed") if 2 <= found < len(rows) else -1.0
+        distinct = len(np.unique(labels))
+        # Identical images give fewer clusters than requested, and a silhouette needs at least two.
+        score = silhouette_score(distances, labels, metric="precomputed") if 2 <= distinct < len(rows) else -1.0
         if score > highest:
             best, highest = k, score
     return best
@@ -85,8 +86,8 @@ def map_of(
 ) -> Tensor:
     """A t-SNE map of the images, float32 `[N, components]`, after PCA to 50 dimensions.
 
-    By scikit-learn or, which takes less time on many images and gives another map, by openTSNE. Fewer than 50 images,
-    or images that are all alike, stay where they are.
+    By scikit-learn or by openTSNE, which is faster on many images and gives a different map. Features of fewer than 50
+    images, or of identical ones, are returned as they are.
 
     Source: van der Maaten and Hinton, "Visualizing data using t-SNE", JMLR 2008; Policar et al., "openTSNE", 2019.
     """
@@ -96,7 +97,7 @@ def map_of(
         return features.float()
     state = derive_seed(seed, "select", "map") % 2**32
     perplexity = min(_PERPLEXITY, (len(rows) - 1) // 3)
-    found = tsne(
+    mapped = tsne(
         rows,
         components=components,
         perplexity=perplexity,
@@ -105,23 +106,23 @@ def map_of(
         solver="randomized",
     )
     places = torch.empty(len(rows), components)
-    places[by_id] = torch.from_numpy(found.astype(np.float32))
+    places[by_id] = torch.from_numpy(mapped.astype(np.float32))
     return places
 
 
 Group = Callable[[Tensor, Tensor, Mapping[str, Any], int], Tensor]
 
 CLUSTERINGS: dict[str, Group] = {"k-means": cluster, "manifold": cluster_map}
-"""How each allocation that goes by clusters finds them, from features, ids, options and seed; see `cluster`."""
+"""Clustering of each allocation that uses one: a function of features, ids, options and seed; see `cluster`."""
 
 
 def clusters_of(features: Tensor, ids: Tensor, labels: Tensor | None, criterion: Criterion, seed: int) -> Tensor:
-    """The cluster of every image of a set, int64 `[N]`, >= 0, for a criterion that goes by clusters.
+    """The cluster of every image of a set, int64 `[N]`, >= 0, for a criterion that uses clusters.
 
     Args:
         features: `[N, D]`, in the criterion's space.
         ids: int64 `[N]`.
-        labels: int64 `[N]`, if the criterion goes by class; then no cluster has images of two classes.
+        labels: int64 `[N]`, if the criterion works per class; then no cluster spans two classes.
         criterion: with the clustering and its options.
         seed: see `cluster`.
     """
@@ -130,25 +131,25 @@ def clusters_of(features: Tensor, ids: Tensor, labels: Tensor | None, criterion:
     if not criterion.per_class:
         return find(features.float(), ids, options, seed)
     assert labels is not None, "criteria per class are refused for unlabelled images before"
-    clusters, known = torch.empty(len(ids), dtype=torch.int64), 0
+    clusters, start = torch.empty(len(ids), dtype=torch.int64), 0
     for label in labels.unique().tolist():
         members = (labels == label).nonzero().flatten()
-        clusters[members] = known + find(features[members].float(), ids[members], options, seed)
-        known = int(clusters[members].max()) + 1
+        clusters[members] = start + find(features[members].float(), ids[members], options, seed)
+        start = int(clusters[members].max()) + 1
     return clusters
 
 
 def in_order_of_appearance(groups: Tensor) -> Tensor:
-    """The same groups, int64 `[N]`, numbered 0, 1 ... in the order of their first rows."""
-    known, renamed = groups.unique(return_inverse=True)
-    first = torch.full((len(known),), len(groups)).scatter_reduce(0, renamed, torch.arange(len(groups)), "amin")
+    """The same groups, int64 `[N]`, renumbered 0, 1 ... in the order of their first rows."""
+    distinct, renamed = groups.unique(return_inverse=True)
+    first = torch.full((len(distinct),), len(groups)).scatter_reduce(0, renamed, torch.arange(len(groups)), "amin")
     return first.argsort().argsort()[renamed]
 
 
 def _k_means(rows: np.ndarray, count: int, seed: int) -> np.ndarray:
     state = derive_seed(seed, "select", "k-means", count) % 2**32
     with warnings.catch_warnings():
-        # Fewer distinct images than clusters leave clusters empty, which all shares allow for.
+        # Fewer distinct images than clusters leave some clusters empty, which the allocations handle.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if len(rows) < _MANY:
             return KMeans(count, random_state=state).fit_predict(rows)

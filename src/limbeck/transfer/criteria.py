@@ -1,4 +1,4 @@
-"""Selection criteria: what they are made of, and those that have a name; without importing torch."""
+"""Selection criteria: their parts, and the named ones; without importing torch."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -24,38 +24,38 @@ _Entry = AllocationEntry | RepresentationEntry | ScoreEntry
 
 DEFAULT_SCORE = "entropy"
 CLUSTERS = "clusters"
-"""What the columns of tables that hold clusters begin with."""
+"""Prefix of the names of table columns that hold clusters."""
 
 
 def _part_name(family: Any, part: Any) -> str:
-    """Our name of a part, which may be handed over in Python."""
+    """Our name of a part, which may also be passed as a Python object."""
     return full_name(family.name_of(part) if isinstance(family, Catalogue) and callable(part) else part)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Criterion:
-    """How images are chosen: what is seen of them, how that is scored, and how the budget is spread over the scores.
+    """How images are chosen: how they are represented, how that is scored, and how the budget is allocated by scores.
 
     Every part has a default: the score's own representation, the representation's own score, equal shares for the
-    classes. The short and long names of the published code's command line are understood (`aliases`).
+    classes. The short and long names of the published code's command line also work (`aliases`).
 
     Args:
-        score: one of `SCORES`, a function of one's own or its import path, which may stand for every part; by default
-            that of the representation, and without one "entropy".
+        score: one of `SCORES`, or your own function or its import path, which all parts accept; by default the score of
+            the representation, or "entropy" without one.
         representation: one of `REPRESENTATIONS`; by default that of the score.
         allocation: one of `ALLOCATIONS`.
         order: whether the "highest" or the "lowest" scores are preferred, or "random" ones; equal scores go by
             ascending id.
-        space: the representation in which an allocation measures distances; by default the criterion's own, for
-            manifolds the pixels.
-        options: of the parts, name -> value, for instance `{"clusters": 20}`; one that several parts have keeps the
-            default of each, and cannot be set.
+        space: the representation in which an allocation measures distances; by default the criterion's own, but the
+            pixels for manifolds.
+        options: of the parts, name -> value, for instance `{"clusters": 20}`; an option that several parts share keeps
+            each part's default and cannot be set.
         name: for tables and provenance.
         summary: one line for listings.
 
     Raises:
-        UserError: an unknown name or option, a score that cannot read the representation, or parts that have no use
-            for each other.
+        UserError: an unknown name or option, a score that cannot read the representation, or parts that do not fit
+            together.
 
     Example:
         >>> Criterion(representation="grayscale-histogram", score="entropy", order="lowest").allocation
@@ -74,11 +74,11 @@ class Criterion:
     summary: str = ""
 
     def __post_init__(self) -> None:
-        for part, known in _FAMILIES.items():
-            name = _part_name(known, getattr(self, part))
+        for part, family in _FAMILIES.items():
+            name = _part_name(family, getattr(self, part))
             object.__setattr__(self, part, name)
-            if name and name not in known:
-                raise unknown_name(part, name, [*known, *(short for short in ALIASES if ALIASES[short] in known)])
+            if name and name not in family:
+                raise unknown_name(part, name, [*family, *(short for short in ALIASES if ALIASES[short] in family)])
         self._fill_in()
         self._check_score()
         self._check_space()
@@ -100,7 +100,7 @@ class Criterion:
                 f"score {self.score!r} reads no `representation`, got {self.representation!r}; leave it out"
                 f"{', or name it as `space`' if ALLOCATIONS[self.allocation].space is not None else ''}."
             )
-        can = ", ".join(repr(name) for name, one in REPRESENTATIONS.items() if one.kind in (*kinds, "any"))
+        can = ", ".join(repr(name) for name, entry in REPRESENTATIONS.items() if entry.kind in (*kinds, "any"))
         raise UserError(
             f"score {self.score!r} reads a `representation`, got {self.representation!r}; give one of {can}."
         )
@@ -117,48 +117,48 @@ class Criterion:
 
     def _check_options(self) -> None:
         checked_options(self.options)
-        known = self.default_options
-        own = {name for part in self._parts.values() if part.own for name in part.options}
+        defaults = self.default_options
+        own_options = {name for part in self._parts.values() if part.own for name in part.options}
         settled = dict(self.options)
         for name, value in self.options.items():
-            check_one_part(name, self._parts_with(name), known, self.name)
-            if name in own:
-                settled[name] = checked_value(name, value, known[name], "a criterion")
+            check_one_part(name, self._parts_with(name), defaults, self.name)
+            if name in own_options:
+                settled[name] = checked_value(name, value, defaults[name], "a criterion")
             else:
-                check_part_option(name, value, known[name])
-        numbers = [name for name in self.options if isinstance(known[name], float) and name not in own]
-        settled |= {name: float(self.options[name]) for name in numbers}  # 2 and 2.0 are one, and name one column
+                check_part_option(name, value, defaults[name])
+        numbers = [name for name in self.options if isinstance(defaults[name], float) and name not in own_options]
+        settled |= {name: float(self.options[name]) for name in numbers}  # so that 2 and 2.0 name the same column
         object.__setattr__(self, "options", settled)
         check_together({**self.default_options, **self.options}, self.default_options, self.order)
 
     @property
     def default_options(self) -> dict[str, Any]:
-        """Every option that its parts have, with its default; of one that several have, that of the last."""
+        """All options of its parts with their defaults; for an option that several share, that of the last part."""
         return {name: value for part in self._parts.values() for name, value in self._defaults_of(part).items()}
 
     def _defaults_of(self, part: _Entry) -> dict[str, Any]:
         cutoff = {"cutoff": 0.0} if "cutoff" in part.options and self.order == "random" else {}
-        return {**part.options, **cutoff}  # a random order knows no hardest
+        return {**part.options, **cutoff}  # a random order has no hardest images
 
     @property
     def _parts(self) -> dict[str, _Entry]:
-        """Its parts, by what errors call them."""
+        """Its parts, under the names that errors use for them."""
         return {
             f"allocation {self.allocation!r}": ALLOCATIONS[self.allocation],
             f"score {self.score!r}": SCORES[self.score],
-            **{f"representation {one!r}": REPRESENTATIONS[one] for one in self.represented},
+            **{f"representation {name!r}": REPRESENTATIONS[name] for name in self.represented},
         }
 
     def _parts_with(self, option: str) -> list[str]:
         return [what for what, part in self._parts.items() if option in part.options]
 
     def option(self, name: str) -> Any:
-        """Its value, or the default; None for an option that no part has. Of a part, `options_of` has them."""
+        """Its value, or the default; None for an option that no part has. See `options_of` for those of one part."""
         return self.options.get(name, self.default_options.get(name))
 
     def options_of(self, part: _Entry) -> dict[str, Any]:
-        """The options of one of its parts, name -> value or default: several parts may have one of the same name."""
-        return self._defaults_of(part) | {name: one for name, one in self.options.items() if name in part.options}
+        """The options of one of its parts, name -> value or default; parts may share the name of an option."""
+        return self._defaults_of(part) | {name: value for name, value in self.options.items() if name in part.options}
 
     @property
     def per_class(self) -> bool:
@@ -171,56 +171,56 @@ class Criterion:
 
     @property
     def represented(self) -> tuple[str, ...]:
-        """The representations that are read, without repetition."""
-        return tuple(dict.fromkeys(one for one in (self.representation, self.space) if one not in ("", "none")))
+        """The representations that it reads, without repetition."""
+        return tuple(dict.fromkeys(name for name in (self.representation, self.space) if name not in ("", "none")))
 
     @property
     def needs_teacher(self) -> bool:
-        return any(REPRESENTATIONS[one].reads == "teacher" for one in self.represented)
+        return any(REPRESENTATIONS[name].reads == "teacher" for name in self.represented)
 
     @property
     def seeded(self) -> bool:
-        """Whether what a table of scores knows of it depends on the seed: networks that are trained, and clusters."""
+        """Whether its columns in a table of scores depend on the seed, by networks that are trained or by clusters."""
         trained = SCORES[self.score].trains or REPRESENTATIONS[self.representation].trains
         return trained or self.clusters_column is not None
 
     @property
     def column(self) -> str:
-        """Name of its scores in a table of several, options that are not the default among it."""
+        """Name of its column of scores, including options that are not the default."""
         seen = () if self.representation == "none" else (self.representation,)
         return ":".join([self.score, *seen, *self._special(SCORES[self.score], REPRESENTATIONS[self.representation])])
 
     @property
     def clusters_column(self) -> str | None:
-        """Name of its clusters in a table of scores, options that are not the default among it; None without any."""
+        """Name of its column of clusters, including options that are not the default; None without clusters."""
         if "clusters" not in ALLOCATIONS[self.allocation].options:
             return None
         special = self._special(ALLOCATIONS[self.allocation], REPRESENTATIONS[self.space])
         return ":".join([CLUSTERS, self.allocation, self.space, *special])
 
     def _special(self, *parts: _Entry) -> list[str]:
-        """Options of some parts that are not the default, as "name=value"."""
+        """The options of some parts that differ from their default, as "name=value"."""
         options = ((part, name, value) for part in parts for name, value in self.options_of(part).items())
         return [f"{name}={value}" for part, name, value in options if value != part.options[name]]
 
     def stream(self, kind: Literal["random", "order"]) -> str:
-        """Names the random numbers of a random score or order.
+        """Name of the random stream of a random score or order.
 
-        Every allocation has its own, so that random and class-balanced random images of one seed are two controls, and
-        not one of them twice.
+        Every allocation has its own stream, so that random and class-balanced random images of one seed are two
+        different controls.
         """
         return kind if self.allocation == "top-n" else f"{kind}/{self.allocation}"
 
     @property
     def parts(self) -> dict[str, Any]:
-        """All that decides what is chosen, whatever it is called and however it was written."""
+        """Everything that decides what is chosen, independent of names and of how it was written."""
         options = {name: self.option(name) for name in self.default_options}
         shared = [name for name in options if len(self._parts_with(name)) > 1]
         options |= {name: {what: self._parts[what].options[name] for what in self._parts_with(name)} for name in shared}
         return asdict(self) | {"name": "", "summary": "", "options": options}
 
     def described(self) -> dict[str, Any]:
-        """Its parts, for provenance, and whose implementation it is where there are several, given or not."""
+        """Its parts, for provenance, with the `implementation` where there are several, even if it is the default."""
         options = {name: self.option(name) for name in self.default_options if name == "implementation"}
         return asdict(self) | {"options": {**self.options, **options}}
 
@@ -247,8 +247,8 @@ def _classwise(name: str, summary: str, order: Order = "highest", **parts: Any) 
 _GRAY: dict[str, Any] = {"representation": "grayscale-histogram", "score": "entropy"}
 
 _NAMED = {
-    one.name: one
-    for one in (
+    criterion.name: criterion
+    for criterion in (
         _whole("random", "any images, without replacement", score="random"),
         _classwise("balanced-random", "any images, equally many of every class", score="random"),
         _classwise("entropy", "the busiest gray histograms of every class", **_GRAY),
@@ -309,20 +309,20 @@ _NAMED = {
 CRITERIA: Catalogue[Criterion] = Catalogue("criteria", _NAMED, "limbeck.transfer.own_criteria:describe")
 
 CONTROLS = ("random", "balanced-random")
-"""What every other criterion has to beat at the same budget."""
+"""The baselines that every other criterion has to beat at the same budget."""
 
 
 def find_criterion(criterion: "str | Mapping[str, Any] | Callable[..., Any] | Criterion") -> Criterion:
-    """The criterion of that name, or made of parts.
+    """The criterion of that name, or one made of parts.
 
     Args:
-        criterion: one of `CRITERIA`; a part, or some joined by slashes, as "hrgb/kmpc/ls"; a mapping from part to
-            name, in which whatever is no part is an option; or a criterion, which passes through. A function of one's
-            own, and an import path, is a score, or in a mapping the part that it stands for; the import path of a
-            criterion, a mapping or text is that criterion.
+        criterion: one of `CRITERIA`; a part, or several joined by slashes, such as "hrgb/kmpc/ls"; a mapping from part
+            to name, in which all other keys are options; or a criterion, which is returned as it is. Your own function,
+            or its import path, is a score, or the part under whose key it stands in a mapping; the import path of a
+            criterion, a mapping or a text is that criterion.
 
     Raises:
-        UserError: nothing of that name, or parts that do not fit together.
+        UserError: there is nothing of that name, or parts do not fit together.
 
     Example:
         >>> find_criterion("pev/km/ls") == find_criterion({"representation": "pev", "allocation": "km", "order": "ls",
@@ -349,9 +349,9 @@ def find_criterion(criterion: "str | Mapping[str, Any] | Callable[..., Any] | Cr
 
 
 def named_criterion(criterion: Any) -> Any:
-    """A criterion as a recipe may hold it, with names in place of functions that are handed over in Python."""
+    """A criterion in the form that a recipe can hold, with names in place of Python functions."""
     if isinstance(criterion, Mapping):
-        families = {part: known for part, known in _FAMILIES.items() if isinstance(known, Catalogue)}
+        families = {part: family for part, family in _FAMILIES.items() if isinstance(family, Catalogue)}
         return {
             part: families[part].name_of(value) if part in families and callable(value) else value
             for part, value in criterion.items()
@@ -360,12 +360,12 @@ def named_criterion(criterion: Any) -> Any:
 
 
 def _is_whole(path: str) -> bool:
-    """Whether what an import path leads to is a criterion, and not a part of one."""
+    """Whether an import path leads to a whole criterion, not to a part of one."""
     return is_import_path(path) and isinstance(import_object(path, "criterion"), Criterion | Mapping | str)
 
 
 def _from_mapping(spec: Mapping[str, Any]) -> Criterion:
-    parts = {one.name for one in fields(Criterion)} - {"options"}
+    parts = {part.name for part in fields(Criterion)} - {"options"}
     options = checked_options(spec.get("options") or {})
     options |= {key: value for key, value in spec.items() if key not in parts | {"options"}}
     named = {key: value for key, value in spec.items() if key in parts}
@@ -384,14 +384,14 @@ def _from_text(text: str) -> Criterion:
     named: dict[str, str] = {}
     for piece in text.split("/"):
         name = full_name(piece)
-        # "random" is a score, too; as an order it is "rng".
+        # "random" means the score; as an order it is written "rng".
         families = ("representation", "allocation", "score", "order")
-        found = ["score"] if SCORES.is_unlisted(name) else [part for part in families if name in _FAMILIES[part]]
-        if not found or piece == "":
-            known = [one for family in _FAMILIES.values() for one in family] + list(ALIASES)
-            raise unknown_name("part of a criterion:", piece, dict.fromkeys(known), _LISTING)
-        part = "order" if piece == "rng" else found[0]
+        matches = ["score"] if SCORES.is_unlisted(name) else [part for part in families if name in _FAMILIES[part]]
+        if not matches or piece == "":
+            names = [known_name for family in _FAMILIES.values() for known_name in family] + list(ALIASES)
+            raise unknown_name("part of a criterion:", piece, dict.fromkeys(names), _LISTING)
+        part = "order" if piece == "rng" else matches[0]
         if part in named:
             raise UserError(f"`criterion` {text!r} names two of {part}: {named[part]!r} and {piece!r}; give one.")
         named[part] = name
-    return Criterion(name=text, **named)  # pyright: ignore[reportArgumentType] (the order is checked there)
+    return Criterion(name=text, **named)  # pyright: ignore[reportArgumentType] (`Criterion` checks the order)

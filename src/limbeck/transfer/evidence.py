@@ -1,10 +1,10 @@
-"""What a maker tells of a transfer set, in a form that the report reads without knowing the maker.
+"""What a maker tells about a transfer set, in a form that the report can read without knowing the maker.
 
 A folder of evidence holds
 
-    summary.json            sentences, facts, names, tables and charts: all numbers that a page shows
+    summary.json            sentences, facts, names, tables and charts: all the numbers that a page shows
     pictures.safetensors    images to look at
-    table.parquet           a row per image that was considered; only where there are rows
+    table.parquet           a row per image that was considered; only if there are rows
 """
 
 import json
@@ -40,7 +40,7 @@ COLUMNS = {
 _FORMAT = 1
 _WORDS = ("headline", "score", "group", "group_order", "facts", "notes", "classes")
 _LATER = ("findings",)
-"""Words that older folders lack."""
+"""Entries that older folders lack."""
 _GROUP_ROWS = 2**18  # of a row group of the table
 _BATCH_ROWS = 2**18
 
@@ -55,7 +55,7 @@ class Pictures:
         ids: int64 `[n]`.
         labels: int64 `[n]`, or None.
         scores: float `[n]`, or None.
-        captions: n of them, shown in place of the labels; or none.
+        captions: n texts to show in place of the labels; or none.
     """
 
     title: str
@@ -68,22 +68,22 @@ class Pictures:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """Why these images.
+    """Why these images make the transfer set.
 
     Attributes:
-        headline: what was made, of what, and how; a sentence without its full stop.
-        rows: the images that were considered, where it is worth a table.
-        summary: the same in numbers; of `rows`, where none is given.
+        headline: what was made, from what, and how; a sentence without its full stop.
+        rows: the images that were considered, if they are to be kept as a table.
+        summary: the same in numbers; computed from `rows` where none is given.
         pictures: groups of images to look at.
         classes: names by label.
-        score: what the scores are; "" where they tell nothing, as random ones do.
-        group: what a group is, as "cluster", "stratum" or "round"; "" without any.
-        group_order: how groups are ordered, as "lowest scores first"; "" where their numbers mean nothing, as those of
-            clusters.
-        facts: name -> value, for the head of a page.
+        score: what the scores are; "" where they mean nothing, such as random ones.
+        group: what a group is, such as "cluster", "stratum" or "round"; "" without groups.
+        group_order: how groups are ordered, such as "lowest scores first"; "" where their numbers mean nothing, such as
+            those of clusters.
+        facts: name -> value, for the top of a page.
         notes: sentences.
-        findings: what the head of a page is to say, sentences without their full stops.
-        figures: tables and charts of the maker's own.
+        findings: sentences for the top of a page, without their full stops.
+        figures: the maker's own tables and charts.
 
     Example:
         >>> def rows():
@@ -107,26 +107,26 @@ class Evidence:
     figures: Sequence[EvidenceFigure] = ()
 
     def save(self, folder: str | Path) -> None:
-        """Writes `folder`, whole or not at all and in place of an older one, in memory that does not grow with rows.
+        """Writes `folder`, whole or not at all, replacing an older one, in memory that does not grow with the rows.
 
         Raises:
-            UserError: it cannot be written.
+            UserError: the folder cannot be written.
         """
         with atomic_folder(folder, replace=True) as temporary:
-            found = replace(self, rows=None)
+            evidence = replace(self, rows=None)
             if self.rows is not None and _write_table(temporary / TABLE, self.rows):
-                # Numbers are taken from the table, so that rows which take long to make are made once.
-                found = replace(self, rows=table_rows(temporary / TABLE)).summarised()
+                # Summarise the table, not `rows`, which may take long to produce: so they are produced once.
+                evidence = replace(self, rows=table_rows(temporary / TABLE)).summarised()
             words = {name: getattr(self, name) for name in _WORDS} | {"facts": dict(self.facts)}
             words |= {"notes": list(self.notes), "classes": list(map(str, self.classes))}
-            words |= {"findings": list(self.findings), "figures": [one.to_dict() for one in self.figures]}
-            numbers = None if found.summary is None else found.summary.to_dict()
+            words |= {"findings": list(self.findings), "figures": [figure.to_dict() for figure in self.figures]}
+            numbers = None if evidence.summary is None else evidence.summary.to_dict()
             content = {"format": _FORMAT, **words, "numbers": numbers}
             (temporary / NUMBERS).write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
             self._save_pictures(temporary / PICTURES)
 
     def summarised(self) -> "Evidence":
-        """With its numbers, as far as there are rows to count."""
+        """The same evidence with its summary, if there are rows to count."""
         if self.summary is not None or self.rows is None:
             return self
         rows = self.rows
@@ -143,9 +143,9 @@ class Evidence:
             assert group.images.dtype == uint8
             assert group.images.ndim == 4
             parts = {"images": group.images, "ids": group.ids, "labels": group.labels, "scores": group.scores}
-            known = {name: part for name, part in parts.items() if part is not None}
-            # Clones, as tensors that share memory are refused.
-            tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in known.items()}
+            present = {name: part for name, part in parts.items() if part is not None}
+            # safetensors refuses tensors that share memory, hence the clones.
+            tensors |= {f"{place}.{name}": part.detach().cpu().contiguous().clone() for name, part in present.items()}
         titles = json.dumps([group.title for group in self.pictures])
         captions = {place: list(group.captions) for place, group in enumerate(self.pictures) if group.captions}
         about = {"titles": titles, "captions": json.dumps(captions), "classes": json.dumps(list(self.classes))}
@@ -153,14 +153,14 @@ class Evidence:
 
 
 def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | None:
-    """What `Evidence.save` left in a folder; None where there is none. Of its table nothing is read before its rows.
+    """Loads what `Evidence.save` wrote; None where there is nothing. The table is read only when its rows are.
 
     Args:
         folder: of evidence.
-        pictures: whether to read these, too.
+        pictures: whether to read the pictures, too.
 
     Raises:
-        UserError: it is broken, or of a later version.
+        UserError: the evidence is broken, or from a later version.
     """
     folder = Path(folder)
     path = folder / NUMBERS
@@ -172,7 +172,7 @@ def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | No
         if content["format"] != _FORMAT:
             raise UserError(f"{path} must be of format {_FORMAT}, got {content['format']!r}; update limbeck. {mend}")
         words = {name: content[name] for name in _WORDS} | {name: content.get(name, []) for name in _LATER}
-        figures = [figure_of(one) for one in content.get("figures", [])]
+        figures = [figure_of(figure) for figure in content.get("figures", [])]
         numbers = content["numbers"] and Summary.from_dict(content["numbers"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} cannot be read ({error!r}). {mend}") from error
@@ -182,11 +182,11 @@ def read_evidence(folder: str | Path, *, pictures: bool = True) -> Evidence | No
 
 
 def read_pictures(path: Path, mend: str) -> list[Pictures]:
-    """Groups of images that `Evidence.save` left in a file; none where there is none.
+    """Groups of images that `Evidence.save` wrote to a file; an empty list if there is no file.
 
     Args:
         path: the file.
-        mend: what to do about a broken one, as a sentence.
+        mend: what to do about a broken file, as a sentence for the error.
     """
     if not path.is_file():
         return []
@@ -210,11 +210,11 @@ def read_pictures(path: Path, mend: str) -> list[Pictures]:
 
 
 def table_rows(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Rows:
-    """Passes over a table of images; a column that lacks values is left out.
+    """Reads a table of images batch by batch; a column with missing values is left out of its batch.
 
     Args:
         path: the Parquet file, of evidence or of a selection.
-        columns: those wanted, as far as there are any.
+        columns: names to read, if the table has them.
     """
 
     def rows() -> Iterator[Mapping[str, NDArray[Any]]]:
@@ -228,7 +228,7 @@ def table_rows(path: Path, columns: Sequence[str] = tuple(COLUMNS)) -> Rows:
 
 
 class _Columns(Mapping[str, NDArray[Any]]):
-    """The columns of a batch that lack no value, each made an array when it is asked for."""
+    """The columns of a batch that have no missing values, each converted to an array on access."""
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self._known = {name: batch[name] for name in batch.schema.names if not batch[name].null_count}
@@ -247,7 +247,7 @@ class _Columns(Mapping[str, NDArray[Any]]):
 
 
 def _write_table(path: Path, rows: Rows) -> bool:
-    """Whether there was a row to write, as a source that grows has none before its first round."""
+    """Writes all rows; False if there are none, as for a source that grows before its first round."""
     batches = filter(len, map(_record_batch, rows()))
     first = next(batches, None)
     if first is None:

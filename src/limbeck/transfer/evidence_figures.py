@@ -1,4 +1,4 @@
-"""Tables and charts of evidence, in a form that the report shows without knowing the maker."""
+"""Tables and charts of evidence, in a form that the report can show without knowing the maker."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,23 @@ from limbeck.errors import UserError
 
 Value = str | float | int | None
 Points = tuple[Sequence[float], Sequence[float]]
-"""x and y of as many points."""
+"""x and y of the same number of points."""
 Beside = Literal["each", "together", "alone"]
-"""What the page of a comparison makes of it: shown for "each" arm in turn, "together" with those of other arms of the
-same title, or "alone" on the pages of runs."""
+"""How the page of a comparison shows a figure: for "each" arm in turn, "together" with the figures of other
+arms that have the same title, or "alone", which is only on the pages of runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TableFigure:
-    """Rows under a title; of many rows the report folds the table.
+    """Rows under a title; the report folds a table of many rows.
 
     Attributes:
         title: what the rows are.
-        columns: their heads, distinct.
-        rows: as many values each; None where there is none.
+        columns: distinct headings.
+        rows: one value per column each; None where there is no value.
         percent: the columns whose numbers are shares of 1.
         note: what there is to know about it, in sentences.
-        beside: see `Beside`; tables do not stand together.
+        beside: see `Beside`; tables cannot be shown "together".
 
     Example:
         >>> TableFigure(title="Images", columns=["Class", "Chosen"], rows=[["cat", 3]]).rows
@@ -57,8 +57,8 @@ class StackedBars:
 
     Attributes:
         title: what is counted.
-        one: what a bar is, as "class".
-        part: what a part is, as "pool".
+        one: what a bar is, such as "class".
+        part: what a part is, such as "pool".
         names: of the bars, distinct, in the order in which they are shown.
         parts: name of the part -> counts of all bars.
         note: what there is to know about it, in sentences.
@@ -91,19 +91,19 @@ class StackedBars:
 
 @dataclass(frozen=True, kw_only=True)
 class LineFigure:
-    """Curves in one pair of axes, each with a mark where there is one.
+    """Curves in one pair of axes, each with at most one mark.
 
     Attributes:
         title: what they show.
         x, y: titles of the axes.
         lines: name -> points, from left to right.
-        marks: name of a line -> where it is marked, (x, y).
+        marks: name of a line -> (x, y) of its mark.
         mark: what the marks stand for.
-        logarithmic: whether the x axis is, whose places are > 0 then.
-        share: whether y are shares of 1, shown as percent.
-        small: whether it stands beside others that are, where neighbours are.
+        logarithmic: whether the x axis is logarithmic; then all x are > 0.
+        share: whether y are shares of 1, to be shown as percentages.
+        small: whether it may be drawn side by side with neighbouring small figures.
         note: what there is to know about it, in sentences.
-        beside: see `Beside`; together, a figure of one line is the line of its arm.
+        beside: see `Beside`; "together", a figure of a single line becomes the line of its arm.
 
     Example:
         >>> LineFigure(title="Scores", x="rank", y="score", lines={"cat": ([1, 2], [0.9, 0.4])}).lines["cat"][0]
@@ -132,15 +132,15 @@ class LineFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class MatrixFigure:
-    """How often one class goes with another, of at most `MOST_CLASSES`.
+    """How often one class occurs with another, for at most `MOST_CLASSES` classes.
 
     Attributes:
         title: what is counted.
-        row, column: what the classes of rows and of columns are, as "wanted".
+        row, column: what the classes of rows and of columns are, such as "wanted".
         names: of the classes, distinct.
         counts: of every row, as many as there are names.
         note: what there is to know about it, in sentences.
-        beside: see `Beside`; matrices do not stand together.
+        beside: see `Beside`; matrices cannot be shown "together".
 
     Example:
         >>> MatrixFigure(title="Images", row="wanted", column="obtained", names=["a"], counts=[[3]]).counts
@@ -175,11 +175,12 @@ class PointsFigure:
     """A map of images as points, coloured by class.
 
     Attributes:
-        title: what is near what.
+        title: what the map shows.
         points: x and y of n images.
-        labels: n places in `names`; -1 for none.
+        labels: n indices into `names`; -1 for none.
         names: of the classes.
-        parts: name of a part -> how many images it has, in their order, as "made" and "real"; each has its own mark.
+        parts: name of a part, such as "made" or "real" -> its number of images, in the order of the points; each part
+            has its own marker.
         note: what there is to know about it, in sentences.
         beside: see `Beside`.
 
@@ -205,14 +206,14 @@ class PointsFigure:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Json-able, rounded to what a screen shows; the places of points are finite."""
+        """Json-able; coordinates, which are finite, are rounded to what a screen can show."""
         points = [[round(float(value), 3) for value in axis] for axis in self.points]
-        return {"kind": self.kind, **asdict(self), "points": points, "labels": [int(one) for one in self.labels]}
+        return {"kind": self.kind, **asdict(self), "points": points, "labels": [int(label) for label in self.labels]}
 
 
 EvidenceFigure = TableFigure | StackedBars | LineFigure | MatrixFigure | PointsFigure
 _KINDS: dict[str, type[EvidenceFigure]] = {
-    one.kind: one for one in (TableFigure, StackedBars, LineFigure, MatrixFigure, PointsFigure)
+    figure.kind: figure for figure in (TableFigure, StackedBars, LineFigure, MatrixFigure, PointsFigure)
 }
 
 
@@ -220,7 +221,7 @@ def figure_of(found: Mapping[str, Any]) -> EvidenceFigure:
     """The figure whose `to_dict` is `found`.
 
     Raises:
-        ValueError: of a later version.
+        ValueError: its kind is unknown, as in evidence of a later version.
     """
     content = dict(found)
     kind = content.pop("kind")
@@ -234,5 +235,5 @@ def _finite(value: Any) -> Any:
 
 
 def _both_finite(x: Sequence[float], y: Sequence[float]) -> list[list[float]]:
-    known = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
-    return [[a for a, _ in known], [b for _, b in known]]
+    points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and math.isfinite(b)]
+    return [[a for a, _ in points], [b for _, b in points]]

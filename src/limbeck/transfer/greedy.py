@@ -1,13 +1,14 @@
-"""Choosing one image after another, each for what those before it lack."""
+"""Greedy choice by features: each image is the one that best complements those chosen before it."""
 
 import torch
 from torch import Tensor
 
 
 def k_centre(features: Tensor, n: int) -> Tensor:
-    """Row 0 first, then always the row farthest from all that are chosen; of equally far ones the first.
+    """Row 0 first, then always the row farthest from all chosen rows; of equally distant ones the first.
 
-    At most twice as far from its nearest chosen row as in the best choice of `n` is any row (Gonzalez 1985). Source:
+    The largest distance of any row to its nearest chosen row is at most twice that of the best choice of `n` rows
+    (Gonzalez 1985). Source:
     Sener and Savarese, "Active learning for convolutional neural networks: a core-set approach", ICLR 2018,
     https://arxiv.org/abs/1708.00489. Takes O(N D) per row chosen.
 
@@ -16,7 +17,7 @@ def k_centre(features: Tensor, n: int) -> Tensor:
         n: 1..N.
 
     Returns:
-        int64 `[n]`, in the order in which they are chosen: a smaller budget's are the first of a larger one's.
+        int64 `[n]`, in the order of choice: the rows for a smaller `n` are the first of those for a larger one.
 
     Example:
         >>> k_centre(torch.tensor([[0.0], [1.0], [5.0], [9.0]]), 3)
@@ -30,14 +31,14 @@ def k_centre(features: Tensor, n: int) -> Tensor:
         chosen[place] = row
         away = torch.addmv(squares, features, features[row], alpha=-2).add_(squares[row]).clamp_(min=0)
         torch.minimum(distances, away, out=distances)
-        distances[chosen[: place + 1]] = -torch.inf  # where all that is left lies at distance 0, too
+        distances[chosen[: place + 1]] = -torch.inf  # never chosen again, even if all the others lie at distance 0
     return chosen
 
 
 def herding(features: Tensor, n: int) -> Tensor:
-    """Always the row that brings the mean of those chosen nearest to the mean of all; of equally good ones the first.
+    """Always the row that brings the mean of the chosen closest to the mean of all; of equally good ones the first.
 
-    Features are scaled to length 1 first. Source: Welling, "Herding dynamical weights to learn", ICML 2009, in the
+    Features are normalised to length 1 first. Source: Welling, "Herding dynamical weights to learn", ICML 2009, in the
     form of Rebuffi et al., "iCaRL", CVPR 2017, https://arxiv.org/abs/1611.07725.
 
     Args:
@@ -57,7 +58,7 @@ def herding(features: Tensor, n: int) -> Tensor:
     used = torch.zeros(len(unit))
     chosen = torch.zeros(n, dtype=torch.int64)
     for place in range(n):
-        # ||mean - (x + sum) / t||^2, times t^2 and less what is the same for all x.
+        # ||mean - (x + sum) / t||^2, times t^2, without the terms that are the same for all x.
         row = int((squares + 2 * to_sum - 2 * (place + 1) * to_mean + used).argmin())
         chosen[place] = row
         used[row] = torch.inf

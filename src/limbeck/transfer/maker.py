@@ -1,4 +1,4 @@
-"""The contract of makers, which turn the images and the teacher at hand into a transfer set and say what that took."""
+"""The interface of makers, which make a transfer set from images and a teacher and report what it cost."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,26 +26,27 @@ class MakerContext:
     """What a maker may use.
 
     Attributes:
-        folder: this maker's own; what it writes there, a run that is resumed finds again.
-        pool: images to take from or to look at, without those held out for validation; None where there are none.
+        folder: the maker's own folder, which a resumed run finds again.
+        pool: images to take from or to look at, without those held out for validation; None if there are none.
         classes: names of the classes that the student will tell apart.
         shape: (C, H, W) of the images that the student takes.
-        teacher: with its weights, in evaluation mode; to be left so. None where there is none, and for `count` also
-            where it is still to be trained.
-        teacher_named: the teacher as recipes name it, as {"weights": "runs/teacher"}, so that whoever reads the set
-            finds it again; None where it was handed over in Python.
-        held_out: what the student is judged on, validation and test images; only to see that no transfer set holds any.
-        handed: other images that were handed over in Python, by the names that settings have for them.
-        steps: that the student will be taught for; None where that is not known, or there is no student.
-        seed: of all that is drawn.
-        workers: processes that it may have score images, see `limbeck.score_table`.
-        precision: in which it may ask the teacher: "fp32", "bf16", or "auto" for what the machine is fastest in.
-        shared: where the runs of a comparison keep what several of them need, as tables of scores; None in a run that
-            stands alone.
-        kept: where a maker that stands alone keeps what takes long and serves others, as experts, whatever becomes of
-            `folder`; None for `folder`.
+        teacher: with its weights, in evaluation mode, in which it must stay. None if there is none, and for `count`
+            also if it is still to be trained.
+        teacher_named: the teacher as recipes name it, such as {"weights": "runs/teacher"}, so that readers of the set
+            can find it; None if it was passed as a Python object.
+        held_out: validation and test images that the student is judged on; only for checking that no transfer set
+            contains any.
+        handed: other images that were passed as Python objects, by the names that the settings use for them.
+        steps: number of training steps of the student; None if it is unknown or there is no student.
+        seed: of all random draws.
+        workers: number of processes that may score images, see `limbeck.score_table`.
+        precision: of the teacher's forward passes: "fp32", "bf16", or "auto" for the fastest on the machine.
+        shared: folder in which the runs of a comparison keep what several of them need, such as tables of scores; None
+            for a run by itself.
+        kept: folder in which a maker that runs by itself keeps what is slow to make and reusable, such as experts, even
+            if `folder` is removed; None for `folder`.
         device: where to compute.
-        progress: who watches.
+        progress: reports progress.
     """
 
     folder: Path
@@ -71,10 +72,10 @@ class Made:
     """What a maker made before the first step.
 
     Attributes:
-        source: what the student is taught on. Soft labels of its images are left aside where a recipe has a teacher,
-            which is asked instead, and saved by `limbeck make`.
-        cost: of making it. What later rounds take, `TransferSource.refresh` tells.
-        evidence: all that the report knows of it.
+        source: the images that the student is taught on. Soft labels of its images are ignored where a recipe has a
+            teacher, which is asked instead; `limbeck make` saves them.
+        cost: of making it; `TransferSource.refresh` returns the cost of later rounds.
+        evidence: everything that the report knows about it.
     """
 
     source: TransferSource
@@ -83,40 +84,40 @@ class Made:
 
 
 class Maker(Protocol[Settings]):
-    """Interface of makers; one is a folder with its settings, and a line in `limbeck.transfer.catalogue`.
+    """Interface of makers; a maker is a package with its settings, and an entry in `limbeck.transfer.catalogue`.
 
-    What a maker writes into folders that it names in an attribute `findable`, names in `context.folder`, is found there
-    by what it hangs on: whoever begins again with other settings may leave these. While one of the files is there that
-    it names in an attribute `checkpoints`, nobody begins again with other settings. Settings that it names in an
-    attribute `rounding`, by dotted paths, may change before all is made: what is made differs by rounding alone.
+    Three optional attributes concern a run that is started again. `findable` names folders in `context.folder` whose
+    contents are keyed by all that they depend on, so they can stay when a run starts over with other settings.
+    `checkpoints` names files; while one of them exists, a run cannot start over with other settings. `rounding` names
+    settings, by dotted paths, that may change before everything is made, as they alter the result by rounding alone.
     """
 
     def count(self, settings: Settings, context: MakerContext) -> int:
         """How many images the transfer set will hold.
 
         Raises:
-            UserError: it cannot be made so: no work has been done yet.
+            UserError: it cannot be made with these settings; no work has been done yet.
         """
         ...
 
     def make(self, settings: Settings, context: MakerContext) -> Made:
-        """The transfer set, made now or gone on with from what lies in `context.folder`.
+        """Makes the transfer set, or continues from what is in `context.folder`.
 
-        It leaves in `context.folder` whatever `load` needs.
+        Leaves in `context.folder` whatever `load` needs.
 
         Raises:
-            Interrupted: stopped by Ctrl-C or SIGTERM; calling it again goes on.
+            Interrupted: stopped by Ctrl-C or SIGTERM; another call continues.
         """
         ...
 
     def load(self, settings: Settings, context: MakerContext) -> TransferSource:
-        """The source that `make` left in `context.folder`, without making anything again.
+        """Loads the source that `make` left in `context.folder`, without making anything again.
 
         Raises:
-            UserError: it is damaged. Whoever removes the folder has it made again.
+            UserError: it is damaged; removing the folder has it made again.
         """
         ...
 
     def evidence(self, settings: Settings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """What the report is to know after the last round; None where that is what `make` told."""
+        """The evidence after the last round; None if that of `make` still holds."""
         ...

@@ -1,4 +1,4 @@
-"""Published methods as settings of a maker, over which recipes lay their own; without importing torch."""
+"""Published methods as default settings of a maker, which recipes override; without importing torch."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,8 +16,9 @@ class Method(NamedTuple):
         values: settings.
         paper: where it was published.
         idea: what it does, in a few sentences, for its page.
-        variants: setting -> its value -> other settings, which hold where a recipe says that value and none of them.
-        source: where it was read, where no paper is named.
+        variants: setting -> its value -> other settings, which apply if a recipe gives that value and sets none of the
+            others.
+        source: where it comes from, if no paper is named.
     """
 
     summary: str
@@ -29,12 +30,12 @@ class Method(NamedTuple):
 
 
 def with_published(values: Any, methods: Mapping[str, Method], default: str) -> Any:
-    """What a recipe says, laid over what the paper of its `method` says; what is no mapping, as it is.
+    """The settings of a recipe on top of the published settings of its `method`; not a mapping: returned as it is.
 
     Args:
         values: of a recipe.
         methods: by name.
-        default: method where the recipe names none.
+        default: the method if the recipe names none.
 
     Raises:
         UserError: there is no such method.
@@ -54,19 +55,19 @@ def with_published(values: Any, methods: Mapping[str, Method], default: str) -> 
     method = methods[name]
     below = dict(method.values)
     for setting, variants in method.variants.items():
-        said = values.get(setting)
-        found = variants.get(said, {}) if isinstance(said, int | str) else {}
-        if not any(values.get(key) is not None for key in found):
-            below |= found
+        value = values.get(setting)
+        variant = variants.get(value, {}) if isinstance(value, int | str) else {}
+        if not any(values.get(key) is not None for key in variant):
+            below |= variant
     return _over(below, values)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key, but where one side is none; views, whose keys are a choice, are replaced."""
-    found = dict(below)
+    """Merges mappings key by key; other values are replaced, and so are `views`, whose keys are a choice."""
+    merged = dict(below)
     for key, value in above.items():
-        old = found.get(key) if key != "views" else None
+        old = merged.get(key) if key != "views" else None
         if isinstance(value, BaseModel):
             value = value.model_dump()
-        found[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return found
+        merged[key] = _over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged

@@ -1,4 +1,4 @@
-"""Allocations by a function of the user's own, from ranked scores to the rows that it takes."""
+"""Allocations by a user-defined function from ranked scores to the rows that it takes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,15 +9,15 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.foreign import errors_of
-from limbeck.transfer.allocation import Quotas, Spread
+from limbeck.transfer.allocation import AllocationPlan, Quotas
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.score_table.rows import Candidates, Rows, joined
 
 
-def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> Spread:
-    """What `function` takes of every class, from its scores in the order of preference; holds all of them."""
+def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candidates, quotas: Quotas) -> AllocationPlan:
+    """Calls `function` on the scores of every class, in order of preference; holds all of them in memory."""
     rows = joined(list(candidates.read(*candidates.class_column)))
-    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.words(rows)[::-1])
+    classes, ranking = candidates.classes_of(rows), np.lexsort(candidates.ranking_keys(rows)[::-1])
     values = candidates.criterion.options_of(ALLOCATIONS[candidates.criterion.allocation])
     taken = []
     for label, quota in enumerate(quotas.tolist()):
@@ -31,14 +31,20 @@ def spread_by_scores(function: Callable[..., Any], what: str, candidates: Candid
     images = {_image(rows, place) for place in np.concatenate(taken).tolist()}
 
     def groups(here: Rows) -> np.ndarray:
-        found = np.array([_image(here, place) in images for place in range(len(here))], dtype=bool)
-        return np.where(found, candidates.classes_of(here), -1)
+        is_taken = np.array([_image(here, place) in images for place in range(len(here))], dtype=bool)
+        return np.where(is_taken, candidates.classes_of(here), -1)
 
-    return Spread(candidates.class_column, lambda here: (groups(here), candidates.words(here)), quotas, quotas)
+    return AllocationPlan(
+        candidates.class_column, lambda batch: (groups(batch), candidates.ranking_keys(batch)), quotas, quotas
+    )
 
 
 def check_rows(rows: Any, count: int, n: int, what: str) -> Tensor:
-    """The rows that an allocation takes, int64 `[n]`, if they are n distinct ones of `count`."""
+    """The rows that an allocation returned, int64 `[n]`.
+
+    Raises:
+        UserError: they are not `n` distinct integers in 0..count-1.
+    """
     rows = torch.as_tensor(rows) if isinstance(rows, list | tuple | np.ndarray) else rows
     if not isinstance(rows, Tensor) or rows.is_floating_point() or rows.dtype == torch.bool or rows.shape != (n,):
         got = f"{rows.dtype} {list(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__

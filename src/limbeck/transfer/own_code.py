@@ -1,15 +1,15 @@
-"""What parts of the user's own run, so that nothing that was worked out with them is taken for what others say."""
+"""Digests of user-defined scores and representations, so that results of other code are never reused."""
 
 from limbeck.models.description import describe
 from limbeck.transfer.parts import REPRESENTATIONS, SCORES
 
 
 def own_code(score: str = "", representation: str = "") -> dict[str, str]:
-    """Part -> digest of its source and of what Python runs; empty where both are limbeck's own."""
-    found = {}
+    """Part -> digest of its source and of the code that Python runs; empty if both parts are limbeck's own."""
+    digests = {}
     for catalogue, name in ((SCORES, score), (REPRESENTATIONS, representation)):
         if name and name not in catalogue.built_in:
-            one = catalogue.find(name)
-            assert one is not None, "its score was looked up"
-            found[f"{catalogue.family}/{name}"] = f"{one.code or ''}{describe(one.load())[0]}"
-    return found
+            entry = catalogue.find(name)
+            assert entry is not None, "its score was looked up"
+            digests[f"{catalogue.family}/{name}"] = f"{entry.code or ''}{describe(entry.load())[0]}"
+    return digests

@@ -1,4 +1,4 @@
-"""Criteria of the user's own: a name for parts, limbeck's or others."""
+"""User-defined criteria: a name for a combination of parts."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,28 +10,30 @@ from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.parts import ALLOCATIONS, ORDERS, REPRESENTATIONS, SCORES, full_name
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> Criterion:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> Criterion:
     """The criterion of that name.
 
     Args:
-        name: its name; that of a part only if the criterion uses it, since recipes name parts, too.
+        name: its name; the name of a part only if the criterion uses that part, since recipes name parts, too.
         part: a `Criterion`, a mapping of parts, or parts joined by slashes, as for `select`.
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
-        UserError: it is none of these, or parts do not fit together.
+        UserError: `part` is none of these, parts do not fit together, or the name hides another part.
     """
     what = f"criterion {name!r}"
-    check_remarks(said, ("summary",), what)
+    check_remarks(remarks, ("summary",), what)
     if not isinstance(part, Criterion | Mapping | str):
         raise UserError(
             f"{what} must be a `Criterion`, a mapping of parts or parts joined by slashes, got {type(part).__name__}."
         )
-    made = find_criterion(part)
-    parts = {made.representation, made.score, made.allocation, made.order, made.space}
-    family = next((one for one in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in one), None)
+    criterion = find_criterion(part)
+    parts = {criterion.representation, criterion.score, criterion.allocation, criterion.order, criterion.space}
+    family = next(
+        (catalogue for catalogue in (REPRESENTATIONS, SCORES, ALLOCATIONS) if full_name(name) in catalogue), None
+    )
     if SCORES.is_unlisted(name):
-        family = None  # an import path is no name of a part's
+        family = None  # an import path is not the name of a part
     if (family is not None or full_name(name) in ORDERS) and name not in parts:
         raise UserError(f"{what} would hide the part {name!r}, which it does not use; give it another name.")
-    return replace(made, name=name, summary=str(said.get("summary", made.summary)))
+    return replace(criterion, name=name, summary=str(remarks.get("summary", criterion.summary)))

@@ -1,4 +1,4 @@
-"""Makers that are not limbeck's own: entries made from a package, or from whatever holds `Settings` and `Maker`."""
+"""User-defined makers: entries made from a package, or from a class that holds `Settings` and `Maker`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,19 +12,19 @@ from limbeck.transfer.settings import MakerSettings
 _METHODS = ("count", "make", "load", "evidence")
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
-    """The catalogue's entry of a maker of the user's own.
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> MakerEntry:
+    """The catalogue's entry of a user-defined maker.
 
     Args:
-        name: its name, which is the default of `Settings.maker`, too.
+        name: its name, which must also be the default of `Settings.maker`.
         part: a package, or a class, with `Settings` (of `MakerSettings`) and `Maker` (see `limbeck.transfer.maker`).
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
-        UserError: something of that is missing.
+        UserError: `Settings`, `Maker` or one of its methods is missing, or the default of `Settings.maker` is another.
     """
     what = f"maker {name!r}"
-    check_remarks(said, ("summary",), what)
+    check_remarks(remarks, ("summary",), what)
     settings, maker = getattr(part, "Settings", None), getattr(part, "Maker", None)
     if not (isinstance(settings, type) and issubclass(settings, MakerSettings)) or not isinstance(maker, type):
         raise UserError(
@@ -33,7 +33,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> MakerEntry:
     default = settings.model_fields["maker"].default
     if default != name:
         raise UserError(f'the `Settings` of {what} must say `maker: str = "{name}"`, got {default!r}.')
-    absent = [one for one in _METHODS if not callable(getattr(maker, one, None))]
+    absent = [method for method in _METHODS if not callable(getattr(maker, method, None))]
     if absent:
-        raise UserError(f"the `Maker` of {what} must have {', '.join(f'`{one}`' for one in absent)}.")
-    return MakerEntry(str(said.get("summary", summary_of(part))), part)
+        raise UserError(f"the `Maker` of {what} must have {', '.join(f'`{method}`' for method in absent)}.")
+    return MakerEntry(str(remarks.get("summary", summary_of(part))), part)

@@ -1,4 +1,4 @@
-"""Representations, scores and allocations that are not limbeck's own: entries made from functions."""
+"""User-defined representations, scores and allocations: catalogue entries made from functions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from limbeck.transfer.scoring.features import TeacherFeatures
 from limbeck.transfer.scoring.scores import ScoreInputs
 
 _NO_OPTIONS = ("allocation", "name", "options", "order", "representation", "score", "space", "summary")
-"""What recipes say of a criterion by other names than those of options."""
+"""Keys that a criterion has besides its options, so that no option may have one of these names."""
 _SCORE_OF: Mapping[str, str] = {"shares": "entropy", "entropies": "patch-entropy-sum", "logits": "entropy"}
 _SEEN_BY: Mapping[str, str] = {
     "shares": "grayscale-histogram",
@@ -31,74 +31,73 @@ _SEEN_BY: Mapping[str, str] = {
 }
 _NUMBERS: tuple[Kind, ...] = ("values", "shares", "logits", "entropies")
 _READ = ("features", *_NUMBERS, "pixels")
-"""What a score may read of an image, one of them."""
-_BESIDE = tuple(one for one in ScoreInputs._fields if one != "shape")
-"""What else it may know."""
+"""Inputs of a score that come from an image, of which it reads at most one."""
+_BESIDE = tuple(name for name in ScoreInputs._fields if name != "shape")
+"""Other inputs of a score."""
 
 
-def describe_representation(name: str, part: Any, said: Mapping[str, Any]) -> RepresentationEntry:
-    """The catalogue's entry of a representation of the user's own.
+def describe_representation(name: str, part: Any, remarks: Mapping[str, Any]) -> RepresentationEntry:
+    """The catalogue's entry of a user-defined representation.
 
     Args:
         name: its name.
         part: a function from `pixels` uint8 `[B, C, H, W]`, or from the teacher's `logits` `[B, K]` or `embedding`
-            `[B, D]`, to features `[B, F]`; or one from the whole set of `images` to a function of pixels. Further
-            parameters are options.
-        said: `summary`, `kind` of numbers, the `score` that reads them where none is named, and whether a network
-            `trains` to see them.
+            `[B, D]`, to features `[B, F]`; or a function from the whole set of `images` to a function of pixels.
+            Further parameters are options.
+        remarks: `summary`, the `kind` of its numbers, the default `score`, and whether it `trains` a network.
 
     Raises:
-        UserError: it is no such function.
+        UserError: `part` is not such a function.
     """
     what = f"representation {name!r}"
     inputs, options = _signature(part, ("pixels", "logits", "embedding", "images", "context"), what)
-    check_remarks(said, ("summary", "kind", "score", "trains"), what)
-    read = [one for one in inputs if one != "context"]
+    check_remarks(remarks, ("summary", "kind", "score", "trains"), what)
+    read = [parameter for parameter in inputs if parameter != "context"]
     if len(read) != 1 or ("context" in inputs and read != ["images"]):
         raise UserError(
             f"{what} must be a function of `pixels`, of the teacher's `logits` or `embedding`, or of all `images`, got "
             f"parameters {', '.join(inputs) or '(none)'}."
         )
-    kind = _kind(said.get("kind", "values"), what)
+    kind = _kind(remarks.get("kind", "values"), what)
     function: Callable[..., Any] = partial(_features, part, what)
     if read == ["images"]:
         function = partial(_of_set, part, what, "context" in inputs)
     elif read != ["pixels"]:
         function = partial(_of_teacher, part, what, read[0])
     return RepresentationEntry(
-        _summary(part, said),
+        _summary(part, remarks),
         kind,
-        str(said.get("score", _SCORE_OF.get(kind, "variance"))),
+        str(remarks.get("score", _SCORE_OF.get(kind, "variance"))),
         function,
         reads={"pixels": "pixels", "images": "set"}.get(read[0], "teacher"),  # pyright: ignore[reportArgumentType]
-        trains=bool(said.get("trains", False)),
+        trains=bool(remarks.get("trains", False)),
         options=options,
         own=True,
     )
 
 
-def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
-    """The catalogue's entry of a score of the user's own.
+def describe_score(name: str, part: Any, remarks: Mapping[str, Any]) -> ScoreEntry:
+    """The catalogue's entry of a user-defined score.
 
     Args:
         name: its name.
-        part: a function to one number per image, `[B]`, as a tensor, an array or a list. Its parameters say what it
-            reads: features `[B, D]` as `values`, `shares`, `entropies` or `logits`, or `features` of any kind, or the
-            images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as in
-            `ScoreInputs`. One of all `images` (and `context`) trains something, and scores them all. Further parameters
-            are options.
-        said: `summary`, and the `representation` that it reads where none is named.
+        part: a function that returns one number per image, `[B]`, as a tensor, an array or a list. Its parameters say
+            what it reads: features `[B, D]` as `values`, `shares`, `entropies` or `logits`, or `features` of any kind,
+            or the images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as
+            in `ScoreInputs`. A function of all `images` (and `context`) trains something and scores the whole set.
+            Further parameters are options.
+        remarks: `summary`, and the default `representation`.
 
     Raises:
-        UserError: it is no such function.
+        UserError: `part` is not such a function.
     """
     what = f"score {name!r}"
-    check_remarks(said, ("summary", "representation"), what)
+    check_remarks(remarks, ("summary", "representation"), what)
     known = (*_READ, *_BESIDE, "images", "context")
     inputs, options = _signature(part, known, what)
-    read = [one for one in inputs if one in _READ]
+    read = [parameter for parameter in inputs if parameter in _READ]
     trains = "images" in inputs
-    rest = [one for one in inputs if one not in (*read, "images", "context")]
+    rest = [parameter for parameter in inputs if parameter not in (*read, "images", "context")]
     if len(read) > 1 or (trains and (read or rest)) or not inputs or ("context" in inputs and not trains):
         raise UserError(
             f"{what} must be a function of one kind of features ({', '.join(_READ)}), of what else is known of the "
@@ -110,14 +109,14 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
         function: Callable[..., Any] = partial(_of_all, part, what, "context" in inputs)
     else:
         function = partial(_scores, part, what, read[0] if read else "", tuple(rest))
-    required = {one.name for one in parameters(part) if one.default is one.empty}
+    required = {parameter.name for parameter in parameters(part) if parameter.default is parameter.empty}
     representation = "none" if not read else _SEEN_BY.get(read[0], "grayscale")
-    if "pixels" in read and said.get("representation", representation) != representation:
-        raise UserError(f"{what} reads `pixels`, so its `representation` is that, got {said['representation']!r}.")
+    if "pixels" in read and remarks.get("representation", representation) != representation:
+        raise UserError(f"{what} reads `pixels`, so its `representation` is that, got {remarks['representation']!r}.")
     return ScoreEntry(
-        _summary(part, said),
+        _summary(part, remarks),
         dict.fromkeys(kinds, function),
-        str(said.get("representation", representation)),
+        str(remarks.get("representation", representation)),
         labels="labels" in required,
         head="head" in required,
         trains=trains,
@@ -126,21 +125,22 @@ def describe_score(name: str, part: Any, said: Mapping[str, Any]) -> ScoreEntry:
     )
 
 
-def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> AllocationEntry:
-    """The catalogue's entry of an allocation of the user's own.
+def describe_allocation(name: str, part: Any, remarks: Mapping[str, Any]) -> AllocationEntry:
+    """The catalogue's entry of a user-defined allocation.
 
     Args:
         name: its name.
-        part: a function to n rows, int64 `[n]`, of images that are sorted, the most preferred first: from `scores`
-            float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and `quotas` to a
-            `limbeck.transfer.allocation.Spread`. Further parameters are options.
-        said: `summary`; whether it works `per_class`; the `space` in which it measures distances where none is named.
+        part: a function that returns n rows, int64 `[n]`, of images sorted by preference, the most preferred first:
+            from `scores` float64 `[N]` and `n`, or from `features` `[N, D]` and `n`; or one from `candidates` and
+            `quotas` to a
+            `limbeck.transfer.allocation.AllocationPlan`. Further parameters are options.
+        remarks: `summary`; whether it works `per_class`; the default `space` in which it measures distances.
 
     Raises:
-        UserError: it is no such function.
+        UserError: `part` is not such a function.
     """
     what = f"allocation {name!r}"
-    check_remarks(said, ("summary", "per_class", "space"), what)
+    check_remarks(remarks, ("summary", "per_class", "space"), what)
     inputs, options = _signature(part, ("scores", "features", "n", "candidates", "quotas"), what)
     if set(inputs) not in ({"scores", "n"}, {"features", "n"}, {"candidates", "quotas"}):
         raise UserError(
@@ -154,11 +154,11 @@ def describe_allocation(name: str, part: Any, said: Mapping[str, Any]) -> Alloca
     elif "candidates" in inputs:
         function = partial(_native, part, what)
     return AllocationEntry(
-        _summary(part, said),
+        _summary(part, remarks),
         function,
         greedy=greedy,
-        per_class=bool(said.get("per_class", False)),
-        space=str(said.get("space", "")) if greedy else None,
+        per_class=bool(remarks.get("per_class", False)),
+        space=str(remarks.get("space", "")) if greedy else None,
         options=options,
         own=True,
     )
@@ -188,14 +188,14 @@ def _kind(kind: Any, what: str) -> Any:
     return kind
 
 
-def _summary(part: Any, said: Mapping[str, Any]) -> str:
-    return str(said.get("summary", summary_of(part)))
+def _summary(part: Any, remarks: Mapping[str, Any]) -> str:
+    return str(remarks.get("summary", summary_of(part)))
 
 
 def _features(function: Callable[..., Any], what: str, seen: Tensor, **options: Any) -> Tensor:
     """Features of a batch, checked."""
     with errors_of(what):
-        features = function(seen.clone(), **options)  # which it may write into, and others look at, too
+        features = function(seen.clone(), **options)  # a copy: the function may write into it
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(seen):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(f"{what} must return a tensor [B, F], one row for each of {len(seen)} images, got {got}.")
@@ -206,10 +206,10 @@ def _of_set(
     function: Callable[..., Any], what: str, with_context: bool, images: Any, context: ScoringContext, **options: Any
 ) -> Callable[[Tensor], Tensor]:
     with errors_of(what):
-        made = function(images, **({"context": context} if with_context else {}), **options)
-    if not callable(made):
-        raise UserError(f"{what} must return a function of pixels, got {type(made).__name__}.")
-    return partial(_features, made, what)
+        represent = function(images, **({"context": context} if with_context else {}), **options)
+    if not callable(represent):
+        raise UserError(f"{what} must return a function of pixels, got {type(represent).__name__}.")
+    return partial(_features, represent, what)
 
 
 def _of_teacher(
@@ -228,12 +228,12 @@ def _scores(
     inputs: ScoreInputs,
     **options: Any,
 ) -> Tensor:
-    """Scores of a batch, checked, float64; gray levels are whole numbers, of which torch takes no mean."""
+    """Checked scores of a batch, float64 `[B]`; whole numbers are made floats, as torch takes no mean of integers."""
     values = {name: getattr(inputs, name) for name in known}
     if read == "pixels":
         features = _as_pixels(features, inputs, what)
     else:
-        features = features.clone() if features.is_floating_point() else features.float()  # others look at them, too
+        features = features.clone() if features.is_floating_point() else features.float()  # others read them, too
     with errors_of(what):
         scores = function(**({read: features} if read else {}), **values, **options)
     return _checked(scores, len(inputs.ids), what)
@@ -251,13 +251,13 @@ def _of_all(
 ) -> Tensor:
     try:
         with errors_of(what):
-            made = function(images, **({"context": context} if with_context else {}), **options)
+            scores = function(images, **({"context": context} if with_context else {}), **options)
     except ForeignError as error:
         raise ForeignError(
             f"{str(error).removesuffix('.')}; `images` of a score are the whole `lb.ImageSet`, and one that sees "
             "tensors takes `pixels`, uint8 [B, C, H, W]."
         ) from error
-    return _checked(made, len(images), what)
+    return _checked(scores, len(images), what)
 
 
 def _checked(scores: Any, count: int, what: str) -> Tensor:
@@ -270,7 +270,7 @@ def _checked(scores: Any, count: int, what: str) -> Tensor:
 
 
 def _as_tensor(scores: Any, what: str) -> Tensor:
-    """Of numbers without a type float64, as one rounds none; an array may be one that runs backwards."""
+    """float64 for plain numbers, so that none is rounded; an array may have negative strides."""
     try:
         if isinstance(scores, np.ndarray):
             return torch.as_tensor(np.ascontiguousarray(scores))

@@ -1,4 +1,4 @@
-"""What is known of a part of a selection criterion before it is imported: an entry of `limbeck.transfer.parts`."""
+"""Entries of `limbeck.transfer.parts`: what is known about a part of a criterion before its code is imported."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any, Literal
 
 Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
-"""What the numbers of a representation mean, which says the scores that can read it."""
+"""What the numbers of a representation mean, which decides the scores that can read it."""
 
 
 Reference = str | Callable[..., Any]
@@ -14,7 +14,7 @@ Reference = str | Callable[..., Any]
 
 
 def function_of(reference: Reference) -> Any:
-    """What "module:name" names; imports the module. A function is itself.
+    """The function that "module:name" names, importing the module; a function is returned as it is.
 
     Example:
         >>> function_of("limbeck.transfer.allocation:shares")(3, torch.tensor([2, 2])).tolist()
@@ -28,20 +28,20 @@ def function_of(reference: Reference) -> Any:
 
 @dataclass(frozen=True)
 class RepresentationEntry:
-    """What is seen of an image.
+    """How an image is represented.
 
     Attributes:
         summary: one line for listings.
         kind: what its numbers mean.
-        score: the score that reads it where none is named.
-        function: "module:name" of the function from pixels uint8 `[B, C, H, W]` to features `[B, D]`, where it reads
-            the pixels alone; else of one that makes it, from image set, `ScoringContext` and options.
+        score: the default score.
+        function: "module:name" of the function from pixels uint8 `[B, C, H, W]` to features `[B, D]`, if it reads the
+            pixels alone; else of a factory of it, from image set, `ScoringContext` and options.
         short: the name on the command line of the published code.
-        reads: "pixels", the "teacher", the whole "set" first, a "function" of the user's, or "nothing".
-        trains: whether a network is trained to see it.
+        reads: "pixels", the "teacher", the whole "set" first, a user's "function", or "nothing".
+        trains: whether it trains a network.
         options: what can be set, with the defaults.
-        own: whether it is the user's own, of whose options the types alone are known.
-        paper: where it was published; of a part of limbeck's without a paper "none, " and what it is instead.
+        own: whether it is user-defined, so that only the types of its options are known.
+        paper: where it was published; for a part of limbeck without a paper, "none, " and what it is instead.
     """
 
     summary: str
@@ -57,27 +57,27 @@ class RepresentationEntry:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it needs beside the images."""
+        """What it needs besides the images."""
         teacher = {"teacher": ("a teacher",), "function": ("a function of yours",)}.get(self.reads, ())
         return (*teacher, *(("a network that is trained first",) if self.trains else ()))
 
 
 @dataclass(frozen=True)
 class ScoreEntry:
-    """How an image is judged by what is seen of it.
+    """How an image is scored by its representation.
 
     Attributes:
         summary: one line for listings.
         functions: what it can read -> "module:name" of the function from features `[B, D]` and `ScoreInputs` to float64
             `[B]`; of a score that reads no representation under "nothing". One that `trains` takes the whole set,
             `ScoringContext` and options instead.
-        representation: the one it reads where none is named.
+        representation: the default one.
         labels: whether it compares with labels.
         head: whether it reads the weights of the teacher's last layer.
-        trains: whether a network is trained to find it.
+        trains: whether it trains a network.
         options: what can be set, with the defaults.
-        own: whether it is the user's own, of whose options the types alone are known.
-        paper: where it was published; of a part of limbeck's without a paper "none, " and what it is instead.
+        own: whether it is user-defined, so that only the types of its options are known.
+        paper: where it was published; for a part of limbeck without a paper, "none, " and what it is instead.
     """
 
     summary: str
@@ -92,14 +92,14 @@ class ScoreEntry:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it needs beside the images and a representation that it can read."""
-        known = {
+        """What it needs besides the images and a representation that it can read."""
+        needs = {
             "a teacher": self.kinds == ("logits",),
             "the weights of its last layer": self.head,
             "labels": self.labels,
             "a network that is trained first": self.trains,
         }
-        return tuple(need for need, there in known.items() if there)
+        return tuple(need for need, applies in needs.items() if applies)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -109,20 +109,20 @@ class ScoreEntry:
 
 @dataclass(frozen=True)
 class AllocationEntry:
-    """How a budget is spread over the scores.
+    """How a budget is allocated by scores.
 
     Attributes:
         summary: one line for listings.
         function: "module:name" of the function that spreads the images of each class over the rows of a table, see
-            `allocation.Spread`; of one that is `greedy`, from features `[N, D]` and n to rows.
+            `allocation.AllocationPlan`; of one that is `greedy`, from features `[N, D]` and n to rows.
         short: the name on the command line of the published code.
-        greedy: whether every image is chosen for what those before it lack, so that it needs all features.
+        greedy: whether every choice depends on those before it, so that it needs all features.
         per_class: whether every class gets an equal share, within which the rest happens.
-        space: the representation in which it measures distances where none is named ("" for the criterion's own);
-            None where it measures none.
+        space: the default representation in which it measures distances ("" for the criterion's own); None if it
+            measures none.
         options: what can be set, with the defaults.
-        own: whether it is the user's own, of whose options the types alone are known.
-        paper: where it was published; of a part of limbeck's without a paper "none, " and what it is instead.
+        own: whether it is user-defined, so that only the types of its options are known.
+        paper: where it was published; for a part of limbeck without a paper, "none, " and what it is instead.
     """
 
     summary: str
@@ -137,5 +137,5 @@ class AllocationEntry:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What it needs beside the images and their scores."""
+        """What it needs besides the images and their scores."""
         return ("labels",) if self.per_class else ()

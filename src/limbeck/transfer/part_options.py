@@ -32,19 +32,19 @@ PART_OPTIONS: Mapping[str, str] = {
 """Option -> what it is, what it may be, and what it is where that is no number, for documentation."""
 
 _AT_LEAST = {"cutoff": 0.0, "eps": 0.0, "fewest": 2, "most": 2, "sample": 10}
-"""Of the others, 1."""
+"""Smallest value of an option; 1 for all others."""
 
 
 def has_options(options: Mapping[str, Any]) -> str:
-    """What errors about an option add where a criterion's parts have none."""
+    """What errors about an option add if the parts of the criterion have no options."""
     return "" if options else "Its parts have no options."
 
 
 def checked_options(options: Any) -> dict[str, Any]:
-    """Options of a criterion, name -> value, if they are that.
+    """The options of a criterion as a dict, name -> value.
 
     Raises:
-        UserError: they are no mapping.
+        UserError: they are not a mapping.
     """
     if not isinstance(options, Mapping):
         raise UserError(f"`options` of a criterion must be a mapping, got {options!r}; give name: value of each.")
@@ -52,16 +52,16 @@ def checked_options(options: Any) -> dict[str, Any]:
 
 
 def check_one_part(name: Any, parts: Sequence[str], known: Mapping[str, Any], criterion: str) -> None:
-    """Checks that it is clear which part an option is meant for.
+    """Checks that exactly one part has an option.
 
     Args:
         name: of the option.
-        parts: of the criterion, that have it.
+        parts: those of the criterion that have the option.
         known: all options that the criterion's parts have.
         criterion: its name.
 
     Raises:
-        UserError: none has it, or several.
+        UserError: no part has it, or several do.
     """
     if not parts:
         raise unknown_name(f"option of criterion {criterion!r}:", str(name), known, has_options(known))
@@ -76,9 +76,9 @@ def check_part_option(name: str, value: Any, default: Any) -> None:
     """Checks an option of one of limbeck's own parts.
 
     Raises:
-        UserError: it is of another kind than its default, or out of its range.
+        UserError: its type is not that of the default, or it is out of range.
     """
-    default = 0.0 if name == "cutoff" else default  # which has a default for every budget
+    default = 0.0 if name == "cutoff" else default  # whose default depends on the budget
     kinds = {str: str, float: (int, float)}.get(type(default), int)
     if isinstance(value, bool) or not isinstance(value, kinds):
         what = {str: "a name", float: "a number"}.get(type(default), "a whole number")

@@ -1,4 +1,4 @@
-"""The parts that selection criteria are made of, by name, without importing torch: a part is a function and a line."""
+"""The parts of selection criteria by name, without importing torch; a part is a function and its entry here."""
 
 from dataclasses import replace
 from typing import Literal
@@ -199,7 +199,7 @@ _SCORES = {
 _CLUSTERS = {"clusters": None, "fewest": 10, "most": 30, "step": 2, "sample": 5000}
 
 IMPLEMENTATIONS = {"scikit-learn": "sklearn", "openTSNE": "openTSNE"}
-"""Whose t-SNE draws the map of a manifold, and the module that it is in; they give different maps."""
+"""Implementation of the t-SNE map of a manifold -> its module; they give different maps."""
 
 _ALLOCATION = "limbeck.transfer.allocation"
 
@@ -259,21 +259,21 @@ def _within_classes(name: str, entry: AllocationEntry) -> AllocationEntry:
 
 
 _ALLOCATIONS = {
-    name: one
+    name: allocation
     for whole, entry in _WHOLE.items()
-    for name, one in ((whole, entry), (f"{whole}-per-class", _within_classes(whole, entry)))
+    for name, allocation in ((whole, entry), (f"{whole}-per-class", _within_classes(whole, entry)))
 }
 
 _CUT_OFF = {0.1: 0.3, 0.2: 0.2}
-"""Share of the images that is kept at most -> share left out as too hard: the authors' commands."""
+"""Upper bound of the share of images that is kept -> share left out as too hard, from the authors' commands."""
 
 
 def left_out(cutoff: float | None, images: int, n: int) -> int:
-    """How many of the hardest `coverage` leaves out before it chooses n of so many images.
+    """How many of the hardest images `coverage` leaves out before it chooses `n` of `images`.
 
-    The authors give another share for every rate, and their code has no default: 30 % where a tenth is kept, 20 %
-    where a fifth is. Without a `cutoff` it is the one of the rate at or above n / images, and none is left out where
-    more than a fifth is kept. It is never more than the budget allows.
+    The authors use a different share for every rate, and their code has no default: 30 % if a tenth is kept, 20 % if a
+    fifth is. Without a `cutoff`, the share is that of the next rate at or above n / images, and 0 if more than a fifth
+    is kept. Never so many that the budget could not be met.
 
     Source: https://github.com/haizhongzheng/Coverage-centric-coreset-selection, README.md.
 
@@ -287,7 +287,7 @@ def left_out(cutoff: float | None, images: int, n: int) -> int:
 
 
 ORDERS = {"highest": "hs", "lowest": "ls", "random": "rng"}
-"""Which scores come first, and the published code's short names."""
+"""Which scores come first -> short name in the published code."""
 
 _LONG = {
     "histograms_grayscale": "grayscale-histogram",
@@ -316,9 +316,14 @@ ALIASES: dict[str, str] = {
 
 
 def _named_otherwise(family: str) -> dict[str, str]:
-    """Names by which recipes know something else: parts go by their names alone, joined by slashes."""
+    """Name -> what else it means in recipes, which name parts of all families without saying the family."""
     others = {"representation": REPRESENTATIONS, "score": SCORES, "allocation": ALLOCATIONS}
-    names = {name: f"a {part} {name!r}" for part, known in others.items() if known.family != family for name in known}
+    names = {
+        name: f"a {part} {name!r}"
+        for part, catalogue in others.items()
+        if catalogue.family != family
+        for name in catalogue
+    }
     names |= {name: f"an order {name!r}" for name in ORDERS}
     return names | {alias: f"short for {name!r}" for alias, name in ALIASES.items()}
 
@@ -336,5 +341,5 @@ ALLOCATIONS: Catalogue[AllocationEntry] = Catalogue(
 
 
 def full_name(name: str) -> str:
-    """Our name of a part for any of its names; an unknown one stays as it is."""
+    """Our name of a part for any of its names; an unknown name is returned as it is."""
     return ALIASES.get(name, name)

@@ -1,4 +1,4 @@
-"""Images of the task that are at hand where a transfer set is made without them: looked at, and never chosen by."""
+"""Real images of the task, to compare a transfer set with; nothing is chosen by them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,13 +8,14 @@ if TYPE_CHECKING:
 
 
 def real_images(pool: "ImageSet | None", held_out: Sequence["ImageSet"], classes: Sequence[str]) -> "ImageSet | None":
-    """Images of the task that are at hand: those to learn from, or those to be judged on; None where there are none.
+    """The real images of the task: the training images, or else held-out ones; None if there are neither.
 
     Args:
-        pool: images to learn from, or None.
-        held_out: what the student is judged on, of which some may be of anything: those count that are labelled with
-            the classes.
+        pool: training images, or None.
+        held_out: what the student is judged on; only sets that are labelled with `classes` count.
         classes: of the task.
     """
-    labelled = [one for one in reversed(held_out) if one.labels is not None and tuple(one.classes) == tuple(classes)]
+    labelled = [
+        images for images in reversed(held_out) if images.labels is not None and tuple(images.classes) == tuple(classes)
+    ]
     return pool if pool is not None else next(iter(labelled), None)

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Selection:
-    """What was chosen from a table of scores; whatever else is told of it is read from the table when asked for.
+    """What was chosen from a table of scores; everything else is read from the table on access.
 
-    The images that were considered are the rows of the table in its order, without those never scored. What is there
-    for each of them (`scores`, `chosen` ...) takes memory in proportion; `rows` reads a million at a time.
+    The images that were considered are the rows of the table, in its order, without those never scored. Attributes that
+    have a value for each of them (`scores`, `chosen` ...) take memory in proportion; `rows` reads a million at a time.
 
     Attributes:
         score_table: where the scores are.
@@ -59,7 +59,7 @@ class Selection:
     maker: str = "select"
     _chosen: Rows  # most preferred first
     _candidates: Candidates
-    _columns: tuple[str, ...]  # of the table, that the functions read
+    _columns: tuple[str, ...]  # of the table, those that the functions below read
     _is_chosen: Callable[[Rows], np.ndarray]
     _groups_of: Callable[[Rows], np.ndarray] | None
 
@@ -70,7 +70,7 @@ class Selection:
 
     @property
     def considered(self) -> int:
-        """How many could have been."""
+        """How many could have been chosen."""
         return len(self._candidates)
 
     @cached_property
@@ -80,7 +80,7 @@ class Selection:
 
     @property
     def sources(self) -> list[str]:
-        """Where each of the chosen images is from, in the same order."""
+        """The source of each chosen image, most preferred first."""
         if self._chosen.sources is None:
             return [self.score_table.name] * self.count
         return [self.score_table.sources[place] for place in self._chosen.sources.tolist()]
@@ -92,7 +92,7 @@ class Selection:
         return "strata" in self.criterion.default_options and left_out(cutoff, self.considered, self.count) > 0
 
     def rows(self) -> Iterator[dict[str, np.ndarray]]:
-        """One pass over all that was considered: id, score, chosen and, if there are any, source, label and group.
+        """One pass over all images considered: id, score, chosen and, if there are any, source, label and group.
 
         Batches of 2^20 rows at most; "id", "label", "group" int64 `[B]`, "score" float64 `[B]`, "chosen" bool `[B]`,
         "source" names `[B]`.
@@ -155,11 +155,13 @@ class Selection:
         }
 
     def transfer_set(self, images: ImagesLike) -> TransferSet:
-        """The chosen images with their provenance; `images` is the set they were chosen from (or, of a
-        table in memory, holds it).
+        """The chosen images with their provenance.
+
+        Args:
+            images: the set they were chosen from, or, for a table in memory, a set that contains it.
 
         Raises:
-            UserError: it is another one, by its name, by the size of its images, by ids or by labels; or the table has
+            UserError: `images` is another set, by its name, the size of its images, ids or labels; or the table has
                 several sources.
         """
         images = as_image_set(images, "train", "images")
@@ -171,7 +173,7 @@ class Selection:
             "seed": self.seed,
         }
         if self.criterion.needs_teacher and "precision" in self.score_table.about:
-            about["precision"] = self.score_table.about["precision"]  # in which the teacher was asked
+            about["precision"] = self.score_table.about["precision"]  # of the teacher
         return TransferSet(images.subset(self.ids), provenance=self.provenance(), about=about)
 
     def _check_source(self, images: "ImageSet") -> None:
@@ -180,24 +182,24 @@ class Selection:
                 f"{self.score_table.title} holds scores of {', '.join(map(repr, self.score_table.sources))}; make "
                 "one image set of what was chosen of each, by `ids` and `sources`."
             )
-        # A table in memory was made of images that are at hand; one in a file may be older than these.
+        # A table in memory was made from these images; one in a file may be older than they are.
         scored = {} if self.score_table.path is None else {"name": images.name, "shape": list(images.shape)}
-        for key, found in scored.items():
-            known = self.score_table.about.get(key, found)
-            if known != found:
+        for key, value in scored.items():
+            recorded = self.score_table.about.get(key, value)
+            if recorded != value:
                 raise UserError(
-                    f"{self.score_table.title} holds scores of images whose {key} is {known}, got {found} of "
+                    f"{self.score_table.title} holds scores of images whose {key} is {recorded}, got {value} of "
                     f"{images.name!r}; score these images, or choose ids alone without them."
                 )
-        known = self.score_table.about.get(IDENTITY) if scored else None  # older tables do not tell
-        if known is not None and known != of_any_order(images):
+        recorded = self.score_table.about.get(IDENTITY) if scored else None  # older tables lack it
+        if recorded is not None and recorded != of_any_order(images):
             raise UserError(
                 f"{self.score_table.title} holds scores of other images than {images.name!r} has now (files came or "
                 "went since); score these anew."
             )
 
     def summary(self) -> Summary:
-        """The selection in numbers; of random scores, without their distribution."""
+        """The selection in numbers; without the distribution of scores if they are random."""
         wanted = ["chosen", "label", "group", *(() if self.criterion.score == "random" else ("score",))]
         return summarise(lambda: ({name: batch[name] for name in wanted if name in batch} for batch in self.rows()))
 
@@ -210,15 +212,15 @@ class Selection:
 
         Args:
             path: of the file.
-            whole: write `table`; else id (and source) and score of the chosen images alone. By default the former,
-                unless the scores are in a file already.
+            whole: write `table`; else only id (and source) and score of the chosen images. By default True, unless the
+                scores are in a file already.
 
         Raises:
             UserError: `path` is the table of scores that was chosen from.
         """
-        known = self.score_table.path
-        if known is not None and Path(path).resolve() == known.resolve():
-            raise UserError(f"`path` must be another file than {str(known)!r}, whose scores were chosen from.")
+        scores_path = self.score_table.path
+        if scores_path is not None and Path(path).resolve() == scores_path.resolve():
+            raise UserError(f"`path` must be another file than {str(scores_path)!r}, whose scores were chosen from.")
         whole = self.score_table.path is None if whole is None else whole
         batches = self._arrow() if whole else self._arrow_of_chosen()
         first = next(batches)
@@ -231,7 +233,7 @@ class Selection:
             labels: Any = batch.get("label", pa.nulls(len(batch["id"]), pa.int64()))
             columns = {"id": batch["id"], "source": batch.get("source"), "label": labels, "score": batch["score"]}
             columns |= {"chosen": batch["chosen"], "group": batch.get("group")}
-            yield pa.RecordBatch.from_pydict({name: one for name, one in columns.items() if one is not None})
+            yield pa.RecordBatch.from_pydict({name: column for name, column in columns.items() if column is not None})
 
     def _arrow_of_chosen(self) -> Iterator[pa.RecordBatch]:
         names = ("id", "source", "score")

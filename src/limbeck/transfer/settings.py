@@ -1,4 +1,4 @@
-"""What a recipe says under `transfer`, as far as all makers have it in common; without importing torch."""
+"""Settings under `transfer` in a recipe that all makers have in common; without importing torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ BudgetSpec = Annotated[int | float | str, BeforeValidator(_budget)]
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """Images that a maker's have to beat at the same budget; every comparison adds them by itself.
+    """A baseline that the images of a maker have to beat at the same budget; every comparison adds its controls.
 
     Attributes:
         label: its name in words.
@@ -44,12 +44,12 @@ class Control:
 
 
 class Opponent(NamedTuple):
-    """The control that an arm is set against.
+    """The control that an arm is compared with.
 
     Attributes:
         control: its name.
-        why: what both have in common, after "as".
-        same_images: whether the arm has the very images of the control, so that it is set against no other.
+        why: what both have in common, as text after "as".
+        same_images: whether the arm has exactly the images of the control, so that it is compared with no other.
     """
 
     control: str
@@ -58,7 +58,7 @@ class Opponent(NamedTuple):
 
 
 class MakerSettings(BaseModel):
-    """What every maker is told. Each adds its own, and gives `maker` the default that is its name in the catalogue.
+    """Settings of every maker. Each adds its own, and sets the default of `maker` to its name in the catalogue.
 
     Attributes:
         maker: which maker, by name.
@@ -88,7 +88,7 @@ class MakerSettings(BaseModel):
 
     @classmethod
     def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
-        """The controls of an arm with these settings, by name; those that need training images, where there are some.
+        """The controls of an arm with these settings, by name; those that need training images, if there are some.
 
         Args:
             said: what the arm says, without a budget.
@@ -97,61 +97,60 @@ class MakerSettings(BaseModel):
 
     @classmethod
     def opponent(cls, said: Mapping[str, Any]) -> Opponent | None:
-        """The control that verdicts on an arm with these settings go by; None where it has none.
+        """The control that an arm with these settings is judged against; None if it has none.
 
-        It should differ from the arm in what the arm is about, and in nothing else. By default the strictest.
+        It should differ from the arm only in what the arm is about. By default the strictest control.
 
         Args:
             said: what the arm says, without a budget.
         """
-        ranked = [(one.strict, name) for name, one in cls.controls_beside(said).items() if one.strict]
+        ranked = [(control.strict, name) for name, control in cls.controls_beside(said).items() if control.strict]
         return Opponent(max(ranked)[1], "it is the strictest of those beside it") if ranked else None
 
     @classmethod
     def alone(cls, said: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What is said of these settings where a transfer set is made by itself, and no student learns meanwhile."""
+        """The settings to use when a transfer set is made by itself, without training a student."""
         return said
 
     @property
     def title(self) -> str:
-        """Names it in sentences."""
+        """Its name in sentences."""
         return f"maker {self.maker!r}"
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether it asks the teacher."""
+        """Whether it uses the teacher."""
         return False
 
     def passes(self, classes: int, steps: int | None) -> int:
-        """How often it asks the teacher while it makes images, as far as that is known before.
+        """Number of teacher passes while it makes images, as far as it is known in advance.
 
         Args:
-            classes: of the images.
-            steps: of the student.
+            classes: number of classes of the images.
+            steps: training steps of the student.
         """
         return 0
 
     def real_images(self, there: int, made: int) -> int:
-        """How many training images must be at hand: by default all of them, of a maker that takes its images from
-        them or looks at them.
+        """How many training images it requires: by default all if it takes its images from them or looks at them.
 
         Args:
-            there: training images.
-            made: images of the transfer set.
+            there: number of training images.
+            made: number of images of the transfer set.
         """
         return there if self.needs_pool else 0
 
     @property
     def own_labels(self) -> bool:
-        """Whether students learn from the labels that its images bring, hard or soft, and no teacher is asked."""
+        """Whether students learn from the labels of its images, hard or soft, and not from a teacher."""
         return False
 
     @property
     def may_keep_floats(self) -> bool:
-        """Whether its images may be floats, of which there are no views in 8 bits."""
+        """Whether its images may be floats, for which there are no 8-bit views."""
         return False
 
     @property
     def needs_labels(self) -> bool:
-        """Whether it cannot do without labels of the training images."""
+        """Whether it requires labels of the training images."""
         return False

@@ -1,4 +1,4 @@
-"""What was chosen and what was left out, in numbers that fit on a page: of any number of images, in constant memory."""
+"""Statistics of what was chosen and what was left out, for any number of images in constant memory."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -17,9 +17,9 @@ Rows = Callable[[], Iterator[Mapping[str, Array]]]
 
 BINS = 64
 _SHARES = np.array([[0.001, 0.5, 0.999], [0.01, 0.5, 0.99]])  # tails and medians of all images, and of the chosen
-_FAR = 4  # times the width between the tails: from there on bins leave out what lies beyond these
+_FAR = 4  # bins leave out scores beyond the tails where the full range is wider than so many times theirs
 _MOST_OUTSIDE = 0.1  # share of the images that bins of logarithms may leave out
-_WHOLE = 2.0**32  # numbers beyond it are binned as if they were no whole ones
+_WHOLE = 2.0**32  # numbers beyond it are not binned as whole numbers
 _HUGE = 1e300  # beyond it a difference of two scores may overflow
 _PARTS = {"whole": pa.int64(), "label": pa.int64(), "group": pa.int64(), "source": pa.string()}
 _COUNTED = [([], "count_all"), ("score", "count"), ("score", "min"), ("score", "max")]
@@ -28,16 +28,15 @@ _MERGED = [("count_all", "sum"), ("score_count", "sum"), ("score_min", "min"), (
 
 @dataclass(frozen=True)
 class Distribution:
-    """How the scores of all images and of the chosen ones are spread.
+    """Histograms of the scores of all images and of the chosen ones.
 
     Attributes:
         lowest, highest: of all finite scores.
-        start, width: bin i holds the scores from start + i * width; of equal scores there is one bin of width 0.
-        logarithmic: whether start and width are of the decimal logarithms of the scores, which then are >= 0.
+        start, width: bin i holds the scores from start + i * width; equal scores give one bin of width 0.
+        logarithmic: whether start and width are of the decimal logarithms of the scores, all of which are >= 0 then.
         counts, chosen: images in each bin, all and chosen.
-        outside: images whose scores are infinite (or 0 where bins are of logarithms), or so far from all others that
-            the bins leave them out.
-        median, chosen_median: the lower one of two; None where it is infinite, or none is scored.
+        outside: images in no bin: their scores are infinite (or 0 if bins are logarithmic), or far from all others.
+        median, chosen_median: the lower of two; None if it is infinite or no image is scored.
     """
 
     lowest: float
@@ -54,14 +53,15 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Shares:
-    """How the chosen images are spread over classes, groups or sources.
+    """How many images of each class, group or source were chosen.
 
     Attributes:
         sizes, chosen: images in each of G parts, all and chosen; empty parts count.
-        order: which end of the scores the chosen have in every part that was divided; None where they have none.
-        lines: the score at which the chosen of each part begin, None in parts that were not divided; empty without an
-            order.
-        names: of sources; classes and groups are known by their numbers.
+        order: the end of the scores that the chosen images occupy in every part from which some, but not all, were
+            chosen; None if it is not the same everywhere.
+        lines: the score at which the chosen images of each part begin, None for parts chosen whole or not at all; empty
+            without an `order`.
+        names: of sources; classes and groups are identified by their numbers.
     """
 
     sizes: tuple[int, ...]
@@ -73,12 +73,12 @@ class Shares:
 
 @dataclass(frozen=True)
 class Summary:
-    """All images that were considered, and those of them that were chosen, in numbers.
+    """Statistics of all images considered and of those chosen.
 
     Attributes:
         whole: all images as one part.
-        classes, groups, sources: None where there are no labels, no groups, no names of sources.
-        scores: None where there are none.
+        classes, groups, sources: None if there are no labels, no groups or no names of sources.
+        scores: None if there are none.
     """
 
     whole: Shares
@@ -107,44 +107,44 @@ class Summary:
 
 
 def summarise(rows: Rows) -> Summary:
-    """The numbers of a table, which is read a few times.
+    """The statistics of a table, which is read several times.
 
     Args:
-        rows: gives the same images whenever it is called, at least one.
+        rows: yields the same images on every call, at least one.
     """
     counted: dict[str, list[pa.Table]] = {part: [] for part in _PARTS}
     for batch in rows():
         chosen = batch["chosen"]
         columns = {"score": np.full(len(chosen), np.nan), **batch, "whole": np.zeros(len(chosen), dtype=np.int64)}
         scores = pa.array(columns["score"], from_pandas=True)  # without those that are NaN
-        for part, found in counted.items():
+        for part, tables in counted.items():
             if part in columns:
                 values = pa.array(np.ascontiguousarray(columns[part]), _PARTS[part])
                 table = pa.table({"part": values, "chosen": chosen, "score": scores})
-                found.append(table.group_by(["part", "chosen"], use_threads=False).aggregate(_COUNTED))
+                tables.append(table.group_by(["part", "chosen"], use_threads=False).aggregate(_COUNTED))
     whole, classes, groups, sources = (
-        _shares(pa.concat_tables(found)) if found else None for found in counted.values()
+        _shares(pa.concat_tables(tables)) if tables else None for tables in counted.values()
     )
     assert whole is not None, "there are images"
     return Summary(whole, classes, groups, _distribution(rows), sources)
 
 
 def _shares(batches: pa.Table) -> Shares | None:
-    """Of the counts of all batches; None where no image is of any part."""
-    found = batches.group_by(["part", "chosen"], use_threads=False).aggregate(_MERGED)
-    places, names = found["part"].to_numpy(), ()
-    if found.schema.field("part").type == pa.string():
+    """Combines the counts of all batches; None if no image belongs to any part."""
+    totals = batches.group_by(["part", "chosen"], use_threads=False).aggregate(_MERGED)
+    places, names = totals["part"].to_numpy(), ()
+    if totals.schema.field("part").type == pa.string():
         names = tuple(sorted(set(places)))
         places = np.array([names.index(name) for name in places])
-    count, known = int(places.max()) + 1, places >= 0
+    count, inside = int(places.max()) + 1, places >= 0
     if count == 0:
         return None
-    which = found["chosen"].to_numpy()[known].astype(np.int64), places[known]  # those left out first, then the chosen
+    which = totals["chosen"].to_numpy()[inside].astype(np.int64), places[inside]  # those left out, then the chosen
     counts, scored = np.zeros((2, 2, count), dtype=np.int64)
     least, most = np.full((2, 2, count), np.nan)
     columns = ("count_all_sum", "score_count_sum", "score_min_min", "score_max_max")
     for into, column in zip((counts, scored, least, most), columns, strict=True):
-        into[which] = found[column].to_numpy()[known]
+        into[which] = totals[column].to_numpy()[inside]
     order, lines = None, np.zeros(0)
     divided = (counts[0] > 0) & (counts[1] > 0)
     if divided.any() and (counts == scored).all():
@@ -153,20 +153,20 @@ def _shares(batches: pa.Table) -> Shares | None:
         elif (most[1] <= least[0])[divided].all():
             order, lines = "lowest", most[1]
     drawn = divided[: len(lines)] & np.isfinite(lines)
-    begin = tuple(float(line) if one else None for line, one in zip(lines, drawn, strict=True))
+    begin = tuple(float(line) if is_drawn else None for line, is_drawn in zip(lines, drawn, strict=True))
     return Shares(tuple(counts.sum(0).tolist()), tuple(counts[1].tolist()), order, begin, names)
 
 
 def _scores(rows: Rows) -> Iterator[tuple[Array, Array]]:
-    """Scores `[B]` and whether each image was chosen, of those that have a score."""
+    """Scores `[B]` of the images that have one, and whether each was chosen, bool `[B]`."""
     for batch in rows():
         if "score" in batch:
-            known = ~np.isnan(batch["score"])
-            yield batch["score"][known], batch["chosen"][known]
+            scored = ~np.isnan(batch["score"])
+            yield batch["score"][scored], batch["chosen"][scored]
 
 
 def _distribution(rows: Rows) -> Distribution | None:
-    """Bins over the scores; of their logarithms where most would lie in the first bin and the scores allow it."""
+    """Bins over the scores, or over their logarithms if most would be in the first bin and all scores are >= 0."""
     counts = np.zeros(2, dtype=np.int64)
     lowest, highest, least_positive, whole_numbers = np.inf, -np.inf, np.inf, True
     for scores, chosen in _scores(rows):
@@ -179,15 +179,15 @@ def _distribution(rows: Rows) -> Distribution | None:
         return None
     quantiles = _quantiles(rows, counts)
     ends = _without_far(quantiles, lowest, highest)
-    found = _binned(rows, ends, whole_numbers=whole_numbers)
+    bins = _binned(rows, ends, whole_numbers=whole_numbers)
     logarithmic = lowest >= 0 and not whole_numbers and quantiles[0, 1] - ends[0] < (ends[1] - ends[0]) / BINS
     if logarithmic:
         with np.errstate(divide="ignore"):
             ends = _without_far(np.log10(quantiles.clip(min=0)), np.log10(least_positive), np.log10(highest))
         on_logarithms = _binned(rows, ends, logarithmic=True)
         logarithmic = counts[0] - on_logarithms[2][0].sum() < _MOST_OUTSIDE * counts[0]
-        found = on_logarithms if logarithmic else found
-    start, width, (images, chosen) = found
+        bins = on_logarithms if logarithmic else bins
+    start, width, (images, chosen) = bins
     medians = [float(median) if np.isfinite(median) else None for median in quantiles[:, 1]]
     return Distribution(
         lowest=float(lowest),
@@ -204,36 +204,36 @@ def _distribution(rows: Rows) -> Distribution | None:
 
 
 def _quantiles(rows: Rows, counts: Array) -> Array:
-    """The scores `[2, 3]` in which `_SHARES` of all images and of the chosen ones end; NaN of no images.
+    """The quantiles `_SHARES` of all scores and of the chosen ones, float64 `[2, 3]`; NaN without images.
 
-    Exact: scores as sortable keys of 64 bits, of which each pass finds 16 more by counting how often each value of
-    these occurs among the keys that begin as the wanted one does.
+    Exact, by radix search: scores are sortable keys of 64 bits, and each pass finds 16 more bits of a quantile by
+    counting how often each value of these occurs among the keys that share its known leading bits.
     """
     ranks = np.ceil(_SHARES * counts[:, None]).clip(min=1).astype(np.int64)
-    found = np.zeros((2, 3), dtype=np.uint64)
+    prefixes = np.zeros((2, 3), dtype=np.uint64)
     bits, mask = np.uint64(16), np.uint64(2**16 - 1)
     for shift in (48, 32, 16, 0):
         digits = np.zeros((2, 3, 2**16), dtype=np.int64)
         for scores, chosen in _scores(rows):
-            for which, some in enumerate((scores, scores[chosen])):
-                keys = sortable(some, descending=False) >> np.uint64(shift)
+            for row, values in enumerate((scores, scores[chosen])):
+                keys = sortable(values, descending=False) >> np.uint64(shift)
                 for place in range(3):
-                    own = keys[keys >> bits == found[which, place]] & mask
-                    np.add.at(digits[which, place], own.astype(np.int64), 1)
+                    matching = keys[keys >> bits == prefixes[row, place]] & mask
+                    np.add.at(digits[row, place], matching.astype(np.int64), 1)
         for place in np.ndindex(2, 3):
             below = digits[place].cumsum()
             digit = min(int(np.searchsorted(below, ranks[place])), 2**16 - 1)
             ranks[place] -= below[digit] - digits[place][digit]
-            found[place] = found[place] << bits | np.uint64(digit)
-    negative = found < np.uint64(2**63)
-    scores = np.where(negative, ~found, found ^ np.uint64(2**63)).view(np.float64)
+            prefixes[place] = prefixes[place] << bits | np.uint64(digit)
+    negative = prefixes < np.uint64(2**63)
+    scores = np.where(negative, ~prefixes, prefixes ^ np.uint64(2**63)).view(np.float64)
     return np.where(counts[:, None] > 0, scores, np.nan)
 
 
 def _without_far(quantiles: Array, lowest: float, highest: float) -> tuple[float, float]:
-    """The ends of all scores; of those between the tails, with some room, where the rest would squeeze these."""
+    """The range of all scores; that between the tails, with a margin, if the full range is much wider."""
     low, high = np.nanmin(quantiles), np.nanmax(quantiles)
-    low, high = (float(np.clip(one, lowest, highest)) for one in (low, high))
+    low, high = (float(np.clip(end, lowest, highest)) for end in (low, high))
     room = (high - low) / 20
     low, high = max(low - room, lowest), min(high + room, highest)
     return (low, high) if (high - low) * _FAR < highest - lowest else (lowest, highest)
@@ -262,5 +262,5 @@ def _binned(
 
 
 def _tuples(found: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists alone."""
+    """Turns lists, which JSON has for tuples, back into tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}

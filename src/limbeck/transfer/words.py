@@ -1,4 +1,4 @@
-"""Lists and shares in sentences."""
+"""Counts, lists and percentages as text."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,7 +6,7 @@ _NAMED = 5
 
 
 def image_count(count: int) -> str:
-    """So many images.
+    """The number of images as text.
 
     Example:
         >>> image_count(1), image_count(1437)
@@ -16,7 +16,7 @@ def image_count(count: int) -> str:
 
 
 def listing(parts: Iterable[str]) -> str:
-    """'a', 'a and b', 'a, b and c'.
+    """Joins parts as 'a', 'a and b' or 'a, b and c'.
 
     Example:
         >>> listing(["cat", "dog", "frog"])
@@ -38,7 +38,7 @@ def few(names: Sequence[str]) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """A share in percent.
+    """A share of a whole as a percentage.
 
     Example:
         >>> percent(1, 8)

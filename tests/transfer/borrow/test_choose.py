@@ -135,7 +135,7 @@ def test_classes_have_equal_shares_also_of_a_mixture() -> None:
     alone = quietly(table(rows), settings("margin"), 25)
     assert set(pairs(alone)) == set(pairs(chosen)[:25])
     assert not chosen.short.any()
-    assert not chosen.spread.any()
+    assert not chosen.beyond_share.any()
 
 
 def test_random_goes_by_no_class_and_smaller_budgets_are_parts_of_larger() -> None:
@@ -201,7 +201,7 @@ FEW = [("a", 0, 0, 0.9), ("a", 1, 0, 0.8), ("b", 0, 0, 0.7), ("b", 5, 0, 0.6), (
 
 def test_a_class_that_cannot_be_filled_spreads_repeats_or_is_left_short() -> None:
     spread = quietly(table(FEW), settings(short="spread"), 6)
-    assert (spread.distinct.tolist(), spread.short.tolist(), spread.spread.tolist()) == (
+    assert (spread.distinct.tolist(), spread.short.tolist(), spread.beyond_share.tolist()) == (
         [4, 1, 1],
         [0, 1, 1],
         [2, 0, 0],
@@ -227,7 +227,7 @@ def test_classes_that_the_teacher_never_gives_are_named() -> None:
         UserWarning, match="takes no image of the pools for 'bee', so the transfer set has none of it, and"
     ):
         chosen = choose(table(rows), settings(), 5, pools="ab")
-    assert chosen.never_predicted == ("bee",)
+    assert chosen.found.tolist() == [4, 0, 1]
     assert chosen.distinct.tolist() == [4, 0, 1]
     with pytest.warns(
         UserWarning, match=r"and the set is smaller for it \(`short: leave`\); name pools that look more"

@@ -14,14 +14,14 @@ from limbeck.signatures import inputs_and_options, summary_of
 _INPUTS = ("images", "draw")
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> NormalisedViewEntry:
     """The catalogue's entry of normalised views of the user's own.
 
     Args:
         name: their name.
         part: a subclass of `NormalisedViews`, or a function of `images`, float32 or float64 `[B, C, H, W]`, and of
             `draw`, a `Draw`, to images of the same shape. Further parameters are options.
-        said: `summary`.
+        remarks: `summary`.
 
     Raises:
         UserError: it is neither.
@@ -33,7 +33,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
             f"{what} must be a subclass of `limbeck.data.normalised_views.NormalisedViews`, or a function of `images` "
             f"and `draw`, got {part!r}."
         )
-    check_remarks(said, ("summary",), what)
+    check_remarks(remarks, ("summary",), what)
     inputs, options = inputs_and_options(part, () if is_class else _INPUTS, what)
     if not is_class and set(inputs) != {*_INPUTS}:
         raise UserError(f"{what} must be a function of `images` and `draw`, got {', '.join(inputs) or 'neither'}.")
@@ -49,7 +49,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> NormalisedViewEnt
         return views
 
     make()
-    return NormalisedViewEntry(str(said.get("summary", summary_of(part))), options, check=make, made_by=make)
+    return NormalisedViewEntry(str(remarks.get("summary", summary_of(part))), options, check=make, made_by=make)
 
 
 class FunctionViews(NormalisedViews):

@@ -1,4 +1,4 @@
-"""Borrowing: images of other data sets, which the teacher says what they look like."""
+"""Borrowing: transfer sets of images from other data sets, classified by the teacher."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""From the table of the pools to exactly the chosen images: best first in every class that the teacher gives."""
+"""Choosing images from the table of the pools: best first in every class that the teacher predicts."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,10 +23,10 @@ CANDIDATES = 2**16
 """Images, or twice as many as are wanted, that k-centre chooses among: drawn at random, equally many of every class."""
 
 _IN_ORDER = replace(criterion_by("margin"), order="lowest")
-"""Prefers the first of the images, whose places stand in the column of its scores."""
+"""Prefers images in a given order: its column of scores holds their positions in it."""
 
 FeaturesOf = Callable[[Sequence[str], np.ndarray], Tensor]
-"""Names of the pools and ids int64 `[n]` of some images -> the teacher's embeddings, float `[n, D]`."""
+"""From pool names and ids int64 `[n]` of some images to the teacher's embeddings, float `[n, D]`."""
 
 
 def choose(
@@ -39,24 +39,24 @@ def choose(
     calibration: ScoreTable | None = None,
     features_of: FeaturesOf | None = None,
 ) -> Chosen:
-    """The images to borrow, as many as `count` says, or fewer where `short: leave` leaves classes so.
+    """The images to borrow: `count` of them, or fewer if `short: leave` leaves classes short.
 
-    Every class that the teacher tells apart has an equal share. The criteria of a mixture choose one after another, as
-    they are named, each among what is left. Neither the order of the table's rows nor, but for `fill: first-come`
-    and `by: none`, that of the pools matters.
+    Every class of the teacher has an equal share. The criteria of a mixture choose one after another, in the order in
+    which they are named, each among the images that are left. The order of the table's rows does not matter, nor does
+    that of the pools, except for `fill: first-come` and `by: none`.
 
     Args:
         table: of all pools, see `pool_table`.
         settings: which images are preferred.
-        count: images wanted.
-        pools: their names, in the order in which they are named.
-        seed: of what is drawn.
-        calibration: a table of the calibration images, where `threshold` needs one.
-        features_of: gives embeddings, for k-centre.
+        count: number of images wanted.
+        pools: names of the pools, in the order of the settings.
+        seed: of random draws.
+        calibration: a table of the calibration images, if `threshold` needs one.
+        features_of: computes embeddings, for k-centre.
 
     Raises:
-        UserError: there are not as many images, of all or, with `short: repeat`, of some class; fewer are wanted than
-            there are classes; the table lacks a column.
+        UserError: there are too few images, in all or, with `short: repeat`, of some class; fewer are wanted than there
+            are classes; the table lacks a column.
 
     Example:
         >>> columns = {"id": [0, 1, 2, 0], "source": ["cats", "cats", "cats", "dogs"], "group": [0, 0, 1, 1]}
@@ -66,7 +66,7 @@ def choose(
         [1, 0]
     """
     names = table.names("group")
-    found = _class_sizes(table, len(names))
+    sizes = _class_sizes(table, len(names))
     chooser = _Chooser(table, settings, tuple(pools), seed, calibration, features_of)
     rows, parts, start = ChosenRows.none(), list[PartCounts](), 0
     for by, wanted in shares_of_parts(settings.shares, count).items():
@@ -77,7 +77,7 @@ def choose(
         parts.append(counts)
         start += 0 if counts.wanted is None else wanted
     chosen = Chosen(
-        rows=rows, parts=tuple(parts), classes=names, sources=table.sources, found=found, count=count, seed=seed
+        rows=rows, parts=tuple(parts), classes=names, sources=table.sources, found=sizes, count=count, seed=seed
     )
     _warn(chosen, settings)
     return chosen
@@ -85,7 +85,7 @@ def choose(
 
 @dataclass(frozen=True)
 class _Chooser:
-    """What the criteria of a mixture choose with, see `choose`."""
+    """Chooses the share of each criterion of a mixture; for its fields see `choose`."""
 
     table: ScoreTable
     settings: BorrowSettings
@@ -98,7 +98,7 @@ class _Chooser:
         return self.settings.fill == "first-come" or by == NONE
 
     def part(self, by: str, count: int, part: int, taken: ChosenRows, start: int) -> tuple[ChosenRows, PartCounts]:
-        """What one criterion chooses among what is left, with its repetitions, and what came of every class."""
+        """The rows that one criterion chooses among those left, with repetitions, and its counts for every class."""
         classes = len(self.table.names("group"))
         per_class = criterion_by(by).per_class
         if per_class and count < classes:
@@ -118,9 +118,11 @@ class _Chooser:
         if self.settings.short == "repeat":
             groups = rows.groups if per_class else np.zeros_like(rows.groups)
             rows = rows.with_repetitions(np.array([count]) if wanted is None else wanted, groups)
-        first, again = (np.bincount(rows.groups[one], minlength=classes) for one in (rows.copies == 0, rows.copies > 0))
+        distinct, repeated = (
+            np.bincount(rows.groups[mask], minlength=classes) for mask in (rows.copies == 0, rows.copies > 0)
+        )
         values, candidates = None if sure is None else sure.values, len(among) if len(among) < len(left) else None
-        return rows, PartCounts(by, wanted, passed, first, again, values, candidates)
+        return rows, PartCounts(by, wanted, passed, distinct, repeated, values, candidates)
 
     def _passing(self, by: str) -> Passing | None:
         threshold = self.settings.threshold
@@ -129,7 +131,7 @@ class _Chooser:
         return passing(self.table, sureness_by(by), threshold, self.calibration, self.seed)
 
     def _left(self, by: str, sure: Passing | None, taken: ChosenRows) -> ScoreTable:
-        """The rows that may be chosen; the table itself where these are all."""
+        """The rows that may still be chosen; the table itself if these are all."""
         if sure is None and not len(taken) and not self._first_come(by):
             return self.table
         own, read = criterion_by(by), criterion_by(by) if sure is None else sureness_by(by)
@@ -138,7 +140,7 @@ class _Chooser:
             keep = ~taken.hold(rows)
             if sure is not None:
                 keep &= sure.passes(rows)
-            # Scores of a sureness that is another criterion's say nothing more; those of chance are drawn anew.
+            # Keep scores only if the criterion reads the same column; random scores are drawn anew.
             columns = _columns(rows, own.column if own.column == read.column and own.score != "random" else None)
             parts.append({name: values[keep] for name, values in columns.items()})
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -147,16 +149,16 @@ class _Chooser:
         return self._table(columns)
 
     def _places(self, columns: dict[str, np.ndarray]) -> np.ndarray:
-        """Of every row in the order of the pools as they are named, and of their images: float64, exact to 2^53."""
+        """Position of every row by pool, in the order of the settings, and then by id; float64, exact up to 2^53."""
         order = np.array([self.pools.index(name) for name in self.table.sources])[columns["source"]]
         places = np.empty(len(order))
         places[np.lexsort((columns["id"], order))] = np.arange(len(order))
         return places
 
     def _table(self, columns: dict[str, np.ndarray]) -> ScoreTable:
-        """In memory: some 32 bytes a row."""
+        """A table in memory, with some 32 bytes per row."""
         places, rows = np.unique(columns["source"], return_inverse=True)
-        names = [self.table.sources[place] for place in places]  # no others, which no row would have
+        names = [self.table.sources[place] for place in places]  # only sources that some row has
         source = pa.DictionaryArray.from_arrays(rows.astype(np.int32), names)
         about = {"name": self.table.name, "groups": list(self.table.names("group"))}
         return ScoreTable(pa.table({**columns, "source": source}), about)
@@ -164,15 +166,15 @@ class _Chooser:
     def _quotas(
         self, by: str, count: int, passed: np.ndarray, wanted: np.ndarray | None, start: int, *, later: bool
     ) -> np.ndarray:
-        """Distinct images that each class is to give; of a criterion that goes by no class, all together.
+        """Number of distinct images to take from each class, or in all for a criterion that does not work per class.
 
-        A `later` criterion of a mixture may find that those before it have left nothing.
+        For a `later` criterion of a mixture, there may be no images left.
         """
-        short, there = self.settings.short, int(passed.sum())
-        if (there == 0 and not (short == "leave" and later)) or (short == "spread" and there < count):
-            raise UserError(self._too_few(by, count, there))
+        short, available = self.settings.short, int(passed.sum())
+        if (available == 0 and not (short == "leave" and later)) or (short == "spread" and available < count):
+            raise UserError(self._too_few(by, count, available))
         if wanted is None:
-            return np.array([min(count, there)])
+            return np.array([min(count, available)])
         if short == "spread":
             return spread_shares(count, passed, start)
         empty = [self.table.names("group")[place] for place in np.flatnonzero((passed == 0) & (wanted > 0))]
@@ -210,7 +212,7 @@ class _Chooser:
         return ChosenRows.of(self.table, sources, selection.ids.numpy(), part)
 
     def _in_order(self, left: ScoreTable) -> ScoreTable:
-        """By pool and id, so that the batches in which the teacher is asked do not hang on the order of the table."""
+        """Sorts by pool and id, so that the teacher's batches do not depend on the order of the table."""
         rows = _read(left, "source", "id", "group")
         places = np.array([self.table.sources.index(name) for name in left.sources])
         rows["source"] = places[rows["source"]]
@@ -218,7 +220,7 @@ class _Chooser:
         return self._table({name: values[order] for name, values in rows.items()})
 
     def _candidates(self, left: ScoreTable, quotas: np.ndarray) -> ScoreTable:
-        """What a greedy criterion chooses among, at random, so that memory is bounded; all where these are few."""
+        """The rows that a greedy criterion chooses among: a random sample, to bound memory, or all if they are few."""
         most = max(CANDIDATES, 2 * int(quotas.sum()))
         if len(left) <= most:
             return left
@@ -234,8 +236,8 @@ class _Chooser:
 
 def _columns(rows: Rows, scores: str | None) -> dict[str, np.ndarray]:
     assert rows.sources is not None, "tables of pools name them"
-    found = {"id": rows.ids, "source": rows.sources, **rows.columns}
-    return found if scores is None else {**found, scores: rows.scores}
+    columns = {"id": rows.ids, "source": rows.sources, **rows.columns}
+    return columns if scores is None else {**columns, scores: rows.scores}
 
 
 def _read(table: ScoreTable, *names: str) -> dict[str, np.ndarray]:
@@ -244,7 +246,7 @@ def _read(table: ScoreTable, *names: str) -> dict[str, np.ndarray]:
 
 
 def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
-    """Rows of each class, int64 `[K]`."""
+    """Number of rows of each class, int64 `[K]`."""
     sizes = table.sizes("group")
     if sizes is None or len(sizes) > classes:
         raise UserError(f"{table.title} must hold a `group` of every row, and the `groups` that names them.")
@@ -252,7 +254,7 @@ def _class_sizes(table: ScoreTable, classes: int) -> np.ndarray:
 
 
 def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
-    """Of classes that get nothing, and criteria that choose nothing; that others are short is in the evidence."""
+    """Warns of classes without images, and of criteria with nothing to choose from."""
     if chosen.takes_all:
         warnings.warn(
             f"{chosen.takes_all[0].lower()}{chosen.takes_all[1:]}; lower the budget, or name more pools or more "
@@ -263,8 +265,8 @@ def _warn(chosen: Chosen, settings: BorrowSettings) -> None:
     if chosen.wanted is None or not empty.any():
         return
     rest = "the others make up for it" if settings.short == "spread" else "the set is smaller for it"
-    for takes, here in (("takes no", chosen.found == 0), ("is sure enough of no", chosen.found > 0)):
-        names = [repr(chosen.classes[place]) for place in np.flatnonzero(empty & here)]
+    for takes, mask in (("takes no", chosen.found == 0), ("is sure enough of no", chosen.found > 0)):
+        names = [repr(chosen.classes[place]) for place in np.flatnonzero(empty & mask)]
         if names:
             warnings.warn(
                 f"the teacher {takes} image of the pools for {few(names)}, so the transfer set has none of "

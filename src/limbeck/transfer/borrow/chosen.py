@@ -1,4 +1,4 @@
-"""What was chosen of the pools, and what came of every class."""
+"""The images chosen from the pools, and counts for every class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from limbeck.transfer.borrow.settings import NONE
 from limbeck.transfer.score_table.read import ScoreTable
-from limbeck.transfer.score_table.rows import Rows
+from limbeck.transfer.score_table.rows import Rows, is_in
 from limbeck.transfer.words import listing
 
 
@@ -17,11 +17,11 @@ class ChosenRows:
     """Images of a transfer set, criterion after criterion, most preferred first.
 
     Attributes:
-        sources: int64 `[n]`, places in the table's `sources`.
-        ids: int64 `[n]`, of their pools.
-        groups: int64 `[n]`, the classes that the teacher gives.
-        copies: int64 `[n]`, 0, and 1, 2 ... for an image that is shown again.
-        parts: int64 `[n]`, which of the criteria chose it.
+        sources: int64 `[n]`, indices into the table's `sources`.
+        ids: int64 `[n]`, within their pools.
+        groups: int64 `[n]`, the classes that the teacher predicts.
+        copies: int64 `[n]`, 0, and 1, 2 ... for the repetitions of an image.
+        parts: int64 `[n]`, index of the criterion that chose it.
     """
 
     sources: np.ndarray
@@ -39,40 +39,36 @@ class ChosenRows:
 
     @classmethod
     def of(cls, table: ScoreTable, sources: np.ndarray, ids: np.ndarray, part: int) -> Self:
-        """Rows of a table, each once."""
+        """Rows of a table, each once; looks up their groups."""
         groups = looked_up(table, sources, ids, "group")["group"]
         return cls(sources, ids, groups, np.zeros_like(ids), np.full_like(ids, part))
 
     def and_those(self, more: "ChosenRows") -> "ChosenRows":
-        return ChosenRows(*(np.concatenate(both) for both in zip(self._columns, more._columns, strict=True)))
+        return ChosenRows(*(np.concatenate(pair) for pair in zip(self._columns, more._columns, strict=True)))
 
     def at(self, rows: np.ndarray) -> "ChosenRows":
-        """Those at `rows`, places int64 or a mask."""
+        """The rows at `rows`, indices int64 or a mask."""
         return ChosenRows(*(column[rows] for column in self._columns))
 
     def with_repetitions(self, wanted: np.ndarray, groups: np.ndarray) -> "ChosenRows":
-        """Each of `groups` int64 `[n]` filled up to `wanted` `[G]` by showing its images again, best first, in turn."""
+        """Fills each of `groups` int64 `[n]` up to `wanted` `[G]` by repeating its images in turn, best first."""
         more, copies = [], []
         for group, count in enumerate(wanted.tolist()):
             own = np.flatnonzero(groups == group)
-            again = np.arange(max(0, count - len(own)))
-            if len(again):
-                more.append(own[again % len(own)])
-                copies.append(1 + again // len(own))
+            repeated = np.arange(max(0, count - len(own)))
+            if len(repeated):
+                more.append(own[repeated % len(own)])
+                copies.append(1 + repeated // len(own))
         if not more:
             return self
-        again = self.at(np.concatenate(more))
-        shown = ChosenRows(again.sources, again.ids, again.groups, np.concatenate(copies), again.parts)
+        repeated = self.at(np.concatenate(more))
+        shown = ChosenRows(repeated.sources, repeated.ids, repeated.groups, np.concatenate(copies), repeated.parts)
         return self.and_those(shown)
 
     def hold(self, rows: Rows) -> np.ndarray:
-        """Whether each of the rows of the table is among these, bool `[B]`."""
+        """Which of some rows of the table are among these, bool `[B]`."""
         assert rows.sources is not None, "tables of pools name them"
-        found = np.zeros(len(rows), dtype=bool)
-        for place in np.unique(self.sources):
-            here = rows.sources == place
-            found[here] = np.isin(rows.ids[here], self.ids[self.sources == place])
-        return found
+        return is_in(rows.ids, rows.sources, self.ids, self.sources)
 
     @property
     def _columns(self) -> Sequence[np.ndarray]:
@@ -81,16 +77,16 @@ class ChosenRows:
 
 @dataclass(frozen=True, eq=False)
 class PartCounts:
-    """What came of a criterion, class by class.
+    """Counts for one criterion, class by class.
 
     Attributes:
         by: its name.
-        wanted: int64 `[K]`, its equal shares; None for one that goes by no class.
-        passed: int64 `[K]`, images that it could choose: those that passed the threshold, and no other had chosen.
-        distinct: int64 `[K]`, images, each once.
-        repeated: int64 `[K]`, images shown again.
-        thresholds: float64 `[K]`, the score that the least sure image may have; None where any may.
-        candidates: images among which it chose, where these were but some of those that passed; else None.
+        wanted: int64 `[K]`, its equal shares; None for a criterion that does not work per class.
+        passed: int64 `[K]`, images that it could choose: those past the threshold that no other criterion had chosen.
+        distinct: int64 `[K]`, distinct images.
+        repeated: int64 `[K]`, repetitions of images.
+        thresholds: float64 `[K]`, the score that the least sure image may have; None without a threshold.
+        candidates: number of images that it chose among, if only a sample of those that passed; else None.
     """
 
     by: str
@@ -104,16 +100,16 @@ class PartCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Chosen:
-    """What was borrowed, and what came of every class.
+    """What was borrowed, with counts for every class.
 
     Attributes:
         rows: the images.
-        parts: of each criterion.
-        classes: names of the K classes that the teacher tells apart.
-        sources: names of the pools, by place.
-        found: int64 `[K]`, distinct images of the pools that the teacher takes for each class.
-        count: images wanted.
-        seed: of what was drawn.
+        parts: counts for each criterion.
+        classes: names of the teacher's K classes.
+        sources: names of the pools, by index.
+        found: int64 `[K]`, distinct images of the pools that the teacher predicts as each class.
+        count: number of images wanted.
+        seed: of random draws.
     """
 
     rows: ChosenRows
@@ -129,35 +125,35 @@ class Chosen:
 
     @property
     def wanted(self) -> np.ndarray | None:
-        """Equal shares of all criteria that have some, int64 `[K]`; None where none has."""
-        known = [part.wanted for part in self.parts if part.wanted is not None]
-        return sum(known[1:], known[0]) if known else None
+        """Sum of the criteria's equal shares, int64 `[K]`; None if no criterion has any."""
+        shares = [part.wanted for part in self.parts if part.wanted is not None]
+        return sum(shares[1:], shares[0]) if shares else None
 
     @property
     def distinct(self) -> np.ndarray:
-        """Distinct images of each class, int64 `[K]`."""
+        """Number of distinct images of each class, int64 `[K]`."""
         return sum((part.distinct for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def repeated(self) -> np.ndarray:
-        """Images of each class that are shown again, int64 `[K]`."""
+        """Number of repetitions of images of each class, int64 `[K]`."""
         return sum((part.repeated for part in self.parts), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def short(self) -> np.ndarray:
-        """Images that each class lacks of its equal share, int64 `[K]`, whether others made up for them or not."""
+        """Images that each class lacks of its equal share, int64 `[K]`, even if other classes make up for them."""
         lacking = [part.wanted - part.distinct - part.repeated for part in self.parts if part.wanted is not None]
-        return sum((one.clip(min=0) for one in lacking), np.zeros(len(self.classes), dtype=np.int64))
+        return sum((counts.clip(min=0) for counts in lacking), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
-    def spread(self) -> np.ndarray:
-        """Images that each class gave beyond its equal share, for others that are short, int64 `[K]`."""
+    def beyond_share(self) -> np.ndarray:
+        """Images of each class beyond its equal share, in place of those that other classes lack, int64 `[K]`."""
         beyond = [part.distinct - part.wanted for part in self.parts if part.wanted is not None]
-        return sum((one.clip(min=0) for one in beyond), np.zeros(len(self.classes), dtype=np.int64))
+        return sum((counts.clip(min=0) for counts in beyond), np.zeros(len(self.classes), dtype=np.int64))
 
     @property
     def takes_all(self) -> str:
-        """That a criterion had nothing to choose, without a full stop; "" where it had, or chance alone was to."""
+        """A sentence, without a full stop, if a criterion had nothing to choose; "" otherwise, or if all are random."""
         criteria = [repr(part.by) for part in self.parts if part.by not in ("random", NONE)]
         count = int(self.found.sum())
         if not criteria or int(self.distinct.sum()) < count:
@@ -168,7 +164,7 @@ class Chosen:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on how it was chosen."""
+        """Sentences on how images were chosen."""
         return tuple(
             f"By {part.by}: chosen among {part.candidates:,} of {int(part.passed.sum()):,} images, drawn at random, "
             "equally many of every class, so that the embeddings fit into memory."
@@ -176,21 +172,16 @@ class Chosen:
             if part.candidates is not None
         )
 
-    @property
-    def never_predicted(self) -> tuple[str, ...]:
-        """Classes that the teacher gives no image of the pools."""
-        return tuple(self.classes[place] for place in np.flatnonzero(self.found == 0))
-
 
 def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns: str) -> dict[str, np.ndarray]:
-    """Some columns of some rows of a table, each row once, in their order.
+    """Columns of some distinct rows of a table, in the order of those rows.
 
     Args:
         table: read a million rows at a time.
-        sources, ids: int64 `[n]`, places in the table's `sources`, and ids.
+        sources, ids: int64 `[n]`, indices into the table's `sources`, and ids.
         columns: their names.
     """
-    found: dict[str, np.ndarray] = {}
+    result: dict[str, np.ndarray] = {}
     order = np.lexsort((ids, sources))
     sorted_sources, sorted_ids = sources[order], ids[order]
     for batch in table.batches("id", "source", *columns):
@@ -202,6 +193,6 @@ def looked_up(table: ScoreTable, sources: np.ndarray, ids: np.ndarray, *columns:
             at = np.searchsorted(own, batch["id"][rows]).clip(max=len(own) - 1)
             hit = own[at] == batch["id"][rows]
             for name in columns:
-                values = found.setdefault(name, np.empty(len(ids), dtype=batch[name].dtype))
+                values = result.setdefault(name, np.empty(len(ids), dtype=batch[name].dtype))
                 values[order[first + at[hit]]] = batch[name][rows[hit]]
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""What the table of the pools says of the images that were chosen, and how many there were to choose from."""
+"""The chosen rows of the table of the pools, and how many images there were to choose from."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.score_table.read import ScoreTable
+from limbeck.transfer.score_table.rows import is_in
 
 if TYPE_CHECKING:
     from limbeck.transfer.borrow.chosen import Chosen
@@ -23,9 +24,9 @@ class Considered:
     """Counts of all images, and the rows of the n that were chosen, each once.
 
     Attributes:
-        sizes: images of each pool and class, int64 `[P, K]`.
-        chosen: those chosen, int64 `[P, K]`.
-        rows: "id", "source", "group", "native" int64 `[n]` and "confidence" float64 `[n]`, NaN where that is unknown.
+        sizes: number of images of each pool and class, int64 `[P, K]`.
+        chosen: number of those chosen, int64 `[P, K]`.
+        rows: "id", "source", "group", "native" int64 `[n]` and "confidence" float64 `[n]`, NaN where unknown.
     """
 
     sizes: Array
@@ -36,39 +37,34 @@ class Considered:
 def marked(
     table: ScoreTable, chosen: "Chosen", *columns: str, among: Array | None = None
 ) -> Iterator[dict[str, Array]]:
-    """Batches of a table's columns, and "chosen" bool `[B]`.
+    """Batches of a table's columns, with a mask "chosen", bool `[B]`.
 
     Args:
         table: of the pools.
-        chosen: from it.
-        columns: wanted, beside "id" and "source".
-        among: bool `[n]`, of the chosen rows those that count; None for all.
+        chosen: from the table.
+        columns: to read besides "id" and "source".
+        among: bool `[n]`, which of the chosen rows to mark; None for all.
     """
-    ids, sources = (one if among is None else one[among] for one in (chosen.rows.ids, chosen.rows.sources))
-    own = [np.sort(ids[sources == place]) for place in range(len(table.sources))]
+    ids, sources = (column if among is None else column[among] for column in (chosen.rows.ids, chosen.rows.sources))
     for batch in table.batches(*dict.fromkeys(("id", "source", *columns))):
-        mask = np.zeros(len(batch["id"]), dtype=bool)
-        for place, taken in enumerate(own):
-            here = batch["source"] == place
-            mask[here] = np.isin(batch["id"][here], taken)
-        yield {**batch, "chosen": mask}
+        yield {**batch, "chosen": is_in(batch["id"], batch["source"], ids, sources)}
 
 
 def considered(table: ScoreTable, chosen: "Chosen") -> Considered:
-    """One pass over the table; in memory that does not grow with it, but with those chosen."""
+    """Counts and chosen rows, from one pass over the table; memory grows only with the number chosen."""
     pools, classes = len(table.sources), len(chosen.classes)
     sizes, counts = np.zeros((2, pools * classes), dtype=np.int64)
     sure = (CONFIDENCE,) if table.has(CONFIDENCE) else ()
-    kept: list[dict[str, Array]] = []
+    parts: list[dict[str, Array]] = []
     for batch in marked(table, chosen, *_COLUMNS, *sure):
-        places, here = batch["source"] * classes + batch["group"], batch["chosen"]
+        places, is_chosen = batch["source"] * classes + batch["group"], batch["chosen"]
         sizes += np.bincount(places, minlength=len(sizes))
-        counts += np.bincount(places[here], minlength=len(sizes))
-        unknown = np.full(here.sum(), np.nan)
-        kept.append({name: batch[name][here] for name in _COLUMNS} | {"confidence": unknown})
+        counts += np.bincount(places[is_chosen], minlength=len(sizes))
+        unknown = np.full(is_chosen.sum(), np.nan)
+        parts.append({name: batch[name][is_chosen] for name in _COLUMNS} | {"confidence": unknown})
         if sure:
-            kept[-1]["confidence"] = batch[CONFIDENCE][here]
-    rows = {name: np.concatenate([one[name] for one in kept]) for name in (*_COLUMNS, "confidence")}
+            parts[-1]["confidence"] = batch[CONFIDENCE][is_chosen]
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in (*_COLUMNS, "confidence")}
     order = np.lexsort((rows["id"], rows["source"]))
     return Considered(
         sizes.reshape(pools, classes),

@@ -1,4 +1,4 @@
-"""Where borrowed images are from: tables and a chart of pools and classes, and what the teacher knows by name."""
+"""Where borrowed images are from: counts of pools and classes, and of classes that the teacher knows by name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,23 +21,23 @@ LOST = {
     "excluded": "Excluded",
     "judged": "Equal to judged ones",
 }
-"""What may have become of images before the teacher saw them -> what tables call it."""
+"""Why an image could not be chosen -> the heading of its column in tables."""
 _COMMONEST = 3
 
 
 @dataclass(frozen=True, eq=False)
 class PoolCounts:
-    """What one pool gave.
+    """Counts for one pool.
 
     Attributes:
         name: of the pool.
-        images: distinct ones that could be chosen.
-        chosen: of these.
-        classes: how many of them may have been chosen from; 0 for one without labels.
-        unmatched: why their names do not tell which of them the teacher knows; "" where they do.
-        known: its classes whose name the teacher knows -> what the teacher calls them.
-        known_chosen: chosen images that are of these.
-        lost: key of `LOST` -> images.
+        images: number of distinct images that could be chosen.
+        chosen: number of those chosen.
+        classes: number of its classes that were not excluded; 0 without labels.
+        unmatched: why their names do not tell which of them the teacher knows; "" if they do.
+        known: its classes that the teacher knows by name -> the teacher's name for them.
+        known_chosen: number of chosen images of these classes.
+        lost: key of `LOST` -> number of images.
     """
 
     name: str
@@ -57,70 +57,70 @@ def pool_counts(
     classes: Sequence[str],
     lost: Mapping[str, Mapping[str, Any]],
 ) -> list[PoolCounts]:
-    """Of every pool, in their order.
+    """Counts for every pool, in the order of `pools`.
 
     Args:
-        found: in the table of the pools.
-        sources: names of those that the table has images of, by their number there.
-        pools: all of them.
+        found: counts and chosen rows of the table of the pools.
+        sources: names of the pools that have images in the table, by their index there.
+        pools: all pools.
         classes: of the teacher.
-        lost: what the table says became of the images of each pool, by its name, see `pool_table`.
+        lost: by pool name, what the table says about images that were left out, see `pool_table`.
     """
     counts = []
     for pool in pools:
         native = pool.images.classes if pool.images.labels is not None else ()
-        left = [one for one in native if one not in pool.excluded]
+        left = [name for name in native if name not in pool.excluded]
         unclear = why_unmatched(native, classes)
         known = {} if unclear else known_as(left, classes)
         place = sources.index(pool.name) if pool.name in sources else -1
-        own = found.rows["native"][found.rows["source"] == place]
-        of_known = int(np.isin(own, [number for number, one in enumerate(native) if one in known]).sum())
+        native_chosen = found.rows["native"][found.rows["source"] == place]
+        of_known = int(np.isin(native_chosen, [number for number, name in enumerate(native) if name in known]).sum())
         before = {"unreadable": pool.unreadable, "excluded": sum(pool.excluded.values())}
         before |= {key: int(lost.get(pool.name, {}).get(key, 0)) for key in ("equal", "judged")}
-        size, taken = (int(one[place].sum()) if place >= 0 else 0 for one in (found.sizes, found.chosen))
+        size, taken = (int(matrix[place].sum()) if place >= 0 else 0 for matrix in (found.sizes, found.chosen))
         counts.append(PoolCounts(pool.name, size, taken, len(left), unclear, known, of_known, before))
     return counts
 
 
 def known_sentence(counts: Sequence[PoolCounts]) -> str:
-    """What share of the chosen images is of classes whose name the teacher knows, without a full stop."""
-    total = sum(one.chosen for one in counts)
-    known = sum(one.known_chosen for one in counts)
-    unclear = sum(one.chosen for one in counts if one.unmatched)
+    """A sentence on the share of chosen images of classes that the teacher knows by name, without a full stop."""
+    total = sum(pool.chosen for pool in counts)
+    known = sum(pool.known_chosen for pool in counts)
+    unclear = sum(pool.chosen for pool in counts if pool.unmatched)
     if unclear == total:
         return f"Nothing tells what share of the images is of classes that the teacher knows: {counts[0].unmatched}"
     rest = f"; {percent(unclear, total)} are from pools whose names do not tell" if unclear else ""
-    if not any(one.known for one in counts):
+    if not any(pool.known for pool in counts):
         return f"No image is of a class whose name the teacher knows{rest}"
-    giving = [one for one in counts if one.known]
+    giving = [pool for pool in counts if pool.known]
     where = listing(
-        f"{len(one.known)} of the {one.classes:,} of {one.name} ({few(list(dict.fromkeys(one.known.values())))})"
-        for one in giving
+        f"{len(pool.known)} of the {pool.classes:,} of {pool.name} ({few(list(dict.fromkeys(pool.known.values())))})"
+        for pool in giving
     )
     return f"{percent(known, total)} of the images are of classes whose name the teacher knows: {where}{rest}"
 
 
 def known_share(counts: Sequence[PoolCounts]) -> float:
-    """The same as a share of 1."""
-    return sum(one.known_chosen for one in counts) / max(sum(one.chosen for one in counts), 1)
+    """Share of the chosen images of classes that the teacher knows by name, in [0, 1]."""
+    return sum(pool.known_chosen for pool in counts) / max(sum(pool.chosen for pool in counts), 1)
 
 
 def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
-    """A row for each pool: what it held, what was chosen of it, and how much of that the teacher knows by name."""
-    lost = [key for key in LOST if any(one.lost.get(key) for one in counts)]
-    total = max(sum(one.chosen for one in counts), 1)
+    """A row for each pool: its images, how many were chosen, and how many of these the teacher knows by name."""
+    lost = [key for key in LOST if any(pool.lost.get(key) for pool in counts)]
+    total = max(sum(pool.chosen for pool in counts), 1)
     rows: list[list[Value]] = [
         [
-            one.name,
-            *(one.lost.get(key, 0) for key in lost),
-            one.images,
-            one.chosen,
-            one.chosen / total,
-            None if one.unmatched else f"{len(one.known)} of {one.classes:,}",
-            None if one.unmatched else one.known_chosen,
-            None if one.unmatched else one.known_chosen / max(one.chosen, 1),
+            pool.name,
+            *(pool.lost.get(key, 0) for key in lost),
+            pool.images,
+            pool.chosen,
+            pool.chosen / total,
+            None if pool.unmatched else f"{len(pool.known)} of {pool.classes:,}",
+            None if pool.unmatched else pool.known_chosen,
+            None if pool.unmatched else pool.known_chosen / max(pool.chosen, 1),
         ]
-        for one in counts
+        for pool in counts
     ]
     share, of_known = "Share of the chosen", "Share of its chosen"
     columns = ["Pool", *(LOST[key] for key in lost), "Distinct images", "Chosen", share]
@@ -136,7 +136,7 @@ def pool_table_figure(counts: Sequence[PoolCounts]) -> TableFigure:
 
 
 def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], chosen: "Chosen") -> TableFigure:
-    """A row for each class that the teacher gives: wanted, found, from which pool, short and repeated."""
+    """A row for each class of the teacher: wanted, found, from which pool, short and repeated."""
     wanted, distinct_counts, repeated, short = chosen.wanted, chosen.distinct, chosen.repeated, chosen.short
     alone = chosen.parts[0] if len(chosen.parts) == 1 else None
     sure = None if alone is None or alone.thresholds is None else alone.passed
@@ -161,7 +161,7 @@ def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[st
                 *([int(wanted[place])] if wanted is not None else []),
                 int(chosen.found[place]),
                 *([int(sure[place])] if sure is not None else []),
-                *([int(one) for one in found.chosen[:, place]] if several else []),
+                *([int(count) for count in found.chosen[:, place]] if several else []),
                 int(distinct_counts[place]),
                 *([int(short[place])] if wanted is not None else []),
                 *([int(repeated[place])] if repeated.any() else []),
@@ -178,7 +178,7 @@ def class_table(found: Considered, pools: Sequence["Pool"], sources: Sequence[st
 
 def class_bars(found: Considered, sources: Sequence[str], classes: Sequence[str]) -> StackedBars:
     """The chosen images of every class, by pool."""
-    parts = {name: [int(one) for one in found.chosen[place]] for place, name in enumerate(sources)}
+    parts = {name: [int(count) for count in found.chosen[place]] for place, name in enumerate(sources)}
     return StackedBars(
         title="Images of each class, by pool",
         one="class",
@@ -190,12 +190,14 @@ def class_bars(found: Considered, sources: Sequence[str], classes: Sequence[str]
 
 
 def _mostly(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], classes: int) -> list[str | None]:
-    """The commonest classes of the pools among the images of each class that the teacher gives."""
+    """The pools' own classes that are commonest among the chosen images of each of the teacher's classes."""
     names = {pool.name: pool.images.classes for pool in pools}
     native, source, group = (found.rows[key] for key in ("native", "source", "group"))
-    known = native >= 0
+    labelled = native >= 0
     width = int(native.max(initial=0)) + 1
-    keys, counts = np.unique((group[known] * len(sources) + source[known]) * width + native[known], return_counts=True)
+    keys, counts = np.unique(
+        (group[labelled] * len(sources) + source[labelled]) * width + native[labelled], return_counts=True
+    )
     order = np.lexsort((keys, -counts))
     ranked: list[int] = keys[order].tolist()
     commonest: list[list[str]] = [[] for _ in range(classes)]
@@ -203,4 +205,4 @@ def _mostly(found: Considered, pools: Sequence["Pool"], sources: Sequence[str], 
         (label, place), number = divmod(key // width, len(sources)), key % width
         if len(commonest[label]) < _COMMONEST:
             commonest[label].append(f"{names[sources[place]][number]} {count:,}")
-    return [", ".join(own) or None for own in commonest]
+    return [", ".join(texts) or None for texts in commonest]

@@ -1,4 +1,4 @@
-"""What the names under `by` stand for: whose scores are read, and which of them come first; without importing torch."""
+"""The criteria behind the names under `by`: which scores they read, and in which order; without importing torch."""
 
 from functools import cache
 from typing import Any
@@ -17,10 +17,10 @@ _PARTS: dict[str, dict[str, Any]] = {
     "k-centre": {"score": "random", "allocation": "k-centre-per-class", "space": "teacher-embedding"},
     "balanced-random": {"score": "random"},
     "random": {"score": "random", "allocation": "top-n"},
-    "none": {"score": "random"},  # the places of the images, which no table has as a column
+    "none": {"score": "random"},  # goes by the order of the images, which no table has as a column
 }
 _OTHERWISE = "margin"
-"""How sure the teacher is, for a threshold, where `by` goes by something else: all teachers have it."""
+"""The score for a threshold if `by` does not say how sure the teacher is; available for all teachers."""
 
 
 @cache
@@ -35,7 +35,7 @@ def criterion_by(name: str) -> Criterion:
 
 
 def sureness_by(name: str) -> Criterion:
-    """The criterion whose scores a threshold is about: that of `by` where it says how sure the teacher is.
+    """The criterion whose scores a threshold applies to: that of `by` if it says how sure the teacher is.
 
     Example:
         >>> sureness_by("energy").name, sureness_by("k-centre").name

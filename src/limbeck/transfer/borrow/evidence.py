@@ -1,4 +1,4 @@
-"""What borrowing tells of itself: from where, how sure the teacher was, and how like real images they are."""
+"""Evidence of borrowing: where images are from, how sure the teacher was, and how similar they are to real images."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -43,17 +43,17 @@ def evidence_of(
     beside: Mapping[str, "ImageSet"] | None = None,
     device: Device = "auto",
 ) -> Evidence:
-    """Counts of pools and classes, score curves, pictures, and the distance to real images where some are at hand.
+    """Counts of pools and classes, score curves, pictures, and the distance to real images if there are some.
 
     Args:
         chosen: from the table.
-        table: of the pools, with what became of their other images in its `about`.
+        table: of the pools; its `about` says why other images were left out.
         pools: with the images.
-        transfer_set: what was made of those chosen.
-        teacher: is asked about some images for the distance alone.
-        real: images of the target task; None where there are none.
-        beside: other images whose distance is told, too, by what they are called; by default procedural ones, which
-            whoever has no images at all could have.
+        transfer_set: made of the chosen images.
+        teacher: computes embeddings of some images, for the distance alone.
+        real: images of the target task; None if there are none.
+        beside: other images whose distance is reported, too, by their name in the report; by default procedural ones,
+            which need no data at all.
         device: where the teacher computes.
     """
     found = considered(table, chosen)
@@ -65,7 +65,7 @@ def evidence_of(
         like = likeness(chosen, table, pools, teacher, real, beside=beside, device=device, precision=precision)
     by = _scored(chosen, table)
     facts = {"budget": f"{chosen.count:,}", "seed": str(chosen.seed), "pools": str(len(pools))}
-    if any(not one.unmatched for one in counts):
+    if any(not pool.unmatched for pool in counts):
         facts["of classes known by name"] = percent(known_share(counts), 1)
     figures: list[EvidenceFigure] = [pool_table_figure(counts), class_table(found, pools, table.sources, chosen)]
     if len(table.sources) > 1:
@@ -97,9 +97,9 @@ def evidence_of(
 
 
 def _scored(chosen: "Chosen", table: ScoreTable) -> str:
-    """The first criterion that goes by a score, whose scores a page shows; "" where none does."""
-    known = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]
-    return next((by for by in known if table.has(criterion_by(by).column)), "")
+    """The first criterion with scores, which the page shows; "" if none has any."""
+    scored = [part.by for part in chosen.parts if criterion_by(part.by).score != "random"]
+    return next((by for by in scored if table.has(criterion_by(by).column)), "")
 
 
 def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[str, Array]]:
@@ -113,10 +113,10 @@ def _rows(table: ScoreTable, chosen: "Chosen", score: str) -> Iterator[Mapping[s
 def _headline(chosen: "Chosen", sizes: Array, transfer_set: "TransferSet", pools: Sequence[str]) -> str:
     distinct, shown, total = int(chosen.distinct.sum()), len(transfer_set), int(sizes.sum())
     again = f", {shown - distinct:,} of them shown again," if shown > distinct else ""
-    of = f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}"
+    images = f"{image_count(shown)}{again} of {total:,} of {few(sorted(pools))}"
     if [part.by for part in chosen.parts] == [NONE]:
-        return f"{of}, the first that come, pools in their order"
-    return f"{of}, borrowed by {listing([repr(part.by) for part in chosen.parts])}"
+        return f"{images}, the first that come, pools in their order"
+    return f"{images}, borrowed by {listing([repr(part.by) for part in chosen.parts])}"
 
 
 def _criteria_notes(chosen: "Chosen") -> list[str]:
@@ -129,21 +129,21 @@ def _criteria_notes(chosen: "Chosen") -> list[str]:
 
 
 def _short_sentences(chosen: "Chosen") -> list[str]:
-    """Which classes had too few images, or all of them, and what was done; nothing where there were enough."""
+    """Sentences on classes, or pools as a whole, with too few images and what was done; none if all had enough."""
     by_class = np.zeros(len(chosen.classes), dtype=np.int64)
     by_class = sum((part.repeated for part in chosen.parts if part.wanted is not None), by_class)
-    spread, short = int(chosen.spread.sum()), np.flatnonzero(chosen.short + by_class)
+    spread, short = int(chosen.beyond_share.sum()), np.flatnonzero(chosen.short + by_class)
     lacking = int((chosen.short + by_class).sum())
     sentences = []
     if len(short):
         classes = f"{len(short):,} of {len(chosen.classes):,} classes had fewer images than their share"
         names = few([chosen.classes[place] for place in short])
         done = {"shown again": int(by_class.sum()), "made up for by other classes": spread}
-        words = listing([one for one, count in done.items() if count])
+        words = listing([verb for verb, count in done.items() if count])
         are = f"were {words}" if words else "is lacking" if lacking == 1 else "are lacking"
         sentences.append(f"{classes} ({names}): {lacking:,} {are}")
     again = int(chosen.repeated.sum() - by_class.sum())
-    rest = chosen.count - len(chosen) - (int(chosen.short.sum()) - spread)  # of what goes by no class
+    rest = chosen.count - len(chosen) - (int(chosen.short.sum()) - spread)  # of criteria that do not work per class
     if again or rest > 0:
         were = f"{again:,} {'was' if again == 1 else 'were'} shown again" if again else ""
         are = f"{rest:,} {'is' if rest == 1 else 'are'} lacking" if rest > 0 else ""
@@ -154,8 +154,8 @@ def _short_sentences(chosen: "Chosen") -> list[str]:
 
 
 def _distance_facts(like: Likeness) -> dict[str, str]:
-    """The distances of all classes together, those that could be measured."""
+    """The distances over all classes together, as far as they could be measured."""
     named = {BORROWED: "distance from real images", RANDOM: "that of balanced random ones"}
-    facts = {named.get(name, f"that of {name.lower()}"): at for name, at in like.distances.items()}
+    facts = {named.get(name, f"that of {name.lower()}"): distance for name, distance in like.distances.items()}
     facts["that of halves of the real ones"] = like.chance
-    return {name: f"{at:.3g}" for name, at in facts.items() if at is not None}
+    return {name: f"{distance:.3g}" for name, distance in facts.items() if distance is not None}

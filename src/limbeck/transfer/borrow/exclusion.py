@@ -1,4 +1,4 @@
-"""Which classes of the pools are left out: those named for one pool or for all, or those that the teacher knows."""
+"""Which classes of the pools are excluded: those named for one pool or for all, or all that the teacher knows."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ class PoolClasses:
 
     Attributes:
         pool: its name.
-        names: by number; none where it has no labels.
-        exclude: names or numbers of those that its own settings leave out.
+        names: by number; empty without labels.
+        exclude: names or numbers that its own settings exclude.
     """
 
     pool: str
@@ -24,7 +24,7 @@ class PoolClasses:
 
 
 def of_own_settings(one: PoolClasses) -> set[int]:
-    """Numbers of the classes that the pool's own settings leave out.
+    """Numbers of the classes that the pool's own settings exclude.
 
     Raises:
         UserError: it has no such class, or no labels.
@@ -38,23 +38,23 @@ def of_own_settings(one: PoolClasses) -> set[int]:
 
 
 def of_all_pools(exclude: Sequence[str], pools: Sequence[PoolClasses]) -> list[set[int]]:
-    """Of each pool, the numbers of its classes that are called so.
+    """For each pool, the numbers of its classes that have one of the names.
 
     Raises:
-        UserError: no pool has one of that name.
+        UserError: no pool has a class of some name.
     """
-    found = [{name: alike(name, one.names) for name in exclude} for one in pools]
-    nowhere = [name for name in exclude if not any(one[name] for one in found)]
+    matches = [{name: alike(name, pool.names) for name in exclude} for pool in pools]
+    nowhere = [name for name in exclude if not any(match[name] for match in matches)]
     if nowhere:
         raise UserError(
             "`exclude` must name classes of the pools, got "
             f"{', '.join(f'{name!r}{_near(name, pools)}' for name in nowhere)}. Leave out what no pool has."
         )
-    return [{number for numbers in one.values() for number in numbers} for one in found]
+    return [{number for numbers in match.values() for number in numbers} for match in matches]
 
 
 def of_teacher(one: PoolClasses, teacher_classes: Sequence[str]) -> set[int]:
-    """Numbers of the classes whose name the teacher knows; where names do not tell, a warning says so."""
+    """Numbers of the classes that the teacher knows by name; warns and excludes none if names do not tell."""
     if reason := why_unmatched(one.names, teacher_classes):
         warnings.warn(
             f"names do not tell which classes of pool {one.pool!r} the teacher knows, so none of them is left out: "
@@ -69,12 +69,12 @@ def of_teacher(one: PoolClasses, teacher_classes: Sequence[str]) -> set[int]:
 def _numbers(wanted: str | int, one: PoolClasses) -> list[int]:
     if isinstance(wanted, int):
         return [_checked(wanted, one)]
-    found = alike(wanted, one.names)
-    if not found:
+    numbers = alike(wanted, one.names)
+    if not numbers:
         raise UserError(
             f"`exclude` of pool {one.pool!r} must name classes of it, got {wanted!r}{_near(wanted, [one])}."
         )
-    return found
+    return numbers
 
 
 def _checked(number: int, one: PoolClasses) -> int:
@@ -90,8 +90,8 @@ def _checked(number: int, one: PoolClasses) -> int:
 
 
 def _near(wanted: str, pools: Sequence[PoolClasses]) -> str:
-    """The nearest names, and whose they are where there are several pools; of few, all."""
-    owners = {name: one.pool for one in reversed(pools) for name in one.names}
+    """The closest names as a hint, with their pools if there are several; all names if they are few."""
+    owners = {name: owner.pool for owner in reversed(pools) for name in owner.names}
     near = closest(wanted, owners) or (list(owners) if len(owners) <= 12 else [])
     names = " or ".join(f"{name!r}{f' of {owners[name]!r}' if len(pools) > 1 else ''}" for name in near)
     return f" (did you mean {names}?)" if near else ""

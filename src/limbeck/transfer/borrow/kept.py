@@ -1,4 +1,4 @@
-"""What a run keeps of the images that it borrowed: where each is from, not their pixels."""
+"""Saving and loading the images that a run borrowed: by provenance, without their pixels."""
 
 import json
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from limbeck.transfer.borrow.transfer_set import images_of
 from limbeck.transfer.score_table.read import METADATA
 
 CHOSEN = "chosen.parquet"
-"""In the maker's folder: the images that were chosen."""
+"""File in the maker's folder with the chosen images."""
 
 
 def save_borrowed(folder: Path, made: TransferSet) -> None:
-    """A row for each image: its id, and its provenance."""
+    """Saves a row for each image: its id and its provenance."""
     columns = {"id": made.images.ids, **made.provenance}
     arrays = {name: column.numpy() if isinstance(column, Tensor) else list(column) for name, column in columns.items()}
     about = {"about": dict(made.about)}
@@ -34,10 +34,10 @@ def save_borrowed(folder: Path, made: TransferSet) -> None:
 
 
 def load_borrowed(folder: Path, pools: Sequence[Pool], classes: Sequence[str]) -> TransferSet:
-    """The same images, found in the pools again.
+    """Loads the same images from the pools.
 
     Raises:
-        UserError: there is nothing to load, it is damaged, or the pools hold other images by now.
+        UserError: there is nothing to load, it is damaged, or the pools hold other images than before.
     """
     path = folder / CHOSEN
     mend = f"remove the folder {str(folder)!r}, so that it is made again."

@@ -1,4 +1,4 @@
-"""How far borrowed images are from real ones, class by class, as the teacher sees them."""
+"""Distance of borrowed images from real ones, class by class, in the teacher's embedding."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from limbeck.transfer.score_table.read import ScoreTable
 
 MOST_IMAGES = 1000
-"""Images of a kind that the teacher is asked about."""
+"""Largest number of images of each kind that the teacher sees."""
 MOST_CLASSES, _OF_CLASS = 50, 20
 _KIND, _QUICK = "dead-leaves", 64
-"""Procedural images that borrowed ones are set beside, and up to how many pixels a side making them takes no time."""
+"""Procedural images to compare borrowed ones with, and the largest side in pixels at which they are quick to make."""
 BORROWED, RANDOM = "Borrowed", "Balanced random of the same pools"
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Some images as the teacher sees them.
+    """Embeddings of some images.
 
     Attributes:
         embeddings: float32 `[n, D]`.
@@ -54,9 +54,9 @@ class Likeness:
 
     Attributes:
         figure: for the report.
-        distances: kind of images -> energy coefficient to the real ones, all classes together; None of too few.
-        chance: the highest between halves of the real ones; None of too few.
-        passes: of the teacher, for this alone.
+        distances: kind of images -> energy coefficient to the real ones, all classes together; None for too few images.
+        chance: the highest coefficient between halves of the real images; None for too few.
+        passes: number of teacher passes for this measurement.
     """
 
     figure: TableFigure
@@ -76,17 +76,18 @@ def likeness(
     device: Device = "auto",
     precision: str = "auto",
 ) -> Likeness | None:
-    """Energy coefficients of embeddings of borrowed, random and other images to real ones, see `energy_coefficient`.
+    """Energy coefficients between embeddings of real and of borrowed, random and other images.
 
-    Of every class equally many images are looked at, as many as were chosen, `MOST_IMAGES` of a kind in all.
+    See `energy_coefficient`. The same number of images of every class is measured, as many as were chosen, and at most
+    `MOST_IMAGES` per kind in all.
 
     Args:
         chosen: from the table.
         table: of the pools.
         pools: with the images.
-        teacher: tells the classes of images whose labels are not its own.
+        teacher: computes embeddings, and classes of images without labels of its classes.
         real: images of the target task.
-        beside: other images that are measured, too, by what they are called, as procedural ones.
+        beside: other images to measure, such as procedural ones, by their name in the report.
         device, precision: where and how the teacher computes.
 
     Returns:
@@ -101,28 +102,31 @@ def likeness(
     seen[RANDOM] = ask.of_pools(pools, _random(table, chosen, labels, each))
     several = each * len(labels)
     seen |= {name: ask.of(_some(images, several, chosen.seed), None) for name, images in (beside or {}).items()}
-    own = real.labels is not None and tuple(real.classes) == tuple(chosen.classes)
-    some = _of_classes(real, labels, each, chosen.seed) if own else _some(real, several, chosen.seed)
-    found = ask.of(some, some.labels if own else None)
-    rows = [(name, label) for name, label in [("all classes", None), *((chosen.classes[one], one) for one in labels)]]
-    cells = {label: [_distance(one.of(label), found.of(label)) for one in seen.values()] for _, label in rows}
-    chance = {label: _chance(found.of(label), chosen.seed) for _, label in rows}
+    same_classes = real.labels is not None and tuple(real.classes) == tuple(chosen.classes)
+    sample = _of_classes(real, labels, each, chosen.seed) if same_classes else _some(real, several, chosen.seed)
+    real_seen = ask.of(sample, sample.labels if same_classes else None)
+    rows = [
+        (name, label)
+        for name, label in [("all classes", None), *((chosen.classes[number], number) for number in labels)]
+    ]
+    cells = {label: [_distance(kind.of(label), real_seen.of(label)) for kind in seen.values()] for _, label in rows}
+    chance = {label: _chance(real_seen.of(label), chosen.seed) for _, label in rows}
     table_rows: list[list[Value]] = [
-        [name, *cells[label], chance[label], len(seen[BORROWED].of(label)), len(found.of(label))]
+        [name, *cells[label], chance[label], len(seen[BORROWED].of(label)), len(real_seen.of(label))]
         for name, label in rows
     ]
     figure = TableFigure(
         title=f"Distance from images of {real.name}, as the teacher sees them",
         columns=["Class", *seen, "Halves of the real ones, highest", "Borrowed images", "Real images"],
         rows=table_rows,
-        note=_note(len(chosen.classes), len(labels), own=own),
+        note=_note(len(chosen.classes), len(labels), own=same_classes),
     )
     overall = dict(zip(seen, cells[None], strict=True))
     return Likeness(figure, overall, chance[None], ask.passes)
 
 
 def procedural(shape: tuple[int, int, int]) -> dict[str, "ImageSet"]:
-    """As many procedural images as are looked at, of (C, H, W), by what they are called; none where that takes long."""
+    """`MOST_IMAGES` procedural images of shape (C, H, W), by their name in the report; none if making them is slow."""
     channels, *size = shape
     if max(size) > _QUICK:
         return {}
@@ -130,7 +134,7 @@ def procedural(shape: tuple[int, int, int]) -> dict[str, "ImageSet"]:
 
 
 class _Asking:
-    """The teacher, and how often it was asked."""
+    """The teacher, and a count of its passes."""
 
     def __init__(self, teacher: "Classifier", device: Device, precision: str) -> None:
         self._teacher = teacher
@@ -138,24 +142,24 @@ class _Asking:
         self.passes = 0
 
     def of(self, images: "ImageSet", classes: Tensor | None) -> Seen:
-        """Of images of these classes, or of those that the teacher gives."""
-        found = whole_outputs(self._teacher, images, ("embedding",), **self._options)
-        assert found.embedding is not None
+        """Embeddings of images with these classes, or with those that the teacher predicts."""
+        outputs = whole_outputs(self._teacher, images, ("embedding",), **self._options)
+        assert outputs.embedding is not None
         self.passes += len(images)
-        return Seen(found.embedding, found.logits.argmax(1) if classes is None else classes)
+        return Seen(outputs.embedding, outputs.logits.argmax(1) if classes is None else classes)
 
     def of_pools(self, pools: Sequence["Pool"], wanted: Mapping[str, tuple[Array, Array]]) -> Seen:
-        """Of images of several pools: name of the pool -> ids and classes int64 `[n]`."""
+        """Embeddings of images of several pools; `wanted` is name of the pool -> ids and classes, int64 `[n]`."""
         by_name = {pool.name: pool.images for pool in pools}
         parts = [
             self.of(by_name[name].subset(torch.from_numpy(ids)), torch.from_numpy(classes))
             for name, (ids, classes) in wanted.items()
         ]
-        return Seen(torch.cat([one.embeddings for one in parts]), torch.cat([one.classes for one in parts]))
+        return Seen(torch.cat([part.embeddings for part in parts]), torch.cat([part.classes for part in parts]))
 
 
 def _measured(chosen: "Chosen") -> list[int]:
-    """Classes of which images were chosen; of many, some that are evenly spread."""
+    """Classes with chosen images; if there are many, an evenly spaced subset."""
     filled = np.flatnonzero(chosen.distinct)
     if len(filled) > MOST_CLASSES:
         filled = filled[np.linspace(0, len(filled) - 1, MOST_CLASSES).round().astype(int)]
@@ -164,23 +168,25 @@ def _measured(chosen: "Chosen") -> list[int]:
 
 def _borrowed(chosen: "Chosen", labels: Sequence[int], each: int) -> dict[str, tuple[Array, Array]]:
     first = chosen.rows.copies == 0
-    ids, sources, groups = (one[first] for one in (chosen.rows.ids, chosen.rows.sources, chosen.rows.groups))
+    ids, sources, groups = (column[first] for column in (chosen.rows.ids, chosen.rows.sources, chosen.rows.groups))
     return _by_pool(chosen.sources, *_fewer(ids, sources, groups, labels, each, chosen.seed))
 
 
 def _random(table: "ScoreTable", chosen: "Chosen", labels: Sequence[int], each: int) -> dict[str, tuple[Array, Array]]:
-    """Drawn from all images of every class, whatever was chosen; one pass over the table in constant memory."""
+    """A random sample of all images of every class; one pass over the table in constant memory."""
     kept = tuple(np.zeros(0, dtype=np.int64) for _ in range(3))
     for batch in table.batches("id", "source", "group"):
-        both = (np.concatenate((one, batch[name])) for one, name in zip(kept, ("id", "source", "group"), strict=True))
-        kept = _fewer(*both, labels, each, chosen.seed)
+        joined = (
+            np.concatenate((column, batch[name])) for column, name in zip(kept, ("id", "source", "group"), strict=True)
+        )
+        kept = _fewer(*joined, labels, each, chosen.seed)
     return _by_pool(table.sources, *kept)
 
 
 def _fewer(
     ids: Array, sources: Array, groups: Array, labels: Sequence[int], each: int, seed: int
 ) -> tuple[Array, Array, Array]:
-    """Of every one of `labels` at most so many rows, drawn by seed, pool and id alone."""
+    """At most `each` rows of every one of `labels`, drawn by seed, pool and id alone."""
     keys = _keys(ids, sources, seed)
     order = np.lexsort((keys, groups))
     order = order[np.isin(groups[order], labels)]

@@ -1,4 +1,4 @@
-"""`borrow` as a maker: images of other data sets, whose classes are those that the teacher gives."""
+"""`borrow` as a maker: images of other data sets, with the classes that the teacher predicts."""
 
 import time
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Overlap = Literal["refuse", "leave-out"]
 _TO_CHOOSE_FROM = 10
-"""Procedural images for each one of the budget, where nothing says how many."""
+"""Default number of procedural images per image of the budget."""
 _SCORES, _CALIBRATION = "pools", "calibration"
 
 
@@ -46,7 +46,7 @@ class BorrowMaker:
     """Chooses from pools of other images, see `limbeck.borrow`; the transfer set is in the order of ids.
 
     The table of the pools is kept in the shared folder of a comparison, where every budget, seed and criterion finds
-    it; each of them counts what it cost.
+    it; each of them counts its cost.
 
     Example:
         >>> context = MakerContext(folder=Path("made"), pool=None, classes=teacher.classes, shape=(1, 8, 8),
@@ -69,7 +69,7 @@ class BorrowMaker:
         count = resolved(settings, pools, context)
         calibration = _calibration(settings, context)
         scored = _table(pools, context, _SCORES, settings.overlap, compile=settings.compile)
-        if parse_budget(settings.budget).kind == "share":  # of what is left to choose from, which is known by now
+        if parse_budget(settings.budget).kind == "share":  # of the images left to choose from, which are known only now
             count = resolved(settings, pools, context, distinct=len(scored.table))
         embeddings, began = _Embeddings(pools, context), time.perf_counter()
         chosen = choose(
@@ -81,45 +81,47 @@ class BorrowMaker:
             calibration=None if calibration is None else calibration.table,
             features_of=embeddings,
         )
-        made = transfer_set_of(chosen, scored.table, pools, settings, context.classes, _teacher(context))
+        transfer_set = transfer_set_of(chosen, scored.table, pools, settings, context.classes, _teacher(context))
         took = Cost(seconds=max(0.0, time.perf_counter() - began - embeddings.cost.seconds))
-        save_borrowed(context.folder, made)
+        save_borrowed(context.folder, transfer_set)
         cost = scored.cost + embeddings.cost + took + (Cost() if calibration is None else calibration.cost)
         real = real_images(context.pool, context.held_out, context.classes)
-        evidence = evidence_of(chosen, scored.table, pools, made, _teacher(context), real, device=context.device)
-        return Made(source=FixedSource(made), cost=cost, evidence=evidence)
+        evidence = evidence_of(
+            chosen, scored.table, pools, transfer_set, _teacher(context), real, device=context.device
+        )
+        return Made(source=FixedSource(transfer_set), cost=cost, evidence=evidence)
 
     def load(self, settings: BorrowSettings, context: MakerContext) -> TransferSource:
         return FixedSource(load_borrowed(context.folder, _open(settings, context), context.classes))
 
     def evidence(self, settings: BorrowSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """None: there are no rounds, so nothing comes after the evidence of `make`."""
+        """None: there are no rounds, so the evidence of `make` is final."""
 
 
 def resolved(
     settings: BorrowSettings, pools: Sequence[Pool], context: MakerContext, *, distinct: int | None = None
 ) -> int:
-    """How many images that is of these pools: a share is one of all their images, "50/class" 50 times the classes.
+    """The budget as a number of images of these pools: a share is of all their images, "50/class" 50 times the classes.
 
-    Once the images are scored, a share is one of the `distinct` ones that are left, which may be fewer.
+    Once the images are scored, a share is of the `distinct` images that are left, which may be fewer.
 
-    With `short: leave` it may be more than they hold: every class has its share of it, which it may lack. Where no
-    criterion goes by classes, nothing has such a share, and it is at most what the pools hold.
+    With `short: leave`, it may be more than the pools hold, as every class has a share that it may not fill. If no
+    criterion works per class, there are no such shares, and it is at most what the pools hold.
 
     Raises:
-        UserError: more than the pools hold, where images are not repeated and classes not left short; or fewer than
-            there are classes.
+        UserError: more than the pools hold, and images are neither repeated nor left short; or fewer than there are
+            classes.
     """
-    budget, there = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
-    there = there if distinct is None else distinct
+    budget, available = parse_budget(settings.budget), sum(len(pool.images) for pool in pools)
+    available = available if distinct is None else distinct
     classes = len(context.classes) if context.teacher is None else context.teacher.num_classes
-    times = {"count": 1, "share": there, "per-class": classes}[budget.kind]
+    times = {"count": 1, "share": available, "per-class": classes}[budget.kind]
     count = max(1, round(budget.amount * times))
     label = budget.label if budget.kind == "count" else f"{budget.label} = {count:,}"
-    if count > there and settings.short == "spread":
+    if count > available and settings.short == "spread":
         each = ", ".join(f"{pool.name} {len(pool.images):,}" for pool in pools)
         raise UserError(
-            f"`budget` must be at most the {image_count(there)} of the pools ({each}), got {label}; lower it, name "
+            f"`budget` must be at most the {image_count(available)} of the pools ({each}), got {label}; lower it, name "
             "more pools, or say what happens to what is lacking (`short: repeat` or `leave`)."
         )
     for by, part in shares_of_parts(settings.shares, count).items():
@@ -129,13 +131,13 @@ def resolved(
                 f"{part:,} by {by!r}; raise it, or borrow by 'random', which goes by no class."
             )
     by_class = any(criterion_by(by).per_class for by in settings.shares)
-    return min(count, there) if settings.short == "leave" and not by_class else count
+    return min(count, available) if settings.short == "leave" and not by_class else count
 
 
 def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
     _check_handed(settings.pools, context)
     return open_pools(
-        [_counted(one, settings, context) for one in settings.pools],
+        [_counted(pool, settings, context) for pool in settings.pools],
         context.shape,
         exclude=settings.exclude,
         teacher_classes=context.classes,
@@ -145,7 +147,7 @@ def _open(settings: BorrowSettings, context: MakerContext) -> tuple[Pool, ...]:
 
 
 def _counted(pool: PoolSettings, settings: BorrowSettings, context: MakerContext) -> PoolSettings:
-    """A pool of procedural images, which has no end, with as many as there are to choose from where it does not say."""
+    """The settings of a pool, with a default number of images for procedural ones, of which there is no end."""
     budget = parse_budget(settings.budget)
     if pool.images is not None or budget.kind == "share" or pool.name in context.handed or not is_procedural(pool.name):
         return pool
@@ -156,9 +158,9 @@ def _counted(pool: PoolSettings, settings: BorrowSettings, context: MakerContext
 
 
 def _check_handed(named: Sequence[PoolSettings], context: MakerContext) -> None:
-    gone = [one.name for one in named if one.name.startswith(FROM_PYTHON) and one.name not in context.handed]
-    if gone:
-        raise UserError(f"the images {gone[0]!r} were handed over in Python; hand them over again to go on there.")
+    missing = [pool.name for pool in named if pool.name.startswith(FROM_PYTHON) and pool.name not in context.handed]
+    if missing:
+        raise UserError(f"the images {missing[0]!r} were handed over in Python; hand them over again to go on there.")
 
 
 def _teacher(context: MakerContext) -> "Classifier":
@@ -167,7 +169,7 @@ def _teacher(context: MakerContext) -> "Classifier":
 
 
 def _check_teacher(settings: BorrowSettings, context: MakerContext) -> None:
-    """Whether the teacher can be asked; one that is still to be trained is looked at later."""
+    """Checks that the teacher can be used; one that is still to be trained is checked later."""
     teacher, channels = context.teacher, context.shape[0]
     if teacher is None:
         return
@@ -199,7 +201,7 @@ def _open_calibration(settings: BorrowSettings, context: MakerContext) -> Pool |
 
 
 def _calibration(settings: BorrowSettings, context: MakerContext) -> PoolTable | None:
-    """Scores of the calibration images, without those that students are judged on, which must choose nothing."""
+    """Scores of the calibration images, without those that students are judged on, which must not affect choices."""
     pool = _open_calibration(settings, context)
     return None if pool is None else _table([pool], context, _CALIBRATION, "leave-out", compile=settings.compile)
 
@@ -222,7 +224,7 @@ def _table(pools: Sequence[Pool], context: MakerContext, name: str, overlap: Ove
 
 
 class _Embeddings:
-    """The teacher's embeddings of some images of the pools, see `FeaturesOf`; counts what they cost."""
+    """The teacher's embeddings of some images of the pools, see `FeaturesOf`; counts their cost."""
 
     def __init__(self, pools: Sequence[Pool], context: MakerContext) -> None:
         self.pools = {pool.name: pool.images for pool in pools}
@@ -234,9 +236,9 @@ class _Embeddings:
         places = torch.tensor([order.index(name) for name in names])
         positions = torch.empty_like(places)
         for place, name in enumerate(order):
-            here = places == place
-            if here.any():
-                positions[here] = self.pools[name].positions(torch.from_numpy(ids)[here])
+            in_pool = places == place
+            if in_pool.any():
+                positions[in_pool] = self.pools[name].positions(torch.from_numpy(ids)[in_pool])
         context = self.context
         sets, numbers = list(self.pools.values()), torch.arange(len(places))
         images = join(sets, places, positions, ids=numbers, classes=context.classes, name="candidates")

@@ -1,4 +1,4 @@
-"""Whether pools hold pictures that a student is judged on."""
+"""Finding pictures in pools that a student is judged on."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from limbeck.errors import UserError
 from limbeck.transfer.score_table.identity import all_over
 
 _BROUGHT = 1024
-"""Images at a time that are brought to another shape."""
+"""Images to bring to another shape at a time."""
 _VOID = np.dtype((np.void, DIGEST_BYTES))
 
 
@@ -23,10 +23,10 @@ class Overlap:
     """Pictures of one pool that equal some that a student is judged on.
 
     Attributes:
-        count: of the pool's images.
-        id: of the first, that of lowest id.
-        held_out: of the first picture that it equals: its set's name and its id there.
-        looked_at: images of the pool that were compared; None for all.
+        count: number of such images in the pool.
+        id: the lowest id of these.
+        held_out: the first held-out picture that equals it: name of its set and its id there.
+        looked_at: number of images of the pool that were compared; None for all.
     """
 
     count: int
@@ -39,8 +39,8 @@ class HeldOutDigests:
     """Digests of all pictures that a student is judged on.
 
     Args:
-        held_out: validation and test images. Those of another shape are brought to that of the pools by the rule that
-            pools are, so that a picture equals itself unless it was resized before.
+        held_out: validation and test images. Those of another shape are brought to that of the pools in the same way
+            as pools, so that a picture equals itself unless it was resized before.
         shape: (C, H, W) of the pools.
 
     Example:
@@ -60,11 +60,11 @@ class HeldOutDigests:
 
     @property
     def key(self) -> str:
-        """Stands for the digests."""
+        """A hash of all digests."""
         return hashlib.blake2b(self._digests.tobytes(), digest_size=16).hexdigest()
 
     def among(self, digests: np.ndarray) -> np.ndarray:
-        """bool `[B]`: which digests, uint8 `[B, 16]`, are those of judged pictures."""
+        """Which digests, uint8 `[B, 16]`, are of held-out pictures, bool `[B]`."""
         if not len(self._digests):
             return np.zeros(len(digests), dtype=bool)
         return self._digests[self._places(digests)] == _packed(digests)
@@ -73,7 +73,7 @@ class HeldOutDigests:
         return np.searchsorted(self._digests, _packed(digests)).clip(max=len(self._digests) - 1)
 
     def overlap(self, ids: np.ndarray, digests: np.ndarray, looked_at: int | None = None) -> Overlap | None:
-        """What some images of a pool, with ids int64 `[B]` and digests uint8 `[B, 16]`, have in common with these."""
+        """The overlap with images of a pool, of ids int64 `[B]` and digests uint8 `[B, 16]`; None if there is none."""
         rows = np.flatnonzero(self.among(digests))
         if not len(rows):
             return None
@@ -82,16 +82,16 @@ class HeldOutDigests:
         return Overlap(len(rows), int(ids[first]), (self._names[where], int(self._ids[where])), looked_at)
 
     def look(self, images: ImageSet) -> Overlap | None:
-        """What can be seen of a pool without decoding all of it: of one that is encoded, some images are compared."""
+        """The overlap with a pool, without decoding all of it: of an encoded pool, only a sample is compared."""
         if images.is_decoded:
             return self.overlap(images.ids.numpy(), images.digests().numpy())
-        some = all_over(images)
-        digests = image_digests(images.gather(some)).numpy()
-        return self.overlap(images.ids[some].numpy(), digests, None if len(some) == len(images) else len(some))
+        sample = all_over(images)
+        digests = image_digests(images.gather(sample)).numpy()
+        return self.overlap(images.ids[sample].numpy(), digests, None if len(sample) == len(images) else len(sample))
 
 
 def added(one: Overlap | None, other: Overlap | None) -> Overlap | None:
-    """Of two parts of one pool together."""
+    """The overlap of two parts of one pool together."""
     if one is None or other is None:
         return one or other
     first = min(one, other, key=lambda part: part.id)
@@ -99,33 +99,33 @@ def added(one: Overlap | None, other: Overlap | None) -> Overlap | None:
 
 
 def refuse(overlaps: Mapping[str, Overlap]) -> None:
-    """Raises a UserError where some pool, by name, holds judged pictures."""
+    """Raises a UserError if any pool, by name, holds held-out pictures."""
     if not overlaps:
         return
-    found = [
-        f"pool {pool!r} holds {'at least ' if one.looked_at else ''}{one.count:,} "
-        f"{'picture' if one.count == 1 else 'pictures'} (first: id {one.id}, which is id {one.held_out[1]} of "
-        f"{one.held_out[0]!r}{f'; {one.looked_at:,} were looked at' if one.looked_at else ''})"
-        for pool, one in overlaps.items()
+    pools = [
+        f"pool {pool!r} holds {'at least ' if overlap.looked_at else ''}{overlap.count:,} "
+        f"{'picture' if overlap.count == 1 else 'pictures'} (first: id {overlap.id}, which is id {overlap.held_out[1]} "
+        f"of {overlap.held_out[0]!r}{f'; {overlap.looked_at:,} were looked at' if overlap.looked_at else ''})"
+        for pool, overlap in overlaps.items()
     ]
     raise UserError(
-        f"{', and '.join(found)} that the student is judged on. Borrow from another split or data set, or have them "
+        f"{', and '.join(pools)} that the student is judged on. Borrow from another split or data set, or have them "
         "left out (`overlap: leave-out`)."
     )
 
 
 def _digests(images: ImageSet, shape: tuple[int, int, int]) -> np.ndarray:
-    """uint8 `[N, 16]` of the images in that shape."""
+    """Digests of the images in that shape, uint8 `[N, 16]`."""
     if images.shape == shape:
         return images.digests().numpy()
     target = Target(*shape, resize=True)
-    found = []
+    parts = []
     for _, pixels in images.batches(_BROUGHT):
-        brought = [decode(one, target) for one in pixels.permute(0, 2, 3, 1).numpy()]  # [H, W, C] each
-        found.append(image_digests(torch.from_numpy(np.stack(brought))).numpy())
-    return np.concatenate(found)
+        brought = [decode(image, target) for image in pixels.permute(0, 2, 3, 1).numpy()]  # [H, W, C] each
+        parts.append(image_digests(torch.from_numpy(np.stack(brought))).numpy())
+    return np.concatenate(parts)
 
 
 def _packed(digests: np.ndarray) -> np.ndarray:
-    """One value each, `[B]`."""
+    """Digests as single values that can be sorted, `[B]`."""
     return np.ascontiguousarray(digests).view(_VOID)[:, 0]

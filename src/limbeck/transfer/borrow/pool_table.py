@@ -1,4 +1,4 @@
-"""What a teacher says of all images of several pools, in one table of distinct pictures, whatever the pools' order."""
+"""The teacher's scores of all images of several pools, in one table of distinct pictures."""
 
 import json
 import time
@@ -39,20 +39,20 @@ from limbeck.transfer.words import few, image_count
 from limbeck.workers.shares import check_workers
 
 BLOCK = 32
-"""Images at a time: so equal pictures get equal scores, wherever they stand, and the activations stay in the cache."""
+"""Images at a time: fixed, so that equal pictures get equal scores, and small, so activations stay in the cache."""
 
 
 @dataclass(frozen=True)
 class PoolTable:
-    """What a teacher says of all images of some pools.
+    """The teacher's scores of all images of some pools.
 
     Attributes:
-        table: a row for every distinct picture, by pool and then as the pool stores its images: `id`, `source` (the
-            pool), `group` (the class that the teacher gives), `native` (the pool's own class, -1 for none), `digest`,
-            and a column for each criterion of `settings.SURENESS`. Its `about` has under "pools" what became of the
-            images of each and their fingerprint, and under "lacks" the criteria that this teacher cannot be asked for,
-            and why.
-        cost: of scoring the pools, whoever did it.
+        table: a row for every distinct picture, by pool and then in the order of the pool: `id`, `source` (the pool),
+            `group` (the class that the teacher predicts), `native` (the pool's own class, -1 for none), `digest`, and a
+            column for each criterion of `settings.SURENESS`. Its `about` has under "pools" the fingerprint of each pool
+            and the numbers of images left out, and under "lacks" the criteria that this teacher does not support, and
+            why.
+        cost: of scoring the pools, even if another run did it.
     """
 
     table: ScoreTable
@@ -73,29 +73,29 @@ def pool_table(
     own: bool = False,
     progress: Progress | None = None,
 ) -> PoolTable:
-    """Scores pool after pool, and joins the tables; what lies in `folder` already is not done again.
+    """Scores one pool after another and joins their tables; tables that are in `folder` already are used as they are.
 
-    Of equal pictures the one of lowest pool name and id stays, so that the order of the pools does not matter. A pool
-    is scored in batches of its own, whatever stands beside it; who is stopped or killed goes on with finished shards.
-    Images of excluded classes are scored, too, and left out where tables are joined, as if they were not there.
+    Of equal pictures, the one of lowest pool name and id stays, so that the order of the pools does not matter. Every
+    pool is scored by itself, so its scores do not depend on the others; after a stop or kill, scoring continues with
+    the finished shards. Images of excluded classes are scored, too, but left out when the tables are joined.
 
     Args:
         pools: of distinct names and one shape.
-        teacher: asked in evaluation mode; with its class names.
-        folder: where the tables are kept for others, who may make them at the same time.
+        teacher: in evaluation mode, with its class names.
+        folder: where the tables are kept for other processes, which may make them at the same time.
         held_out: what the student is judged on; see `HeldOutDigests` for images of another shape.
-        overlap: where a pool holds some of these pictures: "refuse", or "leave-out" of the table.
-        seed: of what criteria draw or train, which none of these does: tables serve every seed.
-        workers: processes, see `limbeck.score_table`; pools that are large or stay encoded are opened in each.
-        precision: in which the teacher is asked; the table says which "auto" was.
+        overlap: what to do if a pool holds some of these pictures: "refuse", or "leave-out" of the table.
+        seed: of criteria that draw or train; none of these does, so tables serve every seed.
+        workers: number of processes, see `limbeck.score_table`; each opens pools that are large or stay encoded.
+        precision: of the teacher; the table records what "auto" was.
         compile: whether torch compiles the teacher, see `BorrowSettings`.
-        own: whether nobody else uses the folder: what is found there was worked out for the same run, before it was
-            stopped, and saves it nothing.
-        progress: who watches.
+        own: whether nobody else uses the folder. Tables found there then come from an earlier, interrupted part of the
+            same run, so they do not count as saved cost.
+        progress: reports progress.
 
     Raises:
-        UserError: pools of one name or of several shapes, a teacher of a single class, logits that are no numbers, or
-            judged pictures in a pool: before it is scored where pixels are at hand, of encoded ones by a sample first.
+        UserError: pools of the same name or of several shapes, a teacher of a single class, logits that are NaN, or
+            held-out pictures in a pool; these are searched for before scoring, of encoded pools in a sample at first.
 
     Example:
         >>> from limbeck.transfer.borrow.pools import open_pools
@@ -105,22 +105,24 @@ def pool_table(
         >>> len(found.table), found.table.sources, found.cost.teacher_passes
         (200, ('digits',), 200)
     """
-    pools, watch = sorted(pools, key=lambda one: one.name), progress or Silent()
+    pools, watch = sorted(pools, key=lambda pool: pool.name), progress or Silent()
     _check(pools, workers)
     criteria, lacks = criteria_for(teacher)
     context = make_context(teacher, None, seed, precision=precision, block=BLOCK, compile=compile)
     held_out_digests = HeldOutDigests(held_out, pools[0].images.shape)
     if overlap == "refuse":
-        looks = {one.name: held_out_digests.look(one.images) for one in pools}
-        refuse({name: found for name, found in looks.items() if found is not None})
+        looks = {pool.name: held_out_digests.look(pool.images) for pool in pools}
+        refuse({name: look for name, look in looks.items() if look is not None})
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    works = [_Scoring(one, context, list(criteria.values()), folder) for one in pools]
+    works = [_Scoring(pool, context, list(criteria.values()), folder) for pool in pools]
     costs = []
     for work in works:
         watch.say(f"pool {work.pool.name}: {image_count(len(work.images))}")
         costs.append(work.do(workers, watch, own=own))
-    parts = [(one.name, work.key, dict(one.excluded), one.unreadable) for one, work in zip(pools, works, strict=True)]
+    parts = [
+        (pool.name, work.key, dict(pool.excluded), pool.unreadable) for pool, work in zip(pools, works, strict=True)
+    ]
     key = cache_key("pools", parts, lacks, overlap, held_out_digests.key)
     path = folder / f"pools-{key}.parquet"
     with FileLock(folder / f".{path.stem}.lock"):
@@ -134,10 +136,10 @@ def _check(pools: Sequence[Pool], workers: int) -> None:
     if not pools:
         raise UserError("`pools` must hold at least one, got none.")
     check_workers(workers)
-    name, count = Counter(one.name for one in pools).most_common(1)[0]
+    name, count = Counter(pool.name for pool in pools).most_common(1)[0]
     if count > 1:
         raise UserError(f"`pools` must have distinct names, got {name!r} {count} times; name a pool once.")
-    shapes = {one.images.shape: one.name for one in pools}
+    shapes = {pool.images.shape: pool.name for pool in pools}
     if len(shapes) > 1:
         listed = ", ".join(f"{list(shape)} of {name!r}" for shape, name in shapes.items())
         raise UserError(f"`pools` must be of one shape, the student's, got {listed}; bring them to it.")
@@ -149,8 +151,8 @@ class _Scoring:
     Args:
         pool: its images.
         context: the teacher, and how it computes.
-        criteria: a column for each.
-        folder: where the file is, or will be.
+        criteria: one column for each.
+        folder: of the file.
     """
 
     def __init__(self, pool: Pool, context: ScoringContext, criteria: Sequence[Criterion], folder: Path) -> None:
@@ -160,8 +162,8 @@ class _Scoring:
         self.key = cache_key(
             "pool",
             [ids_and_labels(images), pixels_of(images), images.classes],
-            [one.column for one in criteria],
-            # One with code that nobody can vouch for is known in this process alone.
+            [criterion.column for criterion in criteria],
+            # A teacher with unverifiable code is recognised in this process only.
             [identity.fingerprint, process_token() if identity.unseen else "", groups_of(context.teacher)],
             f"{context.precision}, channels last: {context.channels_last}, block: {context.block}"
             + (", compiled" if context.compile else ""),
@@ -169,11 +171,11 @@ class _Scoring:
         self.path = folder / f"pool-{self.key}.parquet"
 
     def do(self, workers: int, progress: Progress, *, own: bool) -> Cost:
-        """Makes the file unless it is there; what that took, whoever did it."""
+        """Makes the file unless it exists; returns the cost of making it, even if another run did."""
         count, took = len(self.images), self.path.with_suffix(".json")
         with FileLock(self.path.with_name(f".{self.path.stem}.lock")):
-            found = self.path.exists()
-            if not found:
+            existed = self.path.exists()
+            if not existed:
                 began = time.perf_counter()
                 with EnergyMeter() as meter:
                     self._score(workers, progress)
@@ -183,7 +185,7 @@ class _Scoring:
             Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
             images_read=count,
             teacher_passes=count,
-            passes_saved=count if found and not own else 0,
+            passes_saved=count if existed and not own else 0,
         )
 
     def _score(self, workers: int, progress: Progress) -> None:
@@ -192,7 +194,7 @@ class _Scoring:
         write_table(images, self.path, self.criteria, self.context, **how)
 
     def excluded(self) -> np.ndarray:
-        """bool `[N]`: which rows of the table are of excluded classes."""
+        """Which rows of the table are of excluded classes, bool `[N]`."""
         if self.pool.whole is None:
             return np.zeros(pq.read_metadata(self.path).num_rows, dtype=bool)
         left = np.sort(self.pool.images.ids.numpy())
@@ -200,7 +202,7 @@ class _Scoring:
 
 
 def _fingerprint(work: _Scoring, left_out: np.ndarray) -> str:
-    """That of the pool's images, by the digests of its table, so that no image is read once more."""
+    """Fingerprint of the pool's images, from the digests in its table, so that no image is read again."""
     images = work.pool.images
     digest = fingerprint_begun(images.shape, len(images), labelled=images.labels is not None)
     for column in (DIGEST, "id", *(["label"] if images.labels is not None else [])):
@@ -213,12 +215,12 @@ def _fingerprint(work: _Scoring, left_out: np.ndarray) -> str:
 
 
 def _among(ids: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """bool `[B]`: which ids, int64 `[B]`, are among some that rise, int64 `[M]`, M >= 1."""
+    """Which `ids`, int64 `[B]`, are among `known`, which is sorted, int64 `[M]` with M >= 1; bool `[B]`."""
     return known[np.searchsorted(known, ids).clip(max=len(known) - 1)] == ids
 
 
 def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, str]) -> dict[str, Any]:
-    """What the table says of itself, but for what becomes of the images."""
+    """The metadata of the joined table, except for the numbers of images left out."""
     assert context.teacher is not None
     pools = {
         work.pool.name: {
@@ -242,20 +244,20 @@ def _about(works: Sequence[_Scoring], context: ScoringContext, lacks: dict[str, 
 def _join(
     works: Sequence[_Scoring], path: Path, about: dict[str, Any], held_out_digests: HeldOutDigests, *, leave_out: bool
 ) -> None:
-    """Writes the rows of all tables that stay, by pool, and counts those that do not."""
-    out = [work.excluded() for work in works]
-    for work, excluded in zip(works, out, strict=True):
+    """Writes the rows that stay, pool after pool, and adds the numbers of those left out to `about`."""
+    masks = [work.excluded() for work in works]
+    for work, excluded in zip(works, masks, strict=True):
         about["pools"][work.pool.name]["fingerprint"] = _fingerprint(work, excluded)
-    compared = [_compared(work.path, held_out_digests, excluded) for work, excluded in zip(works, out, strict=True)]
+    compared = [_compared(work.path, held_out_digests, excluded) for work, excluded in zip(works, masks, strict=True)]
     if not leave_out:
         pairs = zip(works, compared, strict=True)
         refuse({work.pool.name: overlap for work, (_, overlap) in pairs if overlap is not None})
-    again = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"), out)
+    duplicates = repeated([work.path for work in works], path.with_name(f".{path.stem}.digests"), masks)
     keep = []  # bool [N] of each table
-    for work, excluded, twice, (unfair, _) in zip(works, out, again, compared, strict=True):
-        keep.append(~(excluded | twice | unfair))
-        about["pools"][work.pool.name] |= {"equal": int((twice & ~unfair).sum()), "judged": int(unfair.sum())}
-    if not any(one.any() for one in keep):
+    for work, excluded, duplicate, (unfair, _) in zip(works, masks, duplicates, compared, strict=True):
+        keep.append(~(excluded | duplicate | unfair))
+        about["pools"][work.pool.name] |= {"equal": int((duplicate & ~unfair).sum()), "judged": int(unfair.sum())}
+    if not any(rows.any() for rows in keep):
         count = image_count(sum(len(work.pool.images) for work in works))
         raise UserError(
             f"none of the {count} of {few(list(about['pools']))} is left: the student is judged on pictures that equal "
@@ -270,31 +272,31 @@ def _join(
 
 def _schema(criteria: Sequence[Criterion]) -> pa.Schema:
     numbers = [(name, pa.int64()) for name in ("id", "group", "native")]
-    scores = [(one.column, pa.float64()) for one in criteria]
+    scores = [(criterion.column, pa.float64()) for criterion in criteria]
     return pa.schema([numbers[0], ("source", pa.string()), *numbers[1:], ("digest", pa.binary(DIGEST_BYTES)), *scores])
 
 
 def _compared(path: Path, held_out_digests: HeldOutDigests, excluded: np.ndarray) -> tuple[np.ndarray, Overlap | None]:
-    """Which rows hold judged pictures, bool `[N]`, and what these are; not of excluded rows."""
-    rows, found, row = np.zeros_like(excluded), None, 0
+    """Which rows hold held-out pictures, bool `[N]`, and their overlap; excluded rows do not count."""
+    rows, overlap, row = np.zeros_like(excluded), None, 0
     for batch in batches_of(path, ["id", "digest"]):
-        here = slice(row, row + len(batch))
+        span = slice(row, row + len(batch))
         row += len(batch)
-        left = ~excluded[here]
+        included = ~excluded[span]
         digests = digests_of(batch)
-        rows[here] = held_out_digests.among(digests) & left
-        found = added(found, held_out_digests.overlap(batch["id"].to_numpy()[left], digests[left]))
-    return rows, found
+        rows[span] = held_out_digests.among(digests) & included
+        overlap = added(overlap, held_out_digests.overlap(batch["id"].to_numpy()[included], digests[included]))
+    return rows, overlap
 
 
 def _kept(work: _Scoring, keep: np.ndarray) -> Iterator[dict[str, Any]]:
-    """Columns of the rows that stay, some at a time."""
+    """Columns of the rows that stay, in batches."""
     row = 0
     for batch in batches_of(work.path):
-        rest = batch.filter(pa.array(keep[row : row + len(batch)]))
+        kept = batch.filter(pa.array(keep[row : row + len(batch)]))
         row += len(batch)
-        if not len(rest):
+        if not len(kept):
             continue
-        columns = {name: rest[name] for name in rest.schema.names if name != "label"}
-        native = rest["label"] if "label" in rest.schema.names else pa.array(np.full(len(rest), -1))
-        yield {**columns, "source": pa.array([work.pool.name] * len(rest)), "native": native}
+        columns = {name: kept[name] for name in kept.schema.names if name != "label"}
+        native = kept["label"] if "label" in kept.schema.names else pa.array(np.full(len(kept), -1))
+        yield {**columns, "source": pa.array([work.pool.name] * len(kept)), "native": native}

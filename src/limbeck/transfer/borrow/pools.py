@@ -1,4 +1,4 @@
-"""The data sets that images are borrowed from: opened, brought to one shape, and freed of what is left out."""
+"""Opening the data sets that images are borrowed from, in one shape and without excluded classes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ __all__ = ["Pool", "known_as", "open_pools"]
 
 
 _OF_ANY_IMAGES = {"name", "images", "exclude"}
-"""Settings that pools have that were handed over in Python, too."""
+"""Settings that also apply to pools passed as Python objects."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Pool:
     """Images that may be borrowed.
 
     Attributes:
-        name: no other pool's.
-        settings: what it was opened by.
-        images: uint8 of the student's (C, H, W), without those of excluded classes; ids, classes and labels are the
-            data set's own, whatever was left out; labels None where it has none.
-        excluded: class -> its images that were left out.
-        unreadable: images that were left out because they cannot be decoded.
-        whole: the images with those of excluded classes; None where no class is left out.
+        name: distinct from those of other pools.
+        settings: by which it was opened.
+        images: uint8 in the student's shape (C, H, W), without excluded classes; ids, classes and labels are the data
+            set's own, whatever was excluded; labels are None if it has none.
+        excluded: excluded class -> number of its images.
+        unreadable: number of images left out because they cannot be decoded.
+        whole: the images including those of excluded classes; None if no class is excluded.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Pool:
 
     @property
     def scored(self) -> ImageSet:
-        """What the teacher is asked about: excluded classes, too, so that leaving out others asks it nothing more."""
+        """The images to score: including excluded classes, so that other exclusions need no further teacher passes."""
         return self.images if self.whole is None else self.whole
 
     @property
     def read(self) -> int:
-        """Images that were looked at."""
+        """Number of images that were read."""
         return len(self.images) + sum(self.excluded.values()) + self.unreadable
 
 
@@ -63,22 +63,22 @@ def open_pools(
     progress: Progress | None = None,
     handed: Mapping[str, ImageSet] | None = None,
 ) -> tuple[Pool, ...]:
-    """All pools, each image scaled until it covers the student's and cropped to its centre, gray or in colour as that.
+    """Opens all pools; images are scaled to cover the student's shape, centre-cropped, and converted to its channels.
 
-    Sets above 4 GiB stay encoded where they are and are decoded when they are asked for. Labels that cannot be numbered
-    are left aside with a warning: nothing is taught of them.
+    Sets above 4 GiB stay encoded and are decoded on access. Labels that cannot be numbered are ignored with a warning,
+    as nothing is learned from them.
 
     Args:
         settings: of the pools, at least one.
         shape: (C, H, W) of the student's images.
-        exclude: classes that are left out of every pool that has one of that name, in whatever writing; or "known", all
-            that `known_as` finds among `teacher_classes`.
-        teacher_classes: names of the classes that the teacher tells apart.
-        progress: who watches.
-        handed: images that were handed over in Python, by the names that the settings have for them.
+        exclude: names of classes, in any spelling, to exclude from every pool that has them; or "known" for all that
+            `known_as` finds among `teacher_classes`.
+        teacher_classes: names of the teacher's classes.
+        progress: reports progress.
+        handed: images that were passed as Python objects, by the names that the settings use for them.
 
     Raises:
-        UserError: a pool cannot be opened, has no such class as is to be left out, or nothing else.
+        UserError: a pool cannot be opened, has no class of a name to exclude, or no other class than the excluded ones.
 
     Example:
         >>> pool, = open_pools([PoolSettings(name="digits", exclude=["7"])], (3, 16, 16))
@@ -92,28 +92,28 @@ def open_pools(
     names = distinct_names(settings, handed)
     watch.begin("opening pools", len(settings))
     try:
-        opened = [_open(one, shape, handed or {}) for one in settings]
-        _check_excluded([_classes(*one) for one in zip(names, settings, opened, strict=True)], over_all)
+        opened = [_open(pool_settings, shape, handed or {}) for pool_settings in settings]
+        _check_excluded([_classes(*row) for row in zip(names, settings, opened, strict=True)], over_all)
         pools: list[Pool] = []
-        for name, one, found in zip(names, settings, opened, strict=True):
-            images = found.read(watch) if isinstance(found, StreamedSet) else found
-            pools.append(Pool(name, one, images, unreadable=images.skipped))
+        for name, pool_settings, source in zip(names, settings, opened, strict=True):
+            images = source.read(watch) if isinstance(source, StreamedSet) else source
+            pools.append(Pool(name, pool_settings, images, unreadable=images.skipped))
             watch.update(len(pools), name)
     finally:
         watch.end()
     classes = [PoolClasses(pool.name, _labelled(pool.images), pool.settings.exclude) for pool in pools]
     if over_all == KNOWN:
-        more = [of_teacher(one, teacher_classes) for one in classes]
+        more = [of_teacher(pool, teacher_classes) for pool in classes]
     else:
         more = of_all_pools(over_all, classes)
-    out = [of_own_settings(one) | numbers for one, numbers in zip(classes, more, strict=True)]
-    return tuple(_without(pool, numbers) for pool, numbers in zip(pools, out, strict=True))
+    left_out = [of_own_settings(pool) | numbers for pool, numbers in zip(classes, more, strict=True)]
+    return tuple(_without(pool, numbers) for pool, numbers in zip(pools, left_out, strict=True))
 
 
 def _open(
     settings: PoolSettings, shape: tuple[int, int, int], handed: Mapping[str, ImageSet]
 ) -> ImageSet | StreamedSet:
-    """The images, or the stream that they will be read from, which may take long."""
+    """The images, or the stream to read them from, as that may take long."""
     if settings.name in handed:
         return _handed(settings, shape, handed[settings.name])
     options = {
@@ -138,7 +138,7 @@ def _handed(settings: PoolSettings, shape: tuple[int, int, int], images: ImageSe
 
 
 def _classes(name: str, settings: PoolSettings, opened: ImageSet | StreamedSet) -> PoolClasses | None:
-    """None where only reading the stream will tell."""
+    """The classes of a pool; None if they are unknown until the stream is read."""
     names = opened.classes if isinstance(opened, StreamedSet) else _labelled(opened)
     return None if names is None else PoolClasses(name, names, settings.exclude)
 
@@ -148,10 +148,10 @@ def _labelled(images: ImageSet) -> tuple[str, ...]:
 
 
 def _check_excluded(pools: Sequence[PoolClasses | None], over_all: Sequence[str]) -> None:
-    """Raises a UserError before streams are read where it is known already that there are no such classes."""
-    known = [one for one in pools if one is not None]
-    for one in known:
-        of_own_settings(one)
+    """Raises a UserError before streams are read if it is already known that there are no such classes."""
+    known = [pool for pool in pools if pool is not None]
+    for pool in known:
+        of_own_settings(pool)
     if len(known) == len(pools) and over_all != KNOWN:
         of_all_pools(over_all, known)
 

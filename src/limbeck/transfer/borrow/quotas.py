@@ -1,4 +1,4 @@
-"""How many images each class that a teacher gives, and each criterion of a mixture, is to give."""
+"""How many images to take for each criterion of a mixture and from each class of the teacher."""
 
 from collections.abc import Mapping
 
@@ -9,9 +9,9 @@ from limbeck.transfer.allocation import shares
 
 
 def shares_of_parts(parts: Mapping[str, float], count: int) -> dict[str, int]:
-    """Images of each criterion of a mixture, `count` in all, by the method of largest remainder.
+    """Number of images for each criterion of a mixture, `count` in all, by the method of largest remainder.
 
-    Of equal remainders the criterion named first comes first.
+    Of equal remainders, the criterion named first comes first.
 
     Example:
         >>> shares_of_parts({"margin": 0.5, "boundary": 0.25, "random": 0.25}, 10)
@@ -25,9 +25,10 @@ def shares_of_parts(parts: Mapping[str, float], count: int) -> dict[str, int]:
 
 
 def equal_shares(count: int, classes: int, start: int = 0) -> np.ndarray:
-    """Equal shares of `count` for so many classes, int64 `[K]`; what is left over goes one each to those from `start`.
+    """Equal shares of `count` for K classes, int64 `[K]`; the remainder goes one each to the classes from `start` on.
 
-    Criteria of a mixture that begin where the one before ended give every class as many in all as one would alone.
+    If each criterion of a mixture starts where the last one ended, every class gets as many in all as from a single
+    criterion.
 
     Example:
         >>> equal_shares(5, 3, start=2).tolist()
@@ -37,7 +38,7 @@ def equal_shares(count: int, classes: int, start: int = 0) -> np.ndarray:
 
 
 def spread_shares(count: int, sizes: np.ndarray, start: int = 0) -> np.ndarray:
-    """The same, where a class with fewer images than its share passes its rest on to the others, see `shares`.
+    """As `equal_shares`, but other classes make up for a class with fewer images than its share, see `shares`.
 
     Example:
         >>> spread_shares(9, np.array([9, 1, 9])).tolist()

@@ -1,4 +1,4 @@
-"""All images of a pool for other processes: sent where they are few or from Python, else opened there once more."""
+"""Images of a pool for other processes: sent if they are small or from Python, else opened again there."""
 
 import warnings
 from collections.abc import Callable
@@ -10,19 +10,18 @@ from limbeck.data.place import FROM_PYTHON
 from limbeck.transfer.borrow.pools import Pool, open_pools
 
 SENT = 2**28
-"""Bytes of decoded images that are sent; more lie in files that a process of this machine or Ray's nodes can map."""
+"""Decoded images of at most so many bytes are sent; other processes can map the files of larger ones."""
 
 
 def for_workers(pool: Pool) -> "ImageSet | Callable[[], ImageSet]":
-    """The images with those of excluded classes, or what gives them in any process that finds the pool by its
-    settings."""
+    """The images, including excluded classes, or a function that opens them in any process by the pool's settings."""
     images = pool.scored
-    few = images.is_decoded and len(images) * prod(images.shape) <= SENT
-    return images if few or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
+    small = images.is_decoded and len(images) * prod(images.shape) <= SENT
+    return images if small or pool.settings.name.startswith(FROM_PYTHON) else Reopened(pool)
 
 
 class Reopened:
-    """Gives all images of a pool: here those that are open, in another process those that the pool's settings lead to.
+    """Returns all images of a pool: the open ones in this process; in another process, it opens the pool's settings.
 
     Example:
         >>> from limbeck.transfer.borrow.settings import PoolSettings
@@ -45,7 +44,7 @@ class Reopened:
         if self._open is None:
             whole = self._settings.model_copy(update={"exclude": []})
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # told where the pool was opened first
+                warnings.simplefilter("ignore")  # already shown when the pool was first opened
                 (pool,) = open_pools([whole], self._shape)
             same = len(pool.images) == len(self._ids) and bool((pool.images.ids == self._ids).all())
             self._open = pool.images if same else pool.images.subset(self._ids)

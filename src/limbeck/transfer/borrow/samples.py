@@ -1,4 +1,4 @@
-"""Borrowed images to look at: some of every class, and those that the teacher is least sure of."""
+"""Borrowed images for the report: some of every class, and those that the teacher is least sure of."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ import torch
 
 from limbeck.transfer.borrow.considered import Array, Considered
 from limbeck.transfer.evidence import Pictures
+from limbeck.transfer.words import image_count
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -20,13 +21,13 @@ EACH = 6
 def samples(
     found: Considered, sources: Sequence[str], pools: Sequence["Pool"], classes: Sequence[str]
 ) -> list[Pictures]:
-    """Two groups of pictures for each class, of too many classes for some that are evenly spread.
+    """Up to two groups of pictures per class; if there are too many classes, for an evenly spaced subset.
 
     Args:
         found: the chosen rows, with the teacher's confidence.
-        sources: names of the pools, by their number.
+        sources: names of the pools, by index.
         pools: with the images.
-        classes: names of the teacher's.
+        classes: names of the teacher's classes.
     """
     by_name = {pool.name: pool.images for pool in pools}
     images = [by_name[name] for name in sources]
@@ -35,7 +36,7 @@ def samples(
         own = np.flatnonzero(found.rows["group"] == label)
         confidence = found.rows["confidence"][own]
         own = own[np.argsort(-confidence, kind="stable")]
-        name, count = classes[label], f"{len(own):,} image{'' if len(own) == 1 else 's'}"
+        name, count = classes[label], image_count(len(own))
         if len(own) <= 2 * EACH:
             groups.append(_pictures(f"{name}, all of {count}, surest first", own, found, images, sources))
             continue
@@ -58,8 +59,8 @@ def _pictures(
     ids, native = (found.rows[key][rows] for key in ("id", "native"))
     places: list[int] = found.rows["source"][rows].tolist()
     shown = [
-        images[place].gather(images[place].positions(torch.tensor([one])))
-        for place, one in zip(places, ids.tolist(), strict=True)
+        images[place].gather(images[place].positions(torch.tensor([image_id])))
+        for place, image_id in zip(places, ids.tolist(), strict=True)
     ]
     captions = [
         f"{images[place].classes[label]}, {sources[place]}" if label >= 0 else sources[place]

@@ -1,4 +1,4 @@
-"""Scores against ranks: how much surer the teacher is of the first images than of those where the budget cut."""
+"""Scores by rank: how much surer the teacher is of the first images than of those at the cut of the budget."""
 
 from typing import TYPE_CHECKING
 
@@ -17,23 +17,23 @@ _POINTS = 64
 
 
 def score_curves(table: ScoreTable, chosen: "Chosen") -> list[LineFigure]:
-    """A figure for each criterion of the choice that goes by a score.
+    """A figure for each criterion that goes by a score.
 
     Args:
         table: of the pools.
-        chosen: from it.
+        chosen: from the table.
     """
-    found = []
+    figures = []
     for place, part in enumerate(chosen.parts):
         criterion = criterion_by(part.by)
         if criterion.score != "random" and table.has(criterion.column):
-            own = chosen.rows.parts == place if len(chosen.parts) > 1 else None
-            found.append(_curves(table, chosen, part.by, own))
-    return found
+            among = chosen.rows.parts == place if len(chosen.parts) > 1 else None
+            figures.append(_curves(table, chosen, part.by, among))
+    return figures
 
 
 def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> LineFigure:
-    """12 bytes a row of the table."""
+    """The curves of one criterion; takes some 12 bytes of memory per row of the table."""
     criterion = criterion_by(by)
     sign = -1.0 if criterion.order == "highest" else 1.0
     batches = [
@@ -41,17 +41,17 @@ def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> 
         for batch in marked(table, chosen, "group", criterion.column, among=own)
     ]
     groups, scores, taken = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    known = np.isfinite(scores)
-    groups, scores, taken = groups[known], scores[known], taken[known]
+    scored = np.isfinite(scores)
+    groups, scores, taken = groups[scored], scores[scored], taken[scored]
     lines: dict[str, Points] = {}
     cuts: dict[str, tuple[float, float]] = {}
     for place in _shown(groups, scores, taken, len(chosen.classes)):
-        here = groups == place if place >= 0 else np.ones(len(groups), dtype=bool)
+        in_class = groups == place if place >= 0 else np.ones(len(groups), dtype=bool)
         name = chosen.classes[place] if place >= 0 else "all classes"
-        ranked = np.sort(scores[here])
+        ranked = np.sort(scores[in_class])
         ranks = _ranks(len(ranked))
-        lines[name] = ([int(one) for one in ranks], [float(sign * ranked[one - 1]) for one in ranks])
-        last = scores[here & taken]
+        lines[name] = ([int(rank) for rank in ranks], [float(sign * ranked[rank - 1]) for rank in ranks])
+        last = scores[in_class & taken]
         if len(last):
             cuts[name] = (int(np.searchsorted(ranked, last.max(), "right")), float(sign * last.max()))
     return LineFigure(
@@ -67,7 +67,7 @@ def _curves(table: ScoreTable, chosen: "Chosen", by: str, own: Array | None) -> 
 
 
 def _shown(groups: Array, scores: Array, taken: Array, classes: int) -> list[int]:
-    """Classes with images; of too many all together (-1), and some from the highest cut to the lowest."""
+    """Classes with images; if too many, -1 for all together and an evenly spaced subset ordered by their cuts."""
     filled = [int(place) for place in np.flatnonzero(np.bincount(groups, minlength=classes))]
     if len(filled) <= MOST_LINES:
         return filled
@@ -84,7 +84,7 @@ def _ranks(count: int) -> Array:
 
 
 def _note(classes: int, lines: int) -> str:
-    words = "Within each class that the teacher gives, over all pools."
+    note = "Within each class that the teacher gives, over all pools."
     if classes > MOST_LINES:
-        words += f" Of {classes:,} classes {lines - 1} are drawn, from those with the surest cut to the least sure."
-    return words
+        note += f" Of {classes:,} classes {lines - 1} are drawn, from those with the surest cut to the least sure."
+    return note

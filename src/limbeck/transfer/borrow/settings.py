@@ -1,4 +1,4 @@
-"""What a recipe may say of `borrow`; without importing torch."""
+"""Settings of `borrow`; without importing torch."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ SURENESS = {
     "confidence": "the teacher is surest of one class",
     "energy": "the largest logits, whatever the others: the least energy",
 }
-"""Criteria by which the teacher is the surest, best first."""
+"""Criteria that say how sure the teacher is, best first."""
 
 OTHERS = {
     "boundary": "the narrowest gap between the teacher's two likeliest classes",
@@ -28,13 +28,13 @@ OTHERS = {
     "teacher gives",
 }
 CRITERIA = {**SURENESS, **OTHERS}
-"""By what images may be borrowed, with a line for listings."""
+"""All criteria to borrow by, with a line for listings."""
 
 NONE = "none"
-"""The criterion of who takes what comes first."""
+"""The criterion that takes the first images that come."""
 
 KNOWN = "known"
-"""In place of names of classes: all whose name the teacher knows, too."""
+"""In place of names of classes: all that the teacher knows by name."""
 
 Shared = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -104,7 +104,7 @@ class Threshold(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _split_of_a_name(cls, values: Any) -> Any:
-        """Into `calibration`, so that what is written down says it once."""
+        """Moves `split` into `calibration`, so that saved settings hold it only once."""
         if not isinstance(values, Mapping) or not isinstance(values.get("calibration"), str | Path):
             return values
         split = {} if values.get("split") is None else {"split": values["split"]}
@@ -158,7 +158,7 @@ def _threshold(value: Any) -> Any:
 
 
 def _exclude(value: Any) -> Any:
-    """ "known" stands alone: beside names it would be read as one of them."""
+    """Checks that "known" stands alone, as next to names it would be read as one of them."""
     if isinstance(value, list) and KNOWN in value:
         if len(value) > 1:
             raise ValueError(
@@ -242,7 +242,7 @@ class BorrowSettings(MakerSettings):
 
     @classmethod
     def opponent(cls, said: Mapping[str, Any]) -> Opponent:
-        """The control whose images are spread over the teacher's classes as those of the arm are."""
+        """The control whose images are distributed over the teacher's classes like those of the arm."""
         if said.get("by") in ("random", {"random": 1.0}):
             return Opponent("borrowed-random", "both take any images of the pools")
         return Opponent("borrowed-balanced-random", "both take as many images of every class that the teacher gives")

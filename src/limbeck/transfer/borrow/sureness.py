@@ -1,4 +1,4 @@
-"""The criteria by which a teacher says how sure it is, as far as it can be asked for them."""
+"""The criteria for how sure a teacher is, as far as the teacher supports them."""
 
 from limbeck.errors import UserError
 from limbeck.models import Classifier
@@ -9,10 +9,10 @@ from limbeck.transfer.scoring.context import head_weights
 
 
 def criteria_for(teacher: Classifier) -> tuple[dict[str, Criterion], dict[str, str]]:
-    """Those of `SURENESS` that this teacher can be asked for, and why not for the others, both by name.
+    """The criteria of `SURENESS` that this teacher supports, and why it does not support the others, both by name.
 
     Raises:
-        UserError: it knows a single class, of which it is always sure.
+        UserError: the teacher has a single class, of which it is always sure.
 
     Example:
         >>> list(criteria_for(teacher)[0])

@@ -1,4 +1,4 @@
-"""How sure the teacher must be of an image, for each class that it gives."""
+"""Thresholds on how sure the teacher must be of an image, for each class that it predicts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Passing:
     """Which images are sure enough.
 
     Attributes:
-        passes: rows that were read with their group -> bool `[B]`.
-        values: float64 `[K]`, the score that the least sure image of every class may have; NaN where there is none.
+        passes: function of rows that were read with their group, giving bool `[B]`.
+        values: float64 `[K]`, the least sure score that passes in every class; NaN for a class without one.
     """
 
     passes: Callable[[Rows], np.ndarray]
@@ -36,7 +36,7 @@ def class_thresholds(
     fixed_count: int | None = None,
     highest: bool = True,
 ) -> np.ndarray:
-    """Mean score of the surest calibration images of every class that a teacher gives.
+    """Mean score of the surest calibration images of every class that a teacher predicts.
 
     t_c = (1 / k_c) sum of the k_c best scores of class c, with k_c = ceil(share N_c).
 
@@ -49,8 +49,8 @@ def class_thresholds(
         classes: int64 `[N]` in 0..count-1.
         count: K.
         share: in (0, 1], of every class.
-        fixed_count: the best so many in place of a share, divided by as many whatever there are, as the reference
-            implementation does.
+        fixed_count: sum this many of the best in place of a share, and divide by this number even if there are fewer,
+            as the reference implementation does.
         highest: whether the highest scores are the surest.
 
     Returns:
@@ -60,35 +60,35 @@ def class_thresholds(
         >>> class_thresholds(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 1]), 3, share=0.5)
         array([ 3.,  5., nan])
     """
-    found = np.full(count, np.nan if fixed_count is None else 0.0)
+    thresholds = np.full(count, np.nan if fixed_count is None else 0.0)
     for label in np.unique(classes):
         own = np.sort(scores[classes == label].astype(np.float64))
         own = own[::-1] if highest else own
-        most = int(share_of(share, len(own))) if fixed_count is None else fixed_count
-        best = own[:most]
-        found[label] = best.sum() / (len(best) if fixed_count is None else fixed_count)
-    return found
+        limit = int(share_of(share, len(own))) if fixed_count is None else fixed_count
+        best = own[:limit]
+        thresholds[label] = best.sum() / (len(best) if fixed_count is None else fixed_count)
+    return thresholds
 
 
 def share_of(share: float, sizes: Any) -> Any:
-    """So many of every one of `sizes`, int64, rounded up, but not by what floats lack: 0.1 of 30 are 3."""
+    """A share of each of `sizes`, int64, rounded up except for floating-point errors: 0.1 of 30 is 3."""
     return np.ceil(share * np.asarray(sizes) - 1e-9).astype(np.int64)
 
 
 def passing(
     table: ScoreTable, criterion: Criterion, threshold: Threshold, calibration: ScoreTable | None, seed: int
 ) -> Passing:
-    """Which rows of a table are as sure as a threshold says, by the scores of `criterion`.
+    """Which rows of a table pass a threshold, by the scores of `criterion`.
 
     Args:
         table: of the pools.
-        criterion: says how sure the teacher is.
-        threshold: of every class.
-        calibration: scores of the calibration images, for thresholds that need some.
-        seed: unused by scores; of the passes over the table.
+        criterion: whose scores say how sure the teacher is.
+        threshold: for every class.
+        calibration: scores of the calibration images, for thresholds that need them.
+        seed: of the passes over the table; scores do not use it.
 
     Raises:
-        UserError: no calibration image is of some class that the teacher gives images of the pools.
+        UserError: a class that the teacher predicts for images of the pools has no calibration image.
     """
     candidates = Candidates(table, criterion, seed, "group")
     if threshold.of == "quantile":
@@ -99,8 +99,8 @@ def passing(
     highest = criterion.order == "highest"
 
     def passes(rows: Rows) -> np.ndarray:
-        own = values[rows.columns["group"]]
-        return rows.scores >= own if highest else rows.scores <= own
+        required = values[rows.columns["group"]]
+        return rows.scores >= required if highest else rows.scores <= required
 
     return Passing(passes, values)
 
@@ -108,10 +108,10 @@ def passing(
 def _calibrated(
     calibration: ScoreTable, criterion: Criterion, threshold: Threshold, count: int, seed: int
 ) -> np.ndarray:
-    rows = list(Candidates(calibration, criterion, seed, "group").read("group"))
+    parts = list(Candidates(calibration, criterion, seed, "group").read("group"))
     return class_thresholds(
-        np.concatenate([one.scores for one in rows]),
-        np.concatenate([one.columns["group"] for one in rows]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.columns["group"] for part in parts]),
         count,
         share=1.0 if threshold.of == "mean" else threshold.share,
         fixed_count=threshold.fixed_count,
@@ -132,16 +132,16 @@ def _check_known(values: np.ndarray, candidates: Candidates, threshold: Threshol
 
 
 def _quantile(candidates: Candidates, share: float) -> Passing:
-    """The best `share` of the images of every class, rounded up."""
+    """Passes the best `share` of the images of every class, rounded up."""
     sizes = candidates.class_counts().numpy()
     cut = candidates.smallest(
-        lambda: ((rows.columns["group"], candidates.words(rows)) for rows in candidates.read("group")),
+        lambda: ((rows.columns["group"], candidates.ranking_keys(rows)) for rows in candidates.read("group")),
         share_of(share, sizes),
         sizes,
     )
 
     def passes(rows: Rows) -> np.ndarray:
-        return cut.chosen(rows.columns["group"], candidates.words(rows))
+        return cut.chosen(rows.columns["group"], candidates.ranking_keys(rows))
 
     highest = candidates.criterion.order == "highest"
     values = np.full(len(sizes), np.inf if highest else -np.inf)

@@ -1,4 +1,4 @@
-"""Images of several pools as one transfer set, each with the pool and the id that it has there."""
+"""Images of several pools as one transfer set, each with its pool and its id there."""
 
 import hashlib
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def transfer_set_of(
     classes: Sequence[str],
     teacher: Classifier,
 ) -> TransferSet:
-    """The chosen images in the order of their ids, which come from their content, and where each is from.
+    """The chosen images with their provenance, in the order of their ids, which are derived from their content.
 
     Args:
         chosen: from the table.
@@ -40,7 +40,7 @@ def transfer_set_of(
         pools: in any order.
         settings: by which they were chosen.
         classes: of the student.
-        teacher: which chose.
+        teacher: by which they were chosen.
     """
     rows = chosen.rows
     sources = [chosen.sources[place] for place in rows.sources.tolist()]
@@ -52,48 +52,48 @@ def transfer_set_of(
         "by": settings.shares,
         "budget": parse_budget(settings.budget).label,
         "teacher": {"name": teacher.name, "fingerprint": fingerprint(teacher)},
-        "pools": {pool.name: _about_pool(pool, table) for pool in sorted(pools, key=lambda one: one.name)},
+        "pools": {pool.name: _about_pool(pool, table) for pool in sorted(pools, key=lambda pool: pool.name)},
         "seed": chosen.seed,
         **settings.model_dump(mode="json", include={"threshold", "fill", "short", "exclude", "overlap"}),
     }
     if "precision" in table.about:
-        about["precision"] = table.about["precision"]  # in which the teacher was asked
+        about["precision"] = table.about["precision"]  # of the teacher
     return TransferSet(images.subset(images.ids[order]), provenance=columns, about=about)
 
 
 def _about_pool(pool: Pool, table: ScoreTable) -> dict[str, Any]:
-    """What it takes to open the pool again, as a recipe has it, and to tell whether it holds the same images."""
-    said = pool.settings
-    about = {"name": said.name, "split": said.split, **said.model_dump(mode="json", exclude_defaults=True)}
-    if is_procedural(said.name):
-        about = {**about, "seed": said.seed}
+    """Settings to open the pool again, as in a recipe, and the fingerprint of its images."""
+    settings = pool.settings
+    about = {"name": settings.name, "split": settings.split, **settings.model_dump(mode="json", exclude_defaults=True)}
+    if is_procedural(settings.name):
+        about = {**about, "seed": settings.seed}
         del about["split"]
-    found = table.about.get("pools", {}).get(pool.name, {}).get("fingerprint")
-    return about if found is None else {**about, "fingerprint": found}  # which tables of earlier versions lack
+    recorded = table.about.get("pools", {}).get(pool.name, {}).get("fingerprint")
+    return about if recorded is None else {**about, "fingerprint": recorded}  # which tables of earlier versions lack
 
 
 def images_of(
     pools: Sequence[Pool], sources: Sequence[str], ids: np.ndarray, copies: np.ndarray, classes: Sequence[str]
 ) -> ImageSet:
-    """Images of several pools, with ids that come from their content.
+    """Images of several pools, with ids derived from their content.
 
     Args:
         pools: distinct by name.
         sources: name of the pool of each image.
-        ids: int64 `[n]`, there.
-        copies: int64 `[n]`, 0, and others for an image that is there already: its id is another.
+        ids: int64 `[n]`, in the pool.
+        copies: int64 `[n]`, 0, and other numbers for repetitions of an image, which get ids of their own.
         classes: of the student.
 
     Raises:
         UserError: a pool has no such id.
     """
-    known = {pool.name: place for place, pool in enumerate(pools)}
-    places = torch.tensor([known[name] for name in sources])
+    place_of = {pool.name: place for place, pool in enumerate(pools)}
+    places = torch.tensor([place_of[name] for name in sources])
     positions = torch.empty_like(places)
     for place, pool in enumerate(pools):
-        here = places == place
-        if here.any():
-            positions[here] = pool.images.positions(torch.from_numpy(ids)[here])
+        in_pool = places == place
+        if in_pool.any():
+            positions[in_pool] = pool.images.positions(torch.from_numpy(ids)[in_pool])
     name = " + ".join(sorted(set(sources)))
     sets = [pool.images for pool in pools]
     numbered = join(sets, places, positions, ids=torch.arange(len(places)), classes=classes, name=name)
@@ -102,11 +102,11 @@ def images_of(
 
 
 def _ids(digests: Tensor, copies: np.ndarray) -> Tensor:
-    """Of the content, and of which copy it is where it is not the first."""
+    """Ids from the content, and from the number of the copy unless it is the first."""
     digests = digests.clone()
     for row in np.flatnonzero(copies).tolist():
-        again = hashlib.blake2b(digests[row].numpy().tobytes(), digest_size=DIGEST_BYTES, salt=b"%d" % copies[row])
-        digests[row] = torch.frombuffer(bytearray(again.digest()), dtype=torch.uint8)
+        digest = hashlib.blake2b(digests[row].numpy().tobytes(), digest_size=DIGEST_BYTES, salt=b"%d" % copies[row])
+        digests[row] = torch.frombuffer(bytearray(digest.digest()), dtype=torch.uint8)
     return content_ids(digests)
 
 
@@ -117,13 +117,13 @@ def _provenance(chosen: Chosen, table: ScoreTable, pools: Sequence[Pool], source
     confidence = criterion_by("confidence").column
     wanted = [name for name in ("native", confidence) if table.has(name)]
     pairs, first = np.unique(np.stack([rows.sources, rows.ids]), axis=1, return_inverse=True)
-    found = looked_up(table, pairs[0], pairs[1], *dict.fromkeys([*wanted, *scored.values()]))
-    found = {name: values[first.reshape(-1)] for name, values in found.items()}
+    table_columns = looked_up(table, pairs[0], pairs[1], *dict.fromkeys([*wanted, *scored.values()]))
+    table_columns = {name: values[first.reshape(-1)] for name, values in table_columns.items()}
     by = [names[part] for part in rows.parts.tolist()]
     scores: list[Any] = [None] * len(rows)
     for part, name in enumerate(names):
         for row in np.flatnonzero(rows.parts == part).tolist() if name in scored else ():
-            scores[row] = float(found[scored[name]][row])
+            scores[row] = float(table_columns[scored[name]][row])
     columns: dict[str, Column] = {
         "source": sources,
         "source_id": torch.from_numpy(rows.ids),
@@ -132,11 +132,11 @@ def _provenance(chosen: Chosen, table: ScoreTable, pools: Sequence[Pool], source
         "maker": [f"borrow/{name}" for name in by],
         "predicted_class": [chosen.classes[group] for group in rows.groups.tolist()],
     }
-    if confidence in found:
-        columns["confidence"] = torch.from_numpy(found[confidence])
-    if "native" in found:
+    if confidence in table_columns:
+        columns["confidence"] = torch.from_numpy(table_columns[confidence])
+    if "native" in table_columns:
         called = {pool.name: pool.images.classes for pool in pools}
-        native = zip(sources, found["native"].astype(np.int64).tolist(), strict=True)
+        native = zip(sources, table_columns["native"].astype(np.int64).tolist(), strict=True)
         columns["native_class"] = [None if number < 0 else called[name][number] for name, number in native]
     if rows.copies.any():
         columns["copy"] = torch.from_numpy(rows.copies)

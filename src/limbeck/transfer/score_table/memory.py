@@ -1,4 +1,4 @@
-"""Tables of scores in memory: what several selections need of one set is worked out once, and may be kept in files."""
+"""Tables of scores in memory: what several selections of one set need is computed once, and may be kept in files."""
 
 import json
 import math
@@ -37,22 +37,23 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 KEPT = 2**30
-"""Bytes of features of a whole set that are kept for later."""
+"""Features of a whole set are kept if they take at most so many bytes."""
 
 
 class PoolScores:
-    """Scores, clusters and features of all images of a set, each found once.
+    """Scores, clusters and features of all images of a set, each computed once.
 
     Args:
         images: the set.
         context: teacher, folder, seed.
-        folder: where what is found is kept for others, who may run at the same time; None to keep it here alone.
-        progress: who watches.
-        own: whether nobody else uses the folder: what is found there was worked out for the same selection, before it
-            was stopped, and saves it nothing.
+        folder: where results are kept for other processes, which may run at the same time; None to keep them in memory
+            only.
+        progress: reports progress.
+        own: whether nobody else uses the folder. Results found there then come from an earlier, interrupted run of the
+            same selection, so they do not count as saved cost.
 
     Attributes:
-        costs: what each piece of work took, that the tables made so far needed, whoever did it.
+        costs: the cost of each piece of work that the tables made so far needed, even if another process did it.
 
     Example:
         >>> scores = PoolScores(images, ScoringContext())
@@ -79,10 +80,10 @@ class PoolScores:
         self._counted: dict[str, Any] = dict.fromkeys(("images_read", "teacher_passes", "steps", "seconds", "kwh"), 0)
 
     def table(self, criterion: Criterion) -> ScoreTable:
-        """What `allocate` needs of the set for `criterion`, but for the features of greedy allocations.
+        """The table that `allocate` needs for `criterion`; features for greedy allocations are separate.
 
-        Of more than `ROWS` images it is a file in the folder, where they can be scored one by one: whoever is stopped
-        goes on with what is scored.
+        For more than `ROWS` images it is a file in the folder, if images can be scored one by one; an interrupted
+        scoring then continues.
         """
         if self.folder is not None and len(self.images) > ROWS and _one_by_one(criterion):
             return self._file(criterion, self.folder)
@@ -92,7 +93,7 @@ class PoolScores:
         if criterion.clusters_column is not None:
             columns[criterion.clusters_column] = self._clusters(criterion, criterion.clusters_column).numpy()
         elif criterion.space:
-            self.features(criterion)  # first, since the score may read the same
+            self.features(criterion)  # computed first, since the score may read the same
         if criterion.score != "random":
             columns[criterion.column] = self._scores(criterion).numpy()
         about = {"name": self.images.name, "shape": list(self.images.shape), "classes": list(self.images.classes)}
@@ -107,8 +108,8 @@ class PoolScores:
         with disk_errors(path):
             folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{path.stem}.lock"):
-            found = path.exists()
-            if not found:
+            existed = path.exists()
+            if not existed:
                 began, context = time.perf_counter(), self.context
                 options = {"seed": context.seed, "teacher": context.teacher, "folder": context.folder}
                 options |= {"precision": context.precision}
@@ -122,7 +123,7 @@ class PoolScores:
             Cost.from_dict(json.loads(took.read_text()) if took.exists() else {}),
             images_read=count * (2 if entry.reads == "set" else 1),
             teacher_passes=passes,
-            passes_saved=passes if found and not self.own else 0,
+            passes_saved=passes if existed and not self.own else 0,
         )
         return ScoreTable(path)
 
@@ -135,9 +136,9 @@ class PoolScores:
 
         def score() -> Tensor:
             whole = representation_name(criterion, name) in self._features or self._worth_keeping(name)
-            seen = self._represented(criterion, name) if whole else None
+            features = self._represented(criterion, name) if whole else None
             options = {"seed": self.context.seed, "context": self.context, "progress": self.progress}
-            return score_images(self.images, criterion, features=seen, **options)
+            return score_images(self.images, criterion, features=features, **options)
 
         depends = self._depends(criterion, name) | own_code(criterion.score)
         return self._once("scores", criterion.column, depends, score)
@@ -151,26 +152,26 @@ class PoolScores:
         return self._once("clusters", column, depends, cluster)
 
     def _represented(self, criterion: Criterion, name: str) -> Tensor:
-        """Features of the whole set, kept where they are not too large."""
-        named = representation_name(criterion, name)
+        """Features of the whole set, kept if they are not too large."""
+        full_name = representation_name(criterion, name)
 
         def represent() -> Tensor:
             options = representation_options(criterion, name)
             return collect(self.images, representation(name, self.images, self.context, options))
 
-        if named not in self._features:
+        if full_name not in self._features:
             before, self.costs = self.costs, {}
             try:
-                features = self._once("features", named, self._depends(criterion, name), represent, most=KEPT)
-                self._features[named] = features, self.costs
+                features = self._once("features", full_name, self._depends(criterion, name), represent, most=KEPT)
+                self._features[full_name] = features, self.costs
             finally:
                 self.costs = self.costs | before
-        features, costs = self._features[named]
+        features, costs = self._features[full_name]
         self.costs = costs | self.costs
         return features
 
     def _worth_keeping(self, name: str) -> bool:
-        """Whether the teacher's answers, of which a score sees a batch at a time, are few enough to be kept whole."""
+        """Whether to keep the teacher's logits of the whole set, of which a score needs only one batch at a time."""
         if self.folder is None or name != "teacher-logits" or self.context.teacher is None:
             return False
         return len(self.images) * self.context.teacher.num_classes * torch.float32.itemsize <= KEPT
@@ -184,7 +185,7 @@ class PoolScores:
         return depends | own_code(representation=name)
 
     def _teacher(self) -> list[str]:
-        """Names the teacher and how it computes; one with code that cannot be vouched for is known here alone."""
+        """Identifies the teacher and how it computes; one with unverifiable code is recognised in this process only."""
         assert self.context.teacher is not None, "criteria that ask a teacher are refused without one before"
         identity = identify(self.context.teacher)
         computing = f"{self.context.precision}, channels last: {self.context.channels_last}"
@@ -193,7 +194,7 @@ class PoolScores:
     def _once(
         self, kind: str, name: str, depends: dict[str, Any], make: Callable[[], Tensor], most: float = math.inf
     ) -> Tensor:
-        """What `make` makes, or somebody made before and kept in the folder; at most so many bytes of it are."""
+        """The result of `make`, or an earlier one from the folder; results of more than `most` bytes are not kept."""
         if self.folder is None:
             return self._made(f"{kind}:{name}", make)[0]
         key = self._key(kind, name, depends)
@@ -203,33 +204,39 @@ class PoolScores:
         with FileLock(self.folder / f".{kind}-{key}.lock"):
             if path.exists():
                 return self._found(path, key)
-            made, costs = self._made(f"{kind}:{name}", make)
-            if made.nbytes <= most:
+            values, costs = self._made(f"{kind}:{name}", make)
+            if values.nbytes <= most:
                 metadata = {"key": key, "costs": json.dumps({work: cost.to_dict() for work, cost in costs.items()})}
                 with atomic_path(path) as temporary:
-                    save_file({"values": made.contiguous()}, temporary, metadata=metadata)
-        return made
+                    save_file({"values": values.contiguous()}, temporary, metadata=metadata)
+        return values
 
     def _key(self, kind: str, name: str, depends: dict[str, Any]) -> str:
         return cache_key(kind, name, self.images.fingerprint, sorted(depends.items()))
 
     def _made(self, work: str, make: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Cost]]:
-        """What `make` makes, and the works that it took; one is what it did but for the others."""
+        """The result of `make`, and the cost of each piece of work for it.
+
+        The cost of `work` itself is what was measured, without the nested pieces of work, which count for themselves.
+        """
         before, self.costs = self.costs, {}
         metered, counted = self._metered(), self._counted
         try:
             with EnergyMeter() as meter:
-                made = make()
+                values = make()
             now, others = self._metered() | {"kwh": meter.energy["kwh"]}, self._counted
-            own: dict[str, Any] = {name: now[name] - metered[name] - (others[name] - counted[name]) for name in now}
-            self._counted = {name: others[name] + own[name] for name in own}
-            self.costs[work] = Cost(**own, measured=meter.energy["kind"] == "measured")
-            return made, dict(self.costs)
+            counts: dict[str, Any] = {name: now[name] - metered[name] - (others[name] - counted[name]) for name in now}
+            self._counted = {name: others[name] + counts[name] for name in counts}
+            self.costs[work] = Cost(**counts, measured=meter.energy["kind"] == "measured")
+            return values, dict(self.costs)
         finally:
             self.costs = self.costs | before
 
     def _metered(self) -> dict[str, Any]:
-        """What this process has done so far, with the time of what it found; energy is metered piece by piece."""
+        """What this process has spent so far, including the earlier time of results it found.
+
+        Energy is measured per piece of work, so it is 0 here.
+        """
         cost, seconds = self.context.meter.cost, time.perf_counter() + self.context.meter.earlier
         counts: dict[str, Any] = {
             "images_read": cost.images_read,
@@ -254,7 +261,7 @@ class PoolScores:
 
 
 def _one_by_one(criterion: Criterion) -> bool:
-    """Whether every image is scored by itself, and nothing else is wanted of the whole set."""
+    """Whether every image is scored independently, and the criterion needs nothing else of the whole set."""
     trains = SCORES[criterion.score].trains or REPRESENTATIONS[criterion.representation].trains
     own = "function" in criterion.represented
     return criterion.score != "random" and not criterion.space and not trains and not own

@@ -15,27 +15,25 @@ from limbeck.transfer.criteria import CLUSTERS
 
 ROWS = 2**20
 METADATA = b"limbeck"
-"""Key of what a table says of itself."""
+"""Key of limbeck's metadata in a Parquet schema."""
 DIGEST = "digest"
-"""Column of a hash of the pixels, so many bytes of each image."""
+"""Column with a hash of each image's pixels, of fixed length."""
 NO_SCORES = ("id", "source", "label", "group", "native", DIGEST)
 
 
 class ScoreTable:
-    """Ids of images and what is known of them, in memory or in a Parquet file that is read a million rows at a time.
+    """Ids of images, their scores and labels, in memory or in a Parquet file that is read a million rows at a time.
 
     Args:
         table: columns by name or as an Arrow table, or the path of a Parquet file of them: `id` (int64), `label` and
-            `group` (int, >= 0), `source` (names), `native` (int, a class of the source's own, -1 for none), `digest` (a
-            hash of the pixels, 16 bytes), one for each score, and one for the clusters (int, >= 0) of each criterion
-            that goes by them; all but `id` may be left out. Ids are distinct among the images of one source.
-            A score that is null says that the image was never scored: it is not there for criteria that go by that
-            score.
-        about: what the table says of itself, as the name of its images and their classes; by default what the columns'
-            own metadata say.
+            `group` (int, >= 0), `source` (names), `native` (int, the source's own class, -1 for none), `digest` (a
+            hash of the pixels, 16 bytes), one column for each score, and one for the clusters (int, >= 0) of each
+            criterion that uses clusters; all but `id` are optional. Ids are distinct within a source. A null score
+            means that the image was never scored; criteria that use that score ignore the image.
+        about: metadata, such as the name of the image set and its classes; by default those stored with the columns.
 
     Raises:
-        UserError: no such file, not Parquet, or without ids.
+        UserError: there is no such file, it is not Parquet, or has no ids.
 
     Example:
         >>> len(ScoreTable("scores.parquet"))
@@ -48,7 +46,7 @@ class ScoreTable:
     def __init__(self, table: str | Path | pa.Table | Mapping[str, Any], about: dict[str, Any] | None = None) -> None:
         self.path = Path(table) if isinstance(table, str | Path) else None
         table = pa.table(dict(table)) if isinstance(table, Mapping) else table
-        # A table in memory or a `ParquetFile`, which pyarrow has no types for.
+        # An Arrow table or a `ParquetFile`; pyarrow has no types.
         self._columns: Any = _open(self.path) if self.path is not None else table
         names = self._schema.names
         if "id" not in names:
@@ -66,17 +64,17 @@ class ScoreTable:
 
     @property
     def name(self) -> str:
-        """Of the images."""
+        """Name of the image set."""
         return self.about.get("name", "images" if self.path is None else self.path.stem)
 
     @property
     def title(self) -> str:
-        """What errors call it."""
+        """Its name in error messages."""
         return "the table of scores" if self.path is None else repr(str(self.path))
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the images' classes, as far as the table knows them."""
+        """Names of the images' classes; may be empty."""
         return self.names("label")
 
     def has(self, column: str) -> bool:
@@ -84,26 +82,26 @@ class ScoreTable:
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
-        """Names of the sources, sorted; none where the table does not tell them."""
+        """Names of the sources, sorted; empty if the table has none."""
         if not self.has("source"):
             return ()
         kind = self._schema.field("source").type
         if not pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind):
             raise UserError(f"column 'source' of {self.title} must hold names, got {kind}.")
-        found: set[str | None] = set()
+        names: set[str | None] = set()
         for batch in self._batches(["source"]):
-            found.update(batch["source"].unique().to_pylist())
-        if None in found:
+            names.update(batch["source"].unique().to_pylist())
+        if None in names:
             raise UserError(f"column 'source' of {self.title} lacks values in some rows; name the source of all.")
-        return tuple(sorted(name for name in found if name is not None))
+        return tuple(sorted(name for name in names if name is not None))
 
     def batches(self, *columns: str, known: str | None = None) -> Iterator[dict[str, np.ndarray]]:
-        """Columns as arrays `[B]`: scores float64, sources as their places in `sources`, digests uint8 `[B, 16]`,
-        all others int64.
+        """Batches of columns as arrays `[B]`: scores float64, sources as indices into `sources`, digests uint8
+        `[B, 16]`, all others int64.
 
         Args:
             columns: their names.
-            known: a column; rows in which it is null are passed over.
+            known: a column; rows in which it is null are skipped.
         """
         wanted = [*columns, *([] if known is None or known in columns else [known])]
         for batch in self._batches(wanted):
@@ -113,9 +111,9 @@ class ScoreTable:
 
     def _array(self, name: str, column: pa.Array) -> np.ndarray:
         if name == "source":
-            named = column.dictionary_encode()  # itself, where it is one
-            places = [self.sources.index(source) for source in named.dictionary.to_pylist()]
-            return np.array(places, dtype=np.int64)[named.indices.to_numpy()]
+            encoded = column.dictionary_encode()  # unchanged if it is one already
+            places = [self.sources.index(source) for source in encoded.dictionary.to_pylist()]
+            return np.array(places, dtype=np.int64)[encoded.indices.to_numpy()]
         if name == DIGEST:
             return _bytes(column, self.title)
         kind = _kind(name)
@@ -137,13 +135,13 @@ class ScoreTable:
             raise UserError(f"{self.title} is damaged ({error}); score again.") from error
 
     def count(self, known: str | None = None) -> int:
-        """Rows, or those in which the column `known` is not null."""
+        """Number of rows, or of those in which the column `known` is not null."""
         if known is None:
             return len(self)
         return sum(len(batch) - batch[known].null_count for batch in self._batches([known]))
 
     def sizes(self, column: str, known: str | None = None) -> np.ndarray | None:
-        """Images of each class or group, int64 `[K]`, or None where not all are in one.
+        """Number of images of each class or group, int64 `[K]`; None if some image is in none.
 
         Args:
             column: "label" or "group".
@@ -159,19 +157,19 @@ class ScoreTable:
             numbers = values.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
             if len(numbers) and numbers.min() < 0:
                 raise UserError(f"column {column!r} of {self.title} must be 0 or above, got {numbers.min()}.")
-            found = np.bincount(numbers)
-            counts = np.pad(counts, (0, max(0, len(found) - len(counts))))
-            counts[: len(found)] += found
+            batch_counts = np.bincount(numbers)
+            counts = np.pad(counts, (0, max(0, len(batch_counts) - len(counts))))
+            counts[: len(batch_counts)] += batch_counts
         return counts
 
     def names(self, column: str) -> tuple[str, ...]:
-        """What the table calls the classes ("label") or groups ("group"), as far as it does."""
+        """Names of the classes ("label") or groups ("group"); may be empty."""
         return tuple(self.about.get({"label": "classes"}.get(column, "groups"), ()))
 
 
 def _open(path: Path) -> pq.ParquetFile:
     try:
-        # Arrow's read-ahead would keep every row group that was read until the last.
+        # Arrow's read-ahead would keep all row groups in memory until the last one is read.
         return pq.ParquetFile(path, pre_buffer=False)
     except FileNotFoundError:
         raise UserError(f"there is no table of scores {str(path)!r}; `limbeck score` makes one.") from None

@@ -1,4 +1,4 @@
-"""The rows of a score table that a criterion can choose, and the order in which it prefers them."""
+"""The rows of a score table that a criterion can choose, and its order of preference."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from limbeck.errors import UserError, unknown_name
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import ALLOCATIONS
-from limbeck.transfer.score_table.radix import Keys, Thresholds, Words, as_unsigned, smallest, sortable
+from limbeck.transfer.score_table.radix import Keys, KeyWords, Thresholds, as_unsigned, smallest, sortable
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.scoring.scores import uniform53
 
@@ -22,9 +22,9 @@ class Rows:
 
     Attributes:
         ids: int64 `[B]`.
-        sources: int64 `[B]`, places in the table's `sources`; None where it tells none.
+        sources: int64 `[B]`, indices into the table's `sources`; None if it has none.
         scores: float64 `[B]`, finite.
-        columns: the others that were asked for.
+        columns: the other columns that were requested.
     """
 
     ids: np.ndarray
@@ -36,12 +36,32 @@ class Rows:
         return len(self.ids)
 
     def part(self, rows: np.ndarray) -> "Rows":
-        """Those at `rows`, places int64 `[n]` or a mask bool `[B]`, without the other columns."""
+        """The rows at `rows`, indices int64 `[n]` or a mask bool `[B]`, without the other columns."""
         return Rows(self.ids[rows], None if self.sources is None else self.sources[rows], self.scores[rows], {})
+
+    def hold(self, rows: "Rows") -> np.ndarray:
+        """Which of some rows of the same table are among these, bool `[B]`."""
+        return is_in(rows.ids, rows.sources, self.ids, self.sources)
+
+
+def is_in(ids: np.ndarray, sources: np.ndarray | None, of_ids: np.ndarray, of_sources: np.ndarray | None) -> np.ndarray:
+    """Which images are among others, bool `[B]`; images of different sources may share an id.
+
+    Args:
+        ids, sources: int64 `[B]` of the images; no sources where the table has none.
+        of_ids, of_sources: int64 `[n]` of the others.
+    """
+    if sources is None or of_sources is None:
+        return np.isin(ids, of_ids)
+    found = np.zeros(len(ids), dtype=bool)
+    for source in np.unique(of_sources):
+        own = sources == source
+        found[own] = np.isin(ids[own], of_ids[of_sources == source])
+    return found
 
 
 def joined(parts: Sequence[Rows]) -> Rows:
-    """All rows of some parts of one table, at least one."""
+    """Concatenates parts of one table, at least one."""
     sources = [part.sources for part in parts if part.sources is not None]
     return Rows(
         np.concatenate([part.ids for part in parts]),
@@ -52,13 +72,13 @@ def joined(parts: Sequence[Rows]) -> Rows:
 
 
 class Candidates:
-    """What a criterion can choose from: the rows whose scores are known, of random scores all.
+    """The rows that a criterion can choose: those with a score, or all rows for random scores.
 
     Args:
         table: with the columns of the criterion.
         criterion: how they are scored and preferred.
         seed: of random scores and orders.
-        balance: the column whose values get equal shares where the criterion goes by class.
+        balance: the column whose values get equal shares if the criterion works per class.
 
     Raises:
         UserError: the table lacks a column, or was made with another seed.
@@ -72,7 +92,7 @@ class Candidates:
         self.known = None if criterion.score == "random" else criterion.column
         _check_columns(table, criterion, seed, balance)
 
-    # What a budget is resolved against, as of an image set.
+    # What `Budget.resolve` needs, as of an image set.
 
     @property
     def name(self) -> str:
@@ -105,7 +125,7 @@ class Candidates:
     # Passes over the rows.
 
     def read(self, *columns: str) -> Iterator[Rows]:
-        """A million rows at a time, in the order of the table."""
+        """Batches of up to a million rows, in the order of the table."""
         more = ["source"] if self.table.sources else []
         scored = [] if self.known is None else [self.known]
         for batch in self.table.batches("id", *more, *scored, *columns, known=self.known):
@@ -126,7 +146,7 @@ class Candidates:
             )
 
     def classes_of(self, rows: Rows) -> np.ndarray:
-        """The class of each row, int64 `[B]`, all 0 for criteria over the whole set; `read` it with `class_column`."""
+        """The class of each row, int64 `[B]`, all 0 for criteria over the whole set; needs `read(*class_column)`."""
         return rows.columns[self.balance] if self.criterion.per_class else np.zeros(len(rows), dtype=np.int64)
 
     @property
@@ -134,31 +154,33 @@ class Candidates:
         return (self.balance,) if self.criterion.per_class else ()
 
     def sizes_of_classes(self) -> np.ndarray:
-        """Rows of each class, int64 `[C]`; one class for criteria over the whole set."""
+        """Number of rows of each class, int64 `[C]`; one class for criteria over the whole set."""
         return self.class_counts().numpy() if self.criterion.per_class else np.array([len(self)])
 
-    def words(self, rows: Rows) -> Words:
-        """Keys, smallest for the most preferred: by score, then by id, then by source."""
+    def ranking_keys(self, rows: Rows) -> KeyWords:
+        """Keys that sort rows by preference, the most preferred first: by score, then by id, then by source."""
         if self.criterion.order == "random":
             return self.drawn(rows, self.criterion.stream("order"))
         return self._with_ids(rows, sortable(rows.scores, descending=self.criterion.order == "highest"))
 
-    def drawn(self, rows: Rows, stream: str) -> Words:
-        """Keys in a random order, whatever the scores."""
+    def drawn(self, rows: Rows, stream: str) -> KeyWords:
+        """Keys that sort rows at random, independent of their scores."""
         return self._with_ids(rows, sortable(self.uniform(rows.ids, rows.sources, stream), descending=False))
 
-    def _with_ids(self, rows: Rows, first: np.ndarray) -> Words:
+    def _with_ids(self, rows: Rows, first: np.ndarray) -> KeyWords:
         words = (first, as_unsigned(rows.ids))
         return words if rows.sources is None else (*words, rows.sources.astype(np.uint64))
 
     def uniform(self, ids: np.ndarray, sources: np.ndarray | None, stream: str) -> np.ndarray:
-        """float64 `[B]` in [0, 1), from the seed, the stream and the images; every source has its own draws."""
+        """float64 `[B]` in [0, 1), from seed, stream and ids; every source has its own stream."""
         if sources is None:
             return uniform53(_tensor(ids), self.seed, stream).numpy()
         drawn = np.empty(len(ids))
         for place in np.unique(sources):
-            here = sources == place
-            drawn[here] = uniform53(_tensor(ids[here]), self.seed, f"{stream}@{self.table.sources[place]}").numpy()
+            in_source = sources == place
+            drawn[in_source] = uniform53(
+                _tensor(ids[in_source]), self.seed, f"{stream}@{self.table.sources[place]}"
+            ).numpy()
         return drawn
 
     def smallest(self, read: Callable[[], Iterator[Keys]], quotas: np.ndarray, sizes: np.ndarray) -> Thresholds:
@@ -174,19 +196,19 @@ def _check_columns(table: ScoreTable, criterion: Criterion, seed: int, balance: 
             raise unknown_name(f"column of {table.title}:", column, table.columns, hint)
     if balance not in ("label", "group"):
         raise UserError(f"`balance` must be 'label' or 'group', got {balance!r}.")
-    made = table.about.get("seed", seed)
-    if criterion.seeded and made != seed:
+    table_seed = table.about.get("seed", seed)
+    if criterion.seeded and table_seed != seed:
         raise UserError(
-            f"`seed` must be {made}, with which {table.title} was made for {criterion.name!r}, got {seed}; score "
+            f"`seed` must be {table_seed}, with which {table.title} was made for {criterion.name!r}, got {seed}; score "
             "again with that seed for others."
         )
     if clusters is not None and criterion.per_class and balance != "label":
         raise UserError(
             f"allocation {criterion.allocation!r} has clusters within every label, and `balance` is {balance!r}; "
-            f"use {', '.join(repr(one) for one in ALLOCATIONS if 'clusters' not in ALLOCATIONS[one].options)}."
+            f"use {', '.join(repr(name) for name in ALLOCATIONS if 'clusters' not in ALLOCATIONS[name].options)}."
         )
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Arrow's memory is read-only, which tensors cannot be."""
+    """A tensor of an array; copies read-only memory such as Arrow's, which tensors do not support."""
     return torch.from_numpy(np.require(array, requirements="W"))

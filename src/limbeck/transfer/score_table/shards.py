@@ -1,4 +1,4 @@
-"""The shards of a table of scores, by whatever process makes them."""
+"""Computing the shards of a table of scores, in any process."""
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Shards:
-    """What a worker does with one shard after another.
+    """Computes the shards of a table; one instance per worker.
 
     Args:
-        images: of the whole set.
+        images: the whole set.
         columns: name -> criterion.
         context: teacher, folder, seed.
         parts: folder of finished shards.
-        size: images of a shard.
+        size: images per shard.
         beside: further columns, see `score_table`.
     """
 
@@ -52,11 +52,11 @@ class Shards:
         self.size = size
 
     def positions(self, index: int) -> Tensor:
-        """Of the images of a shard, int64 `[n]`."""
+        """Positions of the images of a shard, int64 `[n]`."""
         return torch.arange(index * self.size, min((index + 1) * self.size, len(self.images)))
 
     def add_up(self, index: int) -> int:
-        """Keeps the sum of the shard's gray histograms; returns the number of images."""
+        """Saves the sum of the shard's gray histograms; returns the number of images."""
         positions = self.positions(index)
         total = histogram_sum(self.images, positions)
         with atomic_path(self.parts / f"{index:06d}.npy") as temporary:
@@ -64,7 +64,7 @@ class Shards:
         return len(positions)
 
     def score(self, index: int) -> int:
-        """Keeps the shard's part of the table; returns the number of images."""
+        """Saves the shard's part of the table; returns the number of images."""
         part = self.images.subset(self.images.ids[self.positions(index)])
         columns: dict[str, Any] = {"id": part.ids.numpy()}
         if part.labels is not None:
@@ -79,15 +79,15 @@ class Shards:
         return score_columns(part, self.columns, beside=self.beside, **options)
 
     def _average(self) -> Tensor | None:
-        """The average histogram of the whole set, where some criterion wants it."""
-        if all(one.representation != "average-adjusted-histogram" for one in self.columns.values()):
+        """The average histogram of the whole set, if a criterion needs it."""
+        if all(criterion.representation != "average-adjusted-histogram" for criterion in self.columns.values()):
             return None
         sums = [np.load(self.parts / f"{index:06d}.npy") for index in range(-(-len(self.images) // self.size))]
         return torch.from_numpy(np.sum(sums, axis=0)) / len(self.images)
 
 
 class MakeShards:
-    """Makes `Shards` in whatever process it is called."""
+    """Makes `Shards` in the process that calls it."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class MakeShards:
 
 
 def _arrow(values: Tensor) -> pa.Array:
-    """A column of numbers `[N]`, or of so many bytes `[N, D]`."""
+    """An Arrow column of numbers `[N]`, or of D bytes each, uint8 `[N, D]`."""
     if values.ndim == 1:
         return pa.array(values.numpy())
     kind = pa.binary(values.shape[1])

@@ -1,4 +1,4 @@
-"""Scoring into a Parquet table, shard by shard: resumable, in memory that does not grow, by one worker or many."""
+"""Scoring into a Parquet table, shard by shard: resumable, in constant memory, by one or several workers."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from limbeck.models import Classifier
 
 MOST = 2**16
-"""Images of a shard."""
+"""Largest number of images per shard by default."""
 _SHARDS = 16
 
 
@@ -57,36 +57,36 @@ def score_table(
 ) -> Path:
     """Writes id, label and the scores of every image to `path`, for `select_from_scores`.
 
-    Images are read once and a teacher is asked once for all criteria together, but for what is trained or needs a whole
-    set first. Finished shards lie in `<path>.parts` until all are there. A scoring that was stopped or killed goes on
-    with them; neither that nor the number of workers changes the table.
+    Images are read once and the teacher runs once for all criteria together, except for what is trained or needs the
+    whole set first. Finished shards are kept in `<path>.parts` until all are done. A scoring that was stopped or killed
+    continues with them; neither that nor the number of workers changes the table.
 
     Args:
         images: what to score, or a data set's name, see `limbeck.load`; or a function that loads them, which every
-            worker calls for itself.
+            worker calls.
         path: the Parquet file to make; never overwritten.
-        criteria: whose scores to compute, as for `select`; those that share one make one column. Random scores need
-            no column. Criteria that go by clusters (k-means, manifold) get a column of these, too, found here once in
-            this process from the features of the whole set, of which 4 N D bytes are then in memory.
-        seed: of what is trained on the way.
-        teacher: for criteria that ask one; a classifier, or whatever `load_model` takes.
+        criteria: whose scores to compute, as for `select`; criteria with the same score share a column. Random scores
+            need no column. Criteria that use clusters (k-means, manifold) also get a column of these, computed once in
+            this process from the features of the whole set, which take 4 N D bytes of memory.
+        seed: of training for scores.
+        teacher: for criteria that need one; a classifier, or whatever `load_model` takes.
         folder: where networks that a criterion trains are kept.
-        workers: processes, of this machine, or of the Ray cluster that RAY_ADDRESS names or this process is connected
-            to. Its nodes must have limbeck, and share with this process, under the same paths, the files of the
-            images, limbeck's cache and the folder of `path`.
-        shard: images at a time, rounded to whole batches; what a kill makes to be done again. By default a sixteenth
-            of them, at most `MOST`.
-        trust_teacher: go on with parts of another process even where the teacher has code or attributes that limbeck
-            cannot vouch for, as a `forward` of one's own; by default only the process that began them does.
-        precision: in which the teacher is asked, by every worker: "fp32", "bf16", or "auto" for what this machine is
-            fastest in. The table says which it was.
-        beside: further columns, found in the same pass: "digest", a 128-bit hash of the pixels, and "group", the number
-            of the class that the teacher gives, whose names the table tells.
-        progress: who watches.
+        workers: number of processes, on this machine, or on the Ray cluster that RAY_ADDRESS names or this process is
+            connected to. Its nodes must have limbeck, and share with this process, under the same paths, the files of
+            the images, limbeck's cache and the folder of `path`.
+        shard: images per shard, rounded to whole batches; at most so many are scored again after a kill. By default a
+            sixteenth of the images, at most `MOST`.
+        trust_teacher: continue with shards of another process even if the teacher has code or attributes that limbeck
+            cannot verify, such as your own `forward`; by default only the process that began them does.
+        precision: of the teacher, in every worker: "fp32", "bf16", or "auto" for the fastest on this machine. The table
+            records it.
+        beside: further columns, computed in the same pass: "digest", a 128-bit hash of the pixels, and "group", the
+            number of the class that the teacher predicts, with the class names in the metadata.
+        progress: reports progress.
 
     Raises:
-        UserError: `path` exists, a criterion lacks what it needs, a cluster is named that cannot be joined, a worker
-            does not see the same images and folders, or the parts are of other images.
+        UserError: `path` exists, a criterion lacks what it needs, the named cluster cannot be joined, a worker does not
+            see the same images and folders, or the finished shards are of other images.
 
     Example:
         >>> path = score_table(images, "two.parquet", criteria=["entropy", "variance"])
@@ -94,12 +94,12 @@ def score_table(
         ('entropy:grayscale-histogram', 'variance:grayscale')
     """
     check_seed(seed)
-    watching = progress if workers == 1 else None  # who watches cannot move to a worker
+    watching = progress if workers == 1 else None  # progress cannot move to a worker
     context = make_context(teacher, folder, seed, watching, precision=precision)
-    how: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
+    options: dict[str, Any] = {"workers": workers, "shard": shard, "trust_teacher": trust_teacher, "progress": progress}
     loads = callable(images)
-    found = cast("Callable[[], ImageSet]", images) if loads else as_image_set(images, "train", "images")
-    return write_table(found, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **how)
+    image_set = cast("Callable[[], ImageSet]", images) if loads else as_image_set(images, "train", "images")
+    return write_table(image_set, Path(path), list(map(find_criterion, criteria)), context, beside=beside, **options)
 
 
 def write_table(
@@ -114,7 +114,7 @@ def write_table(
     trust_teacher: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """`score_table` for those who have a context: teacher, folder and seed, and how the teacher computes.
+    """`score_table` for callers with a context: teacher, folder, seed, and how the teacher computes.
 
     Example:
         >>> path = write_table(images, Path("v.parquet"), [Criterion(score="variance")], ScoringContext(), shard=64)
@@ -125,48 +125,32 @@ def write_table(
     for name, value in (("workers", workers), ("shard", shard)):
         if value is not None and value < 1:
             raise UserError(f"`{name}` must be at least 1, got {value}.")
-    teacher, watch = context.teacher, progress or Silent()
-    here = images() if callable(images) else images
-    _check_beside(beside, teacher)
-    columns = {one.column: one for one in criteria if one.score != "random"}
-    clusters = {one.clusters_column: one for one in criteria if one.clusters_column is not None}
+    watch = progress or Silent()
+    loaded = images() if callable(images) else images
+    _check_beside(beside, context.teacher)
+    columns = {criterion.column: criterion for criterion in criteria if criterion.score != "random"}
+    clusters = {criterion.clusters_column: criterion for criterion in criteria if criterion.clusters_column is not None}
     for criterion in criteria:
-        _check(criterion, here, context)
+        _check(criterion, loaded, context)
 
-    batch = batch_size_for(here)
-    size = min(MOST, -(-len(here) // _SHARDS)) if shard is None else shard
-    size = min(-(-size // batch) * batch, len(here))
-    count = -(-len(here) // size)
+    batch = batch_size_for(loaded)
+    size = min(MOST, -(-len(loaded) // _SHARDS)) if shard is None else shard
+    size = min(-(-size // batch) * batch, len(loaded))
+    count = -(-len(loaded) // size)
     parts = path.with_name(f"{path.name}.parts")
-    about = {
-        "name": here.name,
-        "shape": list(here.shape),
-        "classes": list(here.classes),
-        "columns": [*columns, *clusters],
-        "seed": context.seed,
-        **({"precision": context.precision} if "group" in beside or any(one.needs_teacher for one in criteria) else {}),
-        **({"beside": list(beside)} if beside else {}),
-        **({"groups": list(groups_of(teacher))} if "group" in beside and teacher is not None else {}),
-    }
-    plan = {**about, "images": ids_and_labels(here), "pixels": pixels_of(here), "shard": size}
-    plan |= {"block": context.block} if context.block is not None else {}
-    plan |= _whose(teacher, trust_teacher, watch)
-    for one in criteria:
-        plan |= own_code(one.score, one.representation) | own_code(representation=one.space)
+    about = _about(loaded, [*columns, *clusters], criteria, context, beside)
+    plan = _plan(about, loaded, size, criteria, context, trust_teacher=trust_teacher, watch=watch)
     with disk_errors(parts):
         parts.mkdir(parents=True, exist_ok=True)
     with only_one(parts, lambda: watch.say(f"another process is scoring into {str(path)!r}; waiting for it")):
-        _check_new(path)  # which another may have made meanwhile
+        _check_new(path)  # another process may have made it meanwhile
         _claim(parts, plan)
-        make = MakeShards(images, columns, context, parts, size, beside, begun=seen(here))
-        shared = [parts / "plan.json", *([context.folder] if context.folder.exists() else [])]
-        if any(one.representation == "average-adjusted-histogram" for one in columns.values()):
-            run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
-        run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
+        make = MakeShards(images, columns, context, parts, size, beside, begun=seen(loaded))
+        _score_shards(make, columns, parts, count, context.folder, workers, watch)
         for number, criterion in enumerate(clusters.values()):
             watch.say(f"clusters of {criterion.name}")
-            _keep_clusters(_clusters_file(parts, number), here, criterion, context)
-        _join(parts, count, path, {**about, IDENTITY: of_any_order(here)}, list(clusters))
+            _keep_clusters(_clusters_file(parts, number), loaded, criterion, context)
+        _join(parts, count, path, {**about, IDENTITY: of_any_order(loaded)}, list(clusters))
         shutil.rmtree(parts)
     return path
 
@@ -177,7 +161,7 @@ def _check_new(path: Path) -> None:
 
 
 def _check(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
-    """Raises a UserError where `criterion` lacks what it needs to be scored."""
+    """Raises a UserError if `criterion` lacks what it needs to be scored."""
     if "function" in criterion.represented:
         raise UserError("a `function` has no name to resume by; select from the images themselves with it.")
     check_criterion(criterion, images, context)
@@ -196,8 +180,69 @@ def _check_beside(beside: Sequence[str], teacher: "Classifier | None") -> None:
         raise UserError("`beside` asks for the class that a teacher gives, and none is given; give a `teacher`.")
 
 
+def _about(
+    images: "ImageSet",
+    columns: Sequence[str],
+    criteria: Sequence[Criterion],
+    context: ScoringContext,
+    beside: Sequence[str],
+) -> dict[str, Any]:
+    """The metadata of the table."""
+    teacher, grouped = context.teacher, "group" in beside
+    about: dict[str, Any] = {
+        "name": images.name,
+        "shape": list(images.shape),
+        "classes": list(images.classes),
+        "columns": list(columns),
+        "seed": context.seed,
+    }
+    if grouped or any(criterion.needs_teacher for criterion in criteria):
+        about["precision"] = context.precision
+    if beside:
+        about["beside"] = list(beside)
+    if grouped and teacher is not None:
+        about["groups"] = list(groups_of(teacher))
+    return about
+
+
+def _plan(
+    about: Mapping[str, Any],
+    images: "ImageSet",
+    size: int,
+    criteria: Sequence[Criterion],
+    context: ScoringContext,
+    *,
+    trust_teacher: bool,
+    watch: Progress,
+) -> dict[str, Any]:
+    """Everything that shards depend on: a scoring continues only with finished shards of the same plan."""
+    plan = {**about, "images": ids_and_labels(images), "pixels": pixels_of(images), "shard": size}
+    if context.block is not None:
+        plan["block"] = context.block
+    plan |= _whose(context.teacher, trust_teacher, watch)
+    for criterion in criteria:
+        plan |= own_code(criterion.score, criterion.representation) | own_code(representation=criterion.space)
+    return plan
+
+
+def _score_shards(
+    make: MakeShards,
+    columns: Mapping[str, Criterion],
+    parts: Path,
+    count: int,
+    folder: Path,
+    workers: int,
+    watch: Progress,
+) -> None:
+    """Computes the missing ones of `count` shards in `parts`; workers must see `parts` and `folder`, if that exists."""
+    shared = [parts / "plan.json", *([folder] if folder.exists() else [])]
+    if any(criterion.representation == "average-adjusted-histogram" for criterion in columns.values()):
+        run_shards(make, "add_up", _missing(parts, count, "npy"), workers, watch, "average histogram", shared)
+    run_shards(make, "score", _missing(parts, count, "parquet"), workers, watch, "scoring", shared)
+
+
 def groups_of(teacher: "Classifier") -> tuple[str, ...]:
-    """Names of the classes that a teacher gives.
+    """Names of the classes that a teacher predicts.
 
     Example:
         >>> groups_of(teacher)[0]
@@ -220,7 +265,7 @@ def _keep_clusters(path: Path, images: "ImageSet", criterion: Criterion, context
 
 
 def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict[str, Any]:
-    """Which teacher is asked, and the one process that can be sure to ask it again, None for any; as the view cache."""
+    """The teacher's fingerprint, and the only process that can recognise the teacher, or None if any can."""
     if teacher is None:
         return {"teacher": None, "process": None}
     identity = identify(teacher)
@@ -234,7 +279,7 @@ def _whose(teacher: "Classifier | None", trusted: bool, watch: Progress) -> dict
 
 
 def _claim(parts: Path, plan: dict[str, Any]) -> None:
-    """Notes the plan in the folder of parts, or finds the same there."""
+    """Writes the plan to the folder of parts, or checks that the same plan is there."""
     written = parts / "plan.json"
     if not written.exists():
         atomic_write_text(written, json.dumps(plan, indent=1) + "\n")
@@ -257,8 +302,8 @@ def _missing(parts: Path, count: int, suffix: str) -> list[int]:
 
 
 def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: Sequence[str]) -> None:
-    """One file of all parts, in the order of the set, a row group each."""
-    known = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
+    """Joins all parts into one file, in the order of the set, one row group each."""
+    columns = {name: np.load(_clusters_file(parts, number), mmap_mode="r") for number, name in enumerate(clusters)}
     schema = pq.read_schema(parts / "000000.parquet")
     for name in clusters:
         schema = schema.append(pa.field(name, pa.int64()))
@@ -267,7 +312,7 @@ def _join(parts: Path, count: int, path: Path, about: dict[str, Any], clusters: 
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         for index in range(count):
             part = pq.read_table(parts / f"{index:06d}.parquet")
-            for name, numbers in known.items():
+            for name, numbers in columns.items():
                 part = part.append_column(name, pa.array(numbers[start : start + len(part)]))
             writer.write_table(part.replace_schema_metadata(schema.metadata))
             start += len(part)

@@ -1,4 +1,4 @@
-"""Codes of a convolutional autoencoder that is trained on the set itself, once."""
+"""Codes of a convolutional autoencoder that is trained once, on the set itself."""
 
 import time
 from collections.abc import Iterator
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 BATCH, RATE = 64, 1e-3
 GRID = 8
-"""Pixels a side of the image for one of the code."""
+"""Image pixels per code element, along each side."""
 _SAVE_SECONDS = 30.0
 
 
 class Autoencoder(nn.Module):
-    """Three halvings from `[B, C, H, W]` in [0, 1] to codes `[B, 8, H/8, W/8]` >= 0, and back.
+    """Three halvings from images `[B, C, H, W]` in [0, 1] to codes `[B, 8, H/8, W/8]` >= 0, and back.
 
-    Of a 32x32 image the code is 8x4x4. Source: Kinnas et al., "Selecting images with entropy for frugal knowledge
-    distillation", IEEE Access 2025. There images are normalised first, which the decoder's sigmoid cannot reproduce
-    below 0; here they are in [0, 1].
+    The code of a 32x32 image is 8x4x4. Source: Kinnas et al., "Selecting images with entropy for frugal knowledge
+    distillation", IEEE Access 2025. There, images are normalised first, and the decoder's sigmoid cannot
+    reproduce values below 0; here they are in [0, 1].
     """
 
     def __init__(self, channels: int) -> None:
@@ -58,25 +58,25 @@ def _doubling(inside: int, outside: int) -> nn.Module:
 
 
 def prepared(pixels: Tensor) -> Tensor:
-    """uint8 `[B, C, H, W]` as float in [0, 1], grown to a multiple of 8 pixels a side by repeating the edge."""
+    """uint8 `[B, C, H, W]` as float in [0, 1], padded to a multiple of 8 pixels per side by repeating the edge."""
     return padded_to(pixels.float() / 255, GRID)
 
 
 def trained_encoder(images: "ImageSet", context: "ScoringContext", *, epochs: int) -> "Represent":
-    """Pixels to codes, flat `[B, 8 ceil(H/8) ceil(W/8)]`, of the autoencoder of this set: trained now, or found.
+    """A function from pixels to flat codes, `[B, 8 ceil(H/8) ceil(W/8)]`, by the autoencoder of this set.
 
-    It lies in a folder named after the images' content, the seed and the epochs, so the same set finds it again, and a
-    training that was stopped goes on.
+    It is trained now or loaded: it is kept in a folder named after the images' content, the seed and the epochs, so
+    that the same set finds it again and an interrupted training continues.
 
     Args:
-        images: learned from in random order.
-        context: folder, seed, who watches.
+        images: training images, shown in random order.
+        context: folder, seed, progress.
         epochs: >= 1; 50 in the publication.
 
     Raises:
-        Interrupted: stopped by Ctrl-C or SIGTERM; asking again goes on.
+        Interrupted: stopped by Ctrl-C or SIGTERM; another call continues.
     """
-    images = images.subset(images.ids.sort().values)  # the same codes in whatever order the set stores them
+    images = images.subset(images.ids.sort().values)  # so that the codes do not depend on the order of the set
     key = cache_key("autoencoder", images.fingerprint, context.seed, epochs)
     folder = context.folder / f"autoencoder-{key}"
     with disk_errors(folder):
@@ -84,7 +84,7 @@ def trained_encoder(images: "ImageSet", context: "ScoringContext", *, epochs: in
     with FileLock(folder / ".lock"):
         network = _train(images, folder / "checkpoint.safetensors", context, epochs)
     steps = epochs * -(-len(images) // BATCH)
-    context.meter.add(Cost(steps=steps, images_read=epochs * len(images)))  # what it takes, though it was found
+    context.meter.add(Cost(steps=steps, images_read=epochs * len(images)))  # its full cost, even if it was loaded
     return partial(_encode, network.eval())
 
 
@@ -94,7 +94,7 @@ def _encode(network: Autoencoder, pixels: Tensor) -> Tensor:
 
 
 def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: int) -> Autoencoder:
-    """Adam on the mean squared error, from the checkpoint at `path` if there is one."""
+    """Trains with Adam on the mean squared error, from the checkpoint at `path` if there is one."""
     with own_randomness(context.seed, "select", "autoencoder"):
         network = Autoencoder(images.shape[0])
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
@@ -131,7 +131,7 @@ def _train(images: "ImageSet", path: Path, context: "ScoringContext", epochs: in
 
 
 def _batches(images: "ImageSet", seed: int, step: int, total: int, per_epoch: int) -> Iterator[Tensor]:
-    """Images from `step` on; every epoch is a permutation of its own, so no state needs keeping."""
+    """Batches from `step` on; every epoch has its own permutation, so no state needs to be saved."""
     while step < total:
         epoch, place = divmod(step, per_epoch)
         order = torch.randperm(len(images), generator=generator(seed, "select", "autoencoder", epoch))

@@ -1,4 +1,4 @@
-"""What scoring may use besides the images, and whether that is all that a criterion needs."""
+"""What scoring may use besides the images, and checks that a criterion has all it needs."""
 
 import warnings
 from collections.abc import Callable
@@ -31,11 +31,11 @@ Represent = Callable[[Tensor], Tensor]
 
 
 class CostMeter:
-    """Adds up what scoring takes.
+    """Adds up the cost of scoring.
 
     Attributes:
-        cost: without time, which passes by itself.
-        earlier: seconds that networks took before that were trained on the way and found again.
+        cost: without the time, which is measured elsewhere.
+        earlier: seconds that were spent earlier on networks which were loaded instead of being trained again.
     """
 
     def __init__(self) -> None:
@@ -50,21 +50,21 @@ class CostMeter:
 class ScoringContext:
     """What selection may use besides the images.
 
-    It may move to another process, which asks a copy of the teacher of its own, and counts for itself.
+    It can be pickled to another process, which has its own copy of the teacher and counts its own cost.
 
     Attributes:
-        teacher: asked for logits and embeddings; left as it is and where it is.
-        folder: where networks that are trained on the way are kept, and found again; by default in limbeck's cache.
-        seed: of what is trained and drawn.
-        progress: who watches.
-        function: of one's own, from pixels uint8 `[B, C, H, W]` to features `[B, D]`.
-        device: where the teacher is asked; "auto" is the right one of whatever machine does it.
-        precision: in which the teacher is asked: "bf16" or "fp32". "auto" becomes what the machine that makes this is
-            fastest in, so that all that score with it compute alike.
-        channels_last: memory order in which the teacher is asked; None becomes the fastest likewise.
-        block: images at a time that a teacher on a CPU is shown, see `outputs_over`; None for whole batches.
-        compile: whether torch compiles a teacher on a CPU, its weights a part of the code.
-        meter: what scoring has taken so far in this process.
+        teacher: gives logits and embeddings; it is neither changed nor moved.
+        folder: where networks that are trained for scores are kept and found again; by default in limbeck's cache.
+        seed: of training and of random draws.
+        progress: reports progress.
+        function: user-defined, from pixels uint8 `[B, C, H, W]` to features `[B, D]`.
+        device: where the teacher computes; "auto" is resolved on the machine that computes.
+        precision: of the teacher, "bf16" or "fp32". "auto" becomes the fastest on the machine that makes this context,
+            so that all processes that use it compute alike.
+        channels_last: memory format of the teacher; None becomes the fastest in the same way.
+        block: images that a teacher on a CPU sees at a time, see `outputs_over`; None for whole batches.
+        compile: whether torch compiles a teacher on a CPU, with its weights as constants.
+        meter: the cost of scoring so far in this process.
     """
 
     teacher: "Classifier | None" = None
@@ -95,18 +95,18 @@ class ScoringContext:
 
     @property
     def cost(self) -> Cost:
-        """Images read and passes of the teacher so far in this process."""
+        """Images read and teacher passes so far in this process."""
         return self.meter.cost
 
     @cached_property
     def frozen(self) -> FrozenTeacher:
-        """The teacher as it is asked, copied to its device once."""
+        """The teacher for inference, copied to its device once."""
         assert self.teacher is not None, "criteria that ask a teacher are refused without one before"
         device = device_for(self.teacher, self.device)
         dtype = resolve_precision(self.precision, device)
-        how = FROZEN if self.compile else False
+        compiled = FROZEN if self.compile else False
         return FrozenTeacher(
-            self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last), compile=how
+            self.teacher, device=device, dtype=dtype, channels_last=bool(self.channels_last), compile=compiled
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def make_context(
     block: int | None = None,
     compile: bool = False,
 ) -> ScoringContext:
-    """What selection may use, defaults filled in, and a teacher that is named loaded.
+    """A context with defaults filled in; loads a teacher that is given by name.
 
     Raises:
         UserError: an unknown device or precision, or a teacher that cannot be loaded.
@@ -136,25 +136,25 @@ def make_context(
         "progress": progress,
         "function": function,
     }
-    named = {name: value for name, value in fields.items() if value is not None}
-    how: dict[str, Any] = {"device": device, "precision": precision, "block": block, "compile": compile}
-    return ScoringContext(teacher=teacher, seed=seed, **how, **named)
+    present = {name: value for name, value in fields.items() if value is not None}
+    options: dict[str, Any] = {"device": device, "precision": precision, "block": block, "compile": compile}
+    return ScoringContext(teacher=teacher, seed=seed, **options, **present)
 
 
 def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringContext) -> None:
-    """Whether all is there that `criterion` needs, before the work starts.
+    """Checks, before any work, that everything that `criterion` needs is there.
 
     Raises:
-        UserError: no teacher, no labels, a teacher of other classes or without a plain last layer, a library that is
-            not installed.
+        UserError: no teacher or no labels, a teacher of other classes or without a linear last layer, or a library that
+            is not installed.
     """
     check_without_teacher(criterion, images, context)
     entry = SCORES[criterion.score]
     if not criterion.needs_teacher:
         return
     if context.teacher is None:
-        which = " and ".join(repr(one) for one in criterion.represented if REPRESENTATIONS[one].reads == "teacher")
-        raise UserError(f"criterion {criterion.name!r} asks a teacher ({which}), and none is given; give a `teacher`.")
+        names = " and ".join(repr(name) for name in criterion.represented if REPRESENTATIONS[name].reads == "teacher")
+        raise UserError(f"criterion {criterion.name!r} asks a teacher ({names}), and none is given; give a `teacher`.")
     if entry.labels:
         _, assumed = _places(images, context.teacher)
         if assumed:
@@ -164,7 +164,7 @@ def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringCont
 
 
 def check_without_teacher(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
-    """As `check_criterion`, for a teacher that is still to be trained."""
+    """The checks of `check_criterion` that need no teacher, as it may still have to be trained."""
     check_installed(criterion)
     if SCORES[criterion.score].labels and images.labels is None:
         raise UserError(
@@ -175,7 +175,7 @@ def check_without_teacher(criterion: Criterion, images: "ImageSet", context: Sco
 
 
 def check_installed(criterion: Criterion) -> None:
-    """Raises a UserError where the library is not there that `criterion` names."""
+    """Raises a UserError if the library that `criterion` names is not installed."""
     implementation = criterion.option("implementation")
     if implementation is not None and find_spec(IMPLEMENTATIONS[implementation]) is None:
         raise UserError(
@@ -185,7 +185,7 @@ def check_installed(criterion: Criterion) -> None:
 
 
 def labels_for(criterion: Criterion, images: ImageSet, teacher: "Classifier | None") -> Tensor | None:
-    """Labels int64 `[N]`, numbered as the teacher does where `criterion` compares them with its answers."""
+    """Labels int64 `[N]`, in the teacher's numbering if `criterion` compares them with its logits."""
     if images.labels is None or teacher is None or not (SCORES[criterion.score].labels and criterion.needs_teacher):
         return images.labels
     return torch.tensor(_places(images, teacher)[0])[images.labels]

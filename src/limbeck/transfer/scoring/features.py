@@ -1,4 +1,4 @@
-"""Representations at work: those that need more than an image's own pixels get it here, once, before scoring begins."""
+"""Computing representations; those that need more than an image's own pixels get it here, once, before scoring."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -25,11 +25,11 @@ PIXELS_PER_BATCH, FEWEST_IMAGES = 2**18, 64
 
 
 class PixelFeatures:
-    """What a function makes of pixels; counts the images that it is shown.
+    """Features computed from pixels by a function; counts the images read.
 
     Args:
-        function: of a batch.
-        meter: counts.
+        function: from a batch uint8 `[B, C, H, W]` to features `[B, D]`.
+        meter: adds up the cost.
     """
 
     def __init__(self, function: Represent, meter: CostMeter) -> None:
@@ -41,17 +41,17 @@ class PixelFeatures:
         return self.function(pixels)
 
     def over(self, images: ImageSet) -> Iterator[tuple[Tensor, Tensor]]:
-        """(positions int64 [B], features [B, D] on the CPU) of every batch in order; the next one is read meanwhile."""
+        """(positions int64 [B], features [B, D] on the CPU) of every batch in order, prefetching the next batch."""
         return ((positions, seen[""]) for positions, seen in together(images, {"": self}))
 
 
 class TeacherFeatures:
-    """The teacher's logits or embeddings, float32, or what a function makes of them; counts its passes.
+    """The teacher's logits or embeddings, float32, or a function of them; counts the teacher's passes.
 
     Args:
         teacher: on its device.
         part: "logits" or "embedding".
-        meter: counts.
+        meter: adds up the cost.
         function: from `[B, D]` to features `[B, F]`.
         block: images at a time, see `outputs_over`.
     """
@@ -79,63 +79,63 @@ class TeacherFeatures:
         return ((positions, seen[""]) for positions, seen in together(images, {"": self}))
 
     def of(self, outputs: Outputs) -> Tensor:
-        """Features `[B, D]` of what the teacher answered."""
-        found = outputs.logits if self.part == "logits" else outputs.embedding
-        assert found is not None
-        return self.function(found.flatten(1))
+        """Features `[B, D]` from the teacher's outputs."""
+        output = outputs.logits if self.part == "logits" else outputs.embedding
+        assert output is not None
+        return self.function(output.flatten(1))
 
 
 Representation = PixelFeatures | TeacherFeatures
-"""What a score sees of images: from pixels uint8 `[B, C, H, W]` to features `[B, D]` on the CPU."""
+"""What a score reads: a map from pixels uint8 `[B, C, H, W]` to features `[B, D]` on the CPU."""
 
 
 def together(images: ImageSet, represent: Mapping[str, Representation]) -> Iterator[tuple[Tensor, dict[str, Tensor]]]:
     """(positions int64 [B], features [B, D] of each representation, by name) of every batch in order.
 
-    However many representations there are, at least one, the images are read once and the teacher is asked once, the
-    same for all.
+    Of any number of representations, at least one, images are read once and the teacher runs once per image. All
+    `TeacherFeatures` must have the same teacher.
     """
-    asking = {name: one for name, one in represent.items() if isinstance(one, TeacherFeatures)}
-    looking = {name: one for name, one in represent.items() if isinstance(one, PixelFeatures)}
+    asking = {name: features for name, features in represent.items() if isinstance(features, TeacherFeatures)}
+    looking = {name: features for name, features in represent.items() if isinstance(features, PixelFeatures)}
     meter, size = next(iter(represent.values())).meter, batch_size_for(images)
     if not asking:
         for positions, pixels in look_ahead(images.batches(size)):
             meter.add(Cost(images_read=len(positions)))
-            yield positions, {name: one.function(pixels) for name, one in looking.items()}
+            yield positions, {name: features.function(pixels) for name, features in looking.items()}
         return
-    looks: deque[dict[str, Tensor]] = deque()  # of batches that the teacher is still at
+    looks: deque[dict[str, Tensor]] = deque()  # features of batches that the teacher is still processing
 
     def look(pixels: Tensor) -> None:
-        looks.append({name: one.function(pixels) for name, one in looking.items()})
+        looks.append({name: features.function(pixels) for name, features in looking.items()})
 
-    one = next(iter(asking.values()))
-    want = {"logits", *(one.part for one in asking.values())}
-    for positions, outputs in outputs_over(one.teacher, images, want, batch_size=size, seen=look, block=one.block):
+    first = next(iter(asking.values()))
+    want = {"logits", *(features.part for features in asking.values())}
+    for positions, outputs in outputs_over(first.teacher, images, want, batch_size=size, seen=look, block=first.block):
         meter.add(Cost(images_read=len(positions), teacher_passes=len(positions)))
-        yield positions, looks.popleft() | {name: one.of(outputs) for name, one in asking.items()}
+        yield positions, looks.popleft() | {name: features.of(outputs) for name, features in asking.items()}
 
 
 def representation(
     name: str, images: ImageSet | Tensor, context: ScoringContext, options: Mapping[str, Any] | None = None
 ) -> Representation:
-    """The representation of that name, ready to work.
+    """The representation of that name, ready to compute features.
 
     Args:
         name: one of the catalogue's, not "none".
-        images: the whole set, where the representation depends on it; or the set's average histogram.
-        context: teacher, folder, seed; its meter counts what is read, and what the teacher is asked.
+        images: the whole set, if the representation depends on it; or the set's average histogram.
+        context: teacher, folder, seed; its meter counts images read and teacher passes.
         options: of the representation.
     """
     entry = REPRESENTATIONS[name]
     function = function_of(entry.function)
     if entry.reads == "pixels":
         return PixelFeatures(partial(function, **options) if options else function, context.meter)
-    made = function(images, context, **(options or {}))
-    return made if entry.reads == "teacher" else PixelFeatures(made, context.meter)
+    represent = function(images, context, **(options or {}))
+    return represent if entry.reads == "teacher" else PixelFeatures(represent, context.meter)
 
 
 def adjusted_by_average(images: ImageSet | Tensor, context: ScoringContext) -> Represent:
-    """`average_adjusted_histogram` with the average of these images, or with the average itself."""
+    """`average_adjusted_histogram` with the average of these images, or with a given average histogram."""
     if isinstance(images, Tensor):
         return partial(average_adjusted_histogram, average=images)
     context.meter.add(Cost(images_read=len(images)))
@@ -143,7 +143,7 @@ def adjusted_by_average(images: ImageSet | Tensor, context: ScoringContext) -> R
 
 
 def own_function(images: ImageSet, context: ScoringContext) -> Represent:
-    """The user's function, of which every batch of features is checked."""
+    """The user's function, with a check of every batch of features."""
     assert context.function is not None, "criteria that read a function are refused without one before"
     return partial(_checked, context.function)
 
@@ -154,7 +154,7 @@ def teacher_logits(images: ImageSet, context: ScoringContext) -> TeacherFeatures
 
 
 def teacher_embedding(images: ImageSet, context: ScoringContext) -> TeacherFeatures:
-    """What the teacher's last layer sees."""
+    """The inputs of the teacher's last layer."""
     return TeacherFeatures(context.frozen, "embedding", context.meter, block=context.block)
 
 
@@ -164,7 +164,7 @@ def average_histogram(images: ImageSet) -> Tensor:
 
 
 def histogram_sum(images: ImageSet, positions: Tensor) -> Tensor:
-    """Pixels at each of the 256 gray levels in all images at `positions` together, int64 `[256]`."""
+    """Number of pixels at each of the 256 gray levels, over all images at `positions`, int64 `[256]`."""
     total = torch.zeros(LEVELS, dtype=torch.int64)
     for part in positions.split(batch_size_for(images)):
         total += level_counts(to_gray(images.gather(part)).view(1, -1))[0]
@@ -180,14 +180,14 @@ def collect(images: ImageSet, represent: Representation) -> Tensor:
     """The features of the whole set in memory, `[N, D]`, 4 N D bytes.
 
     Raises:
-        UserError: there is not memory enough for them and what is done with them, before they are made; or some are
-            not finite, which distances cannot be measured between.
+        UserError: there is not enough memory for them and their copies, raised before they are computed; or some are
+            not finite, so that distances cannot be measured.
     """
     features = None
     for positions, part in represent.over(images):
         if features is None:
             _check_memory(images, part)
-            # Outside inference mode, in which the teacher's are made.
+            # Allocated outside inference mode, in which the teacher computes its features.
             features = torch.empty(len(images), part.shape[1], dtype=part.dtype)
         _check_finite(images, positions, part, represent)
         features[positions] = part
@@ -196,9 +196,9 @@ def collect(images: ImageSet, represent: Representation) -> Tensor:
 
 
 def _check_memory(images: ImageSet, part: Tensor) -> None:
-    """Raises a UserError where features as those of `part` `[B, D]` are more than fit for all of `images`."""
+    """Raises a UserError if features like `part` `[B, D]` for all of `images` would not fit into memory."""
     count, width = len(images), part.shape[1]
-    # Clusters and distances take them as float32 in the order of the ids and of the ranking, too.
+    # Clustering and distances make two float32 copies, in the order of the ids and of the ranking.
     needed, free = count * width * (part.element_size() + 2 * torch.float32.itemsize), free_memory()
     if needed > free:
         raise UserError(
@@ -209,7 +209,7 @@ def _check_memory(images: ImageSet, part: Tensor) -> None:
 
 
 def _check_finite(images: ImageSet, positions: Tensor, part: Tensor, represent: Representation) -> None:
-    """Raises a UserError that names the first image whose features, of `part` `[B, D]`, are not finite."""
+    """Raises a UserError that names the first image whose features in `part` `[B, D]` are not finite."""
     broken = ~part.isfinite().all(1)
     if broken.any():
         first = images.ids[positions[broken]][0].item()
@@ -221,8 +221,8 @@ def _check_finite(images: ImageSet, positions: Tensor, part: Tensor, represent: 
 
 
 def _checked(function: Represent, pixels: Tensor) -> Tensor:
-    """What a function of the user's makes of `pixels`, if it is what it must be."""
-    features = function(pixels.clone())  # which it may write into, and others look at, too
+    """Features `[B, D]` of `pixels` by the user's function; raises a UserError if they are not that."""
+    features = function(pixels.clone())  # a copy: the function may write into it
     if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(pixels):
         got = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
         raise UserError(

@@ -1,4 +1,4 @@
-"""How often a network that learns the images gets one wrong again that it had right."""
+"""How often a network forgets an image while it learns the set."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from limbeck.transfer.scoring.context import ScoringContext
 
 _VERSION = 2
-"""Of what the checkpoints keep; in the first one the counts were a part of the loss."""
+"""Version of the checkpoints' contents; in version 1 the counts were a part of the loss."""
 
 
 class ForgettingCounts:
-    """Observes for every image whether the student has it right each time it is shown.
+    """Observes for every image whether the student classifies it correctly each time it is shown.
 
     Args:
         ids: int64 `[N]` of the images.
 
     Attributes:
-        right: bool `[N]` in the order of the sorted ids, the last time.
-        ever: bool `[N]`, any time.
-        forgotten: int64 `[N]`, how often a right one was followed by a wrong one.
+        right: bool `[N]` in the order of the sorted ids, whether it was correct the last time.
+        ever: bool `[N]`, whether it was ever correct.
+        forgotten: int64 `[N]`, how often a correct prediction was followed by a wrong one.
     """
 
     def __init__(self, ids: Tensor) -> None:
@@ -56,11 +56,11 @@ class ForgettingCounts:
         self.right, self.ever, self.forgotten = state["right"], state["ever"], state["forgotten"]
 
     def scores(self, epochs: int) -> Tensor:
-        """float64 `[N]` in the order of the sorted ids; what was never right counts as forgotten every epoch."""
+        """float64 `[N]` in the order of the sorted ids; an image never correct counts as forgotten in every epoch."""
         return torch.where(self.ever, self.forgotten, epochs).double().cpu()
 
     def _move(self, device: torch.device) -> None:
-        """To where the batches are, once."""
+        """Moves the counts to the device of the batches, once."""
         if self.ids.device != device:
             self.ids, self.right = self.ids.to(device), self.right.to(device)
             self.ever, self.forgotten = self.ever.to(device), self.forgotten.to(device)
@@ -69,23 +69,23 @@ class ForgettingCounts:
 def forgetting(images: "ImageSet", context: "ScoringContext", *, model: str, epochs: int) -> Tensor:
     """How often each image is forgotten while `model` learns the set from its labels, float64 `[N]`.
 
-    An image is forgotten when it is classified right and, the next time it is shown, wrong. One that is never right is
-    forgotten without end; here that is the number of epochs, more than any other can reach. Source: Toneva et al.,
-    "An empirical study of example forgetting during deep neural network learning", ICLR 2019,
+    An image is forgotten when it is classified correctly and then, the next time it is shown, wrongly. An image that is
+    never classified correctly is forgotten infinitely often; here it counts as `epochs`, more than any other can reach.
+    Source: Toneva et al., "An empirical study of example forgetting during deep neural network learning", ICLR 2019,
     https://arxiv.org/abs/1812.05159 (ResNet-18, 200 epochs; a short run ranks images much alike).
 
     The network is kept, see `learn`.
 
     Args:
         images: labelled.
-        context: folder, seed, who watches.
-        model: of the zoo.
+        context: folder, seed, progress.
+        model: a name of the zoo.
         epochs: >= 1.
     """
     assert images.labels is not None, "scores by label are refused for unlabelled images before"
     ids = images.ids
-    images = images.subset(ids.sort().values)  # the same scores in whatever order the set stores them
+    images = images.subset(ids.sort().values)  # so that scores do not depend on the order of the set
     counts = ForgettingCounts(images.ids)
-    how = {"model": model, "epochs": epochs, "seed": context.seed, "version": _VERSION}
-    learn(images, context, "forgetting", observers=[counts], **how)
+    options = {"model": model, "epochs": epochs, "seed": context.seed, "version": _VERSION}
+    learn(images, context, "forgetting", observers=[counts], **options)
     return counts.scores(epochs)[images.positions(ids)]

@@ -1,4 +1,4 @@
-"""How much an image moves networks that have only begun to learn: the norm of its gradient."""
+"""The gradient norm of an image early in training, averaged over networks."""
 
 from typing import TYPE_CHECKING
 
@@ -20,27 +20,27 @@ _BATCH = 256
 
 
 def grand(images: "ImageSet", context: "ScoringContext", *, model: str, epochs: int, networks: int) -> Tensor:
-    """Gradient norm of each image's loss in the head, the mean over networks early in training, float64 `[N]`.
+    """Gradient norm of each image's loss in the head, averaged over networks early in training, float64 `[N]`.
 
     Easy images have low scores. Source: Paul et al., "Deep learning on a data diet: finding important examples early in
-    training", NeurIPS 2021, https://arxiv.org/abs/2107.07075; of the gradient the last layer's part alone is taken, as
-    in Guo et al., "DeepCore", 2022, https://arxiv.org/abs/2204.08499 (ten ResNet-18, ten epochs each).
+    training", NeurIPS 2021, https://arxiv.org/abs/2107.07075; only the gradient of the last layer is used, as in
+    Guo et al., "DeepCore", 2022, https://arxiv.org/abs/2204.08499 (ten ResNet-18, ten epochs each).
 
     The networks are kept, see `learn`.
 
     Args:
         images: labelled.
-        context: folder, seed, who watches.
-        model: of the zoo.
-        epochs: >= 1, after which each network is asked.
-        networks: >= 1, each of its own seed.
+        context: folder, seed, progress.
+        model: a name of the zoo.
+        epochs: >= 1, of training before the gradients are taken.
+        networks: >= 1, each with its own seed.
 
     Raises:
-        UserError: the model has no head that its taps name.
+        UserError: the taps of the model name no head.
     """
     assert images.labels is not None, "scores by label are refused for unlabelled images before"
     ids = images.ids
-    images = images.subset(ids.sort().values)  # the same scores in whatever order the set stores them
+    images = images.subset(ids.sort().values)  # so that scores do not depend on the order of the set
     total = torch.zeros(len(images), dtype=torch.float64)
     for number in range(networks):
         seed = derive_seed(context.seed, "grand", number)
@@ -54,7 +54,7 @@ def grand(images: "ImageSet", context: "ScoringContext", *, model: str, epochs: 
 def gradient_norms(network: Classifier, images: "ImageSet") -> Tensor:
     """Norm of the gradient of each image's cross-entropy in the head's weight and bias, float64 `[N]`.
 
-    Logits are W h + b: the gradient is (p - onehot(y)) h^T in W and p - onehot(y) in b, of norm
+    With logits W h + b, the gradient is (p - onehot(y)) h^T for W and p - onehot(y) for b, with the norm
     |p - onehot(y)| sqrt(|h|^2 + 1).
 
     Example:
@@ -64,11 +64,11 @@ def gradient_norms(network: Classifier, images: "ImageSet") -> Tensor:
     assert images.labels is not None
     if network.taps.embedding is None:
         raise UserError(f"`model` {network.name!r} names no head, whose gradient 'grand' is about; choose another.")
-    found = torch.empty(len(images), dtype=torch.float64)
+    norms = torch.empty(len(images), dtype=torch.float64)
     for positions, batch in images.batches(_BATCH):  # uint8 [B, C, H, W]
         outputs = network(batch.to(network.mean.device), want=("logits", "embedding"))
         assert outputs.embedding is not None
         logits, embedding = outputs.logits.double().cpu(), outputs.embedding.double().cpu()
         error = logits.softmax(1) - F.one_hot(images.labels[positions], logits.shape[1])  # [B, K]
-        found[positions] = error.norm(dim=1) * (embedding.square().sum(1) + 1).sqrt()
-    return found
+        norms[positions] = error.norm(dim=1) * (embedding.square().sum(1) + 1).sqrt()
+    return norms

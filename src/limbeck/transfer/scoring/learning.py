@@ -1,4 +1,4 @@
-"""Networks that learn the images which are to be scored, kept and found again."""
+"""Networks that are trained on the images to be scored, kept and found again."""
 
 import time
 from collections.abc import Sequence
@@ -34,26 +34,27 @@ def learn(
     observers: Sequence[Observer] = (),
     **about: Any,
 ) -> TrainingResult:
-    """What teaching a fresh network the images from their labels comes to.
+    """Trains a new network on the images and their labels.
 
-    The run is kept in a folder named after content, seed and settings: found again, and gone on with when stopped.
+    The run is kept in a folder named after content, seed and settings, so that it is found again, and continued if it
+    was stopped.
 
     Args:
         images: labelled; in an order that does not depend on how the set stores them.
-        context: folder, who watches, and the meter.
-        purpose: of the run, in a word.
-        model: of the zoo.
+        context: folder, progress and meter.
+        purpose: of the run, in one word.
+        model: a name of the zoo.
         epochs: >= 1.
         seed: of weights, order and views.
         observers: of the run.
-        about: what else it hangs on.
+        about: whatever else the run depends on.
     """
     channels, height, width = images.shape
     recipe = {"model": model, "epochs": epochs, "seed": seed, "images": images.fingerprint, **about}
-    recipe["classes"] = images.num_classes  # which the fingerprint does not count: some may have no image
+    recipe["classes"] = images.num_classes  # not in the fingerprint, as some classes may have no image
     began = time.perf_counter()
     folder = context.folder / f"{purpose}-{cache_key(*sorted(recipe.items()))}"
-    # Another process that learns the same images is waited for; of several that share a run one waits for all.
+    # Waits for another process that trains on the same images; of several ranks of one run, the main one waits for all.
     waiting = FileLock(folder.with_name(f".{folder.name}.lock")) if is_main_process() else nullcontext()
     with disk_errors(context.folder):
         context.folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def learn(
             progress=context.progress,
         )
         run_folder.set_state("finished")
-    # What it takes, though it was found.
+    # Its full cost, even if it was found.
     context.meter.add(Cost(images_read=epochs * len(images), steps=result.steps))
     context.meter.earlier += max(0.0, result.seconds - (time.perf_counter() - began))
     return result

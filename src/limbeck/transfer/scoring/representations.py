@@ -1,6 +1,6 @@
-"""What a score sees of an image: functions from pixels, uint8 `[B, C, H, W]`, to numbers `[B, D]`.
+"""Representations of images for scores: functions from pixels, uint8 `[B, C, H, W]`, to numbers `[B, D]`.
 
-Every image's numbers are its own: neighbours in a batch do not change them, so ties are the same in any order.
+The numbers of an image do not depend on the others in its batch, so ties are the same in any order.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 LEVELS = 256
 PATCH = 8
 _ROWS = 512
-"""Patches at a time, whose 1 MiB of counts stays in the cache."""
+"""Patches at a time, so that their 1 MiB of counts stays in the cache."""
 
 # ITU-R BT.601 luma in 15-bit fixed point, as OpenCV (4.x) converts uint8 RGB; the weights sum to 2**15.
 _RED, _GREEN, _BLUE, _SHIFT = 9798, 19235, 3735, 15
@@ -52,7 +52,7 @@ def grayscale_histogram(images: Tensor) -> Tensor:
 
 
 def rgb_histogram(images: Tensor) -> Tensor:
-    """Share of all values at each of the 256 levels of each channel, side by side.
+    """Share of all values at each of the 256 levels of each channel, concatenated.
 
     Args:
         images: uint8 `[B, C, H, W]`, C = 3 (RGB) or 1.
@@ -68,7 +68,7 @@ def rgb_histogram(images: Tensor) -> Tensor:
 def average_adjusted_histogram(images: Tensor, average: Tensor) -> Tensor:
     """|h - a| with histogram h and the set's average a, both after the scaling that brings h to 0..1.
 
-    A histogram that is the same at all levels cannot be scaled; it is shifted to 0.
+    A constant histogram cannot be scaled; it is only shifted to 0.
 
     Args:
         images: uint8 `[B, C, H, W]`, C = 3 (RGB) or 1.
@@ -80,15 +80,15 @@ def average_adjusted_histogram(images: Tensor, average: Tensor) -> Tensor:
     counts = level_counts(to_gray(images).flatten(1)).double()
     lowest, highest = counts.aminmax(dim=1, keepdim=True)
     span = highest - lowest
-    # h - a in the scaled space is (counts - average) / span, the shift cancels.
+    # h - a after the scaling is (counts - average) / span: the shift cancels.
     return ((counts - average) / span.masked_fill_(span == 0, 1)).abs_().float()
 
 
 def patch_entropies(images: Tensor) -> Tensor:
     """Entropy in bits of the gray levels in every patch of 8x8 pixels; patches at the edges may be smaller.
 
-    -sum_l p_l log2 p_l = log2 P - (1/P) sum_i log2 c(i), over the P pixels i of a patch and the number c(i) of those
-    that have i's level, so that no sum over 256 levels is needed.
+    -sum_l p_l log2 p_l = log2 P - (1/P) sum_i log2 c(i), over the P pixels i of a patch, where c(i) is the number of
+    pixels with the level of i; so no sum over 256 levels is needed.
 
     Args:
         images: uint8 `[B, C, H, W]`, C = 3 (RGB) or 1.
@@ -144,6 +144,6 @@ def pixels(images: Tensor) -> Tensor:
 
 
 def padded_to(images: Tensor, multiple: int) -> Tensor:
-    """Images `[B, C, H, W]` grown at the right and the bottom, by repeating the edge, to multiples of `multiple`."""
+    """Images `[B, C, H, W]`, padded right and bottom to multiples of `multiple` by repeating the edge."""
     down, right = -images.shape[2] % multiple, -images.shape[3] % multiple
     return F.pad(images, (0, right, 0, down), mode="replicate") if down or right else images

@@ -1,4 +1,4 @@
-"""Scoring a whole image set, batch by batch, in memory that does not grow with it (but for the scores)."""
+"""Scoring a whole image set batch by batch; apart from the scores, memory does not grow with the set."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ BESIDE = {
     "digest": "128-bit hash of the pixels, as `ImageSet.digests` has it",
     "group": "number of the class that the teacher gives",
 }
-"""What tables may have beside scores."""
+"""Columns that tables may have besides scores -> what they hold."""
 
 
 def score_images(
@@ -42,14 +42,14 @@ def score_images(
     """Score of every image, float64 `[N]` in the order in which the set stores them.
 
     Args:
-        images: in memory or on disk; pixels are read once, and not at all where the criterion needs none.
-        criterion: its representation and score count here.
-        seed: for random scores, and for what is trained.
-        context: teacher, folder and who watches.
-        progress: told after every batch how many images are scored.
-        features: `[N, D]` of the criterion's representation, where they are there already.
-        whole: the set that `images` are a part of, where the scores depend on all of it; or, for average-adjusted
-            histograms, its average one.
+        images: in memory or on disk; pixels are read once, or not at all if the criterion needs none.
+        criterion: only its representation and score matter here.
+        seed: of random scores and of training.
+        context: teacher, folder and progress.
+        progress: updated after every batch with the number of images scored.
+        features: `[N, D]` of the criterion's representation, if already computed.
+        whole: the set that `images` are a part of, if the scores depend on all of it; or, for average-adjusted
+            histograms, its average histogram.
 
     Raises:
         UserError: a score is not finite.
@@ -76,21 +76,21 @@ def score_columns(
     whole: "ImageSet | None" = None,
     average: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Scores of every image by several criteria, from one pass over the images and one answer of the teacher to each.
+    """Scores of every image by several criteria, with one pass over the images and one teacher pass per image.
 
     Args:
         images, seed, context, progress: as for `score_images`.
         criteria: by the name of their column.
         beside: further columns, of `BESIDE`.
-        features: `[N, D]` of the representation that all criteria share, where they are there already.
+        features: `[N, D]` of the representation that all criteria share, if already computed.
         whole: the set that `images` are a part of.
-        average: its average histogram.
+        average: the average histogram of `whole`.
 
     Returns:
-        float64 `[N]` for each criterion, then what is beside: digests uint8 `[N, 16]`, groups int64 `[N]`.
+        float64 `[N]` for each criterion, then the columns `beside`: digests uint8 `[N, 16]`, groups int64 `[N]`.
 
     Raises:
-        UserError: a score is not finite, or beside groups a teacher's logits are no numbers.
+        UserError: a score is not finite; or, with the column "group", the teacher's logits are NaN.
 
     Example:
         >>> found = score_columns(images, {"v": lb.Criterion(score="variance")}, beside=["digest"])
@@ -101,10 +101,10 @@ def score_columns(
     whole = images if whole is None else whole
     represent: dict[str, Representation] = {}
     columns: dict[str, _Column] = {}
-    found: dict[str, Tensor] = {}
+    results: dict[str, Tensor] = {}
     for name, criterion in criteria.items():
         if SCORES[criterion.score].trains:
-            found[name] = _trained(criterion, whole, context)[whole.positions(images.ids)]
+            results[name] = _trained(criterion, whole, context)[whole.positions(images.ids)]
             continue
         columns[name] = column = _Column(
             representation_name(criterion, criterion.representation), _scoring(criterion, images, context, seed)
@@ -112,28 +112,28 @@ def score_columns(
         if column.seen and features is None and column.seen not in represent:
             adjusted = average is not None and criterion.representation == "average-adjusted-histogram"
             options = representation_options(criterion, criterion.representation)
-            known: Any = average if adjusted else whole
-            represent[column.seen] = representation(criterion.representation, known, context, options)
+            source: Any = average if adjusted else whole
+            represent[column.seen] = representation(criterion.representation, source, context, options)
     for name in beside:
         columns[name] = _beside(name, images, context, represent)
-    title = f"scoring by {', '.join(dict.fromkeys(one.score for one in criteria.values()))}"
-    found |= _filled(images, columns, represent, features, progress or Silent(), title)
-    if "group" in found:
-        _check_predicted(found["group"], images)
+    title = f"scoring by {', '.join(dict.fromkeys(criterion.score for criterion in criteria.values()))}"
+    results |= _filled(images, columns, represent, features, progress or Silent(), title)
+    if "group" in results:
+        _check_predicted(results["group"], images)
     for name, criterion in criteria.items():
-        # Beside groups stand the scores of criteria that nobody may go by: who reads one finds what is not finite.
-        if not SCORES[criterion.score].trains and "group" not in found:
-            check_finite(found[name], images, criterion)
-    return {name: found[name] for name in (*criteria, *beside)}
+        # Next to groups there may be scores that nobody chooses by; readers of a column check that it is finite.
+        if not SCORES[criterion.score].trains and "group" not in results:
+            check_finite(results[name], images, criterion)
+    return {name: results[name] for name in (*criteria, *beside)}
 
 
 @dataclass(frozen=True)
 class _Column:
-    """What is worked out for every image.
+    """A column to compute.
 
     Attributes:
-        seen: the representation that it is worked out from, with its options; empty for none.
-        of: from positions int64 `[B]` and features `[B, D]` to `[B, ...]`.
+        seen: the representation that it is computed from, with its options; empty for none.
+        of: function of positions int64 `[B]` and features `[B, D]`, giving `[B, ...]`.
     """
 
     seen: str
@@ -148,18 +148,18 @@ def _filled(
     progress: Progress,
     title: str,
 ) -> dict[str, Tensor]:
-    """All columns `[N, ...]`, batch by batch."""
-    count, found = len(images), dict[str, Tensor]()
+    """Computes all columns `[N, ...]`, batch by batch."""
+    count, filled = len(images), dict[str, Tensor]()
 
     def fill(names: Sequence[str], positions: Tensor, seen: Mapping[str, Tensor]) -> None:
         for name in names:
-            made = columns[name].of(positions, seen[columns[name].seen])
-            if name not in found:
-                found[name] = torch.empty(count, *made.shape[1:], dtype=made.dtype)
-            found[name][positions] = made
+            values = columns[name].of(positions, seen[columns[name].seen])
+            if name not in filled:
+                filled[name] = torch.empty(count, *values.shape[1:], dtype=values.dtype)
+            filled[name][positions] = values
 
-    at_hand = [name for name, one in columns.items() if one.seen not in represent]
-    to_see = [name for name, one in columns.items() if one.seen in represent]
+    at_hand = [name for name, column in columns.items() if column.seen not in represent]
+    to_see = [name for name, column in columns.items() if column.seen in represent]
     progress.begin(title, count)
     try:
         for positions in torch.arange(count).split(IDS_PER_BATCH) if at_hand else ():
@@ -174,17 +174,17 @@ def _filled(
             progress.update(done)
     finally:
         progress.end()
-    return found
+    return filled
 
 
 _OF_SEVERAL = ("entropy", "variance")
-"""Scores that compare numbers of one image with each other."""
+"""Scores that compare the numbers of an image with each other."""
 
 
 def _scoring(
     criterion: Criterion, images: "ImageSet", context: ScoringContext, seed: int
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Scores float64 `[B]` from positions and features."""
+    """A function from positions and features to scores, float64 `[B]`."""
     score, needs_head = score_function(criterion), SCORES[criterion.score].head
     head = head_weights(context.teacher) if needs_head and context.teacher is not None else None
     labels, stream, shape = labels_for(criterion, images, context.teacher), criterion.stream("random"), images.shape
@@ -195,14 +195,14 @@ def _scoring(
                 f"score {criterion.score!r} is 0 for all images where `function` gives one number for each; hand such "
                 "a function over as `score`, or name a score that reads it."
             )
-        here = None if labels is None else labels[positions]
-        return score(features, ScoreInputs(images.ids[positions], here, seed, head, stream, shape)).double()
+        batch_labels = None if labels is None else labels[positions]
+        return score(features, ScoreInputs(images.ids[positions], batch_labels, seed, head, stream, shape)).double()
 
     return scored
 
 
 def _beside(name: str, images: "ImageSet", context: ScoringContext, represent: dict[str, Representation]) -> _Column:
-    """A column of `BESIDE`; what it sees is added to `represent`."""
+    """A column of `BESIDE`; adds its representation to `represent`."""
     if name == "digest":
         represent[name] = PixelFeatures(image_digests, context.meter)
         return _Column(name, lambda positions, digests: digests)
@@ -213,12 +213,12 @@ def _beside(name: str, images: "ImageSet", context: ScoringContext, represent: d
 
 
 def _trained(criterion: Criterion, whole: "ImageSet", context: ScoringContext) -> Tensor:
-    """Scores of the whole set, by what is trained on it."""
+    """Scores of the whole set by a score that trains on it."""
     return score_function(criterion)(whole, context, **criterion.options_of(SCORES[criterion.score]))
 
 
 def score_function(criterion: Criterion) -> Callable[..., Tensor]:
-    """The criterion's score as a function of its representation's features; of one that trains, of the whole set."""
+    """The criterion's score as a function of features, or of the whole set if the score trains."""
     entry, kind = SCORES[criterion.score], REPRESENTATIONS[criterion.representation].kind
     function = function_of(entry.functions.get(kind, next(iter(entry.functions.values()))))  # the first of "any" kind
     if entry.trains or not entry.options:
@@ -227,7 +227,7 @@ def score_function(criterion: Criterion) -> Callable[..., Tensor]:
 
 
 def predicted_class(logits: Tensor) -> Tensor:
-    """The class of the largest logit, of several the first, int64 `[B]`; -1 where some logit is not a number.
+    """The class of the largest logit (the first of several), int64 `[B]`; -1 if some logit is NaN.
 
     Example:
         >>> predicted_class(torch.tensor([[0.0, 2.0, 2.0], [float("nan"), 1.0, 0.0]]))
@@ -237,7 +237,7 @@ def predicted_class(logits: Tensor) -> Tensor:
 
 
 def _check_predicted(groups: Tensor, images: "ImageSet") -> None:
-    """Raises a UserError that names the first image to which the teacher gives no class."""
+    """Raises a UserError that names the first image without a predicted class."""
     broken = groups < 0
     if broken.any():
         first = images.ids[broken][0].item()
@@ -260,11 +260,11 @@ def check_finite(scores: Tensor, images: "ImageSet", criterion: Criterion) -> No
 
 
 def representation_name(criterion: Criterion, name: str) -> str:
-    """The representation `name` with the options that the criterion gives it; empty for none."""
+    """The name of a representation with the options that the criterion gives it; empty for "none"."""
     options = representation_options(criterion, name)
     return "" if name == "none" else ":".join([name, *(f"{key}={value}" for key, value in options.items())])
 
 
 def representation_options(criterion: Criterion, name: str) -> dict[str, object]:
-    """The options of the criterion's that go to the representation `name`."""
+    """The options of the criterion that belong to the representation `name`."""
     return criterion.options_of(REPRESENTATIONS[name])

@@ -1,4 +1,4 @@
-"""How much an image is worth: functions from features, `[B, D]`, to one number per image, float64 `[B]`."""
+"""Scores of images: functions from features `[B, D]` to one number per image, float64 `[B]`."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from limbeck.randomness import derive_seed, words
 
 
 class ScoreInputs(NamedTuple):
-    """What a score may know of the images besides their features.
+    """What a score may know about the images besides their features.
 
     Attributes:
         ids: int64 `[B]`.
@@ -45,8 +45,8 @@ def entropy(features: Tensor, about: ScoreInputs | None = None, *, eps: float = 
         >>> entropy(torch.tensor([[0.5, 0.5, 0.0]]))
         tensor([0.6931], dtype=torch.float64)
     """
-    # The logarithm takes most of the time: a third in float32. The sum in float64 is then exact for all but huge rows,
-    # so images whose shares are the same at other levels tie.
+    # The logarithm takes most of the time, in float32 a third of that in float64. The sum in float64 is exact for all
+    # but huge rows, so images with the same shares at other levels tie.
     terms = features * -(features + eps).log() if eps else torch.special.entr(features)
     return terms.sum(1, dtype=torch.float64)
 
@@ -59,7 +59,7 @@ def entropy_of_logits(features: Tensor, about: ScoreInputs | None = None, *, eps
 
 
 def variance(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
-    """Mean squared distance from the mean, over the features `[B, D]`; of whole numbers it is exact."""
+    """Population variance over the features `[B, D]` of each image; exact for integers."""
     if features.is_floating_point():
         return features.double().var(1, correction=0)
     count = features.shape[1]
@@ -68,7 +68,7 @@ def variance(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
 
 
 def patch_entropy_sum(features: Tensor, about: ScoreInputs | None = None) -> Tensor:
-    """Sum over the patches of an image of their entropies, `[B, patches]` in bits."""
+    """Sum of the entropies of an image's patches, which are `[B, patches]` in bits."""
     return features.double().sum(1)
 
 
@@ -90,7 +90,7 @@ def least_confidence(features: Tensor, about: ScoreInputs | None = None) -> Tens
 def confidence(features: Tensor, about: ScoreInputs | None = None, temperature: float = 1.0) -> Tensor:
     """p_1, the largest probability of softmax(z / T), from logits z `[B, K]`; in [1 / K, 1], highest where surest.
 
-    Of a logit about 37 T above the others it is 1 exactly: images that are surer still tie.
+    It is exactly 1 for a logit about 37 T above the others, so images beyond that tie.
 
     Source: Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples in neural
     networks", ICLR 2017, https://arxiv.org/abs/1610.02136 (maximum softmax probability).
@@ -119,15 +119,15 @@ def energy(features: Tensor, about: ScoreInputs | None = None, temperature: floa
 def el2n(features: Tensor, about: ScoreInputs) -> Tensor:
     """||softmax(z) - onehot(y)||_2, from logits `[B, K]` and labels.
 
-    Source: Paul et al., "Deep learning on a data diet", NeurIPS 2021, https://arxiv.org/abs/2107.07075. There z are of
-    networks early in training and the mean is taken over several; here they are the teacher's.
+    Source: Paul et al., "Deep learning on a data diet", NeurIPS 2021, https://arxiv.org/abs/2107.07075. There, z comes
+    from networks early in training and the score is averaged over several; here, z is the teacher's.
     """
     assert about.labels is not None, "scores by label are refused for unlabelled images before"
     return (features.double().softmax(1) - F.one_hot(about.labels, features.shape[1])).norm(dim=1)
 
 
 def minimal_margin(features: Tensor, about: ScoreInputs) -> Tensor:
-    """(z_1 - z_2) / ||w_1 - w_2||_2: how far the embedding is from the boundary between its two likeliest classes.
+    """(z_1 - z_2) / ||w_1 - w_2||_2: distance of the embedding from the boundary between its two likeliest classes.
 
     Source: Weinstein et al., "Selective sampling for accelerating training of deep neural networks", 2019,
     https://arxiv.org/abs/1911.06996 (minimal margin score).
@@ -146,10 +146,10 @@ def minimal_margin(features: Tensor, about: ScoreInputs) -> Tensor:
 
 
 def random(features: Tensor, about: ScoreInputs) -> Tensor:
-    """Uniform in [0, 1) with 53 bits, from seed, stream and id alone, so that no order of images changes it.
+    """Uniform in [0, 1) with 53 bits, from seed, stream and id alone, so that the order of images does not matter.
 
-    Those who have the highest n of these are a sample without replacement; 53 bits make ties, which go by id, all but
-    impossible (a hundred million images have one with a chance of a half).
+    The n images with the highest scores are a sample without replacement; with 53 bits, ties, which go by id, are all
+    but impossible (a hundred million images have one with probability one half).
     """
     return uniform53(about.ids, about.seed, about.stream)
 

@@ -42,32 +42,32 @@ def select(
 ) -> Selection:
     """Choose exactly as many distinct images as the budget says.
 
-    The same images are chosen in whatever order the set stores them, and for random criteria a smaller budget's
-    images (over the whole set) are among a larger one's of the same seed.
+    The choice does not depend on the order in which the set stores its images. For random criteria over the whole set,
+    the images for a smaller budget are among those for a larger one with the same seed.
 
     Args:
         images: what to choose from, or a data set's name, see `limbeck.load`; N images, labelled if the criterion or
-            the budget goes by class.
-        criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or one's own. A
-            function of one's own, or its import path ("my_parts:busy"), is a score, see `score`.
-        budget: a count (500), a share (0.1, "10%") or images per class ("50/class": so many for every class that has
-            images, and exactly that of each where the criterion goes by class).
-        seed: of random scores and orders, of clusterings and of what is trained; nothing else depends on it.
-        teacher: for criteria that ask one; a classifier, or whatever `load_model` takes.
-        dedupe: choose among images of distinct content, see `distinct`; the budget counts those.
+            the budget works per class.
+        criterion: a name of `CRITERIA`, parts joined by slashes ("hrgb/kmpc/ls"), a mapping of parts, or your own. Your
+            own function, or its import path ("my_parts:busy"), is a score, see `score`.
+        budget: a count (500), a share (0.1, "10%") or images per class ("50/class": 50 times the number of classes that
+            have images, and exactly 50 of each if the criterion works per class).
+        seed: of random scores and orders, of clusterings and of training; nothing else depends on it.
+        teacher: for criteria that need one; a classifier, or whatever `load_model` takes.
+        dedupe: choose among images of distinct content, see `distinct`; the budget counts these.
         function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
-        score: how images are judged: a name, a function of one's own to one number per image `[B]`, or its import
-            path; the highest are preferred. Its parameters say what it reads: `pixels` uint8 `[B, C, H, W]`, the
-            teacher's `logits` `[B, K]`, `values` (the gray image) `[B, D]`, `labels`, `ids` and so on, see
-            docs/plugins.md. Beside it, `criterion` is a mapping of the other parts, as {"order": "lowest"}.
+        score: how images are scored: a name, your own function to one number per image `[B]`, or its import path; the
+            highest are preferred. Its parameters say what it reads: `pixels` uint8 `[B, C, H, W]`, the teacher's
+            `logits` `[B, K]`, `values` (the gray image) `[B, D]`, `labels`, `ids` and so on, see docs/plugins.md. With
+            a `score`, `criterion` is a mapping of the other parts, such as {"order": "lowest"}.
         folder: where networks that a criterion trains are kept; by default in limbeck's cache.
-        precision: in which the teacher is asked: "fp32", "bf16" (near ties may fall otherwise), or "auto" for what the
-            machine is fastest in. The transfer set says which it was.
-        progress: who watches scoring and training on the way.
+        precision: of the teacher: "fp32", "bf16" (may order near ties differently), or "auto" for the fastest on the
+            machine. The transfer set records it.
+        progress: reports progress of scoring and training.
 
     Raises:
-        UserError: unknown criterion; a function that is no score, or whose numbers are not finite; a budget that cannot
-            be met exactly (see `Budget.resolve`); labels or teacher missing.
+        UserError: an unknown criterion; a function that is not a score, or whose numbers are not finite; a budget that
+            cannot be met exactly (see `Budget.resolve`); missing labels or teacher.
 
     Example:
         >>> transfer_set = select(images, criterion="entropy", budget="10%").transfer_set(images)
@@ -89,7 +89,7 @@ def select(
 
 
 def _with_score(criterion: Any, score: str | Callable[..., Any] | None) -> Any:
-    """`criterion` with `score` as its part."""
+    """`criterion` with `score` as its score."""
     if score is None or (isinstance(criterion, str) and criterion == DEFAULT_CRITERION):
         return criterion if score is None else {"score": score, "name": SCORES.named(score)}
     if not isinstance(criterion, Mapping) or "score" in criterion:
@@ -101,7 +101,7 @@ def _with_score(criterion: Any, score: str | Callable[..., Any] | None) -> Any:
 
 
 def checked_pool(images: "ImageSet", criterion: Criterion, budget: Budget, *, dedupe: bool) -> "ImageSet":
-    """The images to choose from, once it is sure that they meet the budget; nothing has been scored yet.
+    """The images to choose from, checked against the budget before anything is scored.
 
     Raises:
         UserError: see `Budget.resolve`.
@@ -117,7 +117,7 @@ def checked_pool(images: "ImageSet", criterion: Criterion, budget: Budget, *, de
 
 
 def choose(scores: PoolScores, criterion: Criterion, budget: Budget) -> Selection:
-    """As many images of a pool as the budget says, by its scores."""
+    """Chooses images by the scores of their pool, exactly as many as the budget says."""
     table = scores.table(criterion)
     features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
     return allocate(table, criterion, budget, seed=scores.context.seed, features=features)

@@ -1,4 +1,4 @@
-"""Leaving out images whose pixels are all the same as another's."""
+"""Leaving out images with exactly the pixels of another."""
 
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def distinct(images: "ImageSet") -> "ImageSet":
-    """Those of distinct content: of images with the same pixels, the one of lowest id, whatever their labels.
+    """The images of distinct content: of those with the same pixels, the one of lowest id, whatever their labels.
 
-    Content is compared by a 128-bit hash, which the first use reads every image for.
+    Content is compared by a 128-bit hash; its first use reads every image.
 
     Example:
         >>> len(distinct(lb.ImageSet(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))))

@@ -1,4 +1,4 @@
-"""What a selection tells of itself: what was chosen of how much and how, and images at both ends of the score."""
+"""Evidence of a selection: how many images were chosen and how, and images at both ends of the score."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.evidence import Evidence, Pictures
 from limbeck.transfer.parts import ALLOCATIONS, SCORES
 from limbeck.transfer.selection import Selection
+from limbeck.transfer.words import image_count
 
 if TYPE_CHECKING:
     from limbeck.data import ImageSet
@@ -19,7 +20,7 @@ _COLUMNS = ("id", "score", "label")
 
 
 def evidence_of(selection: Selection, images: "ImageSet") -> Evidence:
-    """Why these images; of a table in a file, which has the rows already, with numbers in their place.
+    """The evidence of a selection; for a table in a file, which already has the rows, a summary replaces them.
 
     Args:
         selection: from `images`.
@@ -57,13 +58,12 @@ def _scores_note(criterion: Criterion) -> str:
 
 
 def _count(selection: Selection) -> str:
-    images = f"{selection.considered:,} image{'' if selection.considered == 1 else 's'}"
     share = f"{100 * selection.count / selection.considered:.3g} %"
-    return f"{selection.count:,} of {images} of {selection.score_table.name} ({share})"
+    return f"{selection.count:,} of {image_count(selection.considered)} of {selection.score_table.name} ({share})"
 
 
 def described(criterion: Criterion) -> str:
-    """Name and parts of a criterion in words.
+    """Name and parts of a criterion as text.
 
     Example:
         >>> described(lb.transfer.select.find_criterion("entropy"))
@@ -83,7 +83,7 @@ def _group(criterion: Criterion) -> str:
 
 
 def _group_order(selection: Selection) -> str:
-    """How strata are ordered; the numbers of clusters mean nothing."""
+    """How strata are ordered; "" for clusters, whose numbers mean nothing."""
     if _group(selection.criterion) != "stratum":
         return ""
     within = "class after class, " if selection.criterion.per_class else ""
@@ -92,47 +92,47 @@ def _group_order(selection: Selection) -> str:
 
 
 def pictures(selection: Selection, images: "ImageSet", per_group: int = _ENDS) -> list[Pictures]:
-    """The images of highest and of lowest score among the chosen and among the others, the most extreme first.
+    """Images of highest and of lowest score, among the chosen ones and among the others, the most extreme first.
 
     Args:
         selection: from `images`.
-        images: the set, or one that holds it.
-        per_group: images of each group at most; groups without any are left out.
+        images: the set, or one that contains it.
+        per_group: at most so many images of each group; empty groups are left out.
 
     Example:
         >>> shown = pictures(lb.select(images, criterion="variance", budget=20), images, per_group=3)
         >>> shown[0].title, shown[0].images.shape
         ('Chosen, highest variance', torch.Size([3, 1, 8, 8]))
     """
-    found = []
+    groups = []
     batches = list(_extremes(selection, per_group))
     columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-    for words, among in (("Chosen", columns["chosen"]), ("Left out", ~columns["chosen"])):
+    for heading, among in (("Chosen", columns["chosen"]), ("Left out", ~columns["chosen"])):
         for end, sign in (("highest", -1), ("lowest", 1)):
             rows = np.flatnonzero(among)
             rows = rows[np.lexsort((columns["id"][rows], sign * columns["score"][rows]))][:per_group]
             if len(rows):
-                here = {name: torch.from_numpy(columns[name][rows]) for name in _COLUMNS if name in columns}
-                found.append(
+                shown = {name: torch.from_numpy(columns[name][rows]) for name in _COLUMNS if name in columns}
+                groups.append(
                     Pictures(
-                        title=f"{words}, {end} {selection.criterion.score}",
-                        images=images.gather(images.positions(here["id"])).contiguous(),
-                        ids=here["id"],
-                        labels=here.get("label"),
-                        scores=here["score"].float(),
+                        title=f"{heading}, {end} {selection.criterion.score}",
+                        images=images.gather(images.positions(shown["id"])).contiguous(),
+                        ids=shown["id"],
+                        labels=shown.get("label"),
+                        scores=shown["score"].float(),
                     )
                 )
-    return found
+    return groups
 
 
 def _extremes(selection: Selection, count: int) -> Iterator[dict[str, np.ndarray]]:
-    """The rows of every batch that may be among the `count` of highest or lowest score, chosen or not."""
+    """The rows of every batch that can be among the `count` of highest or lowest score, chosen or not."""
     for batch in selection.rows():
-        found = []
+        kept = []
         for among in (batch["chosen"], ~batch["chosen"]):
             rows = np.flatnonzero(among)
             by_score = np.lexsort((batch["id"][rows], batch["score"][rows]))
             falling = np.lexsort((batch["id"][rows], -batch["score"][rows]))
-            found.append(rows[np.union1d(by_score[:count], falling[:count])])
-        rows = np.concatenate(found)
+            kept.append(rows[np.union1d(by_score[:count], falling[:count])])
+        rows = np.concatenate(kept)
         yield {name: batch[name][rows] for name in (*_COLUMNS, "chosen") if name in batch}

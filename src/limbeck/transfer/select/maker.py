@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 CHOSEN = "chosen.parquet"
-"""In the maker's folder: the images that were chosen."""
+"""File in the maker's folder with the chosen images."""
 _SCORES = "scores"
 
 
 class SelectMaker:
     """Chooses from the pool, see `limbeck.select`; the transfer set is in the order of ids.
 
-    What has been found of the pool (scores, clusters, a teacher's answers) is kept in the shared folder of a
-    comparison, where every budget, seed and criterion that needs it finds it; each of them counts what it cost.
+    Results for the pool (scores, clusters, the teacher's logits) are kept in the shared folder of a comparison, where
+    every budget, seed and criterion that needs them finds them; each of them counts their cost.
 
     Example:
         >>> context = MakerContext(folder=Path("made"), pool=images, classes=images.classes, shape=images.shape)
@@ -70,10 +70,10 @@ class SelectMaker:
         features = scores.features(criterion) if ALLOCATIONS[criterion.allocation].greedy else None
         began = time.perf_counter()
         selection = allocate(table, criterion, budget, seed=context.seed, features=features)
-        made = _by_id(selection.transfer_set(pool))
+        transfer_set = _by_id(selection.transfer_set(pool))
         cost = sum(scores.costs.values(), Cost(seconds=time.perf_counter() - began))
-        _save(context.folder, made, selection, whole)
-        return Made(source=FixedSource(made), cost=cost, evidence=evidence_of(selection, pool))
+        _save(context.folder, transfer_set, selection, whole)
+        return Made(source=FixedSource(transfer_set), cost=cost, evidence=evidence_of(selection, pool))
 
     def load(self, settings: SelectSettings, context: MakerContext) -> TransferSource:
         path, pool = context.folder / CHOSEN, _pool(context)
@@ -83,20 +83,20 @@ class SelectMaker:
         try:
             table = pq.read_table(path)
             about = json.loads((table.schema.metadata or {})[METADATA])
-            known, said = about["pool"], dict(about["about"])
+            fingerprint, description = about["pool"], dict(about["about"])
             ids = torch.from_numpy(table["id"].to_numpy().copy())
             columns = {name: _column(table[name]) for name in table.column_names if name not in ("id", "place")}
         except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"{str(path)!r} is damaged ({error}); {mend}") from error
-        if known != pool.fingerprint:
+        if fingerprint != pool.fingerprint:
             raise UserError(
-                f"{str(path)!r} was chosen from images of fingerprint {known}, and those of {pool.name!r} have "
+                f"{str(path)!r} was chosen from images of fingerprint {fingerprint}, and those of {pool.name!r} have "
                 f"{pool.fingerprint}; give the same images, or choose again in another folder."
             )
-        return FixedSource(TransferSet(pool.subset(ids), provenance=columns, about=said))
+        return FixedSource(TransferSet(pool.subset(ids), provenance=columns, about=description))
 
     def evidence(self, settings: SelectSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """None: there are no rounds, so nothing comes after what `make` told."""
+        """None: there are no rounds, so the evidence of `make` is final."""
 
 
 def _pool(context: MakerContext) -> "ImageSet":
@@ -105,12 +105,12 @@ def _pool(context: MakerContext) -> "ImageSet":
 
 
 def _scoring(context: MakerContext) -> ScoringContext:
-    how: dict[str, Any] = {"device": context.device, "precision": context.precision}
-    return make_context(context.teacher, None, context.seed, context.progress, **how)
+    options: dict[str, Any] = {"device": context.device, "precision": context.precision}
+    return make_context(context.teacher, None, context.seed, context.progress, **options)
 
 
 def _by_id(chosen: TransferSet) -> TransferSet:
-    """The same images in the order of their ids, in which students are taught."""
+    """The same images in the order of their ids, in which students see them."""
     order = chosen.images.ids.argsort()
     provenance = {
         name: column[order] if isinstance(column, Tensor) else [column[place] for place in order.tolist()]
@@ -120,7 +120,7 @@ def _by_id(chosen: TransferSet) -> TransferSet:
 
 
 def _save(folder: Path, made: TransferSet, selection: Selection, pool: "ImageSet") -> None:
-    """A row for each image that was chosen: id, place in the order of preference, and where it is from."""
+    """Saves a row for each chosen image: id, place in the order of preference, and provenance."""
     place = selection.ids.argsort()  # the images are in the order of their ids
     columns = {"id": made.images.ids, "place": place, **made.provenance}
     arrays = {name: column.numpy() if isinstance(column, Tensor) else column for name, column in columns.items()}

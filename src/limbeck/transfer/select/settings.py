@@ -1,4 +1,4 @@
-"""What a recipe may say of `select`; without importing torch."""
+"""Settings of `select`; without importing torch."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -46,7 +46,7 @@ class SelectSettings(MakerSettings):
 
     @classmethod
     def opponent(cls, said: Mapping[str, Any]) -> Opponent:
-        """The control whose images are spread over the classes as those of the arm are."""
+        """The control whose images are distributed over the classes like those of the arm."""
         criterion = find_criterion(said.get("criterion", cls.model_fields["criterion"].default))
         name = "balanced-random" if criterion.per_class else "random"
         if criterion.parts == find_criterion(name).parts:
@@ -63,7 +63,7 @@ class SelectSettings(MakerSettings):
         return find_criterion(self.criterion).needs_teacher
 
     def real_images(self, there: int, made: int) -> int:
-        """Of images drawn at random nobody need have others; whatever looks at images must have all to look at."""
+        """A random choice requires only the images drawn; every other criterion, and `dedupe`, all of them."""
         drawn = find_criterion(self.criterion).parts in [find_criterion(name).parts for name in CONTROLS]
         return made if drawn and not self.dedupe else there
 

@@ -12,7 +12,7 @@ from limbeck.data.classes import Classes, few
 from limbeck.data.imagenet_names import imagenet_names
 from limbeck.errors import UserError, closest
 from limbeck.models.classifier import Classifier
-from limbeck.transfer.class_names import Words, all_spellings
+from limbeck.transfer.class_names import Tokens, all_spellings
 
 _IMAGENET = 1000
 
@@ -88,7 +88,7 @@ def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
         )
 
 
-def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]], network: Classifier) -> int:
+def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Tokens]], network: Classifier) -> int:
     """Where among `names` the one stands that shares most of its all_spellings with this name."""
     wanted = all_spellings(name)
     shares = [len(wanted & words) / len(wanted | words) for words in there]

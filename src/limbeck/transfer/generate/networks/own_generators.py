@@ -20,7 +20,7 @@ from limbeck.transfer.generate.networks.network import ImageNetwork
 _INPUTS = ("latents", "channels", "size", "width", "num_classes")
 
 
-def describe(name: str, part: Any, said: Mapping[str, Any]) -> GeneratorEntry:
+def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> GeneratorEntry:
     """The catalogue's entry of a generator of the user's own.
 
     Args:
@@ -29,7 +29,7 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> GeneratorEntry:
             from; and if it can do with several, `channels` and `size` (height, width) of the images, `width`, and
             `num_classes`. Further parameters are options. The module makes images [B, C, H, W] in [0, 1] of latents
             [B, Z], or of [B, *latent_shape] where it has such an attribute; it may take `labels` int64 [B], too.
-        said: `summary`; `channels` and `size` of a network that makes no other images, by default 3 and 32.
+        remarks: `summary`; `channels` and `size` of a network that makes no other images, by default 3 and 32.
 
     Raises:
         UserError: it is neither.
@@ -41,16 +41,16 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> GeneratorEntry:
         or isinstance(part, nn.Module)
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
-    check_remarks(said, ("summary", "channels", "size"), what)
+    check_remarks(remarks, ("summary", "channels", "size"), what)
     inputs, options = inputs_and_options(part, _INPUTS, what)
     if "latents" not in inputs:
         raise UserError(f"{what} must take `latents`, got {', '.join(inputs) or 'nothing'}.")
-    only = {"channels": said.get("channels", 3), "size": said.get("size", 32)}
+    only = {"channels": remarks.get("channels", 3), "size": remarks.get("size", 32)}
     for name, value in only.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"`{name}` of {what} must be a whole number >= 1, got {value!r}.")
     return GeneratorEntry(
-        str(said.get("summary", summary_of(part))),
+        str(remarks.get("summary", summary_of(part))),
         options,
         **{name: value for name, value in only.items() if name not in inputs},
         made_by=partial(build, part, what, tuple(inputs)),
