@@ -37,7 +37,7 @@ class AlexNet(Tapped):
             self.layers.append(layer)
             channels = width
         self.head = nn.Linear(channels * _GRID**2, num_classes)
-        self.taps = Taps("head", tuple(f"layers.{place}.2" for place in range(len(_LAYERS))))
+        self.taps = Taps("head", tuple(f"layers.{index}.2" for index in range(len(_LAYERS))))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.flatten(F.adaptive_avg_pool2d(self.layers(x), _GRID), 1))

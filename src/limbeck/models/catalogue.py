@@ -153,7 +153,7 @@ def canonical(name: str) -> str:
         return TIMM_PREFIX + name[len(TIMM_PREFIX) :]
     if MODELS.is_unlisted(name):
         return name
-    by_fold = {one.casefold(): one for one in MODELS}
+    by_fold = {model.casefold(): model for model in MODELS}
     if name.casefold() not in by_fold:
         raise unknown_name("model", name, MODELS, "`limbeck ls models` lists them all")
     return by_fold[name.casefold()]

@@ -103,8 +103,8 @@ class Classifier(nn.Module):
     @property
     def whitening(self) -> Whitening | None:
         """What images are prepared by in place of mean and std."""
-        found = self._modules.get(_WHITENING)
-        return found if isinstance(found, Whitening) else None
+        module = self._modules.get(_WHITENING)
+        return module if isinstance(module, Whitening) else None
 
     def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, change: Change | None = None) -> Outputs:
         """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out.
@@ -239,11 +239,11 @@ def _check_whitening(
 ) -> None:
     if mean is not None or std is not None:
         raise UserError("`whitening` stands in place of `mean` and `std`; give one of the two.")
-    whole = (channels, *(whitening.shape[1:] if size is None else as_size(size)))
-    if whole != whitening.shape:
+    shape = (channels, *(whitening.shape[1:] if size is None else as_size(size)))
+    if shape != whitening.shape:
         raise UserError(
             f"`whitening` is of images {list(whitening.shape)}, so that `channels` and `input_size` must be theirs, "
-            f"got {list(whole)}; fit it on images of the size that the network takes."
+            f"got {list(shape)}; fit it on images of the size that the network takes."
         )
 
 
@@ -258,14 +258,14 @@ def _per_channel(key: str, values: Sequence[float] | None, default: float, chann
         return (default,) * channels
     if len(values) != channels:
         raise UserError(f"`{key}` must hold one number per channel, {channels} in all, got {len(values)}.")
-    if not all(isfinite(one) for one in values):
+    if not all(isfinite(value) for value in values):
         raise UserError(f"`{key}` must hold finite numbers, got {list(values)}.")
-    return tuple(float(one) for one in values)
+    return tuple(float(value) for value in values)
 
 
 def as_size(size: Size) -> tuple[int, int]:
     """Height and width, from one number for a square or from two."""
     pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(one, int) and one >= 1 for one in pair):
+    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
         raise UserError(f"`input_size` must be one or two whole numbers >= 1, got {size!r}.")
     return pair[0], pair[1]

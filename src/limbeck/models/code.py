@@ -61,13 +61,17 @@ def named_globals(function: types.FunctionType) -> Iterator[tuple[str, object]]:
     if is_installed(home(function)):
         return
     for code in _nested(function.__code__):
-        looked_up = {one.argval for one in dis.get_instructions(code) if one.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+        looked_up = {
+            instruction.argval
+            for instruction in dis.get_instructions(code)
+            if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+        }
         for name in sorted(looked_up & function.__globals__.keys()):
             value = function.__globals__[name]
             yield name, value
             if isinstance(value, types.ModuleType) and library(value.__name__) is None:
-                taken = [one for one in code.co_names if one in vars(value)]
-                yield from ((f"{name}.{one}", vars(value)[one]) for one in taken)
+                attributes = [attribute for attribute in code.co_names if attribute in vars(value)]
+                yield from ((f"{name}.{attribute}", vars(value)[attribute]) for attribute in attributes)
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -129,8 +129,8 @@ class _Description:
             # Some networks of timm fill a cache as they run.
             if name not in left_out and not (of_library and name.endswith("_cache"))
         }
-        for found in (module._parameters, module._buffers, module._modules, attributes):
-            self._add_items(found, path)
+        for items in (module._parameters, module._buffers, module._modules, attributes):
+            self._add_items(items, path)
 
     def _add_tensor(self, tensor: Tensor, path: str) -> None:
         if nn.parameter.is_lazy(tensor):
@@ -165,10 +165,10 @@ class _Description:
         for base in kind.__mro__:
             if base is object or base is nn.Module:
                 continue
-            theirs = library(base.__module__) is not None
+            from_library = library(base.__module__) is not None
             self._put("base", base.__qualname__)
             for name, value in vars(base).items():
-                if _is_content(name, value) and (not theirs or _is_foreign(value)):
+                if _is_content(name, value) and (not from_library or _is_foreign(value)):
                     self._put(name)
                     self.add(value, base.__qualname__)
 
@@ -183,7 +183,7 @@ class _Description:
             for name, value in named_globals(function):
                 self._put(name)
                 self.add(value, name)
-        self._add_all([one.cell_contents for one in function.__closure__ or () if _is_full(one)], path)
+        self._add_all([cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)], path)
 
     def _add_compiled(self, value: Any, path: str) -> None:
         owner = getattr(value, "__objclass__", None) or getattr(value, "__self__", None)
@@ -206,7 +206,7 @@ class _Description:
                 self._add_all(value, path)
             case set() | frozenset():
                 # Their order differs from process to process.
-                parts = [describe(one) for one in value]
+                parts = [describe(member) for member in value]
                 self._put(*sorted(digest for digest, _ in parts))
                 self.unseen += [words for _, unseen in parts for words in unseen]
             case int() | float() | str() | bytes():
@@ -246,7 +246,7 @@ def _is_content(name: str, value: object) -> bool:
 def _is_foreign(value: object) -> bool:
     """Whether a member of a library's class was put there by somebody else."""
     parts = [getattr(value, part) for part in _PARTS.get(type(value), ())] or [value]
-    return any(isinstance(one, types.FunctionType) and library(home(one)) is None for one in parts)
+    return any(isinstance(part, types.FunctionType) and library(home(part)) is None for part in parts)
 
 
 def _is_full(cell: types.CellType) -> bool:
@@ -266,8 +266,8 @@ def _is_of_python(value: object) -> bool:
 
 def _attributes(value: object) -> dict[str, Any]:
     slots = [name for base in type(value).__mro__ for name in _as_names(vars(base).get("__slots__", ()))]
-    found = {name: getattr(value, name) for name in slots if name != "__dict__" and hasattr(value, name)}
-    return found | dict(getattr(value, "__dict__", {}))
+    attributes = {name: getattr(value, name) for name in slots if name != "__dict__" and hasattr(value, name)}
+    return attributes | dict(getattr(value, "__dict__", {}))
 
 
 def _as_names(slots: Any) -> tuple[str, ...]:

@@ -52,10 +52,10 @@ def compile_network(network: nn.Module, how: Compile) -> None:
 
 def check_compiler() -> None:
     """Raises a UserError where torch finds no C++ compiler, of which it makes code for processors."""
-    wanted = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    if shutil.which(wanted) is None:
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    if shutil.which(compiler) is None:
         raise UserError(
-            f"`compile` needs a C++ compiler, and there is no {wanted!r}; install one (Debian: g++), name one by the "
+            f"`compile` needs a C++ compiler, and there is no {compiler!r}; install one (Debian: g++), name one by the "
             "environment variable CXX, or leave `compile` out."
         )
 
@@ -96,9 +96,9 @@ def resolve_computing(device: Device = "auto", precision: str = "auto") -> Compu
         'fp32'
     """
     check_precision(precision)
-    found = resolve_device(device)
-    dtype = resolve_precision(precision, found)
-    return Computing(found, dtype, resolve_channels_last("auto", found, dtype))
+    resolved = resolve_device(device)
+    dtype = resolve_precision(precision, resolved)
+    return Computing(resolved, dtype, resolve_channels_last("auto", resolved, dtype))
 
 
 class FrozenTeacher(nn.Module):
@@ -300,8 +300,8 @@ def _shown(classifier: Classifier, pixels: Tensor, want: Collection[str], block:
     missing = -len(pixels) % block
     filled = torch.cat([pixels, pixels[:1].expand(missing, -1, -1, -1)]) if missing else pixels
     parts = [classifier(part, want=want) for part in filled.split(block)]
-    whole = [torch.cat(tensors)[: len(pixels)] for tensors in zip(*map(_tensors, parts), strict=True)]
-    return _with_tensors(parts[0], whole)
+    joined = [torch.cat(tensors)[: len(pixels)] for tensors in zip(*map(_tensors, parts), strict=True)]
+    return _with_tensors(parts[0], joined)
 
 
 def _arriving(computed: Iterator[tuple[Tensor, Outputs]], device: torch.device) -> Iterator[tuple[Tensor, Outputs]]:
@@ -312,8 +312,8 @@ def _arriving(computed: Iterator[tuple[Tensor, Outputs]], device: torch.device) 
         underway.append((positions, outputs.map(to_cpu), arrival(device)))
         if len(underway) > ahead:
             yield _arrived(*underway.popleft())
-    for one in underway:
-        yield _arrived(*one)
+    for batch in underway:
+        yield _arrived(*batch)
 
 
 def _arrived(positions: Tensor, outputs: Outputs, wait: Callable[[], None]) -> tuple[Tensor, Outputs]:
@@ -335,8 +335,8 @@ def _own_autocast(computing: Computing) -> torch.autocast:
 
 def device_for(classifier: Classifier, device: Device = "auto") -> torch.device:
     """Where `outputs_over` computes: on the device that is named, else where the classifier lies on a GPU already."""
-    here = device_of(classifier)
-    return here if here.type != "cpu" and not _names_one(device) else resolve_device(device)
+    current = device_of(classifier)
+    return current if current.type != "cpu" and not _names_one(device) else resolve_device(device)
 
 
 def _names_one(device: Device) -> bool:
@@ -358,8 +358,8 @@ def _placed(classifier: Classifier, device: Device) -> Classifier:
 
 def _with_tensors(outputs: Outputs, tensors: list[Tensor]) -> Outputs:
     """The same parts with other tensors, in the order of `_tensors`."""
-    others = {id(one): other for one, other in zip(_tensors(outputs), tensors, strict=True)}
-    return outputs.map(lambda one: others[id(one)])
+    replacements = {id(part): tensor for part, tensor in zip(_tensors(outputs), tensors, strict=True)}
+    return outputs.map(lambda part: replacements[id(part)])
 
 
 def _tensors(outputs: Outputs) -> list[Tensor]:

@@ -45,12 +45,12 @@ class _Double(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        found = x.new_empty(*x.shape[:-2], 2 * height, 2 * width)
+        doubled = x.new_empty(*x.shape[:-2], 2 * height, 2 * width)
         quarter = x * 0.25
-        found[..., ::2, ::2] = quarter
-        found[..., ::2, 1::2] = quarter
-        found[..., 1::2, :] = found[..., ::2, :]
-        return found
+        doubled[..., ::2, ::2] = quarter
+        doubled[..., ::2, 1::2] = quarter
+        doubled[..., 1::2, :] = doubled[..., ::2, :]
+        return doubled
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> Any:

@@ -55,7 +55,7 @@ class Option:
             case "switch":
                 return isinstance(value, bool)
             case "paths":
-                return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+                return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
             case "whole":
                 return isinstance(value, int) and not isinstance(value, bool)
             case "number":

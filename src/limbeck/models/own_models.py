@@ -37,10 +37,10 @@ def makes_model(part: Any) -> bool:
     if isinstance(part, nn.Module) or not callable(part):
         return False
     with suppress(UserError):  # compiled code, which does not say what it takes
-        taken = parameters(part)
-        names = {one.name for one in taken}
-        by_name = all(one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD) for one in taken)
-        passes_on = by_name and any(one.kind is one.VAR_KEYWORD for one in taken)
+        accepted = parameters(part)
+        names = {parameter.name for parameter in accepted}
+        by_name = all(parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD) for parameter in accepted)
+        passes_on = by_name and any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted)
         return ("num_classes" in names or passes_on) and "seed" not in names
     return False
 
@@ -69,16 +69,20 @@ def describe(name: str, part: Any, said: Mapping[str, Any]) -> ModelEntry:
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
     check_remarks(said, ("summary", "channels", "size", "embedding", "stages"), what)
-    inputs, known = inputs_and_options(part, ("num_classes", "channels", "size"), what, passed_on=("num_classes",))
+    inputs, option_names = inputs_and_options(
+        part, ("num_classes", "channels", "size"), what, passed_on=("num_classes",)
+    )
     if "num_classes" not in inputs:
         named = str(getattr(part, "__name__", ""))
         called = named if named.isidentifier() else "make"
         raise UserError(
-            f"{what} must take `num_classes`, got {', '.join((*inputs, *known)) or 'nothing'}. Write `def "
+            f"{what} must take `num_classes`, got {', '.join((*inputs, *option_names)) or 'nothing'}. Write `def "
             f"net(num_classes): return {called}(...)` in a module of yours, with what `{called}` calls that, and name "
             "it 'module:net'."
         )
-    options = {one.name: _option(one, what) for one in parameters(part) if one.name in known}
+    options = {
+        parameter.name: _option(parameter, what) for parameter in parameters(part) if parameter.name in option_names
+    }
     size = said.get("size", _SIZE)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise UserError(f"`size` of {what} must be a whole number of pixels >= 1, got {size!r}.")
@@ -111,14 +115,14 @@ def build(
     common = {key: rest.pop(key, None) for key in ("input_size", "mean", "std", "classes", "whitening")}
     arguments = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
     with errors_of(what):
-        made = part(**arguments)
-    if isinstance(made, Classifier):
-        return _with_config(made, what, num_classes, config, common)
-    if not isinstance(made, nn.Module):
-        raise UserError(f"{what} must be a module or a `Classifier`, got {type(made).__name__}.")
-    taps = _taps(made, said, num_classes)
-    check_taps(made, taps)
-    return Classifier(made, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
+        built = part(**arguments)
+    if isinstance(built, Classifier):
+        return _with_config(built, what, num_classes, config, common)
+    if not isinstance(built, nn.Module):
+        raise UserError(f"{what} must be a module or a `Classifier`, got {type(built).__name__}.")
+    taps = _taps(built, said, num_classes)
+    check_taps(built, taps)
+    return Classifier(built, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
 
 
 def _with_config(
@@ -153,8 +157,8 @@ def _taps(module: nn.Module, said: Mapping[str, Any], num_classes: int) -> Taps:
 
 
 def _head(module: nn.Module, num_classes: int) -> str | None:
-    layers = {path: one for path, one in module.named_modules() if isinstance(one, nn.Linear) and path}
-    return next((path for path, one in reversed(layers.items()) if one.out_features == num_classes), None)
+    layers = {path: layer for path, layer in module.named_modules() if isinstance(layer, nn.Linear) and path}
+    return next((path for path, layer in reversed(layers.items()) if layer.out_features == num_classes), None)
 
 
 def _option(one: Any, what: str) -> Option:

@@ -19,14 +19,14 @@ def check_ready(network: nn.Module, who: str) -> None:
 
 def unready(network: nn.Module, who: str) -> list[str]:
     """What is wrong with the tensors of the `who`, in words."""
-    lazy, meta, other = [], [], []
+    lazy, meta, unstorable = [], [], []
     for name, value in network.state_dict().items():
         if nn.parameter.is_lazy(value):
             lazy.append(name)
         elif isinstance(value, Tensor) and value.is_meta:
             meta.append(name)
         elif kind := _cannot_be_kept(value):
-            other.append(f"{name} ({kind})")
+            unstorable.append(f"{name} ({kind})")
     wrong = []
     if lazy:
         wrong.append(
@@ -34,10 +34,10 @@ def unready(network: nn.Module, who: str) -> list[str]:
         )
     if meta:
         wrong.append(f"the {who}'s {_some(meta)} must have values, got tensors on the meta device; load weights first")
-    if other:
+    if unstorable:
         wrong.append(
-            f"the {who}'s state must be plain tensors that safetensors can hold, got {_some(other)}; make it a buffer "
-            "of another type, or one that is not persistent"
+            f"the {who}'s state must be plain tensors that safetensors can hold, got {_some(unstorable)}; make it a "
+            "buffer of another type, or one that is not persistent"
         )
     return wrong
 

@@ -198,9 +198,9 @@ def is_tap(hook: object) -> bool:
 def check_want(want: Collection[str]) -> None:
     if isinstance(want, str):
         raise UserError(f"`want` must be a collection of names, as in ({want!r},), got {want!r}.")
-    for one in want:
-        if one not in WANTS:
-            raise unknown_name("output", one, WANTS)
+    for name in want:
+        if name not in WANTS:
+            raise unknown_name("output", name, WANTS)
 
 
 def _flat(embedding: Tensor, path: str | None, name: str) -> Tensor:
@@ -227,9 +227,9 @@ def _find(network: nn.Module, path: str) -> nn.Module:
     except AttributeError:
         module = network
     if module is network:
-        known = [one for one, _ in network.named_modules() if one]
+        paths = [name for name, _ in network.named_modules() if name]
         hint = f"Paths of {type(network).__name__} are {_paths(network)}."
-        raise unknown_name("module path", path, known, hint) from None
+        raise unknown_name("module path", path, paths, hint) from None
     return module
 
 

@@ -125,8 +125,8 @@ class ResNet(Tapped):
             for position in range(count):
                 stride = 2 if index > 0 and position == 0 else 1
                 changes = stride != 1 or inputs != outputs
-                beside = shortcut(inputs, outputs, stride, norm) if changes else None
-                layer.append(block(inputs, width, stride, beside, norm))
+                branch = shortcut(inputs, outputs, stride, norm) if changes else None
+                layer.append(block(inputs, width, stride, branch, norm))
                 inputs = outputs
             self.layers.append(f"layer{index + 1}")
             self.add_module(self.layers[-1], layer)

@@ -69,7 +69,7 @@ def with_reused_head(student: Classifier, projector: Projector, head: nn.Linear,
     taps = student.taps
     body = student.network if taps.embedding is None else _without(student.network, taps.embedding)
     record = {"channels": list(projector.sizes), "size": list(size), "bias": head.bias is not None}
-    made = Classifier(
+    classifier = Classifier(
         ReusedHead(body, taps, projector, head, size),
         num_classes=head.out_features,
         input_size=student.input_size,
@@ -87,7 +87,7 @@ def with_reused_head(student: Classifier, projector: Projector, head: nn.Linear,
         ),
         config=None if student.config is None else {**student.config, "reused_head": record},
     )
-    return made.to(student.mean.device)
+    return classifier.to(student.mean.device)
 
 
 def with_fresh_reused_head(student: Classifier, record: dict[str, Any]) -> Classifier:
@@ -101,8 +101,8 @@ def with_fresh_reused_head(student: Classifier, record: dict[str, Any]) -> Class
 def _without(network: nn.Module, path: str) -> nn.Module:
     """A network of the same modules, but for the one at `path`, which does nothing."""
     name, _, rest = path.partition(".")
-    made = copy.copy(network)
+    clone = copy.copy(network)
     inner = _without(network.get_submodule(name), rest) if rest else nn.Identity()
     # A copy shares the table of its parts with the original.
-    made._modules = {**network._modules, name: inner}
-    return made
+    clone._modules = {**network._modules, name: inner}
+    return clone

@@ -19,13 +19,13 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Contiguous tensors on the CPU, none of which shares memory with another; copied only where need be."""
-    known: set[int] = set()
+    seen: set[int] = set()
     apart = {}
     for name, value in state.items():
         tensor = value.detach().cpu().contiguous()
-        place = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone() if place in known else tensor
-        known.add(place)
+        address = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if address in seen else tensor
+        seen.add(address)
     return apart
 
 
@@ -51,8 +51,10 @@ def tied_names(state: Mapping[str, Tensor]) -> list[list[str]]:
 
 def shared_with(module: nn.Module, other: nn.Module) -> list[str]:
     """Names of parameters and buffers of `module` that lie in memory of `other`."""
-    theirs = {tensor.untyped_storage().data_ptr() for _, tensor in _named(other)}
-    return [name for name, tensor in _named(module) if tensor.numel() and tensor.untyped_storage().data_ptr() in theirs]
+    addresses = {tensor.untyped_storage().data_ptr() for _, tensor in _named(other)}
+    return [
+        name for name, tensor in _named(module) if tensor.numel() and tensor.untyped_storage().data_ptr() in addresses
+    ]
 
 
 def is_expanded(tensor: Tensor) -> bool:
@@ -84,7 +86,7 @@ def private_copy(module: Module, who: str) -> Module:
         UserError: it cannot be copied.
     """
     try:
-        made = copy.deepcopy(module)
+        duplicate = copy.deepcopy(module)
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise UserError(
             f"the {who} must be a module that `copy.deepcopy` can copy ({type(error).__name__}: {error}); of "
@@ -92,8 +94,8 @@ def private_copy(module: Module, who: str) -> Module:
         ) from error
     # By itself every parameter would be a dense copy of its own.
     for group in _groups(module):
-        _share_again(made, group, copied=True)
-    return made
+        _share_again(duplicate, group, copied=True)
+    return duplicate
 
 
 @contextmanager
@@ -118,20 +120,22 @@ class _Shared(NamedTuple):
 
 
 def _groups(module: nn.Module) -> list[list[_Shared]]:
-    found: dict[int, list[_Shared]] = {}
+    by_address: dict[int, list[_Shared]] = {}
     for number, owner in enumerate(module.modules()):
         for name, tensor in (*owner._parameters.items(), *owner._buffers.items()):
             if tensor is not None and tensor.numel():
                 shared = _Shared(number, name, id(tensor), tensor.detach())
-                found.setdefault(tensor.untyped_storage().data_ptr(), []).append(shared)
+                by_address.setdefault(tensor.untyped_storage().data_ptr(), []).append(shared)
     owners = list(module.modules())
-    several = [group for group in found.values() if len(group) > 1 and not _one_parameter(owners, group)]
-    return several + [[one] for (one, *more) in found.values() if not more and is_expanded(one.view)]
+    several = [group for group in by_address.values() if len(group) > 1 and not _one_parameter(owners, group)]
+    return several + [[single] for (single, *others) in by_address.values() if not others and is_expanded(single.view)]
 
 
 def _one_parameter(owners: list[nn.Module], group: list[_Shared]) -> bool:
     """Whether all of it is one parameter of several names, which copies and moves leave one."""
-    return len({one.identity for one in group}) == 1 and all(one.name in owners[one.owner]._parameters for one in group)
+    return len({shared.identity for shared in group}) == 1 and all(
+        shared.name in owners[shared.owner]._parameters for shared in group
+    )
 
 
 def _share_again(module: nn.Module, group: list[_Shared], *, copied: bool = False) -> None:
@@ -141,15 +145,15 @@ def _share_again(module: nn.Module, group: list[_Shared], *, copied: bool = Fals
     first = group[0].view
     content = torch.empty(0, dtype=torch.uint8, device=first.device).set_(first.untyped_storage())
     storage = (content.clone() if copied else content.to(device)).untyped_storage()
-    made: dict[int, Tensor] = {}
-    for one in group:
-        fresh = torch.empty(0, dtype=one.view.dtype, device=device)
-        fresh.set_(storage, one.view.storage_offset(), one.view.size(), one.view.stride())
-        owner = owners[one.owner]
-        if one.name in owner._parameters:
-            getattr(owner, one.name).data = fresh
+    buffers: dict[int, Tensor] = {}
+    for shared in group:
+        fresh = torch.empty(0, dtype=shared.view.dtype, device=device)
+        fresh.set_(storage, shared.view.storage_offset(), shared.view.size(), shared.view.stride())
+        owner = owners[shared.owner]
+        if shared.name in owner._parameters:
+            getattr(owner, shared.name).data = fresh
         else:
-            owner._buffers[one.name] = made.setdefault(one.identity, fresh)
+            owner._buffers[shared.name] = buffers.setdefault(shared.identity, fresh)
 
 
 def _named(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -68,7 +68,7 @@ def _benchmark_names() -> Iterator[tuple[str, str]]:
     """The benchmarks count convolutions and norms through a unit, in halving ones those of the shortcut first."""
     first, other = r"^(layer\d\.0)\.", r"^(layer\d\.\d)\."
     shortcut = ("shortcut.0", "shortcut.1"), ("shortcut.2", "shortcut.3")
-    branch = tuple((f"branch.layers.{at}", f"branch.layers.{at + 1}") for at in (0, 3, 5))
+    branch = tuple((f"branch.layers.{index}", f"branch.layers.{index + 1}") for index in (0, 3, 5))
     for unit, layers in ((first, shortcut + branch), (other, branch)):
         for number, (conv, norm) in enumerate(layers, 1):
             yield rf"{unit}conv{number}\.", rf"\1.{conv}."

@@ -56,7 +56,7 @@ class Outputs(NamedTuple):
             change(self.logits),
             None if self.embedding is None else change(self.embedding),
             tuple(change(stage) for stage in self.stages),
-            tuple(change(one) for one in self.pre_activations),
+            tuple(change(activation) for activation in self.pre_activations),
             None if self.last_map is None else change(self.last_map),
         )
 

@@ -53,7 +53,7 @@ def timm_classifier(
         # Rebuilt by architecture later on: where the weights came from may be gone tomorrow.
         name = TIMM_PREFIX + published["architecture"]
     if whitening is None:
-        mean, std = (_per_channel(one, published[key], channels) for key, one in (("mean", mean), ("std", std)))
+        mean, std = (_per_channel(values, published[key], channels) for key, values in (("mean", mean), ("std", std)))
     return Classifier(
         network,
         num_classes=num_classes,
@@ -117,10 +117,10 @@ def _build(
 
 def _published(name: str) -> Any:
     """What timm has on record for a name; `None` for architectures without published weights."""
-    known = timm.list_models()
+    architectures = timm.list_models()
     architecture = name.split(".")[0]
-    if architecture not in known:
-        raise unknown_name("timm model", name, known, "`timm.list_models()` in Python lists them all")
+    if architecture not in architectures:
+        raise unknown_name("timm model", name, architectures, "`timm.list_models()` in Python lists them all")
     try:
         return timm.get_pretrained_cfg(name)
     except RuntimeError as error:

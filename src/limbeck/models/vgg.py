@@ -55,9 +55,9 @@ class VGG(Tapped):
         self.taps = Taps("head", tuple(f"block{i}.{3 * count - 1}" for i, count in enumerate(counts)))
 
     def forward(self, x: Tensor) -> Tensor:
-        for place, block in enumerate((self.block0, self.block1, self.block2, self.block3, self.block4)):
+        for index, block in enumerate((self.block0, self.block1, self.block2, self.block3, self.block4)):
             x = block(x)
-            if place < self.halvings:
+            if index < self.halvings:
                 x = self.pool(x)
         return self.head(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 

@@ -122,17 +122,17 @@ class Whitening(nn.Module):
     @property
     def inverse(self) -> Tensor:
         """Of the matrix, [D, D]; made when it is first asked for."""
-        known = self._inverse_cache
-        if known is None or (known.device, known.dtype) != (self.matrix.device, self.matrix.dtype):
-            self._inverse_cache = known = torch.linalg.inv(self.matrix.double().cpu()).to(self.matrix)
-        return known
+        inverse = self._inverse_cache
+        if inverse is None or (inverse.device, inverse.dtype) != (self.matrix.device, self.matrix.dtype):
+            self._inverse_cache = inverse = torch.linalg.inv(self.matrix.double().cpu()).to(self.matrix)
+        return inverse
 
     @property
     def fingerprint(self) -> str:
         """32 hex digits, equal exactly where mean and matrix are."""
         digest = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
-        for one in self.tensors().values():
-            digest.update(one.float().contiguous().numpy().tobytes())
+        for tensor in self.tensors().values():
+            digest.update(tensor.float().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     @staticmethod
@@ -213,14 +213,14 @@ def _kept(images: "ImageSet", epsilon: float, make: Callable[[], Whitening]) -> 
             return Whitening.of_tensors(read_tensors(path))
         except UserError:  # damaged: it is made again
             pass
-    made = make()
+    whitening = make()
     try:
         with atomic_path(path) as temporary:
-            about = {"images": images.name, "count": str(len(images)), "epsilon": str(epsilon)}
-            write_tensors(temporary, made.tensors(), about)
+            metadata = {"images": images.name, "count": str(len(images)), "epsilon": str(epsilon)}
+            write_tensors(temporary, whitening.tensors(), metadata)
     except UserError as error:
         warnings.warn(f"whitening is not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=4)
-    return made
+    return whitening
 
 
 def _described(value: object) -> str:

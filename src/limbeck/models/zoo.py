@@ -78,16 +78,16 @@ def create(
         common |= {"whitening": whitening, "input_size": common["input_size"] or whitening.shape[1:]}
     if name.startswith(TIMM_PREFIX):
         return create_timm(name, seed=seed, **common, **options)
-    about = entry(name)
-    options = check_options(name, about.options, options)
+    model_entry = entry(name)
+    options = check_options(name, model_entry.options, options)
     check_counts(num_classes, channels)
     building = dict(options)
-    if about.input_size is not None:
-        common["input_size"] = building["size"] = common["input_size"] or as_size(about.input_size)
+    if model_entry.input_size is not None:
+        common["input_size"] = building["size"] = common["input_size"] or as_size(model_entry.input_size)
     config = {"name": name, "options": options}
     with own_randomness(seed, "weights"):
-        if about.made_by is not None:
-            return about.made_by(config=config, **{**common, **building})
+        if model_entry.made_by is not None:
+            return model_entry.made_by(config=config, **{**common, **building})
         network = BUILDERS[name](num_classes=num_classes, channels=channels, **building)
     return Classifier(network, taps=network.taps, config=config, **common)
 

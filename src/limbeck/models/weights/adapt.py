@@ -65,39 +65,43 @@ def load_state(
         return _fitted(part, network, wanted)
 
     renames = network.benchmark_names if isinstance(network, Tapped) else ()
-    found = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source, renames)
-    if found is None:
-        stripped = [_as_ours(_strip(one, wanted, source), network, wanted) for one in sets.values()]
-        found = max(stripped, key=lambda one: len(one.keys() & wanted.keys()))  # the nearest, to say what is amiss
-        _check_fit(found, wanted, source, name)
-    check_finite(found, source)
-    load_tensors(network, found)
+    fitted = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source, renames)
+    if fitted is None:
+        stripped = [_as_ours(_strip(candidate, wanted, source), network, wanted) for candidate in sets.values()]
+        fitted = max(
+            stripped, key=lambda candidate: len(candidate.keys() & wanted.keys())
+        )  # the nearest, to say what is amiss
+        _check_fit(fitted, wanted, source, name)
+    check_finite(fitted, source)
+    load_tensors(network, fitted)
 
 
 def _fitted(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> State | None:
     """A state dict as the network has it, or None where it does not fit."""
-    found = _as_ours(state, network, wanted)
-    fits = found.keys() == wanted.keys() and all(found[key].shape == wanted[key].shape for key in wanted)
-    return found if fits else None
+    renamed = _as_ours(state, network, wanted)
+    fits = renamed.keys() == wanted.keys() and all(renamed[key].shape == wanted[key].shape for key in wanted)
+    return renamed if fits else None
 
 
 def _as_ours(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> State:
     """A state dict with the network's own names as far as they can be told."""
-    found = _translate(state, wanted, network.benchmark_names) if isinstance(network, Tapped) else dict(state)
+    renamed = _translate(state, wanted, network.benchmark_names) if isinstance(network, Tapped) else dict(state)
     # Files may hold tied weights once, under any of their names, as `safetensors.torch.save_model` writes them.
     for names in tied_names(wanted):
-        known = [one for one in names if one in found]
-        found |= {one: found[known[0]] for one in names if known and one not in found}
-    found = _rename_head(found, wanted)
+        present = [name for name in names if name in renamed]
+        renamed |= {name: renamed[present[0]] for name in names if present and name not in renamed}
+    renamed = _rename_head(renamed, wanted)
     # Files older than these counters lack them, and nothing that we run reads them.
-    return {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | found
+    return {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | renamed
 
 
 def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     stripped: dict[str, Tensor] = {}
     for key, value in state.items():
         short = key
-        while short not in wanted and (prefix := next((one for one in _WRAPPERS if short.startswith(one)), None)):
+        while short not in wanted and (
+            prefix := next((wrapper for wrapper in _WRAPPERS if short.startswith(wrapper)), None)
+        ):
             short = short.removeprefix(prefix)
         if short in stripped:
             raise UserError(
@@ -115,7 +119,7 @@ def _translate(
     translated: dict[str, Tensor] = {}
     for key, value in state.items():
         ours = (re.sub(theirs, mine, key) for theirs, mine in names if key not in wanted)
-        free = (one for one in ours if one in wanted and one not in state and one not in translated)
+        free = (name for name in ours if name in wanted and name not in state and name not in translated)
         translated[next(free, key)] = value
     return translated
 

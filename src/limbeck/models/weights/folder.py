@@ -72,7 +72,7 @@ def save(classifier: Classifier, folder: str | Path, *, taught_size: tuple[int, 
         ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and {one.name for one in folder.iterdir()} <= SAVED_FILES):
+    if folder.exists() and not (folder.is_dir() and {entry.name for entry in folder.iterdir()} <= SAVED_FILES):
         raise UserError(f"{str(folder)!r} holds something else than a saved classifier and is not overwritten.")
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     state = {
@@ -94,8 +94,8 @@ def _making(classifier: Classifier) -> dict[str, Any]:
     if classifier.config is None:
         return describe_wrapped(classifier)
     name = classifier.config["name"]
-    own = None if name in MODELS.built_in else MODELS.find(name)
-    return {**classifier.config, **({} if own is None else {"from": own.source})}
+    registered = None if name in MODELS.built_in else MODELS.find(name)
+    return {**classifier.config, **({} if registered is None else {"from": registered.source})}
 
 
 def load(
@@ -184,8 +184,8 @@ def load(
         classifier = _load_folder(student_folder(path), model, overrides, called=str(source))
     elif path.is_file() or (path.suffix in SUFFIXES and not name.startswith(HUB)):
         classifier = _load_file(path, model, overrides, weights_key)
-    elif found := repository(source):
-        classifier = _load_folder(download(found), model, overrides, repository=found)
+    elif hub_name := repository(source):
+        classifier = _load_folder(download(hub_name), model, overrides, repository=hub_name)
     else:
         raise _nothing_there(source)
     return classifier.eval()
@@ -226,7 +226,7 @@ def _nothing_there(source: str | Path) -> UserError:
     name = str(source)
     if isinstance(source, Path) or Path(name).parent != Path() or not name or name.startswith("."):
         return UserError(f"no classifier at {name!r}: no such folder or file. {ALLOWED}")
-    if name.casefold() in {one.casefold() for one in MODELS}:
+    if name.casefold() in {model.casefold() for model in MODELS}:
         return UserError(
             f"{name!r} names a model, which has no weights of its own; give a file of them with `model={name!r}`, or "
             f"make a fresh one by `lb.create`. {ALLOWED}"
@@ -315,18 +315,18 @@ def _load_undescribed(folder: Path, model: str | Module | None, overrides: dict[
             "`std` and `input_size` as in the training; or a `Classifier` of `lb.wrap`."
         )
     classes = folder / CLASSES_FILE
-    known = json.loads(classes.read_text(encoding="utf-8")) if classes.is_file() else ()
-    beside = {"classes": tuple(known), "num_classes": len(known)} if known else {}
-    return _load_file(folder / WEIGHTS_FILE, model, beside | overrides, None)
+    names = json.loads(classes.read_text(encoding="utf-8")) if classes.is_file() else ()
+    recorded = {"classes": tuple(names), "num_classes": len(names)} if names else {}
+    return _load_file(folder / WEIGHTS_FILE, model, recorded | overrides, None)
 
 
 def _check_whitened(folder: Path, overrides: dict[str, Any]) -> None:
     """Raises a UserError for another normalisation or size than whitening has."""
-    beside = [f"`{key}`" for key in ("mean", "std", "channels", "input_size") if key in overrides]
-    if beside:
+    contradicting = [f"`{key}`" for key in ("mean", "std", "channels", "input_size") if key in overrides]
+    if contradicting:
         raise UserError(
             f"the network in {str(folder)!r} takes images whitened as {WHITENING_FILE} says; leave out "
-            f"{' and '.join(beside)}."
+            f"{' and '.join(contradicting)}."
         )
 
 

@@ -64,8 +64,8 @@ def is_named(folder: Path) -> bool:
 
 def made_by_hand(folder: Path) -> bool:
     """Whether whoever loads the network in `folder` has to say how it is made, for no name and no import path does."""
-    about = read_record(folder).get(MODULE)
-    return about is not None and about.get("path") is None
+    module = read_record(folder).get(MODULE)
+    return module is not None and module.get("path") is None
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -91,8 +91,8 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{str(path)!r} has format version {config.get('version')}, this limbeck reads {VERSION} to "
             f"{VERSION_WITH_MODULE}; update limbeck."
         )
-    how = ("name", MODULE) if config["version"] == VERSION_WITH_MODULE else ("name", "options")
-    absent = [key for key in (*how, *RECORDED) if key not in config]
+    needed = ("name", MODULE) if config["version"] == VERSION_WITH_MODULE else ("name", "options")
+    absent = [key for key in (*needed, *RECORDED) if key not in config]
     if absent:
         raise UserError(f"{str(path)!r} lacks {', '.join(absent)}; save the classifier again.")
     return config

@@ -26,22 +26,22 @@ def reordered(classifier: Classifier, places: Sequence[int], classes: Sequence[s
         UserError: its last layer is unknown, or what follows it mixes the classes.
     """
     order = torch.tensor(places).argsort().tolist()
-    made = copy.deepcopy(classifier)
+    renumbered = copy.deepcopy(classifier)
     if order == list(range(len(order))):
-        made.classes = tuple(classes)
-        return made
-    layer = made.network.get_submodule(made.taps.embedding) if made.taps.embedding else None
+        renumbered.classes = tuple(classes)
+        return renumbered
+    layer = renumbered.network.get_submodule(renumbered.taps.embedding) if renumbered.taps.embedding else None
     if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == len(order):
         with torch.no_grad():
             layer.weight.copy_(layer.weight[order])
             if layer.bias is not None:
                 layer.bias.copy_(layer.bias[order])
-        made.classes = tuple(classes)
-        if torch.allclose(_answer(made, example), _answer(classifier, example)[:, order], atol=1e-4):
-            return made
-    here = few([classes[place] for place in places])
+        renumbered.classes = tuple(classes)
+        if torch.allclose(_answer(renumbered, example), _answer(classifier, example)[:, order], atol=1e-4):
+            return renumbered
+    current = few([classes[place] for place in places])
     raise UserError(
-        f"{classifier.name} numbers its classes as {here}, and they are needed as {few(classes)}, but which of its "
+        f"{classifier.name} numbers its classes as {current}, and they are needed as {few(classes)}, but which of its "
         "layers is the last is not known, so they cannot be moved. Give the path of that layer as `embedding` of "
         "`lb.wrap`, or a student that numbers the classes likewise."
     )

@@ -28,9 +28,9 @@ _OTHER = frozenset(
 
 def weight_sets(content: Mapping[Any, Any]) -> dict[str, State]:
     """Whatever in a checkpoint holds tensors by name, by its keys joined by dots; "" is the checkpoint itself."""
-    found: dict[str, State] = {}
-    _collect(content, "", found)
-    return found
+    sets: dict[str, State] = {}
+    _collect(content, "", sets)
+    return sets
 
 
 def _collect(content: Mapping[Any, Any], path: str, found: dict[str, State]) -> None:
@@ -71,11 +71,11 @@ def prefix_sets(
     keys = [key for key in wanted if not key.endswith("num_batches_tracked")]
     # Two names of the network, as one may be of a head that the file calls otherwise.
     ends = {keys[0], keys[-1]} if keys else set()
-    found = {key.removesuffix(rest) for key in state for rest in _ends_of(key) if _ours(rest, renames) & ends}
-    prefixes = {one for one in found if not _is_block(one, found, state, ends, wanted)}
+    candidates = {key.removesuffix(rest) for key in state for rest in _ends_of(key) if _ours(rest, renames) & ends}
+    prefixes = {prefix for prefix in candidates if not _is_block(prefix, candidates, state, ends, wanted)}
     parts = {}
     for prefix in sorted(prefixes):
-        longer = tuple(one for one in prefixes if one.startswith(prefix) and one != prefix)
+        longer = tuple(other for other in prefixes if other.startswith(prefix) and other != prefix)
         parts[prefix.rstrip(".")] = {
             key.removeprefix(prefix): value
             for key, value in state.items()
@@ -95,7 +95,7 @@ def _ours(name: str, renames: Sequence[tuple[str, str]]) -> set[str]:
 
 def _is_block(prefix: str, prefixes: set[str], state: State, ends: set[str], wanted: Mapping[str, Tensor]) -> bool:
     """Whether a prefix is of a block of the network that has names as the network itself, such as `layer1.0.conv1`."""
-    inside = (prefix.removeprefix(one) for one in prefixes if prefix.startswith(one) and prefix != one)
+    inside = (prefix.removeprefix(other) for other in prefixes if prefix.startswith(other) and prefix != other)
     if any(f"{block}{end}" in wanted for block in inside for end in ends):
         return True
     # Files may call blocks otherwise than the network.
@@ -120,7 +120,7 @@ def take(
         fitted = {prefix: fit(part) for prefix, part in prefix_sets(state, wanted, renames).items()}
         if not any(fitted.values()):
             fitted = {"": fit_whole(state)}
-        fitting |= {f"{path}.{prefix}".strip("."): one for prefix, one in fitted.items() if one is not None}
+        fitting |= {f"{path}.{prefix}".strip("."): part for prefix, part in fitted.items() if part is not None}
     if not fitting:
         return None
     taken = choose(list(fitting), source, twice="" if len(sets) > 1 else next(iter(wanted)))
@@ -159,36 +159,42 @@ def named_set(sets: Mapping[str, State], key: str, source: str) -> dict[str, Sta
     under = {path: state for path, state in sets.items() if f"{path}.".startswith(f"{key}.")}
     if under:
         return under
-    found = {path: state for path, state in sets.items() if path.endswith(f".{key}")} or _beginning(sets, key)
-    if not found:
-        names = {one for state in sets.values() for one in _beginnings(state) if has_weights_name(one)}
+    matches = {path: state for path, state in sets.items() if path.endswith(f".{key}")} or _beginning(sets, key)
+    if not matches:
+        names = {
+            beginning for state in sets.values() for beginning in _beginnings(state) if has_weights_name(beginning)
+        }
         there = sorted({*filter(None, sets), *names})
         raise unknown_name("`weights_key`", key, there, f"{source!r} holds {', '.join(there) or 'one set alone'}.")
-    if len(found) > 1:
-        raise UserError(f"`weights_key` {key!r} may be {' or '.join(found)} in {source!r}; give one of these in full.")
-    return found
+    if len(matches) > 1:
+        raise UserError(
+            f"`weights_key` {key!r} may be {' or '.join(matches)} in {source!r}; give one of these in full."
+        )
+    return matches
 
 
 def _beginning(sets: Mapping[str, State], key: str) -> dict[str, State]:
     """Parts of sets whose names begin with `key`, which may begin with the set's own path."""
-    found = {}
+    parts = {}
     for path, state in sets.items():
         begin = f"{key.removeprefix(f'{path}.')}."
         part = {name.removeprefix(begin): value for name, value in state.items() if name.startswith(begin)}
         if part:
-            found[f"{path}.{begin}".strip(".")] = part
-    return found
+            parts[f"{path}.{begin}".strip(".")] = part
+    return parts
 
 
 def _say(taken: str, fitting: list[str], sets: Mapping[str, State], source: str) -> None:
     """Warns of what was left out, if it may be weights: what fits, too, other keys, and other beginnings of names."""
-    path = max((one for one in sets if not one or f"{taken}.".startswith(f"{one}.")), key=len)
-    keys = [one for one in sets if one and one != path and has_weights_name(one)]
+    path = max((key for key in sets if not key or f"{taken}.".startswith(f"{key}.")), key=len)
+    keys = [key for key in sets if key and key != path and has_weights_name(key)]
     begin = taken.removeprefix(path).strip(".").partition(".")[0]
-    beginnings = [f"{path}.{one}".strip(".") for one in _beginnings(sets[path]) if begin and one != begin]
+    beginnings = [
+        f"{path}.{beginning}".strip(".") for beginning in _beginnings(sets[path]) if begin and beginning != begin
+    ]
     left = set(fitting + keys + beginnings) - {taken, ""}
     # Of `ema` and `ema.module`, the longer one.
-    left = sorted(one for one in left if not any(other.startswith(f"{one}.") for other in {*left, taken}))
+    left = sorted(name for name in left if not any(other.startswith(f"{name}.") for other in {*left, taken}))
     if left:
         warnings.warn(
             f"{source!r} holds several sets of weights: {repr(taken) if taken else 'that without a prefix'} was taken; "

@@ -34,7 +34,7 @@ def student_folder(folder: Path) -> Path:
         return student
     if not (folder / "recipe.yaml").exists():
         return folder
-    runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
+    runs = sorted(str(path.parent) for path in folder.glob("runs/*/*/student"))
     if runs:
         raise UserError(f"{str(folder)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
     raise UserError(f"the run in {str(folder)!r} has no student yet; finish it with --resume.")
@@ -42,8 +42,8 @@ def student_folder(folder: Path) -> Path:
 
 def no_network(folder: Path) -> UserError:
     """The error for a folder that holds none."""
-    other = next((words for name, words in _OTHER.items() if (folder / name).exists()), f"holds no {CONFIG_FILE}")
-    return UserError(f"{str(folder)!r} {other}. {ALLOWED}")
+    reason = next((text for name, text in _OTHER.items() if (folder / name).exists()), f"holds no {CONFIG_FILE}")
+    return UserError(f"{str(folder)!r} {reason}. {ALLOWED}")
 
 
 def repository(source: str | Path) -> str | None:
@@ -90,8 +90,8 @@ def download(repository: str) -> Path:
     # Its errors of connections are those of another library, which one depends on its version.
     errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)
     try:
-        wanted = [CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE]  # no pickle is ever fetched
-        folder = Path(huggingface_hub.snapshot_download(repository, allow_patterns=wanted))
+        patterns = [CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE]  # no pickle is ever fetched
+        folder = Path(huggingface_hub.snapshot_download(repository, allow_patterns=patterns))
     except errors as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(

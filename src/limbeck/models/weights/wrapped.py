@@ -34,8 +34,8 @@ def describe_wrapped(classifier: Classifier) -> dict[str, Any]:
         `name` of its class, and `module`: its `path`, "package.module:Class", and `options`, or None where these do not
         make the same module again; its `taps`.
     """
-    found = _import_path(classifier.network, _inputs(vars(classifier)))
-    path, options = found or (None, {})
+    importable = _import_path(classifier.network, _inputs(vars(classifier)))
+    path, options = importable or (None, {})
     return {"name": classifier.name, MODULE: {"path": path, "options": options, "taps": asdict(classifier.taps)}}
 
 
@@ -73,8 +73,8 @@ def make_again(
     module = _class_at(about["path"], name, where) if model is None else _module(model)
     properties = {key: value for key, value in {**record, **overrides}.items() if key in (*RECORDED, "whitening")}
     options = {key: value for key, value in overrides.items() if key not in properties}
-    made = _make(module, what, _inputs(properties), _known_options(module, about["options"]) | options)
-    return _classifier(made, _taps(about) if MODULE in config else None, properties)
+    network = _make(module, what, _inputs(properties), _known_options(module, about["options"]) | options)
+    return _classifier(network, _taps(about) if MODULE in config else None, properties)
 
 
 def class_name(name: str) -> str:
@@ -104,10 +104,10 @@ def first_made(model: str | Module, overrides: Mapping[str, Any], where: str) ->
     module, what = _module(model), f"the network of {where!r}"
     properties = {key: value for key, value in overrides.items() if key in (*RECORDED, "whitening")}
     options = {key: value for key, value in overrides.items() if key not in properties}
-    made = _make(module, what, _inputs(properties), options)
-    if not isinstance(made, Classifier):
+    network = _make(module, what, _inputs(properties), options)
+    if not isinstance(network, Classifier):
         check_known(properties, where)
-    return _classifier(made, None, properties)
+    return _classifier(network, None, properties)
 
 
 def check_known(properties: Mapping[str, Any], where: str, *, normalised: bool = True) -> None:
@@ -154,7 +154,9 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
     """A module, or a `Classifier`, out of a class, a function or a module, which stays as it is."""
     if isinstance(model, nn.Module):
         if options:
-            raise UserError(f"{', '.join(f'`{one}`' for one in options)} of {what} cannot be set: it is made already.")
+            raise UserError(
+                f"{', '.join(f'`{option}`' for option in options)} of {what} cannot be set: it is made already."
+            )
         return private_copy(model, "model")
     if not callable(model):
         raise UserError(
@@ -162,13 +164,13 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
         )
     name = getattr(model, "__name__", type(model).__name__)
     try:
-        taken = parameters(model)
-        known = {one.name for one in taken}
-        if not isinstance(model, type) and any(one.kind is one.VAR_KEYWORD for one in taken):
-            known.add("num_classes")  # as functions of torchvision pass it on
-        arguments = {key: value for key, value in inputs.items() if key in known and value is not None} | dict(options)
+        accepted = parameters(model)
+        names = {parameter.name for parameter in accepted}
+        if not isinstance(model, type) and any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
+            names.add("num_classes")  # as functions of torchvision pass it on
+        arguments = {key: value for key, value in inputs.items() if key in names and value is not None} | dict(options)
         with own_randomness(0, "weights"):
-            made = model(**arguments)
+            module = model(**arguments)
     except UserError:
         raise
     except Exception as error:  # whatever the user's code does
@@ -177,21 +179,21 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
             f"{name} does not make {what} ({type(error).__name__}: {error}); known are {passed or 'no options'}. "
             f"{_lacking(model, name)}"
         ) from error
-    if not isinstance(made, nn.Module):
-        raise UserError(f"`model` must make a module, got {type(made).__name__} from {name}.")
-    return made
+    if not isinstance(module, nn.Module):
+        raise UserError(f"`model` must make a module, got {type(module).__name__} from {name}.")
+    return module
 
 
 def _lacking(model: Callable[..., Any], name: str) -> str:
     """What to do about it; a parameter that is called as one of `load_model` cannot be given by name."""
     try:
-        taken = [one.name for one in parameters(model) if one.name in _OF_LOADING]
+        reserved = [parameter.name for parameter in parameters(model) if parameter.name in _OF_LOADING]
     except (ValueError, TypeError):
-        taken = []
-    if not taken:
+        reserved = []
+    if not reserved:
         return "Give what it lacks by name, or a function or module that needs nothing more."
-    words = " and ".join(f"`{one}`" for one in taken)
-    example = f"lambda: {name}({', '.join(f'{one}=...' for one in taken)})"
+    words = " and ".join(f"`{option}`" for option in reserved)
+    example = f"lambda: {name}({', '.join(f'{option}=...' for option in reserved)})"
     return (
         f"It takes {words}, which `load_model` has of its own and does not pass on; give a function that needs "
         f"nothing more, as `model={example}`, or a module."
@@ -203,7 +205,7 @@ def _known_options(model: Module, recorded: Mapping[str, Any]) -> dict[str, Any]
     if isinstance(model, nn.Module) or not callable(model):
         return {}
     try:
-        defaults = {one.name: one.default for one in parameters(model)}
+        defaults = {parameter.name: parameter.default for parameter in parameters(model)}
     except (ValueError, TypeError):
         return {}
     return {key: as_default(value, defaults[key]) for key, value in recorded.items() if key in defaults}
@@ -231,9 +233,9 @@ def _classifier(made: nn.Module, taps: Taps | None, properties: Mapping[str, Any
 
 def _taps(about: Mapping[str, Any]) -> Taps:
     """Those in a description, which has lists for tuples."""
-    known = {one.name for one in fields(Taps)}
+    names = {field.name for field in fields(Taps)}
     arguments: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in about["taps"].items() if key in known
+        key: tuple(value) if isinstance(value, list) else value for key, value in about["taps"].items() if key in names
     }
     return Taps(**arguments)
 
@@ -246,10 +248,10 @@ def _import_path(network: nn.Module, inputs: Mapping[str, Any]) -> tuple[str, di
         return None
     try:
         with warnings.catch_warnings(action="ignore"):  # they were given when the user made one
-            made = _make(kind, "it", inputs, options)
-        load_tensors(made, network.state_dict())
+            remade = _make(kind, "it", inputs, options)
+        load_tensors(remade, network.state_dict())
         # Attributes count, too: a network with another activation has weights of the same shapes.
-        same = describe(made)[0] == describe(network)[0]
+        same = describe(remade)[0] == describe(network)[0]
     except Exception:  # of whatever a class does that is not made for this; a run must not end so
         return None
     return (path, options) if same else None
@@ -258,10 +260,14 @@ def _import_path(network: nn.Module, inputs: Mapping[str, Any]) -> tuple[str, di
 def _options(network: nn.Module) -> dict[str, Any] | None:
     """Options that a module remembers under their names; None where one that it needs is not among them."""
     try:
-        known = [one for one in parameters(type(network)) if one.name not in _INPUTS]
+        accepted = [parameter for parameter in parameters(type(network)) if parameter.name not in _INPUTS]
     except (ValueError, TypeError):
         return None
-    named = [one for one in known if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    options = {one.name: value for one in named if type(value := getattr(network, one.name, None)) in _PLAIN}
-    needed = [one.name for one in named if one.default is one.empty]
+    named = [
+        parameter for parameter in accepted if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    options = {
+        parameter.name: value for parameter in named if type(value := getattr(network, parameter.name, None)) in _PLAIN
+    }
+    needed = [parameter.name for parameter in named if parameter.default is parameter.empty]
     return None if set(needed) - options.keys() else options

@@ -51,13 +51,15 @@ def ahead(estimate: Estimate, *besides: Beside, iterations: int = 1, done: int =
         iterations: of the whole run.
         done: of these.
     """
-    besides = tuple(one for one in besides if one.times)
-    seconds = estimate.seconds * (iterations - done) / iterations + sum(one.times * one.seconds for one in besides)
-    memory = max(estimate.memory, *(one.memory for one in besides)) if besides else estimate.memory
-    whole = "learning takes" if not done else f"{done:,} of {iterations:,} iterations are done, and the rest takes"
-    parts = [f"{one.name} {one.times:,} times {rough_time(one.times * one.seconds)}" for one in besides]
+    besides = tuple(extra for extra in besides if extra.times)
+    seconds = estimate.seconds * (iterations - done) / iterations + sum(
+        extra.times * extra.seconds for extra in besides
+    )
+    memory = max(estimate.memory, *(extra.memory for extra in besides)) if besides else estimate.memory
+    opening = "learning takes" if not done else f"{done:,} of {iterations:,} iterations are done, and the rest takes"
+    parts = [f"{extra.name} {extra.times:,} times {rough_time(extra.times * extra.seconds)}" for extra in besides]
     return (
-        f"{whole} {rough_time(seconds)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory, and "
+        f"{opening} {rough_time(seconds)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory, and "
         f"{estimate.disk / 2**20:,.0f} MiB on disk"
         + ("" if estimate.chunk is None else f"; a step sees {estimate.chunk} images at a time")
         + (f"; of that time {' and '.join(parts)}" if parts else "")

@@ -24,14 +24,14 @@ def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerCont
         pool: that it chooses from.
         context: of `condense`.
     """
-    wanted = settings.initial
+    initial = settings.initial
     with naming("initialise"):
         if settings.initial_folder is not None and settings.by != "crops":
-            each = (pool.class_counts() > 0) * images_per_class(settings, pool)
-            chosen_on_disk(settings, pool, each * settings.per_image)
-        if wanted is None or (wanted.needs_teacher and context.teacher is None):
+            counts = (pool.class_counts() > 0) * images_per_class(settings, pool)
+            chosen_on_disk(settings, pool, counts * settings.per_image)
+        if initial is None or (initial.needs_teacher and context.teacher is None):
             return  # a teacher that is still to be trained; that there is none at all is said elsewhere
-        find_maker(wanted.maker).count(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+        find_maker(initial.maker).count(initial, replace(context, folder=context.folder / INITIAL, pool=pool))
 
 
 def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageSet, context: MakerContext) -> None:
@@ -51,9 +51,9 @@ def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageS
         return
     expert = networks(0).eval() if mask.network == "expert" else None
     with naming("mask.network"):
-        looking = mask_network(mask, teacher=context.teacher, expert=expert)
+        network = mask_network(mask, teacher=context.teacher, expert=expert)
     with naming("mask"):
-        masks = Masks(mask, looking, pool.classes, seed=context.seed)
+        masks = Masks(mask, network, pool.classes, seed=context.seed)
         masks.check_size(pool.shape)
 
 

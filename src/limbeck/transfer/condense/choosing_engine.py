@@ -34,7 +34,7 @@ class RandomSnapshots:
     def theta(self, expert: int, snapshot: int) -> Tensor:
         """Parameters float32 `[P]`."""
         network = self._fresh(snapshot).network
-        return torch.cat([one.detach().flatten() for one in network.parameters()])
+        return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
 def engine_for(

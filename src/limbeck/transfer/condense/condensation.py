@@ -78,8 +78,8 @@ def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, Ima
 def _classes_lost(pool: ImageSet, rest: ImageSet) -> list[str]:
     if pool.labels is None:
         return []
-    there, left = pool.class_counts().tolist(), rest.class_counts().tolist()
-    return [name for name, before, after in zip(pool.classes, there, left, strict=True) if before and not after]
+    counts, counts_left = pool.class_counts().tolist(), rest.class_counts().tolist()
+    return [name for name, before, after in zip(pool.classes, counts, counts_left, strict=True) if before and not after]
 
 
 @dataclass(frozen=True)
@@ -142,20 +142,20 @@ class Condensation:
         assert self.teacher is not None, "makers that ask a teacher are refused without one before"
         rater = FrozenTeacher(self.teacher, device=context.device)
         counts = (self.pool.class_counts() > 0).long() * self.each
-        found = images_of_crops(
+        crop_images = images_of_crops(
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
         )
         rated = rater.passes  # before labels are asked for
-        made = set_of_crops(
-            found, self.settings, self.networks, self.pool, rater, named=self._teacher_named(), seed=context.seed
+        transfer_set = set_of_crops(
+            crop_images, self.settings, self.networks, self.pool, rater, named=self._teacher_named(), seed=context.seed
         )
         cost = Cost(
             images_read=rated // self.settings.crops.crops,
             teacher_passes=rater.passes,
             seconds=time.perf_counter() - began,
         )
-        frame = frame_of(0, found.images, found.labels)
-        return self.finished(made, cost, [frame])
+        frame = frame_of(0, crop_images.images, crop_images.labels)
+        return self.finished(transfer_set, cost, [frame])
 
     def _teacher_named(self) -> Mapping[str, Any]:
         """So that it is found again, from whatever folder, or missed by name and weights."""
@@ -176,24 +176,24 @@ class Condensation:
 
     def experts(self) -> tuple[ExpertStore | None, Cost]:
         """The experts, and what they took; before any is taught, what learning from them will take is told."""
-        settings, begun = self.settings, self.begun.before.get("experts", {})
+        settings, extent = self.settings, self.begun.before.get("experts", {})
         store, cost = experts_for(
             settings,
             self.pool,
             self.networks,
             self.context,
             before=self._tell_estimate,
-            begun={name: value for name, value in begun.items() if name != _DIGEST},
+            begun={name: value for name, value in extent.items() if name != _DIGEST},
         )
         if store is not None:
             self._note_experts(store)
         for remark in self._remarks(store):
             self.context.progress.say(remark)
         if store is not None and settings.reads_trajectories and store.count < settings.experts.count:
-            there, wanted = f"{str(store.folder)!r} holds {store.count}", settings.experts.count
+            holding, requested = f"{str(store.folder)!r} holds {store.count}", settings.experts.count
             self.context.progress.say(
-                f"{there} of the {wanted} experts of `experts.count`, and no others are read; `limbeck experts` with "
-                "the same folder makes more"
+                f"{holding} of the {requested} experts of `experts.count`, and no others are read; `limbeck experts` "
+                "with the same folder makes more"
             )
         return store, cost
 
@@ -227,26 +227,26 @@ class Condensation:
             seed=self.context.seed,
             device=self.context.device,
         )
-        looking = None
+        mask_cost = None
         if self.settings.mask is not None:
             expert = self.network if self.settings.mask.network == "expert" else None
             classes = (self.pool.class_counts() > 0).nonzero().flatten().repeat_interleave(self.each)
             masks = self._masks_of(mask_network(self.settings.mask, teacher=self.context.teacher, expert=expert))
-            looking = masks.measured(torch.zeros(len(classes), *self.pool.shape), classes)
-        self.context.progress.say(f"after experts are taught, {self._ahead(estimate, looking)}")
+            mask_cost = masks.measured(torch.zeros(len(classes), *self.pool.shape), classes)
+        self.context.progress.say(f"after experts are taught, {self._ahead(estimate, mask_cost)}")
 
     def _ahead(self, estimate: Estimate, looking: tuple[float, int] | None, done: int = 0) -> str:
         """What learning takes in words, with judging and, of seconds and bytes of one time, maps."""
-        settings, besides = self.settings, []
+        settings, extras = self.settings, []
         if self.validation is not None:
             count = self._count * settings.per_image
             judging = measured_judging(settings.use, self.network, count, self.validation, self.context.device)
             times = looks_ahead(settings.evaluate_every, settings.iterations, done)
-            besides.append(Beside("judging", times, *judging))
+            extras.append(Beside("judging", times, *judging))
         if settings.mask is not None and looking is not None:
             times = times_of(settings.mask.every, settings.iterations, done)
-            besides.append(Beside("maps for the mask", times, *looking))
-        return ahead(estimate, *besides, iterations=settings.iterations, done=done)
+            extras.append(Beside("maps for the mask", times, *looking))
+        return ahead(estimate, *extras, iterations=settings.iterations, done=done)
 
     def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
         """What images begin as."""
@@ -296,11 +296,11 @@ class Condensation:
             begun=self.begun.now,
         )
         if learning.done < self.settings.iterations:
-            looking = None if masks is None else masks.measured(self._shown(start.synthetic), start.classes)
-            self.context.progress.say(self._ahead(engine.estimate(), looking, learning.done))
+            mask_cost = None if masks is None else masks.measured(self._shown(start.synthetic), start.classes)
+            self.context.progress.say(self._ahead(engine.estimate(), mask_cost, learning.done))
         learning.run()
-        looks = 0 if masks is None else masks.passes  # interruptions left out, as of the seconds
-        return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=looks, seconds=learning.seconds)
+        mask_passes = 0 if masks is None else masks.passes  # interruptions left out, as of the seconds
+        return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=mask_passes, seconds=learning.seconds)
 
     def finished(
         self, made: TransferSet, cost: Cost, frames: Sequence[Frame], store: ExpertStore | None = None
@@ -322,14 +322,14 @@ class Condensation:
         return Made(source=FixedSource(made), cost=cost, evidence=evidence)
 
     def _facts(self, made: TransferSet, store: ExpertStore | None) -> dict[str, str]:
-        facts, lost = {}, made.about.get("rounding")
+        facts, rounding = {}, made.about.get("rounding")
         if self.settings.by == "trajectories" and self.settings.iterations:
             assert made.use is not None
             facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # that of the images that are kept
         if store is not None and self.settings.experts.folder is not None:
             facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
-        if lost is not None:
-            clipped, change = 100 * lost["clipped"], 255 * lost["change"]
+        if rounding is not None:
+            clipped, change = 100 * rounding["clipped"], 255 * rounding["change"]
             facts["stored in 8 bits"] = f"{clipped:.2g} % of values clipped, {change:.2g} levels off"
         return facts
 
@@ -338,10 +338,10 @@ class Condensation:
         if settings is None:
             return None
         expert = store.judge(0) if settings.network == "expert" and store is not None else None
-        looking = mask_network(settings, teacher=self.context.teacher, expert=expert)
+        network = mask_network(settings, teacher=self.context.teacher, expert=expert)
         if settings.network not in ("teacher", "expert"):
-            self.begun.note("mask", digest_of(looking), f"the weights of `mask.network` {settings.network!r}")
-        return self._masks_of(looking)
+            self.begun.note("mask", digest_of(network), f"the weights of `mask.network` {settings.network!r}")
+        return self._masks_of(network)
 
     def _masks_of(self, looking: Classifier) -> Masks:
         assert self.settings.mask is not None
@@ -350,8 +350,8 @@ class Condensation:
 
     def _judge(self, images: SyntheticSet, start: Start) -> float:
         assert self.validation is not None
-        made = self.transfer_set(images, start)
-        return accuracy_of(made, self.validation, self.networks, seed=self.context.seed)
+        transfer_set = self.transfer_set(images, start)
+        return accuracy_of(transfer_set, self.validation, self.networks, seed=self.context.seed)
 
     def _shown(self, images: SyntheticSet) -> torch.Tensor:
         """In units of [0, 1]."""

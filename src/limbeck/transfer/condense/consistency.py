@@ -33,12 +33,12 @@ def contradictions(settings: "CondenseSettings", *, snapshots_said: bool = False
 
 def _lines(check: "Check", settings: "CondenseSettings") -> list[str]:
     """Also of a check that ends in an error, as of a name that is unknown, so that it does not hide those of others."""
-    found: list[str] = []
+    lines: list[str] = []
     try:
-        found.extend(check(settings))
+        lines.extend(check(settings))
     except UserError as error:
-        found.append(str(error).removesuffix("."))
-    return found
+        lines.append(str(error).removesuffix("."))
+    return lines
 
 
 def _network(settings: "CondenseSettings") -> Iterator[str]:

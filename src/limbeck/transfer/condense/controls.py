@@ -57,14 +57,14 @@ def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
     shared = {name: said[name] for name in _SHARED if name in said}
     if "use" in shared:
         shared["use"] = _use_of(said["use"], str(said.get("method", "")))
-    more = {HARD: shared}
+    changes_by_control = {HARD: shared}
     if said.get("by") == "crops":
         return {HARD: _with(HARD, shared), SOFT: _TEACHER_LABELS}
     if said.get("labels") in ("soft", "teacher"):
         # Soft labels are those of the arm's own judges.
-        more[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}
-    more[RDED] = shared | {name: said[name] for name in ("crops",) if name in said}
-    return {name: _with(name, changes) for name, changes in more.items()}
+        changes_by_control[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}
+    changes_by_control[RDED] = shared | {name: said[name] for name in ("crops",) if name in said}
+    return {name: _with(name, changes) for name, changes in changes_by_control.items()}
 
 
 def _use_of(use: Mapping[str, Any], method: str) -> Mapping[str, Any]:
@@ -72,8 +72,8 @@ def _use_of(use: Mapping[str, Any], method: str) -> Mapping[str, Any]:
 
     Comparisons say themselves in which batches students are taught.
     """
-    own = METHODS[method].values.get("use", {}).get("batch_size") if method in METHODS else None
-    return {**use, "batch_size": _BATCH} if own is not None and use.get("batch_size") == own else use
+    published = METHODS[method].values.get("use", {}).get("batch_size") if method in METHODS else None
+    return {**use, "batch_size": _BATCH} if published is not None and use.get("batch_size") == published else use
 
 
 def _with(name: str, changes: Mapping[str, Any]) -> Control:

@@ -37,13 +37,13 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
             )
         count //= classes
     smallest = min(sizes, key=lambda name: sizes[name])
-    most = sizes[smallest] // settings.per_image
-    if settings.by != "crops" and settings.initialise in ("real", "correct") and count > most:
+    limit = sizes[smallest] // settings.per_image
+    if settings.by != "crops" and settings.initialise in ("real", "correct") and count > limit:
         parts = f" of {settings.per_image}" if settings.per_image > 1 else ""
-        instead = f"at most {most}/class" if most else "`per_image: 1`"
-        are = f"{image_count(sizes[smallest])} {'is' if sizes[smallest] == 1 else 'are'}"
+        instead = f"at most {limit}/class" if limit else "`per_image: 1`"
+        available = f"{image_count(sizes[smallest])} {'is' if sizes[smallest] == 1 else 'are'}"
         raise UserError(
-            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {are} what as "
+            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {available} what as "
             f"many{parts} begin as; give {instead}, or `initialise: noise`."
         )
     return count

@@ -96,22 +96,22 @@ def images_of_crops(
         >>> made.images.shape, rater.passes
         (torch.Size([20, 1, 8, 8]), 500)
     """
-    wanted = [int(count) for count in counts]
+    quotas = [int(count) for count in counts]
     _, height, width = pool.shape
     parts = crops_per_image(height, width)
-    rows = rows_of_crops(pool, settings, wanted)
-    places = _places(pool, teacher.classifier)
+    rows = rows_of_crops(pool, settings, quotas)
+    teacher_labels = _places(pool, teacher.classifier)
     progress = progress or Silent()
-    made: list[CropImages] = []
-    progress.begin("crops", len(wanted))
-    for label, count in enumerate(wanted):
+    class_images: list[CropImages] = []
+    progress.begin("crops", len(quotas))
+    for label, count in enumerate(quotas):
         if count:
-            candidates = _candidates(pool, rows[label], teacher, settings, places[label], count * parts, seed)
-            made.append(_merged(_picked(candidates, settings, count * parts), label, count, pool.shape))
+            candidates = _candidates(pool, rows[label], teacher, settings, teacher_labels[label], count * parts, seed)
+            class_images.append(_merged(_picked(candidates, settings, count * parts), label, count, pool.shape))
         progress.update(label + 1)
     progress.end()
     names = ("images", "labels", "sources", "scores")
-    return CropImages(*(torch.cat([getattr(one, name) for one in made]) for name in names))
+    return CropImages(*(torch.cat([getattr(images, name) for images in class_images]) for name in names))
 
 
 def rows_of_crops(pool: ImageSet, settings: Crops, wanted: list[int]) -> list[Tensor]:
@@ -139,20 +139,20 @@ def rows_of_crops(pool: ImageSet, settings: Crops, wanted: list[int]) -> list[Te
     if min(wanted) < 0 or not any(wanted):
         raise UserError(f"`counts` must be whole numbers from 0, one above it, got {wanted}.")
     rows = [(pool.labels == label).nonzero().flatten() for label in range(pool.num_classes)]
-    for name, count, ones in zip(pool.classes, wanted, rows, strict=True):
-        if count * parts > len(ones) * settings.crops:
+    for name, count, class_rows in zip(pool.classes, wanted, rows, strict=True):
+        if count * parts > len(class_rows) * settings.crops:
             raise UserError(
-                f"{count} images of class {name!r} take {count * parts} crops, and {pool.name!r} has {len(ones)} such "
-                f"images of {settings.crops} crops each; lower the budget, or raise `crops.crops`."
+                f"{count} images of class {name!r} take {count * parts} crops, and {pool.name!r} has {len(class_rows)} "
+                f"such images of {settings.crops} crops each; lower the budget, or raise `crops.crops`."
             )
     return rows
 
 
 def _places(pool: ImageSet, classifier: Classifier) -> list[int]:
     """The teacher's number of each class."""
-    known = classifier.classes
-    if set(pool.classes) <= set(known):
-        return [known.index(name) for name in pool.classes]
+    teacher_names = classifier.classes
+    if set(pool.classes) <= set(teacher_names):
+        return [teacher_names.index(name) for name in pool.classes]
     if classifier.num_classes != pool.num_classes:
         raise UserError(
             f"the teacher {classifier.name} must know the {pool.num_classes} classes of {pool.name!r} by name, or have "
@@ -174,14 +174,14 @@ def _candidates(
     depth = -(-needed // len(ids))
     sorted_scores, order = scores.sort(dim=1, stable=True)
     best, order = sorted_scores[:, :depth], order[:, :depth]
-    at = torch.arange(len(ids))[:, None]
-    found = _Candidates(crops[at, order].flatten(0, 1), ids[:, None].expand_as(order).flatten(), best.flatten())
+    image = torch.arange(len(ids))[:, None]
+    candidates = _Candidates(crops[image, order].flatten(0, 1), ids[:, None].expand_as(order).flatten(), best.flatten())
     if settings.pick == "spread":
-        return found
+        return candidates
     # Next best crops only fill up: they do not take the place of any image's best.
     last = torch.arange(depth).expand_as(order).flatten() == depth - 1
-    filling = found.scores.where(last, -torch.inf).argsort(stable=True)[:needed]
-    return _Candidates(*(one[filling] for one in found)) if depth > 1 else found
+    filling = candidates.scores.where(last, -torch.inf).argsort(stable=True)[:needed]
+    return _Candidates(*(field[filling] for field in candidates)) if depth > 1 else candidates
 
 
 def _crops(pixels: Tensor, ids: Tensor, number: int, settings: Crops, seed: int) -> Tensor:
@@ -192,15 +192,15 @@ def _crops(pixels: Tensor, ids: Tensor, number: int, settings: Crops, seed: int)
     share, down, along = (uniform(words(source, stream, ids)).double() for stream in range(3))
     low, high = settings.area
     side = (low + share * (high - low)).sqrt()
-    sizes = [(side * whole).round().clamp(1, whole).long() for whole in (height, width)]
+    sizes = [(side * length).round().clamp(1, length).long() for length in (height, width)]
     tops, lefts = (
-        (draw * (whole - size + 1)).long()
-        for draw, whole, size in zip((down, along), (height, width), sizes, strict=True)
+        (draw * (length - size + 1)).long()
+        for draw, length, size in zip((down, along), (height, width), sizes, strict=True)
     )
     boxes = torch.stack([tops, tops + sizes[0], lefts, lefts + sizes[1]], 1).tolist()
     shrunk = [
-        interpolate(one[None, :, top:bottom, left:right].float(), (h, w), mode="bilinear", antialias=True)
-        for one, (top, bottom, left, right) in zip(pixels, boxes, strict=True)
+        interpolate(image[None, :, top:bottom, left:right].float(), (h, w), mode="bilinear", antialias=True)
+        for image, (top, bottom, left, right) in zip(pixels, boxes, strict=True)
     ]
     return torch.cat(shrunk).round().clamp(0, 255).to(torch.uint8)
 
@@ -210,23 +210,23 @@ def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], 
     _, height, width = shape
     h, w = crops.shape[-2:]
     top, left = (height - h) // 2, (width - w) // 2
-    around = _mean_image(teacher.classifier, shape)
+    background = _mean_image(teacher.classifier, shape)
     scores = []
     for batch in crops.split(_BATCH):
         shown = batch.to(teacher.device)
         if (h, w) != (height, width):
-            shown = around.repeat(len(batch), 1, 1, 1)
+            shown = background.repeat(len(batch), 1, 1, 1)
             shown[..., top : top + h, left : left + w] = batch.to(teacher.device) / 255
         logits = teacher(shown).logits
         labels = torch.full((len(batch),), label, device=logits.device)
         scores.append(cross_entropy(logits, labels, reduction="none").cpu())
-    found = torch.cat(scores)
-    if wrong := int((~found.isfinite()).sum()):
+    entropies = torch.cat(scores)
+    if wrong := int((~entropies.isfinite()).sum()):
         raise UserError(
             f"the teacher {teacher.classifier.name} must rate crops by finite numbers, got {wrong} that are not; are "
             "its weights whole?"
         )
-    return found
+    return entropies
 
 
 def _mean_image(classifier: Classifier, shape: tuple[int, int, int]) -> Tensor:
@@ -245,7 +245,7 @@ def _picked(candidates: _Candidates, settings: Crops, needed: int) -> _Candidate
     if settings.pick == "spread":
         # The middles of equal shares, so that neither end is preferred.
         order = order[((torch.arange(needed) + 0.5) * len(order) / needed).long()]
-    return _Candidates(*(one[order[:needed]] for one in candidates))
+    return _Candidates(*(field[order[:needed]] for field in candidates))
 
 
 def _merged(picked: _Candidates, label: int, count: int, shape: tuple[int, int, int]) -> CropImages:
@@ -255,5 +255,5 @@ def _merged(picked: _Candidates, label: int, count: int, shape: tuple[int, int, 
         crops = picked.crops[part * count : (part + 1) * count]
         # The first part is the largest; others lack a row or a column where sides are odd.
         images[..., top:bottom, left:right] = crops[..., : bottom - top, : right - left]
-    by_image = [one.view(parts, count).T.contiguous() for one in (picked.sources, picked.scores)]
+    by_image = [values.view(parts, count).T.contiguous() for values in (picked.sources, picked.scores)]
     return CropImages(images, torch.full((count,), label), by_image[0], by_image[1])

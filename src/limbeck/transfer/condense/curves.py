@@ -27,7 +27,7 @@ def iteration_figures(
         by: what images are learned by, see `CondenseSettings`.
     """
     learned = by == "trajectories"
-    found = [
+    figures = [
         _curve(history, "Matching loss", "loss", note=_LOSS) if learned else _curve(history, "Loss", "loss"),
         _curve(history, SKIPPED, "skipped", share=True, note=_SKIPPED),
         _accuracy_curve(frames),
@@ -37,7 +37,7 @@ def iteration_figures(
         _curve(history, MEMORY, "memory", mean=_gibibytes, note=_MEMORY),
         *(_curve(history, _title(name), name) for name in history.names if name not in _KNOWN),
     ]
-    curves: list[EvidenceFigure] = [one for one in found if _tells(one)]
+    curves: list[EvidenceFigure] = [figure for figure in figures if _tells(figure)]
     return [*curves, *([iteration_table(history, by=by)] if len(history) else [])]
 
 
@@ -81,9 +81,9 @@ def _curve(
 ) -> LineFigure:
     values = history.column(name)
     windows = _windows(len(history), MOST_POINTS)
-    found = [(float(window.stop), _of(mean or _mean, values[window.start : window.stop])) for window in windows]
-    known = [(x, y) for x, y in found if math.isfinite(y)]
-    points: Points = [x for x, _ in known], [y for _, y in known]
+    means = [(float(window.stop), _of(mean or _mean, values[window.start : window.stop])) for window in windows]
+    finite = [(x, y) for x, y in means if math.isfinite(y)]
+    points: Points = [x for x, _ in finite], [y for _, y in finite]
     return LineFigure(
         title=title, x=_X, y="", lines={title: points}, share=share, small=True, note=note, beside="together"
     )
@@ -98,8 +98,8 @@ def _tells(figure: LineFigure) -> bool:
 
 
 def _accuracy_curve(frames: Sequence[Frame]) -> LineFigure:
-    known = [(float(one.iteration), one.accuracy) for one in frames if one.accuracy is not None]
-    points: Points = [x for x, _ in known], [y for _, y in known]
+    accuracies = [(float(frame.iteration), frame.accuracy) for frame in frames if frame.accuracy is not None]
+    points: Points = [x for x, _ in accuracies], [y for _, y in accuracies]
     return LineFigure(
         title=ACCURACY, x=_X, y="", lines={ACCURACY: points}, share=True, small=True, note=_ACCURACY, beside="together"
     )
@@ -118,13 +118,13 @@ _MEMORY = "The most that was in use so far."
 def _windows(count: int, most: int) -> list[range]:
     """The iterations as at most so many runs of neighbours."""
     parts = min(count, most)
-    ends = [round(place * count / parts) for place in range(parts + 1)] if parts else []
+    ends = [round(part * count / parts) for part in range(parts + 1)] if parts else []
     return [range(start, stop) for start, stop in pairwise(ends)]
 
 
 def _of(mean: Callable[[Sequence[float]], float], values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return mean(known) if known else math.nan
+    finite = [value for value in values if math.isfinite(value)]
+    return mean(finite) if finite else math.nan
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -48,7 +48,7 @@ def characteristic_distance(real: Tensor, synthetic: Tensor, frequencies: Tensor
         0.0
     """
     of_real, of_synthetic = _characteristic(real, frequencies), _characteristic(synthetic, frequencies)
-    sizes = [torch.linalg.vector_norm(one, dim=1) for one in (of_real, of_synthetic)]  # [F] each
+    sizes = [torch.linalg.vector_norm(function, dim=1) for function in (of_real, of_synthetic)]  # [F] each
     amplitude = (sizes[0] - sizes[1]).square()
     # |a - b|^2 - (|a| - |b|)^2 is the same as the products, and near zero a thousand times as precise.
     angle = (of_real - of_synthetic).square().sum(1) - amplitude

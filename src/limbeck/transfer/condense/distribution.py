@@ -112,31 +112,33 @@ class DistributionEngine:
         Raises:
             UserError: the loss is not finite any more.
         """
-        of, networks = self._of, self._networks.draw(iteration, self._device)
+        options, networks = self._of, self._networks.draw(iteration, self._device)
         distances: list[Tensor] = []
         entropies: list[Tensor] = []
-        for one in self._classes:
-            inputs = self._shown(one, iteration)
-            distance = self._distance(one, inputs, networks, iteration)
+        for class_rows in self._classes:
+            inputs = self._shown(class_rows, iteration)
+            distance = self._distance(class_rows, inputs, networks, iteration)
             distances.append(distance.detach())
-            if networks.calibrating is not None and of.calibrate == "together":
-                entropy = of.calibration * self._entropy(one, inputs, networks.calibrating)
+            if networks.calibrating is not None and options.calibrate == "together":
+                entropy = options.calibration * self._entropy(class_rows, inputs, networks.calibrating)
                 entropies.append(entropy.detach())
                 distance = distance + entropy
             distance.backward()
-            if of.step == "class":
+            if options.step == "class":
                 self._pixels.step()
-        if of.step == "iteration":
+        if options.step == "iteration":
             self._pixels.step()
-        if networks.calibrating is not None and of.calibrate == "apart":
+        if networks.calibrating is not None and options.calibrate == "apart":
             entropies = self._calibrate(networks.calibrating, iteration)
         return self._finish(distances, entropies, iteration)
 
     def _calibrate(self, theta: Tensor, iteration: int) -> list[Tensor]:
         """Steps along the gradient of an expert's cross entropy alone."""
         entropies: list[Tensor] = []
-        for one in self._classes:
-            entropy = self._of.calibration * self._entropy(one, self._shown(one, iteration, "calibration"), theta)
+        for class_rows in self._classes:
+            entropy = self._of.calibration * self._entropy(
+                class_rows, self._shown(class_rows, iteration, "calibration"), theta
+            )
             entropies.append(entropy.detach())
             entropy.backward()
             if self._of.step == "class":
@@ -146,7 +148,7 @@ class DistributionEngine:
         return entropies
 
     def _finish(self, distances: list[Tensor], entropies: list[Tensor], iteration: int) -> dict[str, float]:
-        means = torch.stack([torch.stack(one).mean() for one in (distances, entropies) if one])
+        means = torch.stack([torch.stack(values).mean() for values in (distances, entropies) if values])
         losses = dict(zip(("loss", "calibration"), means.tolist(), strict=False))  # one wait for the device
         if not isfinite(sum(losses.values())):
             raise UserError(
@@ -162,7 +164,10 @@ class DistributionEngine:
         Raises:
             UserError: there is not so much memory.
         """
-        largest, networks = max(self._classes, key=lambda one: len(one.learned)), self._networks.draw(0, self._device)
+        largest, networks = (
+            max(self._classes, key=lambda class_rows: len(class_rows.learned)),
+            self._networks.draw(0, self._device),
+        )
 
         def work() -> None:
             inputs = self._shown(largest, 0)
@@ -234,17 +239,17 @@ class DistributionEngine:
             raise UserError(
                 f"`pool` must have labels of the network's {self._network.num_classes} classes, got {self._pool!r}."
             )
-        classes, found = classes.cpu(), []
+        classes, rows_by_class = classes.cpu(), []
         learned = self.synthetic.learned.cpu()
         for label in classes[learned].unique().tolist():
             real = (labels == label).nonzero().flatten()
             if not len(real):
-                what = f"`pool` {self._pool.name!r} has no images of class {label}"
-                raise UserError(f"{what}, which synthetic ones of it are compared with; give such images.")
+                problem = f"`pool` {self._pool.name!r} has no images of class {label}"
+                raise UserError(f"{problem}, which synthetic ones of it are compared with; give such images.")
             rows = (classes[learned] == label).nonzero().flatten().to(self._device)
             fixed = self._pixels.fixed((classes == label) & ~learned)
-            found.append(_Class(label, real, rows, fixed))
-        return found
+            rows_by_class.append(_Class(label, real, rows, fixed))
+        return rows_by_class
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that the next iteration hangs on."""
@@ -258,4 +263,6 @@ class DistributionEngine:
             UserError: it is of other images.
         """
         for prefix, part in (("synthetic.", self.synthetic), ("pixels.", self._pixels)):
-            part.load_state_dict({k.removeprefix(prefix): one for k, one in state.items() if k.startswith(prefix)})
+            part.load_state_dict(
+                {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+            )

@@ -125,7 +125,7 @@ class MatchingEngine:
         self._seed, self._device = seed, device
         self._computing = self._new_computing()
         self._live = synthetic.to(device)
-        self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
+        self._velocity = {name: torch.zeros_like(tensor) for name, tensor in _learned_parts(synthetic).items()}
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
         self._chunk = settings.matching.chunk
@@ -152,22 +152,22 @@ class MatchingEngine:
             start_of(iteration, self._matching, self._seed),
         )
         factors = self._factors(iteration)
-        found = self._gradients(expert, start, self._steps(iteration))
-        loss = float(found.loss)
-        skipped = self._skips(iteration, loss, _finite(found))
+        gradients = self._gradients(expert, start, self._steps(iteration))
+        loss = float(gradients.loss)
+        skipped = self._skips(iteration, loss, _finite(gradients))
         if not skipped:
-            self._learn(found, factors)
+            self._learn(gradients, factors)
         rate = float(self._live.rate)
         return {"loss": loss, "start": start, "expert": expert, "skipped": float(skipped), "rate": rate}
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that later iterations hang on, as tensors that go on changing."""
-        state = {f"synthetic.{name}": one for name, one in self._live.state_dict().items()}
-        state |= {f"velocity.{name}": one for name, one in self._velocity.items()}
+        state = {f"synthetic.{name}": tensor for name, tensor in self._live.state_dict().items()}
+        state |= {f"velocity.{name}": tensor for name, tensor in self._velocity.items()}
         if self._average is not None:
             state["average"] = self._average
         if self._mask is not None:
-            state |= {f"mask.{name}": one for name, one in self._mask.state_dict().items()}
+            state |= {f"mask.{name}": tensor for name, tensor in self._mask.state_dict().items()}
         state["chunk"] = torch.tensor(self._chunk or 0)  # as memory was at the beginning, whatever it is later
         return state | {"skipped": torch.tensor(self._skipped)}
 
@@ -178,15 +178,15 @@ class MatchingEngine:
             UserError: they are of another run.
         """
         self._live.load_state_dict(part_of(state, "synthetic."))
-        for name, one in self._velocity.items():
-            one.copy_(fitting(state, f"velocity.{name}", one))
+        for name, velocity in self._velocity.items():
+            velocity.copy_(fitting(state, f"velocity.{name}", velocity))
         if self._average is not None:
             self._average.copy_(fitting(state, "average", self._average))
         if self._mask is not None:
             self._mask.load_state_dict(part_of(state, "mask."))
         self._skipped = int(state["skipped"])
-        begun = int(state["chunk"]) or None if "chunk" in state else None
-        self._chunk = self._matching.chunk or begun
+        chunk = int(state["chunk"]) or None if "chunk" in state else None
+        self._chunk = self._matching.chunk or chunk
         self._goes_on = True
 
     def estimate(self) -> Estimate:
@@ -200,17 +200,18 @@ class MatchingEngine:
         """
         matching, steps = self._matching, self._matching.synthetic_steps
         batch = min(matching.batch or self._live.count, self._live.count)
-        seconds, memory = self._measured(some := min(batch, self._chunk or batch, _SOME))
+        seconds, memory = self._measured(sample := min(batch, self._chunk or batch, _SOME))
         room = _ROOM * memory_left(self._device)
-        fits = max(1, min(batch - 1, int(room * some / memory)))
+        fits = max(1, min(batch - 1, int(room * sample / memory)))
         if self._goes_on:
-            less = self._measured(max(1, some // 2))[1]
-            each = max(1.0, (memory - less) / (some - some // 2))  # without what does not grow with images
-            fits = max(1, some + int((room - memory) / each))
-            self._check_room(memory + each * (min(batch, self._chunk or batch) - some), fits)
-        elif self._chunk is None and matching.gradient != "unrolled" and memory / some * batch > room:
+            memory_of_half = self._measured(max(1, sample // 2))[1]
+            # Without what does not grow with the images.
+            per_image = max(1.0, (memory - memory_of_half) / (sample - sample // 2))
+            fits = max(1, sample + int((room - memory) / per_image))
+            self._check_room(memory + per_image * (min(batch, self._chunk or batch) - sample), fits)
+        elif self._chunk is None and matching.gradient != "unrolled" and memory / sample * batch > room:
             self._chunk = fits
-        if some < batch or self._chunk is not None:
+        if sample < batch or self._chunk is not None:
             seconds, memory = self._measured(batch)
         while not self._goes_on and memory > room and (self._chunk or 1) > 1 and matching.chunk is None:
             self._chunk = (self._chunk or 1) // 2
@@ -262,7 +263,7 @@ class MatchingEngine:
         self, expert: int, start: int, steps: list[Step], computing: StepGradients | None = None
     ) -> Gradients:
         snapshots = (start, start + self._matching.expert_epochs)
-        begin, target = (self._store.theta(expert, one).to(self._device, torch.float32) for one in snapshots)
+        begin, target = (self._store.theta(expert, snapshot).to(self._device, torch.float32) for snapshot in snapshots)
         return matching_gradients(
             self._network,
             begin,
@@ -353,7 +354,7 @@ def _learned_parts(synthetic: SyntheticSet) -> dict[str, Tensor]:
 def _finite(found: Gradients) -> bool:
     parts = [found.loss, found.inputs, found.rate] + ([] if found.labels is None else [found.labels])
     # Of a sum of absolute values, so that one number is waited for.
-    return math.isfinite(float(sum(one.abs().sum() for one in parts)))
+    return math.isfinite(float(sum(part.abs().sum() for part in parts)))
 
 
 _STANDSTILL = 100

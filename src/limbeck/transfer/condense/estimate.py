@@ -52,11 +52,11 @@ class PeakMemory(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for one in tree_leaves(found):
-            if isinstance(one, Tensor):
-                self._note(one.untyped_storage())
-        return found
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._note(leaf.untyped_storage())
+        return result
 
     def _note(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
@@ -108,7 +108,7 @@ def rough_time(seconds: float) -> str:
 
 
 def bytes_of(state: Mapping[str, Tensor]) -> int:
-    return sum(one.nbytes for one in state.values())
+    return sum(tensor.nbytes for tensor in state.values())
 
 
 _LONG = 10.0

@@ -46,15 +46,15 @@ def evidence_of(
         facts: more for the head of the page, as what storing them in 8 bits changed.
         findings: more of these, as what is amiss with the experts.
     """
-    chosen = max((one for one in frames if one.accuracy is not None), key=_accuracy, default=None)
+    best = max((frame for frame in frames if frame.accuracy is not None), key=_accuracy, default=None)
     return Evidence(
         headline=_headline(settings, images, history, pool, cost),
         rows=lambda: _rows(images),
         pictures=frame_pictures(frames, images.classes),
         classes=images.classes,
-        facts={**_facts(settings, images, history, chosen), **(facts or {})},
+        facts={**_facts(settings, images, history, best), **(facts or {})},
         notes=_notes(settings),
-        findings=[*_findings(settings, history, frames, chosen), *map(_capitalised, findings)],
+        findings=[*_findings(settings, history, frames, best), *map(_capitalised, findings)],
         figures=iteration_figures(history, frames, by=settings.by),
     )
 
@@ -65,13 +65,13 @@ def _rows(images: "ImageSet") -> Iterator[Mapping[str, Any]]:
 
 
 def _headline(settings: CondenseSettings, images: "ImageSet", history: History, pool: int, cost: "Cost") -> str:
-    whole = (
+    headline = (
         f"{image_count(len(images))} of {len(images.classes):,} classes in place of {pool:,}, by {settings.method!r}"
     )
     if not len(history):
-        return f"{whole}, put together in {cost.seconds:,.0f} s"
+        return f"{headline}, put together in {cost.seconds:,.0f} s"
     count = f"{len(history):,} iteration{'' if len(history) == 1 else 's'}"
-    return f"{whole} in {count}: {cost.seconds:,.0f} s, experts and all"
+    return f"{headline} in {count}: {cost.seconds:,.0f} s, experts and all"
 
 
 def _facts(settings: CondenseSettings, images: "ImageSet", history: History, chosen: Frame | None) -> dict[str, str]:
@@ -96,33 +96,33 @@ _LATEST, _NO_STEP = 10, 0.95
 
 
 def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:
-    found = unread_settings(settings)
+    findings = unread_settings(settings)
     skipped, count, threshold = sum(history.known("skipped")), len(history), settings.matching.skip_above
     if threshold is not None and skipped > _OFTEN * count:
-        least = min(history.known("loss"), default=float("nan"))
+        least_loss = min(history.known("loss"), default=float("nan"))
         which = "All" if skipped == count else f"{percent(skipped, count)} of the"
-        found.append(
+        findings.append(
             f"{which} iterations changed nothing, as their loss was above skip_above ({threshold:g}); the least was "
-            f"{least:.3g}: a lower rate or a higher threshold lets more of them count"
+            f"{least_loss:.3g}: a lower rate or a higher threshold lets more of them count"
         )
     losses, rates = history.known("loss")[-_LATEST:], history.known("rate")
     if settings.by == "trajectories" and losses and min(losses) > _NO_STEP:
         rate = f" (the rate went from {settings.matching.rate:.3g} to {rates[-1]:.3g})" if rates else ""
-        found.append(
+        findings.append(
             f"At the end the loss was {losses[-1]:.3g}, and 1 is that of no step at all: the images lead nowhere{rate}"
             ". A lower image_rate or rate keeps pixels from running away; more synthetic_steps or experts with closer "
             "snapshots make the way possible"
         )
-    evaluated = [one for one in frames if one.accuracy is not None]
+    evaluated = [frame for frame in frames if frame.accuracy is not None]
     if chosen is not None and settings.choose == "last-validated" and evaluated[-1].iteration != chosen.iteration:
         assert chosen.accuracy is not None
         last = evaluated[-1].accuracy
         assert last is not None
-        found.append(
+        findings.append(
             f"The images after {chosen.iteration:,} iterations were better on validation images than the last "
             f"({percent(chosen.accuracy, 1)} against {percent(last, 1)}); choose: validation keeps the best"
         )
-    return found
+    return findings
 
 
 def _notes(settings: CondenseSettings) -> list[str]:

@@ -75,8 +75,8 @@ def open_experts(
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
-    place, read = Path(folder).expanduser(), snapshots_read(settings)
-    store = ExpertStore.open(place, containing=read, **_requested(settings))
+    path, read = Path(folder).expanduser(), snapshots_read(settings)
+    store = ExpertStore.open(path, containing=read, **_requested(settings))
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     theirs, ours = store.network.classes, images.classes
@@ -89,10 +89,10 @@ def open_experts(
     if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
         choose, seed = settings.choose, settings.experts.seed
         rest = f", a tenth of which `choose: {choose}` holds out by `experts.seed` {seed}" if settings.holds_out else ""
-        same = f" -s choose={choose}" if settings.holds_out else ""
+        flag = f" -s choose={choose}" if settings.holds_out else ""
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}{rest}; give these, or "
-            f"make experts of yours by `limbeck experts{same}`."
+            f"make experts of yours by `limbeck experts{flag}`."
         )
     if store.about["network"] != fingerprint(networks(0)):
         raise UserError(
@@ -107,9 +107,9 @@ def _normalised(network: Network, store: ExpertStore) -> str:
     """How a network sees images, where experts are of others; their `whitening_epsilon` as far as they tell it."""
     if not (network.whitening and store.network.whitening):
         return "normalisation"
-    known = store.about.get(WHITENING_EPSILON)
-    theirs = "which the folder does not tell" if known is None else f"which is {known:g} there"
-    return f"`network.whitening_epsilon` ({network.whitening_epsilon:g}, {theirs})"
+    epsilon = store.about.get(WHITENING_EPSILON)
+    stored = "which the folder does not tell" if epsilon is None else f"which is {epsilon:g} there"
+    return f"`network.whitening_epsilon` ({network.whitening_epsilon:g}, {stored})"
 
 
 def _requested(settings: CondenseSettings) -> dict[str, int]:
@@ -121,18 +121,18 @@ def _requested(settings: CondenseSettings) -> dict[str, int]:
 def _changed(settings: CondenseSettings) -> dict[str, Any]:
     """Settings of the experts that are not the method's own."""
     usual = Experts.model_validate(METHODS[settings.method].values.get("experts", {})).model_dump(mode="json")
-    said = settings.experts.model_dump(mode="json")
-    return {name: value for name, value in said.items() if value != usual[name]}
+    values = settings.experts.model_dump(mode="json")
+    return {name: value for name, value in values.items() if value != usual[name]}
 
 
 def _check_made_alike(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
     """Experts of another method's settings may be read, but not where a recipe says how they were made."""
-    made = {**store.about["settings"], "seed": store.about["seed"]}
+    stored = {**store.about["settings"], "seed": store.about["seed"]}
     for name, value in _changed(settings).items():
-        if name in made and made[name] != value:
+        if name in stored and stored[name] != value:
             raise UserError(
                 f"`experts.{name}` is {json.dumps(value)}, and the experts in `experts.folder` {folder!r} were made "
-                f"with {json.dumps(made[name])}; leave `experts.{name}` out, or give a folder of such experts."
+                f"with {json.dumps(stored[name])}; leave `experts.{name}` out, or give a folder of such experts."
             )
 
 
@@ -149,12 +149,12 @@ def _check_snapshots(settings: CondenseSettings, store: ExpertStore, folder: str
             else f"`experts.folder` {folder!r} must hold snapshots {listed(read)}, got {listed(store.kept)}; `limbeck "
             "experts` with the same folder makes the others, or raise `matching.start_from`."
         )
-    whole = snapshots_read(settings, int(store.about["epochs"]))
-    if not {*whole} <= kept:
+    needed = snapshots_read(settings, int(store.about["epochs"]))
+    if not {*needed} <= kept:
         raise UserError(
-            f"`experts.folder` {folder!r} must hold snapshots {listed(whole)}, as its experts have {whole[-1]} epochs, "
-            f"got {listed(store.kept)}; `limbeck experts` with the same folder, method and `--epochs {whole[-1]}` "
-            "makes the others."
+            f"`experts.folder` {folder!r} must hold snapshots {listed(needed)}, as its experts have {needed[-1]} "
+            f"epochs, got {listed(store.kept)}; `limbeck experts` with the same folder, method and `--epochs "
+            f"{needed[-1]}` makes the others."
         )
 
 
@@ -186,23 +186,23 @@ def experts_for(
     """
     if not (settings.reads_trajectories or settings.reads_judges):
         return None, Cost()
-    if (found := open_experts(settings, images, networks)) is not None:
-        found = found.part(**begun) if begun else found
-        return found, found.cost()
-    wanted = settings.experts
+    if (store := open_experts(settings, images, networks)) is not None:
+        store = store.part(**begun) if begun else store
+        return store, store.cost()
+    experts = settings.experts
     read = snapshots_read(settings)
-    if not read and wanted.judges:
+    if not read and experts.judges:
         # Judges alone: experts are made as few and short as they can be.
-        wanted, read = wanted.model_copy(update={"count": 1}), (0, 1)
-    read = read or (wanted.epochs,)
+        experts, read = experts.model_copy(update={"count": 1}), (0, 1)
+    read = read or (experts.epochs,)
     if not settings.reads_judges:
         # Nobody is taught beyond what is read: the experts at their end are what nobody asks.
-        wanted = wanted.model_copy(update={"judges": 0, "epochs": read[-1]})
+        experts = experts.model_copy(update={"judges": 0, "epochs": read[-1]})
     folder = (context.shared or context.kept or context.folder) / EXPERTS / _key(settings, images, networks)
     if context.shared is None and context.kept is not None:
         context.progress.say(f"experts stay in {folder}, where whoever needs such finds them (`limbeck cache`)")
     cost = make_experts(
-        wanted,
+        experts,
         networks,
         images,
         folder,
@@ -213,15 +213,15 @@ def experts_for(
         before=before,
         whitening_epsilon=settings.network.whitening_epsilon if settings.network.whitening else None,
     )
-    return ExpertStore.open(folder, count=wanted.count, snapshots=read, judges=wanted.judges), cost
+    return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges), cost
 
 
 def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
     """A name for all that experts and judges hang on, but how many there are."""
     growing = _GROWING if settings.reads_judges else {*_GROWING, "epochs"}
-    about = {
+    content = {
         "experts": settings.experts.model_dump(mode="json", exclude=growing),
         "network": fingerprint(networks(0)),
         "images": images.fingerprint,
     }
-    return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

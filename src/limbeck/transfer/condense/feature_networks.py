@@ -85,8 +85,8 @@ class FeatureNetworks:
         assert self._store is not None, "checked before"
         source, kept = generator(self._seed, "distribution", "network", iteration), self._store.kept
         expert = _below(self._store.count, source)
-        at = _below(len(kept), source) if self._of.networks == "trajectory" else 0
-        features = self._store.theta(expert, kept[at])
+        index = _below(len(kept), source) if self._of.networks == "trajectory" else 0
+        features = self._store.theta(expert, kept[index])
         if self._of.networks == "between":
             share = torch.rand((), generator=source)
             features = share * features + (1 - share) * self._store.theta(expert, kept[-1])
@@ -94,7 +94,7 @@ class FeatureNetworks:
             return Networks(features, None)
         later = len(kept) - 1
         if self._of.calibration_within is not None:
-            later = at + _below(min(self._of.calibration_within, len(kept) - at), source)
+            later = index + _below(min(self._of.calibration_within, len(kept) - index), source)
         return Networks(features, self._store.theta(expert, kept[later]))
 
 
@@ -107,8 +107,10 @@ def _check(settings: Distribution, store: Snapshots | None, fresh: Callable[[int
         raise UserError("`distribution.networks: random` needs `fresh`, which makes networks from seeds, got none.")
     if store is None:
         if settings.networks != "random" or settings.calibration:
-            what = f"`distribution.networks: {settings.networks}` with `calibration` {settings.calibration:g}"
-            raise UserError(f"{what} reads experts, got none; make some (`limbeck experts`), or match as `method: dm`.")
+            setting = f"`distribution.networks: {settings.networks}` with `calibration` {settings.calibration:g}"
+            raise UserError(
+                f"{setting} reads experts, got none; make some (`limbeck experts`), or match as `method: dm`."
+            )
         return
     if settings.networks != "random" and len(store.kept) < 2:
         raise UserError(

@@ -52,7 +52,7 @@ class FlatNetwork:
                     "norm, as convnet_d3 with `norm` instance, group, layer or none."
                 )
         for_two_gradients(self._network)
-        self._shapes = {name: one.shape for name, one in self._network.named_parameters()}
+        self._shapes = {name: parameter.shape for name, parameter in self._network.named_parameters()}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         self.size = sum(self._sizes)
         if self.size == 0:
@@ -75,11 +75,11 @@ class FlatNetwork:
             UserError: its parameters are others.
         """
         network = module.network if isinstance(module, Classifier) else module
-        if {name: one.shape for name, one in network.named_parameters()} != self._shapes:
+        if {name: parameter.shape for name, parameter in network.named_parameters()} != self._shapes:
             raise UserError(
                 f"`module` must have the parameters of {self.classifier.name!r}, {self.size:,} in all, got a "
-                f"{type(network).__name__} with {sum(one.numel() for one in network.parameters()):,}; were its options "
-                "or classes others?"
+                f"{type(network).__name__} with {sum(parameter.numel() for parameter in network.parameters()):,}; were "
+                "its options or classes others?"
             )
         return parameters_to_vector(network.parameters()).detach().clone()
 

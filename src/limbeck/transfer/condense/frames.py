@@ -57,8 +57,8 @@ def shown_rows(labels: Tensor, most: int = MOST) -> Tensor:
     """
     rank = torch.zeros_like(labels)
     for label in labels.unique():
-        own = labels == label
-        rank[own] = torch.arange(int(own.sum()), device=labels.device)
+        members = labels == label
+        rank[members] = torch.arange(int(members.sum()), device=labels.device)
     first = (rank == 0).nonzero().flatten()
     if len(first) > most:
         first = first[labels[first].argsort(stable=True)]
@@ -92,12 +92,12 @@ def frame_of(
     chosen = images.detach()[rows.to(images.device)].cpu()
     if chosen.is_floating_point():
         chosen = (chosen.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    shown = None
+    shown_maps = None
     if maps is not None:
-        shown = _smaller(maps.detach()[rows.to(maps.device)].float().cpu()[:, None])[:, 0].clamp(0, 1)
+        shown_maps = _smaller(maps.detach()[rows.to(maps.device)].float().cpu()[:, None])[:, 0].clamp(0, 1)
     pixels = _smaller(chosen.float()).round().clamp(0, 255).to(torch.uint8)
     return Frame(
-        iteration=iteration, images=pixels, rows=rows, labels=labels.cpu()[rows], maps=shown, accuracy=accuracy
+        iteration=iteration, images=pixels, rows=rows, labels=labels.cpu()[rows], maps=shown_maps, accuracy=accuracy
     )
 
 
@@ -109,11 +109,11 @@ def save_frame(folder: Path, frame: Frame) -> None:
     """
     maps = {} if frame.maps is None else {"maps": (frame.maps * 255).round().to(torch.uint8)}
     tensors = {"images": frame.images, "rows": frame.rows, "labels": frame.labels, **maps}
-    about = {"iteration": str(frame.iteration), "accuracy": json.dumps(frame.accuracy)}
+    metadata = {"iteration": str(frame.iteration), "accuracy": json.dumps(frame.accuracy)}
     path = folder / FRAMES / f"{frame.iteration:06d}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        save_file({name: one.contiguous().clone() for name, one in tensors.items()}, temporary, about)
+        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary, metadata)
 
 
 def read_frames(folder: Path) -> list[Frame]:
@@ -138,7 +138,7 @@ def at_most(frames: Sequence[Frame], most: int) -> list[Frame]:
     """
     if len(frames) <= most:
         return list(frames)
-    return [frames[round(place * (len(frames) - 1) / (most - 1))] for place in range(most)]
+    return [frames[round(index * (len(frames) - 1) / (most - 1))] for index in range(most)]
 
 
 def _iteration(frame: Frame) -> int:
@@ -148,16 +148,16 @@ def _iteration(frame: Frame) -> int:
 def _read(path: Path) -> Frame:
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         maps = tensors.get("maps")
         return Frame(
-            iteration=int(about["iteration"]),
+            iteration=int(metadata["iteration"]),
             images=tensors["images"],
             rows=tensors["rows"],
             labels=tensors["labels"],
             maps=None if maps is None else maps.float() / 255,
-            accuracy=json.loads(about["accuracy"]),
+            accuracy=json.loads(metadata["accuracy"]),
         )
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{str(path)!r} is damaged ({error}); delete it, and the report goes without.") from error

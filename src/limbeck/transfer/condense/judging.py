@@ -77,5 +77,5 @@ def measured_judging(
     def look() -> None:
         judge.network(judge.prepare(shown))
 
-    looking = measured(look, device)[0] * len(validation) / len(shown)
-    return step * ceil(use.epochs * count / batch) + looking, memory
+    judging = measured(look, device)[0] * len(validation) / len(shown)
+    return step * ceil(use.epochs * count / batch) + judging, memory

@@ -49,15 +49,15 @@ def transfer_set_of(
         seed: of the set.
     """
     floats = network.images_of(synthetic.inputs.cpu()).detach().float()
-    lost = rounding(floats)
-    much = settings.network.whitening or lost["change"] > _MUCH
-    exact = settings.keep == "float16" or (settings.keep == "auto" and much)
+    rounding_loss = rounding(floats)
+    loses_much = settings.network.whitening or rounding_loss["change"] > _MUCH
+    as_floats = settings.keep == "float16" or (settings.keep == "auto" and loses_much)
     levels = (floats * 255).round().clamp(0, 255).to(torch.uint8)
-    floats = _halved(floats) if exact else floats
-    digests = ImageSet.of_floats(floats).digests() if exact else ImageSet(levels).digests()
-    about = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}
+    floats = _halved(floats) if as_floats else floats
+    digests = ImageSet.of_floats(floats).digests() if as_floats else ImageSet(levels).digests()
+    description = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}
     labels = start.classes
-    images = ImageSet.of_floats(floats, labels, **about) if exact else ImageSet(levels, labels, **about)
+    images = ImageSet.of_floats(floats, labels, **description) if as_floats else ImageSet(levels, labels, **description)
     soft = synthetic.labels.cpu() if synthetic.soft else None
     return TransferSet(
         images,
@@ -74,7 +74,7 @@ def transfer_set_of(
             "budget": parse_budget(settings.budget).label,
             "pool": pool.name,
             "seed": seed,
-            **({} if exact else {"rounding": dict(lost)}),
+            **({} if as_floats else {"rounding": dict(rounding_loss)}),
         },
         use=use_of(
             settings,
@@ -155,10 +155,10 @@ def use_of(
         teacher: as recipes name it; asked about every view where settings leave labels to it.
     """
     use, by_teacher = settings.use, not settings.own_labels
-    crops = PROTOCOLS["rded"].training(count, pool.num_classes, min(pool.shape[1:]))
-    batch_size = crops["batch_size"] if use.batch_size is None else use.batch_size
-    usual = list(crops["views"]) if settings.by == "crops" else "none"
-    views = usual if use.image_views is None else use.image_views
+    published = PROTOCOLS["rded"].training(count, pool.num_classes, min(pool.shape[1:]))
+    batch_size = published["batch_size"] if use.batch_size is None else use.batch_size
+    usual_views = list(published["views"]) if settings.by == "crops" else "none"
+    views = usual_views if use.image_views is None else use.image_views
     return {
         "student": student_of(networks, pool.shape),
         "training": {
@@ -189,7 +189,9 @@ def student_of(networks: FreshNetworks, shape: tuple[int, int, int]) -> dict[str
     """A network of this kind for images (C, H, W), as recipes have it under `student`."""
     built = networks.built
     whitening = built.get("whitening")
-    normalisation = {"whitening": whitening.tensors()} if whitening else {k: list(built[k]) for k in ("mean", "std")}
+    normalisation = (
+        {"whitening": whitening.tensors()} if whitening else {name: list(built[name]) for name in ("mean", "std")}
+    )
     return {
         "model": networks.model,
         "options": networks.options,
@@ -238,10 +240,10 @@ def _rate(settings: CondenseSettings, synthetic: SyntheticSet) -> float:
 def _distinct(ids: Tensor) -> Tensor:
     """Ids as they are, but of equal images the second and later ones get others."""
     taken: set[int] = set()
-    found = []
-    for one in ids.tolist():
-        while one in taken:
-            one += 1
-        taken.add(one)
-        found.append(one)
-    return torch.tensor(found)
+    distinct = []
+    for image_id in ids.tolist():
+        while image_id in taken:
+            image_id += 1
+        taken.add(image_id)
+        distinct.append(image_id)
+    return torch.tensor(distinct)

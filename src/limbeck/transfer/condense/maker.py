@@ -48,11 +48,11 @@ class CondenseMaker:
         with collecting(problems):
             rest = split_for(settings, pool)[0]
             with collecting(problems):
-                each = (rest.class_counts() > 0) * images_per_class(settings, rest)
-                count = int(each.sum())
+                counts = (rest.class_counts() > 0) * images_per_class(settings, rest)
+                count = int(counts.sum())
                 check_initial(settings, rest, context)
                 if settings.by == "crops":
-                    rows_of_crops(rest, settings.crops, each.tolist())
+                    rows_of_crops(rest, settings.crops, counts.tolist())
             with collecting(problems):
                 _check_network(settings, rest, context)
         with collecting(problems):
@@ -74,9 +74,9 @@ class CondenseMaker:
         chosen = condensation.chosen()
         store, cost = condensation.experts()
         start = condensation.start(store, chosen)
-        kept, more = condensation.learn(start, store)
-        images, frames = condensation.transfer_set(kept, start), read_frames(context.folder)
-        return condensation.finished(images, cost + start.cost + more, frames, store)
+        synthetic, learning_cost = condensation.learn(start, store)
+        images, frames = condensation.transfer_set(synthetic, start), read_frames(context.folder)
+        return condensation.finished(images, cost + start.cost + learning_cost, frames, store)
 
     def load(self, settings: CondenseSettings, context: MakerContext) -> TransferSource:
         try:

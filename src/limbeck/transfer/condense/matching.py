@@ -190,13 +190,13 @@ def _backwards(inner: _InnerLoop, *, through_parameters: bool) -> Gradients:
     of_labels = torch.zeros_like(inner.labels) if inner.labels.is_floating_point() else None
     for step in reversed(inner.steps):
         pull = _pull if inner.chunks(len(step.rows)) is None else _pull_chunks
-        found = pull(inner, step, thetas.pop(), pulled, through_parameters=through_parameters)
-        of_rate -= pulled @ found.descent
-        of_inputs.index_add_(0, step.rows, inner.rate * found.inputs, alpha=-1)
+        vjp = pull(inner, step, thetas.pop(), pulled, through_parameters=through_parameters)
+        of_rate -= pulled @ vjp.descent
+        of_inputs.index_add_(0, step.rows, inner.rate * vjp.inputs, alpha=-1)
         if of_labels is not None:
-            of_labels.index_add_(0, step.rows, inner.rate * found.labels, alpha=-1)
+            of_labels.index_add_(0, step.rows, inner.rate * vjp.labels, alpha=-1)
         if through_parameters:
-            pulled = pulled - inner.rate * found.theta
+            pulled = pulled - inner.rate * vjp.theta
     return Gradients(loss.detach(), of_inputs, of_labels, of_rate, final.detach())
 
 
@@ -204,8 +204,8 @@ def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, throu
     inputs = leaf(inner.inputs[step.rows])
     seen = inner.seen(inputs, step.draw)  # [b, C, H, W]
     labels = inner.labels[step.rows]
-    found = inner.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
-    return found._replace(inputs=_before_views(found.inputs, seen, inputs))
+    vjp = inner.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
+    return vjp._replace(inputs=_before_views(vjp.inputs, seen, inputs))
 
 
 def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> StepVJP:
@@ -217,13 +217,13 @@ def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *
     descent, of_theta = torch.zeros_like(theta), torch.zeros_like(theta)
     for rows in torch.arange(count, device=inputs.device).split(inner.chunks(count) or count):
         share = len(rows) / count
-        some = seen[rows].detach(), labels[rows]
-        found = inner.computing.pull(theta, *some, pulled, through_parameters=through_parameters)
-        of_seen[rows] = share * found.inputs
+        chunk = seen[rows].detach(), labels[rows]
+        vjp = inner.computing.pull(theta, *chunk, pulled, through_parameters=through_parameters)
+        of_seen[rows] = share * vjp.inputs
         if labels.is_floating_point():
-            of_labels[rows] = share * found.labels
-        descent.add_(found.descent, alpha=share)
-        of_theta.add_(found.theta, alpha=share)
+            of_labels[rows] = share * vjp.labels
+        descent.add_(vjp.descent, alpha=share)
+        of_theta.add_(vjp.theta, alpha=share)
     return StepVJP(descent, _before_views(of_seen, seen, inputs), of_labels, of_theta)
 
 
@@ -247,8 +247,8 @@ def _descent(inner: _InnerLoop, step: Step, theta: Tensor) -> Tensor:
     if (chunk := inner.chunks(len(seen))) is None:
         return inner.computing.descent(theta, seen, labels)
     descent = torch.zeros_like(theta)
-    for some, own in zip(seen.split(chunk), labels.split(chunk), strict=True):
-        descent.add_(inner.computing.descent(theta, some, own), alpha=len(some) / len(seen))
+    for part, part_labels in zip(seen.split(chunk), labels.split(chunk), strict=True):
+        descent.add_(inner.computing.descent(theta, part, part_labels), alpha=len(part) / len(seen))
     return descent
 
 
@@ -259,6 +259,6 @@ def _unrolled(inner: _InnerLoop) -> Gradients:
         seen = inner.seen(inputs[step.rows], step.draw)
         theta = theta - rate * inner.computing.graph(theta, seen, labels[step.rows])
     loss = inner.loss(theta)
-    wanted = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
-    of_inputs, of_rate, *of_labels = grad(loss, wanted, materialize_grads=True)
+    variables = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
+    of_inputs, of_rate, *of_labels = grad(loss, variables, materialize_grads=True)
     return Gradients(loss.detach(), of_inputs, of_labels[0] if of_labels else None, of_rate, theta.detach())

@@ -14,8 +14,8 @@ def expert_of(iteration: int, count: int, seed: int) -> int:
         >>> sorted(expert_of(iteration, 3, seed=0) for iteration in range(3, 6))
         [0, 1, 2]
     """
-    passed, place = divmod(iteration, count)
-    return int(torch.randperm(count, generator=generator(seed, "experts", passed))[place])
+    rounds, position = divmod(iteration, count)
+    return int(torch.randperm(count, generator=generator(seed, "experts", rounds))[position])
 
 
 def start_range(iteration: int, matching: Matching) -> range:
@@ -48,10 +48,10 @@ def batches_of(count: int, matching: Matching, iteration: int, seed: int) -> lis
         [1, 2, 2, 1]
     """
     source = generator(seed, "order", iteration)
-    found: list[Tensor] = []
-    left: list[Tensor] = []
+    batches: list[Tensor] = []
+    remaining: list[Tensor] = []
     for _ in range(matching.synthetic_steps):
-        if not left:
-            left = list(torch.randperm(count, generator=source).split(matching.batch or count))
-        found.append(left.pop())
-    return found
+        if not remaining:
+            remaining = list(torch.randperm(count, generator=source).split(matching.batch or count))
+        batches.append(remaining.pop())
+    return batches

@@ -52,8 +52,8 @@ def network_in(folder: str | Path) -> dict[str, Any] | None:
     Example:
         >>> network_in("nowhere")
     """
-    place = Path(folder).expanduser()
-    path = place / NETWORK / "config.json"
+    root = Path(folder).expanduser()
+    path = root / NETWORK / "config.json"
     if not path.is_file():
         return None
     # The folder is one of `models.weights`, which knows classifiers and so torch; checked when it is opened.
@@ -61,11 +61,11 @@ def network_in(folder: str | Path) -> dict[str, Any] | None:
         record = dict(json.loads(path.read_text(encoding="utf-8")))
         network = {"model": str(record["name"]), "options": dict(record["options"])}
         if record["version"] == _WITH_WHITENING:
-            return {**network, "whitening": True, **_epsilon_in(place)}
+            return {**network, "whitening": True, **_epsilon_in(root)}
         return {**network, "mean": record["mean"], "std": record["std"]}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"{str(place)!r} does not tell the network of its experts ({error}); say it (`network`)."
+            f"{str(root)!r} does not tell the network of its experts ({error}); say it (`network`)."
         ) from error
 
 
@@ -77,16 +77,16 @@ def is_network_in(folder: str | Path, network: Network) -> bool:
         False
     """
     try:
-        found = network_in(folder)
+        stored = network_in(folder)
     except UserError:  # which is of no account to whoever says the network
         return False
-    return found is not None and Network.model_validate(found) == network
+    return stored is not None and Network.model_validate(stored) == network
 
 
 def _epsilon_in(folder: Path) -> dict[str, float]:
     """`whitening_epsilon`, where the folder tells it."""
     for name in (EXPERTS_FILE, PLAN_FILE):
         if (folder / name).is_file():
-            known = dict(json.loads((folder / name).read_text(encoding="utf-8"))).get(WHITENING_EPSILON)
-            return {} if known is None else {WHITENING_EPSILON: float(known)}
+            epsilon = dict(json.loads((folder / name).read_text(encoding="utf-8"))).get(WHITENING_EPSILON)
+            return {} if epsilon is None else {WHITENING_EPSILON: float(epsilon)}
     return {}

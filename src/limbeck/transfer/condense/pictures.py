@@ -26,12 +26,12 @@ def frame_pictures(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pict
     if not frames:
         return []
     last = frames[-1]
-    mapped = [one for one in frames if one.maps is not None]
+    mapped = [frame for frame in frames if frame.maps is not None]
     ends = [mapped[0], mapped[-1]] if len(mapped) > 1 else mapped
     return [
         _whole(f"After {last.iteration:,} iterations" if last.iteration else "As they are", last),
         *(_over_iterations(frames, classes) if len(frames) > 1 else []),
-        *(_maps(one) for one in ends),
+        *(_maps(frame) for frame in ends),
     ]
 
 
@@ -64,15 +64,15 @@ def _over_iterations(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pi
     shown = at_most(frames, MOST_FRAMES)
     labels = shown[-1].labels
     firsts = [int((labels == label).nonzero()[0]) for label in labels.unique()]
-    captions = [f"{one.iteration:,}" for one in shown]
+    captions = [f"{frame.iteration:,}" for frame in shown]
     return [
         Pictures(
-            title=f"{_name(int(labels[place]), classes)}, by iteration",
-            images=torch.stack([one.images[place] for one in shown]),
-            ids=torch.tensor([one.iteration for one in shown]),
+            title=f"{_name(int(labels[row]), classes)}, by iteration",
+            images=torch.stack([frame.images[row] for frame in shown]),
+            ids=torch.tensor([frame.iteration for frame in shown]),
             captions=captions,
         )
-        for place in firsts[:MOST_CLASSES]
+        for row in firsts[:MOST_CLASSES]
     ]
 
 

@@ -97,10 +97,10 @@ class LearnedPixels:
     def state_dict(self) -> dict[str, Tensor]:
         state = {"values": self._values.detach(), "rate": torch.tensor(self.rate, dtype=torch.float64)}
         if self._plateau is not None:
-            since = [self._plateau.best, self._plateau.num_bad_epochs]
-            state["plateau"] = torch.tensor(since, dtype=torch.float64)
+            plateau = [self._plateau.best, self._plateau.num_bad_epochs]
+            state["plateau"] = torch.tensor(plateau, dtype=torch.float64)
         kept = self._optimizer.state.get(self._values, {})
-        return state | {f"optimizer.{name}": one for name, one in kept.items() if one is not None}
+        return state | {f"optimizer.{name}": value for name, value in kept.items() if value is not None}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Takes over what `state_dict` told.
@@ -120,13 +120,13 @@ class LearnedPixels:
         if self._plateau is not None:
             self._plateau.best, bad = state["plateau"].tolist()
             self._plateau.num_bad_epochs = int(bad)
-        start = "optimizer."
+        prefix = "optimizer."
         self._optimizer.state.clear()
         self._optimizer.state[self._values] = {
             # AdamW counts its steps on the CPU.
-            name.removeprefix(start): one.clone() if not one.ndim else one.to(self._values.device, copy=True)
-            for name, one in state.items()
-            if name.startswith(start)
+            name.removeprefix(prefix): tensor.clone() if not tensor.ndim else tensor.to(self._values.device, copy=True)
+            for name, tensor in state.items()
+            if name.startswith(prefix)
         }
 
     def _make_optimizer(self) -> Optimizer:

@@ -24,13 +24,13 @@ class Replayed:
 
     def __call__(self, function: Function, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The function's results for these arguments, without gradients; the next call, of any, overwrites them."""
-        kind = function, *((one.shape, one.dtype) for one in tensors)
+        kind = function, *((tensor.shape, tensor.dtype) for tensor in tensors)
         with torch.cuda.device(tensors[0].device):
             if kind not in self._recordings:
                 self._recordings[kind] = _record(function, tensors, self._pool())
             recording = self._recordings[kind]
-            for place, one in zip(recording.arguments, tensors, strict=True):
-                place.copy_(one)
+            for argument, tensor in zip(recording.arguments, tensors, strict=True):
+                argument.copy_(tensor)
             recording.graph.replay()
         return recording.results
 
@@ -42,15 +42,15 @@ class _Recording(NamedTuple):
 
 
 def _record(function: Function, tensors: tuple[Tensor, ...], pool: Any) -> _Recording:
-    arguments = tuple(one.detach().clone() for one in tensors)
+    arguments = tuple(tensor.detach().clone() for tensor in tensors)
     # Libraries choose kernels and take memory at their first calls, which no graph may hold; and by another stream than
     # the usual one, as recording does.
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
         for _ in range(_WARM):
             function(*arguments)
-    torch.cuda.current_stream().wait_stream(beside)
+    torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # other threads may use the GPU
         results = function(*arguments)

@@ -140,11 +140,13 @@ def _check(
     if pool.labels is None:
         raise UserError(f"images are condensed class by class, and {pool.name!r} has no labels; give labelled ones.")
     if (settings.labels == "soft" or settings.initialise == "correct") and not judges:
-        what = "`labels: soft`" if settings.labels == "soft" else "`initialise: correct`"
-        raise UserError(f"{what} needs `judges`, networks that are taught to the end, got none; set `experts.judges`.")
+        setting = "`labels: soft`" if settings.labels == "soft" else "`initialise: correct`"
+        raise UserError(
+            f"{setting} needs `judges`, networks that are taught to the end, got none; set `experts.judges`."
+        )
     if settings.labels == "teacher" and teacher is None:
         raise UserError("`labels: teacher` needs a teacher, got none; give one, or take 'soft' or 'hard' labels.")
-    networks = {"`classifier`": classifier, **{f"`judges[{i}]`": one for i, one in enumerate(judges)}}
+    networks = {"`classifier`": classifier, **{f"`judges[{i}]`": judge for i, judge in enumerate(judges)}}
     if settings.labels == "teacher" and teacher is not None:
         networks["`teacher`"] = teacher
     for argument, network in networks.items():
@@ -167,10 +169,10 @@ def _quotas(settings: CondenseSettings, pool: ImageSet, count: int) -> Tensor:
     of_pool = settings.initialise in ("real", "correct")
     room = sizes // parts if of_pool else (sizes > 0) * count
     if count > int(room.sum()) or int(room[sizes > 0].min()) == 0:
-        each = f", each put together of {parts}," if parts > 1 else ""
+        clause = f", each put together of {parts}," if parts > 1 else ""
         raise UserError(
-            f"`count` must be at most {int(room.sum())}, as images{each} begin as those of {pool.name!r}, got {count}; "
-            "lower `budget`."
+            f"`count` must be at most {int(room.sum())}, as images{clause} begin as those of {pool.name!r}, got "
+            f"{count}; lower `budget`."
         )
     return shares(count, room)
 
@@ -211,23 +213,23 @@ def _labels(
     else:
         images = chosen.images
     if settings.labels == "soft":
-        found = soft_labels(judges, images, "judges")
+        labels = soft_labels(judges, images, "judges")
     else:
         assert teacher is not None, "looked at before"
-        found = replace(soft_labels([teacher], images, "teacher"), right=None, remarks=())
-    return replace(found, values=found.values.unflatten(0, (len(classes), -1)).mean(1))
+        labels = replace(soft_labels([teacher], images, "teacher"), right=None, remarks=())
+    return replace(labels, values=labels.values.unflatten(0, (len(classes), -1)).mean(1))
 
 
 def _inputs(classifier: Classifier, images: ImageSet, parts: int) -> Tensor:
     """float32 `[N, C, H, W]` as the network takes them."""
     device = device_of(classifier)
-    found = []
+    batches = []
     for rows in torch.arange(len(images)).split(_BATCH // parts * parts):
         pixels = images.floats(rows).float() if images.has_floats else images.gather(rows)
         merged = merge_images(pixels, parts)
         with torch.no_grad():
-            found.append(classifier.prepare(merged.to(device)).float().cpu())
-    return torch.cat(found)
+            batches.append(classifier.prepare(merged.to(device)).float().cpu())
+    return torch.cat(batches)
 
 
 def _noise(classifier: Classifier, pool: ImageSet, count: int, seed: int) -> Tensor:
@@ -245,8 +247,8 @@ def _learned(classes: Tensor, share: float, seed: int) -> Tensor:
     if share == 1:
         return learned
     keys = words(derive_seed(seed, "learned"), 0, torch.arange(len(classes)))
-    for one in classes.unique():
-        rows = (classes == one).nonzero().flatten()
+    for label in classes.unique():
+        rows = (classes == label).nonzero().flatten()
         order = rows[keys[rows].argsort()]
         learned[order[max(1, round(share * len(rows))) :]] = False
     return learned
@@ -258,7 +260,7 @@ def _provenance(chosen: Chosen | None, count: int, parts: int) -> dict[str, Any]
     if parts == 1:
         return {"source": list(chosen.sources), "source_id": list(chosen.source_ids)}
     ids = [chosen.source_ids[start : start + parts] for start in range(0, count * parts, parts)]
-    return {"source": list(chosen.sources[::parts]), "source_id": [" ".join(map(str, some)) for some in ids]}
+    return {"source": list(chosen.sources[::parts]), "source_id": [" ".join(map(str, part_ids)) for part_ids in ids]}
 
 
 def _warn(remarks: Sequence[str]) -> None:

@@ -56,7 +56,7 @@ def random_images(pool: ImageSet, quotas: Tensor, seed: int) -> Chosen:
 
 def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[Classifier]) -> Chosen:
     """Such as the first judge is right about, drawn alike; where a class has too few, the next judges', then others."""
-    found, passes, short = [], 0, []
+    rows, passes, lacking = [], 0, []
     for label, (order, quota) in enumerate(zip(_orders(pool, seed), quotas.tolist(), strict=True)):
         right = torch.zeros(len(order), dtype=torch.bool)
         taken: list[Tensor] = []
@@ -73,11 +73,11 @@ def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[C
                 taken.append(hits[:missing])
         count = sum(map(len, taken))
         if count < quota:
-            short.append(f"{pool.classes[label]!r} ({count} of {quota})")
+            lacking.append(f"{pool.classes[label]!r} ({count} of {quota})")
             taken.append((~right).nonzero().flatten()[: quota - count])
-        found.append(order[torch.cat(taken)] if taken else order[:0])
+        rows.append(order[torch.cat(taken)] if taken else order[:0])
     cost = Cost(images_read=passes, teacher_passes=passes)
-    return replace(_of_pool(pool, torch.cat(found), cost), remarks=_too_few(short))
+    return replace(_of_pool(pool, torch.cat(rows), cost), remarks=_too_few(lacking))
 
 
 def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, context: MakerContext) -> Chosen:
@@ -88,15 +88,15 @@ def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, 
     """
     if settings.initial_folder is not None:
         return chosen_on_disk(settings, pool, quotas)
-    wanted = settings.initial
-    assert wanted is not None, "settings name a maker"
-    made = find_maker(wanted.maker).make(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+    initial = settings.initial
+    assert initial is not None, "settings name a maker"
+    made = find_maker(initial.maker).make(initial, replace(context, folder=context.folder / INITIAL, pool=pool))
     if made.source.steps_per_round is not None:
         raise UserError(
-            f"`initialise` must name a maker whose images are there from the beginning, and {wanted.title} makes them "
+            f"`initialise` must name a maker whose images are there from the beginning, and {initial.title} makes them "
             "round by round; make a transfer set of them first, and condense that."
         )
-    return _chosen_of(made.source.images(0), wanted.title, settings, pool, quotas, made.cost)
+    return _chosen_of(made.source.images(0), initial.title, settings, pool, quotas, made.cost)
 
 
 def chosen_on_disk(settings: CondenseSettings, pool: ImageSet, quotas: Tensor) -> Chosen:
@@ -133,10 +133,16 @@ def _chosen_of(
     counts = images.class_counts()
     parts = settings.per_image
     if len(images) != int(quotas.sum()) or bool((counts % parts).any()) or bool((counts[quotas > 0] == 0).any()):
-        odd = few([f"{name!r} {n}" for name, n, q in zip(pool.classes, counts, quotas, strict=True) if n != q])
-        each = f", {parts} for each that is kept" if parts > 1 else ""
+        odd = few(
+            [
+                f"{name!r} {count}"
+                for name, count, quota in zip(pool.classes, counts, quotas, strict=True)
+                if count != quota
+            ]
+        )
+        clause = f", {parts} for each that is kept" if parts > 1 else ""
         raise UserError(
-            f"`initialise` must give {int(quotas.sum())} images, some of each class{each}, got {len(images)} of "
+            f"`initialise` must give {int(quotas.sum())} images, some of each class{clause}, got {len(images)} of "
             f"{whose} ({odd}); choose a criterion that goes by class."
         )
     order = images.labels.argsort(stable=True)
@@ -158,15 +164,15 @@ def _of_pool(pool: ImageSet, rows: Tensor, cost: Cost) -> Chosen:
 
 def _of_set(transfer_set: TransferSet, images: ImageSet, order: Tensor, pool: ImageSet, cost: Cost) -> Chosen:
     places = order.tolist()
-    known = transfer_set.provenance
-    sources = known.get("source", [images.name] * len(images))
-    source_ids = known.get("source_id", images.ids)
+    provenance = transfer_set.provenance
+    sources = provenance.get("source", [images.name] * len(images))
+    source_ids = provenance.get("source_id", images.ids)
     sources = [str(sources[place]) for place in places]
     ids = [None if source_ids[place] is None else int(source_ids[place]) for place in places]
-    at = {one: row for row, one in enumerate(pool.ids.tolist())}
+    row_of = {image_id: row for row, image_id in enumerate(pool.ids.tolist())}
     rows = [
-        at.get(one, -1) if one is not None and source == pool.name else -1
-        for one, source in zip(ids, sources, strict=True)
+        row_of.get(image_id, -1) if image_id is not None and source == pool.name else -1
+        for image_id, source in zip(ids, sources, strict=True)
     ]
     return Chosen(images.subset(images.ids[order]), torch.tensor(rows), sources, ids, cost)
 

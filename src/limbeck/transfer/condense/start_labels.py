@@ -51,10 +51,10 @@ def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = 
     assert images.labels is not None, "images have labels"
     sums = of_right = torch.zeros(len(images), images.num_classes, dtype=torch.float64)
     right = torch.zeros(len(images), dtype=torch.int64)
-    for place, judge in enumerate(judges):
+    for number, judge in enumerate(judges):
         logits = _logits(judge, images).double()
         if not torch.isfinite(logits).all():
-            raise UserError(f"logits of `{argument}` must be finite, got some of number {place} that are not.")
+            raise UserError(f"logits of `{argument}` must be finite, got some of number {number} that are not.")
         hits = logits.argmax(1) == images.labels
         sums, of_right, right = sums + logits, of_right + logits * hits[:, None], right + hits
     # 0 / 0 in the published code, where none is right.

@@ -97,9 +97,9 @@ def _pull(
     theta, seen = leaf(theta), leaf(seen)
     if soft := labels.is_floating_point():
         labels = leaf(labels)
-    wanted = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
+    variables = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
     descent = _gradient(network, theta, seen, labels, create_graph=True)
-    of_seen, *others = grad(descent, wanted, vector, materialize_grads=True)
+    of_seen, *others = grad(descent, variables, vector, materialize_grads=True)
     of_labels = others.pop(0) if soft else labels
     of_theta = others.pop() if through_parameters else torch.zeros_like(vector)
     return descent.detach(), of_seen, of_labels, of_theta

@@ -65,9 +65,9 @@ class SyntheticSet:
         """
         for name, value in self.state_dict().items():
             if name not in state or state[name].shape != value.shape or state[name].dtype != value.dtype:
-                found = f"{state[name].dtype} {list(state[name].shape)}" if name in state else "none"
+                got = f"{state[name].dtype} {list(state[name].shape)}" if name in state else "none"
                 raise UserError(
-                    f"`{name}` of the synthetic set must be {value.dtype} {list(value.shape)}, got {found}: the "
+                    f"`{name}` of the synthetic set must be {value.dtype} {list(value.shape)}, got {got}: the "
                     "state is that of another set."
                 )
         for name, value in self.state_dict().items():

@@ -53,9 +53,9 @@ class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, epsilon: float) -> Tensor:
         batch, channels = x.shape[:2]
-        found, mean, inverse = _norm(x, weight, bias, batch, channels, x[0, 0].numel(), groups, epsilon)
+        result, mean, inverse = _norm(x, weight, bias, batch, channels, x[0, 0].numel(), groups, epsilon)
         ctx.save_for_backward(x, weight, mean, inverse)
-        return found
+        return result
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> Any:
@@ -92,7 +92,7 @@ class _NormBackward(Function):
         groups = mean.shape[1]
         batch, channels = x.shape[:2]
         pixels, a = x[0, 0].numel(), a.contiguous()
-        m, r = (one.repeat_interleave(channels // groups, 1) for one in (mean, inverse))  # [B, C]
+        m, r = (statistic.repeat_interleave(channels // groups, 1) for statistic in (mean, inverse))  # [B, C]
 
         def average(v: Tensor) -> Tensor:
             """Over the group of each channel, from sums over channels, [B, C]."""

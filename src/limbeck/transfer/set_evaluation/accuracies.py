@@ -76,7 +76,7 @@ class NetworkAccuracy:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NetworkAccuracy":
         """What `to_dict` gave."""
-        return cls(**{**content, "tried": {one["learning_rate"]: one["top1"] for one in content["tried"]}})
+        return cls(**{**content, "tried": {trial["learning_rate"]: trial["top1"] for trial in content["tried"]}})
 
 
 def evaluate_set(
@@ -136,9 +136,9 @@ def evaluate_set(
     taught, teaching = teaching_on(
         transfer_set, labels=labels, protocol=protocol, training=training, temperature=temperature
     )
-    found = [network_on(transfer_set, spec) for spec in networks]
-    _check_names(found)
-    _check_use(transfer_set, found, {**teaching.training, **({} if rate is None else {"learning_rate": rate})})
+    resolved = [network_on(transfer_set, spec) for spec in networks]
+    _check_names(resolved)
+    _check_use(transfer_set, resolved, {**teaching.training, **({} if rate is None else {"learning_rate": rate})})
     _check_teacher(teaching, teacher)
     if teacher is not None and len(teacher.classes) == taught.images.num_classes:
         teacher = numbered_as(teacher, taught.images, f"the teacher {teacher.name}")
@@ -148,27 +148,29 @@ def evaluate_set(
         teaching = teaching.at_rate(float(rate))
     with _kept(folder) as kept:
         make = partial(Runs, taught, teacher if teaching.asks_teacher else None, classes=test.classes)
-        how = {"workers": workers, "progress": progress or Silent(), "kept": kept}
-        chosen: dict[str, tuple[Teaching, dict[float, float]]] = {one.name: (teaching, {}) for one in found}
+        options = {"workers": workers, "progress": progress or Silent(), "kept": kept}
+        chosen: dict[str, tuple[Teaching, dict[float, float]]] = {network.name: (teaching, {}) for network in resolved}
         if judging is not None:
             tries = [
-                Run(network=one, seed=numbers[0], teaching=teaching.at_rate(value), evaluated_on="validation")
-                for one in found
-                for value in rates
+                Run(network=network, seed=numbers[0], teaching=teaching.at_rate(candidate), evaluated_on="validation")
+                for network in resolved
+                for candidate in rates
             ]
-            results = _run(partial(make, judging), tries, title="searching rates", **how)
-            for one in found:
-                own = [result["top1"] for run, result in zip(tries, results, strict=True) if run.network is one]
-                tried = dict(zip(map(float, rates), own, strict=True))
-                chosen[one.name] = teaching.at_rate(max(tried, key=lambda value: tried[value])), tried
+            results = _run(partial(make, judging), tries, title="searching rates", **options)
+            for network in resolved:
+                scores = [result["top1"] for run, result in zip(tries, results, strict=True) if run.network is network]
+                tried = dict(zip(map(float, rates), scores, strict=True))
+                chosen[network.name] = teaching.at_rate(max(tried, key=lambda candidate: tried[candidate])), tried
         runs = [
-            Run(network=one, seed=seed, teaching=chosen[one.name][0], evaluated_on="test")
-            for one in found
+            Run(network=network, seed=seed, teaching=chosen[network.name][0], evaluated_on="test")
+            for network in resolved
             for seed in numbers
         ]
-        results = _run(partial(make, test), runs, title="teaching fresh networks", **how)
-    rows = [results[place * len(numbers) : (place + 1) * len(numbers)] for place in range(len(found))]
-    return [_accuracy(one, numbers, *chosen[one.name], row) for one, row in zip(found, rows, strict=True)]
+        results = _run(partial(make, test), runs, title="teaching fresh networks", **options)
+    rows = [results[index * len(numbers) : (index + 1) * len(numbers)] for index in range(len(resolved))]
+    return [
+        _accuracy(network, numbers, *chosen[network.name], row) for network, row in zip(resolved, rows, strict=True)
+    ]
 
 
 def _accuracy(
@@ -183,13 +185,13 @@ def _accuracy(
         model=network.model,
         options=network.options,
         seeds=seeds,
-        top1=[one["top1"] for one in results],
+        top1=[result["top1"] for result in results],
         labels=teaching.labels,
         protocol=teaching.protocol,
         learning_rate=results[0]["learning_rate"],
         tried=tried,
         steps=results[0]["steps"],
-        seconds=sum(one["seconds"] for one in results),
+        seconds=sum(result["seconds"] for result in results),
     )
 
 
@@ -197,9 +199,9 @@ def _run(
     make: Any, runs: Sequence[Run], *, title: str, kept: Path, workers: int, progress: Progress
 ) -> list[dict[str, Any]]:
     """The results of all runs, those that are there already read."""
-    placed = [replace(one, folder=kept / one.slug) for one in runs]
+    placed = [replace(run, folder=kept / run.slug) for run in runs]
     run_shards(partial(make, placed), "run", range(len(placed)), workers, progress, title, shared=[kept])
-    return [read_result(one) for one in placed]
+    return [read_result(run) for run in placed]
 
 
 @contextmanager
@@ -222,18 +224,18 @@ def _numbers(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _check_names(networks: Sequence[Network]) -> None:
-    names = [one.name for one in networks]
+    names = [network.name for network in networks]
     if not names:
         raise UserError("`networks` must name at least one, got none.")
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
-    if twice:
-        raise UserError(f"`networks` must be distinct, got {twice[0]} twice; seeds are what repeats a network.")
+    duplicates = [name for index, name in enumerate(names) if name in names[:index]]
+    if duplicates:
+        raise UserError(f"`networks` must be distinct, got {duplicates[0]} twice; seeds are what repeats a network.")
 
 
 def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training: Mapping[str, Any]) -> None:
     """Floats are of a space of their own, which no default hits; a network from Python brings its own."""
     absent = lacking(transfer_set, training)
-    if transfer_set.floats is None or not absent or all(one.make is not None for one in networks):
+    if transfer_set.floats is None or not absent or all(network.make is not None for network in networks):
         return
     raise UserError(
         f"the images of the transfer set {transfer_set.images.name!r} are floats, as they were learned, and its `use` "
@@ -244,9 +246,9 @@ def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training:
 
 def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:
     if teaching.asks_teacher and teacher is None:
-        what = "`labels` 'teacher'" if teaching.labels == "teacher" else "the set, as it says itself,"
-        what = what if teaching.protocol == "kept" else f"`protocol` {teaching.protocol!r}"
-        raise UserError(f"{what} asks a teacher about every view; give a `teacher` (--teacher).")
+        subject = "`labels` 'teacher'" if teaching.labels == "teacher" else "the set, as it says itself,"
+        subject = subject if teaching.protocol == "kept" else f"`protocol` {teaching.protocol!r}"
+        raise UserError(f"{subject} asks a teacher about every view; give a `teacher` (--teacher).")
     if teacher is not None and not teaching.asks_teacher:
         raise UserError(
             "`teacher` is asked with `labels` 'teacher' or with a `protocol`, or where the set names one; give one "
@@ -284,21 +286,21 @@ def _judging(
 
 def _shared(validation: ImageSet, test: ImageSet) -> float:
     """The share of validation images whose pixels are those of a test image."""
-    own, others = ({bytes(row) for row in images.digests().numpy()} for images in (validation, test))
-    return len(own & others) / max(1, len(own))
+    digests, test_digests = ({bytes(row) for row in images.digests().numpy()} for images in (validation, test))
+    return len(digests & test_digests) / max(1, len(digests))
 
 
 def _labelled(images: ImageSet, taught: TransferSet, argument: str) -> ImageSet:
     """Images to judge on, with labels as the set numbers its classes."""
     if images.labels is None:
         raise UserError(f"`{argument}` must be labelled to judge on, got {images.name!r} without labels.")
-    own = taught.images
-    if not own.classes:
+    set_images = taught.images
+    if not set_images.classes:
         columns = images.num_classes if taught.soft_labels is None else taught.soft_labels.shape[1]
         if columns != images.num_classes:
             raise UserError(
                 f"`{argument}` must have the {columns} classes of the soft labels, got {images.num_classes}."
             )
         return images
-    classes: Classes = classes_of(own, f"the transfer set ({own.name})")
+    classes: Classes = classes_of(set_images, f"the transfer set ({set_images.name})")
     return match_classes(images, classes, stacklevel=4)

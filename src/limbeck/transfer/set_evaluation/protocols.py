@@ -47,8 +47,8 @@ def _rded(images: int, classes: int, side: int) -> Mapping[str, Any]:
 
     Those of one crop are seen whole, as torchvision leaves them that draws boxes of all the image in another shape.
     """
-    each = images / max(1, classes)
-    batch = (10 if each < 10 else 50 if each < 50 else 100) * (2 if classes >= 100 else 1)
+    per_class = images / max(1, classes)
+    batch = (10 if per_class < 10 else 50 if per_class < 50 else 100) * (2 if classes >= 100 else 1)
     factor = 2 if side >= 128 else 1  # crops of an image, a side
     shuffled = [{"shuffled-patches": {"factor": factor}}] if factor > 1 else []
     boxes = {"area": [1 / factor, 1.0], **({"ratio": [1.0, 1.0]} if factor == 1 else {})}

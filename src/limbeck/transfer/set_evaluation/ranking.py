@@ -50,7 +50,7 @@ class Ranking:
 
     def to_dict(self) -> dict[str, Any]:
         """Json-able."""
-        return {**asdict(self), "accuracies": {name: one.to_dict() for name, one in self.accuracies.items()}}
+        return {**asdict(self), "accuracies": {name: accuracy.to_dict() for name, accuracy in self.accuracies.items()}}
 
 
 def rank_set(
@@ -110,14 +110,16 @@ def rank_set(
         searched={"rate": SEARCH, "rates": rates, "validation": held_out},
     )
     accuracies = _accuracies(measuring, transfer_set, draws)
-    own = (transfer_set.use or {}).get("student", {})
-    whole = TransferSet(train, use={"student": own})
-    at = full if isinstance(full, int | float) else measuring.of("full", whole, labels="hard", training=full).mean
-    means = {name: one.mean for name, one in accuracies.items()}
+    student = (transfer_set.use or {}).get("student", {})
+    real = TransferSet(train, use={"student": student})
+    full_accuracy = (
+        full if isinstance(full, int | float) else measuring.of("full", real, labels="hard", training=full).mean
+    )
+    means = {name: accuracy.mean for name, accuracy in accuracies.items()}
     return Ranking(
         network=accuracies["set"].network,
         label_robust=label_robust_score(
-            full_hard=at,
+            full_hard=full_accuracy,
             synthetic_hard=means["set, hard labels"],
             synthetic=means["set"],
             random=means["random images"],
@@ -128,7 +130,7 @@ def rank_set(
             synthetic_plain=means["set without augmentation"],
             random_plain=means["random images without augmentation"],
         ),
-        full=at,
+        full=full_accuracy,
         accuracies=accuracies,
     )
 
@@ -153,32 +155,32 @@ class _Measuring:
 
     def of(self, name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
         """Of a set, taught on in some way."""
-        where = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
+        folder = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
         labelling = {"teacher": self.teacher} if how.get("labels", "kept") == "kept" and asks_teacher(chosen) else {}
-        usual = {"seeds": self.seeds, "training": self.training, **self.common, **labelling}
-        (found,) = evaluate_set(chosen, self.test, folder=where, **{**usual, **how})
-        return found
+        defaults = {"seeds": self.seeds, "training": self.training, **self.common, **labelling}
+        (accuracy,) = evaluate_set(chosen, self.test, folder=folder, **{**defaults, **how})
+        return accuracy
 
     def of_random(self, name: str, draws: Sequence[TransferSet], **how: Any) -> NetworkAccuracy:
         """Of random images, others for each seed, at the rate that is best for the first."""
         first, *others = draws
-        found = [self.of(f"{name} 0", first, seeds=[0], **self.searched, **how)]
+        accuracies = [self.of(f"{name} 0", first, seeds=[0], **self.searched, **how)]
         for seed, draw in enumerate(others, start=1):
-            found.append(self.of(f"{name} {seed}", draw, seeds=[seed], rate=found[0].learning_rate, **how))
-        return _joined(found)
+            accuracies.append(self.of(f"{name} {seed}", draw, seeds=[seed], rate=accuracies[0].learning_rate, **how))
+        return _joined(accuracies)
 
 
 def _accuracies(
     measuring: _Measuring, transfer_set: TransferSet, draws: Sequence[TransferSet]
 ) -> dict[str, NetworkAccuracy]:
     plain = {**(measuring.training or {}), **_unaugmented(transfer_set, measuring.training)}
-    hard, bare = {"labels": "hard", **measuring.searched}, "without augmentation"
+    hard, suffix = {"labels": "hard", **measuring.searched}, "without augmentation"
     return {
         "set": measuring.of("set", transfer_set),
         "set, hard labels": measuring.of("set, hard labels", transfer_set, **hard),
         "random images": measuring.of_random("random images", draws),
-        f"set {bare}": measuring.of(f"set {bare}", transfer_set, training=plain),
-        f"random images {bare}": measuring.of_random(f"random images {bare}", draws, training=plain),
+        f"set {suffix}": measuring.of(f"set {suffix}", transfer_set, training=plain),
+        f"random images {suffix}": measuring.of_random(f"random images {suffix}", draws, training=plain),
     }
 
 
@@ -186,9 +188,9 @@ def _joined(found: Sequence[NetworkAccuracy]) -> NetworkAccuracy:
     """Accuracies of one seed each as one of many."""
     return replace(
         found[0],
-        seeds=[seed for one in found for seed in one.seeds],
-        top1=[top1 for one in found for top1 in one.top1],
-        seconds=sum(one.seconds for one in found),
+        seeds=[seed for accuracy in found for seed in accuracy.seeds],
+        top1=[top1 for accuracy in found for top1 in accuracy.top1],
+        seconds=sum(accuracy.seconds for accuracy in found),
     )
 
 
@@ -196,14 +198,14 @@ def _held_out(train: ImageSet, validation: int | float | ImageSet) -> tuple[Imag
     """The training images that random ones are drawn from, and those that choose rates."""
     if not isinstance(validation, ImageSet):
         return train.split(validation, seed=0)
-    chosen = {bytes(row) for row in validation.digests().numpy()}
-    others = torch.tensor([bytes(row) not in chosen for row in train.digests().numpy()])
-    if not others.any():
+    digests = {bytes(row) for row in validation.digests().numpy()}
+    unused = torch.tensor([bytes(row) not in digests for row in train.digests().numpy()])
+    if not unused.any():
         raise UserError(
             f"`validation` must leave images of `train` to draw at random, got all {len(train):,} of them; give fewer, "
             "or a share of `train` to hold out, as 0.1."
         )
-    return (train if others.all() else train.subset(train.ids[others])), validation
+    return (train if unused.all() else train.subset(train.ids[unused])), validation
 
 
 def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Classifier | None) -> TransferSet:
@@ -212,13 +214,15 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
     assert train.labels is not None
     rows: list[Tensor] = []
     for label, count in enumerate(counts):
-        own = (train.labels == label).nonzero().flatten()
-        if len(own) < count:
+        class_rows = (train.labels == label).nonzero().flatten()
+        if len(class_rows) < count:
             raise UserError(
                 f"`train` must have {count} images of {train.classes[label]!r} to draw at random, as the set has, got "
-                f"{len(own)}."
+                f"{len(class_rows)}."
             )
-        rows.append(own[torch.randperm(len(own), generator=generator(seed, "random images", label))[:count]])
+        rows.append(
+            class_rows[torch.randperm(len(class_rows), generator=generator(seed, "random images", label))[:count]]
+        )
     images = train.subset(train.ids[torch.cat(rows)])
     bare = TransferSet(images, use=transfer_set.use)
     objective = weighted_sum(teaching_on(transfer_set, training={"steps": 1})[1].objective)
@@ -231,8 +235,8 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
         )
     if asks_teacher(transfer_set):
         return bare
-    places, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
-    logits = predict(teacher, images)[:, list(places)]
+    columns, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
+    logits = predict(teacher, images)[:, list(columns)]
     return replace(bare, soft_labels=logits, soft_label_kind="logits")
 
 

@@ -70,20 +70,20 @@ class Runs:
 
     def run(self, index: int) -> None:
         """Leaves `accuracy.json` in the folder of a run, unless it is there."""
-        one = self.runs[index]
-        student = fresh(one.network, self.transfer_set, one.seed, self.classes)
-        with RunFolder.open(one.folder, self._recipe(one, student), resume=True) as run_folder:
+        run = self.runs[index]
+        student = fresh(run.network, self.transfer_set, run.seed, self.classes)
+        with RunFolder.open(run.folder, self._recipe(run, student), resume=True) as run_folder:
             if run_folder.read(RESULT) is not None:
                 run_folder.set_state(FINISHED)
                 return
-            start, teaching = time.perf_counter(), one.teaching
+            start, teaching = time.perf_counter(), run.teaching
             result = fit(
                 student,
                 self.transfer_set,
                 weighted_sum(teaching.objective),
                 settings=teaching.settings,
                 run_folder=run_folder,
-                seed=one.seed,
+                seed=run.seed,
                 teacher=self.teacher,
             )
             top1 = evaluate(result.student, self.images).top1
@@ -110,9 +110,9 @@ class Runs:
 
 def read_result(run: Run) -> dict[str, Any]:
     """What `Runs.run` left."""
-    found: Mapping[str, Any] | None = RunFolder(run.folder).read(RESULT)
-    assert found is not None, f"{run.folder} has no {RESULT}"
-    return dict(found)
+    result: Mapping[str, Any] | None = RunFolder(run.folder).read(RESULT)
+    assert result is not None, f"{run.folder} has no {RESULT}"
+    return dict(result)
 
 
 def _hash(values: Tensor | None) -> str | None:

@@ -133,9 +133,9 @@ def teaching_on(
     asks = labels == "teacher" or protocol != "kept" or (labels == "kept" and asks_teacher(transfer_set))
     _check_temperature(temperature, asks=asks)
     taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
-    found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
-    _ = found.settings  # checks them
-    return taught, found
+    teaching = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
+    _ = teaching.settings  # checks them
+    return taught, teaching
 
 
 def asks_teacher(transfer_set: TransferSet) -> bool:
@@ -160,13 +160,13 @@ def lacking(transfer_set: TransferSet, training: Mapping[str, Any]) -> list[str]
         ['the learning rate (`training.learning_rate`)']
     """
     use = transfer_set.use or {}
-    own, said = use.get("student", {}), {**use.get("training", {}), **training}
+    student, stated = use.get("student", {}), {**use.get("training", {}), **training}
     absent = {
-        "its normalisation (`student.mean` and `student.std`, or `student.whitening`)": not own.get("whitening")
-        and not {"mean", "std"} <= own.keys(),
-        "the learning rate (`training.learning_rate`)": "learning_rate" not in said,
+        "its normalisation (`student.mean` and `student.std`, or `student.whitening`)": not student.get("whitening")
+        and not {"mean", "std"} <= student.keys(),
+        "the learning rate (`training.learning_rate`)": "learning_rate" not in stated,
     }
-    return [what for what, absence in absent.items() if absence]
+    return [description for description, absence in absent.items() if absence]
 
 
 def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
@@ -179,18 +179,18 @@ def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
         >>> network_on(TransferSet(images), {"model": "convnet_d3", "options": {"width": 16}}).name
         'convnet_d3 (width 16)'
     """
-    own = (transfer_set.use or {}).get("student", {})
+    student = (transfer_set.use or {}).get("student", {})
     if spec is None:
-        if "model" not in own:
+        if "model" not in student:
             raise UserError(
                 f"the transfer set {transfer_set.images.name!r} does not say which network it is made for; name one, "
                 "as `networks=['convnet_d3']` (--network convnet_d3)."
             )
-        spec = {"model": own["model"], "options": own.get("options", {})}
+        spec = {"model": student["model"], "options": student.get("options", {})}
     if isinstance(spec, str):
         name = canonical(spec)
-        same = name == own.get("model")
-        return _named(name, own.get("options", {}) if same else {})
+        same = name == student.get("model")
+        return _named(name, student.get("options", {}) if same else {})
     if isinstance(spec, Mapping):
         unknown = sorted(set(spec) - {"model", "options"})
         if unknown or "model" not in spec:
@@ -229,23 +229,23 @@ def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Seque
         (8, 8)
     """
     if network.make is not None:
-        made = network.make(seed)
-        if not isinstance(made, Classifier):
+        classifier = network.make(seed)
+        if not isinstance(classifier, Classifier):
             raise UserError(
-                f"{network.name} must make a Classifier out of a seed, got a {type(made).__name__}; `lb.wrap` makes "
-                "one."
+                f"{network.name} must make a Classifier out of a seed, got a {type(classifier).__name__}; `lb.wrap` "
+                "makes one."
             )
-        return made
-    own, images = (transfer_set.use or {}).get("student", {}), transfer_set.images
+        return classifier
+    student, images = (transfer_set.use or {}).get("student", {}), transfer_set.images
     classes = images.classes or tuple(classes)
     return create(
         network.model,
         num_classes=len(classes),
         seed=seed,
-        channels=own.get("channels", images.shape[0]),
-        input_size=own.get("input_size") or images.shape[1:],
+        channels=student.get("channels", images.shape[0]),
+        input_size=student.get("input_size") or images.shape[1:],
         classes=classes,
-        **_space(own),
+        **_space(student),
         **network.options,
     )
 
@@ -258,10 +258,10 @@ def _space(own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(name: str, options: Mapping[str, Any]) -> Network:
-    known = entry(name).options
-    changed = {key: value for key, value in options.items() if key not in known or value != known[key].default}
-    words = ", ".join(f"{key} {value}" for key, value in sorted(changed.items()))
-    return Network(name=f"{name} ({words})" if words else name, model=name, options=dict(options))
+    available = entry(name).options
+    changed = {key: value for key, value in options.items() if key not in available or value != available[key].default}
+    text = ", ".join(f"{key} {value}" for key, value in sorted(changed.items()))
+    return Network(name=f"{name} ({text})" if text else name, model=name, options=dict(options))
 
 
 def _published(protocol: str, transfer_set: TransferSet) -> Mapping[str, Any]:
@@ -303,13 +303,13 @@ def _labelled(
 ) -> tuple[TransferSet, Any]:
     match labels:
         case "kept":
-            own = (transfer_set.use or {}).get("objective")
+            objective = (transfer_set.use or {}).get("objective")
             if asks_teacher(transfer_set):
                 transfer_set = replace(transfer_set, soft_labels=None)
             if temperature is not None:
-                return transfer_set, _at_temperature(own, temperature)
+                return transfer_set, _at_temperature(objective, temperature)
             soft = transfer_set.soft_labels is not None
-            return transfer_set, own or (
+            return transfer_set, objective or (
                 {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
             )
         case "hard":

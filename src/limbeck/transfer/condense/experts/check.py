@@ -67,7 +67,7 @@ def _snapshots(kept: Sequence[int], settings: Experts) -> list[str]:
 
 def parameters(network: Classifier) -> int:
     """How many a network has."""
-    return sum(one.numel() for one in network.network.parameters())
+    return sum(parameter.numel() for parameter in network.network.parameters())
 
 
 def bytes_of(settings: Experts, size: int, snapshots: int) -> int:

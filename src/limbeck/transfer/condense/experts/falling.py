@@ -30,17 +30,17 @@ def where_not_falling(losses: Sequence[Sequence[float]]) -> list[int]:
         >>> where_not_falling([[2.0, 2.1], [1.5, 1.6], [1.9, 1.9]])
         [2]
     """
-    known = [place for place, noted in enumerate(losses) if len(noted) > 1]
-    means = {place: fmean(losses[place]) for place in known}
-    squares = {place: variance(losses[place]) / len(losses[place]) for place in known}
-    found = []
-    for before, place in pairwise(known):
+    counted = [place for place, values in enumerate(losses) if len(values) > 1]
+    means = {place: fmean(losses[place]) for place in counted}
+    squares = {place: variance(losses[place]) / len(losses[place]) for place in counted}
+    rising = []
+    for before, place in pairwise(counted):
         noise = _ERRORS * sqrt(squares[before] + squares[place])
         if means[place] - means[before] > max(noise, _RISE * means[before]):
-            found.append(place)
-    if not found and len(known) >= _FEWEST and means[known[-1]] >= means[known[len(known) // 2]]:
-        found.append(known[-1])
-    return found
+            rising.append(place)
+    if not rising and len(counted) >= _FEWEST and means[counted[-1]] >= means[counted[len(counted) // 2]]:
+        rising.append(counted[-1])
+    return rising
 
 
 def loss_that_does_not_fall(store: ExpertStore) -> str | None:

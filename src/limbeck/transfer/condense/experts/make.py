@@ -89,44 +89,44 @@ def make_experts(
     check_seed(seed)
     check_workers(workers)
     folder, watch = Path(folder), progress or Silent()
-    here = images if isinstance(images, ImageSet) else images()
-    if here.labels is None:
-        raise UserError(f"experts are taught on labelled images, and {here.name!r} has no labels.")
+    image_set = images if isinstance(images, ImageSet) else images()
+    if image_set.labels is None:
+        raise UserError(f"experts are taught on labelled images, and {image_set.name!r} has no labels.")
     network = networks(0)
-    kept = check_experts(settings, network, here, snapshots)
+    kept = check_experts(settings, network, image_set, snapshots)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     waiting = f"waiting for another run that begins or ends with the experts in {str(folder)!r}"
     alone = partial(only_one, folder, lambda: watch.say(waiting))
     with alone():
-        noted = {} if whitening_epsilon is None else {WHITENING_EPSILON: whitening_epsilon}
-        plan = {**_claim(folder, settings, network, here, seed, workers, noted), **noted}
+        epsilon_note = {} if whitening_epsilon is None else {WHITENING_EPSILON: whitening_epsilon}
+        plan = {**_claim(folder, settings, network, image_set, seed, workers, epsilon_note), **epsilon_note}
         if before is not None and not _is_complete(folder, settings, kept):
             before()
-        passes, scoring = _passes(settings, here, folder, seed, watch)
+        passes, scoring = _passes(settings, image_set, folder, seed, watch)
         rest: dict[str, Any] = {
             "settings": settings,
             "networks": networks,
-            "intervals": intervals_of(settings, here, passes),
+            "intervals": intervals_of(settings, image_set, passes),
             "passes": passes,
             "folder": folder.absolute(),
             "kept": kept,
             "seed": seed,
             "about": {name: plan[name] for name in ("images", "seed", "settings")},
         }
-    teaching = Teaching(images=here, **rest)
+    teaching = Teaching(images=image_set, **rest)
     tasks = [
         *(TrainingTask("expert", number) for number in range(settings.count)),
         *(TrainingTask("judge", number) for number in range(settings.judges)),
     ]
-    todo = [one for one in tasks if not teaching.is_done(one)]
+    todo = [task for task in tasks if not teaching.is_done(task)]
     if todo:
         _announce(todo, teaching, network, min(workers, len(todo)), int(plan["threads"]), watch)
-        make = MakeTeaching(images, here.fingerprint, rest)
+        make = MakeTeaching(images, image_set.fingerprint, rest)
         _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
     with alone():
         _complete(folder, plan, settings, kept)
-    return sum((cost_of(teaching.place(one)) for one in tasks), scoring)
+    return sum((cost_of(teaching.place(task)) for task in tasks), scoring)
 
 
 def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:
@@ -154,15 +154,15 @@ def _announce(
     progress: Progress,
 ) -> None:
     """Tells what will be done, how long and how much room it takes; raises a UserError where there is not so much."""
-    experts, snapshots = sum(one.kind == "expert" for one in tasks), len(teaching.kept)
+    experts, snapshots = sum(task.kind == "expert" for task in tasks), len(teaching.kept)
     needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
     steps = sum(map(teaching.steps, tasks))
     with computing_on(threads):
-        each, memory = measured_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
+        step_seconds, memory = measured_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
     progress.say(
         f"{_counted(experts, 'expert')} of {_counted(snapshots, 'snapshot')} to teach, and "
         f"{_counted(len(tasks) - experts, 'judge')}: {steps:,} steps, "
-        f"{rough_time(each * steps / workers)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory"
+        f"{rough_time(step_seconds * steps / workers)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory"
         f"{'' if workers == 1 else f' for each of {workers} workers'}, and {needed / 2**20:,.0f} MiB on disk"
     )
 
@@ -179,7 +179,7 @@ def _teach(
     threads: int,
     progress: Progress,
 ) -> None:
-    total = sum(teaching.steps(one) for one in tasks)
+    total = sum(teaching.steps(task) for task in tasks)
     together = Together(progress, "teaching experts", total)
     with together:
         if workers == 1:
@@ -222,7 +222,9 @@ def _claim(
         if (folder / name).exists():
             return _same(folder / name, plan)
     path = folder / PLAN_FILE
-    strangers = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".") and one.name != NETWORK)
+    strangers = sorted(
+        entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name != NETWORK
+    )
     if strangers:
         raise UserError(
             f"the folder {str(folder)!r} holds files that are no experts ({', '.join(strangers[:3])}); choose another."
@@ -258,16 +260,16 @@ def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
 def _complete(folder: Path, plan: dict[str, Any], settings: Experts, kept: Sequence[int]) -> None:
     """Writes down what is complete, and what earlier calls made beyond what this one was for."""
     now, before = _extent(settings, kept), _extents(folder)
-    if any(_holds(one, now) for one in before[:1]):
+    if any(_holds(extent, now) for extent in before[:1]):
         return
-    earlier = [{name: one[name] for name in now} for one in before if not _holds(now, one)]
+    earlier = [{name: extent[name] for name in now} for extent in before if not _holds(now, extent)]
     more = {"earlier": earlier} if earlier else {}
     atomic_write_text(folder / EXPERTS_FILE, json.dumps({**plan, **now, **more}, indent=1) + "\n")
 
 
 def _is_complete(folder: Path, settings: Experts, kept: Sequence[int]) -> bool:
     """Whether all of them have been written down as complete before."""
-    return any(_holds(one, _extent(settings, kept)) for one in _extents(folder))
+    return any(_holds(extent, _extent(settings, kept)) for extent in _extents(folder))
 
 
 def _extents(folder: Path) -> list[dict[str, Any]]:
@@ -275,8 +277,8 @@ def _extents(folder: Path) -> list[dict[str, Any]]:
     path = folder / EXPERTS_FILE
     if not path.exists():
         return []
-    about = json.loads(path.read_text())
-    return [about, *about.get("earlier", [])]
+    record = json.loads(path.read_text())
+    return [record, *record.get("earlier", [])]
 
 
 def _extent(settings: Experts, kept: Sequence[int]) -> dict[str, Any]:

@@ -110,13 +110,18 @@ class Snapshots:
 
     def write(self) -> None:
         """Writes those that are not on disk yet."""
-        for one in self._waiting:
-            precision = Precision(*one.measured.tolist())
-            self._check(one.number, precision)
-            about = {"version": _VERSION, "snapshot": one.number, "step": one.step, "before": one.before}
-            metadata = {key: str(value) for key, value in {**about, **precision._asdict()}.items()}
-            with atomic_path(snapshot_path(self.folder, one.number)) as temporary:
-                write_tensors(temporary, {PARAMETERS: one.kept.cpu()}, metadata)
+        for snapshot in self._waiting:
+            precision = Precision(*snapshot.measured.tolist())
+            self._check(snapshot.number, precision)
+            fields = {
+                "version": _VERSION,
+                "snapshot": snapshot.number,
+                "step": snapshot.step,
+                "before": snapshot.before,
+            }
+            metadata = {key: str(value) for key, value in {**fields, **precision._asdict()}.items()}
+            with atomic_path(snapshot_path(self.folder, snapshot.number)) as temporary:
+                write_tensors(temporary, {PARAMETERS: snapshot.kept.cpu()}, metadata)
         self._waiting.clear()
 
     def _check(self, number: int, precision: Precision) -> None:

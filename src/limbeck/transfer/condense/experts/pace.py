@@ -33,7 +33,7 @@ def measured_step(settings: Experts, network: Classifier, images: ImageSet, batc
         default_device(),
         passes=1 if settings.sharpness is None else 2,
     )
-    weights = sum(one.nbytes for one in network.network.parameters())
+    weights = sum(parameter.nbytes for parameter in network.network.parameters())
     return seconds, memory + (2 if settings.momentum else 1) * weights
 
 

@@ -114,7 +114,7 @@ class ExpertStore:
                 else f"there are no experts in {str(folder)!r}; `limbeck experts` makes some."
             )
         about = _read_about(path)
-        earlier = next((one for one in about.pop("earlier", []) if {*containing} <= {*one["kept"]}), {})
+        earlier = next((extent for extent in about.pop("earlier", []) if {*containing} <= {*extent["kept"]}), {})
         if not {*containing} <= {*about["kept"]}:
             about |= earlier
         kept = range(snapshots) if isinstance(snapshots, int) else snapshots
@@ -219,12 +219,12 @@ class ExpertStore:
 
     def _theta(self, expert: int, snapshot: int, first: int | None = None) -> Tensor:
         # Backwards to the last whole snapshot, then forwards over the differences.
-        found, before = [], snapshot
+        chain, before = [], snapshot
         while before is not None:
             kept, before = _read(snapshot_path(expert_folder(self.folder, expert), before), first)
-            found.append(kept)
+            chain.append(kept)
         theta = None
-        for kept in reversed(found):
+        for kept in reversed(chain):
             theta = decode(kept, theta)
         assert theta is not None
         if not torch.isfinite(theta).all():

@@ -146,8 +146,8 @@ class Teaching:
         done = checkpoint_step(run_folder)
         if any(self.intervals.step(number) <= done for number in missing(folder, self.kept)):
             run_folder.checkpoint.unlink()
-        known = [int(path.stem) for path in snapshot_path(folder, 0).parent.glob("[0-9]*.safetensors")]
-        numbers = {self.intervals.step(number): number for number in sorted({*known, *self.kept})}
+        existing = [int(path.stem) for path in snapshot_path(folder, 0).parent.glob("[0-9]*.safetensors")]
+        numbers = {self.intervals.step(number): number for number in sorted({*existing, *self.kept})}
         return Snapshots(student, numbers, folder, self.settings.format)
 
 

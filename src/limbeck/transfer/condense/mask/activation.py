@@ -74,13 +74,13 @@ def maps(
     check_batch_size(batch_size)
     layer = layer_of(classifier, layer)
     height, width = size or (int(inputs.shape[2]), int(inputs.shape[3]))
-    device, found = device_of(classifier), []
+    device, resized = device_of(classifier), []
     with _extracting(classifier, layer, kind, seed) as extractor:
         for rows in torch.arange(len(inputs)).split(batch_size):
             shown = inputs.detach()[rows.to(inputs.device)].to(device, copy=True).requires_grad_()
-            one = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist())  # [B, h, w]
-            found.append(functional.interpolate(one.float()[:, None], (height, width), mode="bilinear")[:, 0])
-    return torch.cat(found).clamp_(0, 1)  # the last bit of an interpolation may be above 1
+            batch = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist())  # [B, h, w]
+            resized.append(functional.interpolate(batch.float()[:, None], (height, width), mode="bilinear")[:, 0])
+    return torch.cat(resized).clamp_(0, 1)  # the last bit of an interpolation may be above 1
 
 
 def passes_of(kind: Kind) -> int:
@@ -206,12 +206,12 @@ class _Extractor:
             raise UserError(f"{where} must put out one tensor, got {type(output).__name__}; name another module.")
         taps = self.classifier.taps
         fits = output.ndim == (3 if taps.layout == "tokens" else 4)
-        found = taps.as_map(output) if fits else output
-        if found.ndim != 4:
+        stage = taps.as_map(output) if fits else output
+        if stage.ndim != 4:
             raise UserError(
                 f"{where} must put out a map [B, C, h, w], got shape {list(output.shape)}; name another module."
             )
-        return found
+        return stage
 
 
 class _Noise:
@@ -234,4 +234,4 @@ class _Noise:
             return torch.zeros(size)
         self.drawn += 1
         streams = [generator(self.seed, row, self.drawn) for row in self.rows]
-        return self.deviation * torch.stack([torch.randn(size[1:], generator=one) for one in streams])
+        return self.deviation * torch.stack([torch.randn(size[1:], generator=stream) for stream in streams])

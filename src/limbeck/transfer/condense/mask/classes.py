@@ -55,9 +55,9 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
     if ours == theirs or (len(ours) == network.num_classes and not (_are_named(ours) and _are_named(theirs))):
         return torch.arange(len(ours))
     if not (_are_named(ours) and _are_named(theirs)):
-        who = f"`network` {network.name} must name its" if _are_named(ours) else "the images must name their"
+        subject = f"`network` {network.name} must name its" if _are_named(ours) else "the images must name their"
         raise UserError(
-            f"{who} classes, so that the {len(ours)} of the images are found among the "
+            f"{subject} classes, so that the {len(ours)} of the images are found among the "
             f"{network.num_classes} of {network.name}; give `classes`, or set `class_map` false to have class i asked "
             "for as number i."
         )
@@ -65,9 +65,9 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
     exact = {composed(name): place for place, name in enumerate(theirs) if counts[name] == 1}
     places = [exact.get(composed(name)) for name in ours]
     if None in places:
-        there = [all_spellings(name) for name in theirs]
+        spellings = [all_spellings(name) for name in theirs]
         places = [
-            _by_words(name, theirs, there, network) if place is None else place
+            _by_words(name, theirs, spellings, network) if place is None else place
             for name, place in zip(ours, places, strict=True)
         ]
     return torch.tensor(places)
@@ -97,8 +97,8 @@ def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]]
         return best[0]
     mend = "name another network in `mask`, or set `class_map` false to have classes asked for by number."
     if best:
-        found = few([f"{names[place]!r} ({place})" for place in best])
-        raise UserError(f"class {name!r} of the images may be {found} of {network.name}; rename it, {mend}")
+        candidates = few([f"{names[place]!r} ({place})" for place in best])
+        raise UserError(f"class {name!r} of the images may be {candidates} of {network.name}; rename it, {mend}")
     near = closest(name, names, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise UserError(
@@ -124,7 +124,10 @@ def _in_full(names: tuple[str, ...]) -> tuple[str, ...]:
     One synonym alone is not enough: that of 134, "crane", is that of another class for some, and "gong" one of 494.
     """
     full = tuple(imagenet_names().values()) if len(names) == _IMAGENET else ()
-    same = sum(not all_spellings(one).isdisjoint(all_spellings(other)) for one, other in zip(names, full, strict=False))
+    same = sum(
+        not all_spellings(name).isdisjoint(all_spellings(full_name))
+        for name, full_name in zip(names, full, strict=False)
+    )
     if full and same > 0.95 * _IMAGENET:
         return full
     if not any(name.startswith(("n0", "n1")) for name in names):

@@ -99,18 +99,18 @@ def image_complexity(
     if not 0 <= threshold <= 1:
         raise UserError(f"`threshold` must be a number from 0 to 1, got {threshold!r}.")
     layer, places = layer_of(network, layer), class_map(images.classes, network, by_name=by_name)
-    found = torch.empty(len(images), dtype=torch.float64)
+    values = torch.empty(len(images), dtype=torch.float64)
     size = images.shape[1:]
     progress = progress or Silent()
     progress.begin(f"activation maps of {images.name}", len(images))
     for rows, pixels in images.batches(batch_size):
         inputs = network.prepare(pixels.to(device_of(network)))
-        wanted, first = places[images.labels[rows]], int(rows[0])
-        seen = maps(network, layer, inputs, wanted, kind, seed, size=size, first=first, batch_size=batch_size)
-        found[rows] = complexity(seen, threshold).cpu()
+        targets, first = places[images.labels[rows]], int(rows[0])
+        seen = maps(network, layer, inputs, targets, kind, seed, size=size, first=first, batch_size=batch_size)
+        values[rows] = complexity(seen, threshold).cpu()
         progress.update(first + len(rows))
     progress.end()
-    return Complexity(found, _per_class(found, images.labels, images.classes))
+    return Complexity(values, _per_class(values, images.labels, images.classes))
 
 
 def _per_class(values: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, float]:

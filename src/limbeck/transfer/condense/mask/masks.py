@@ -63,9 +63,9 @@ class Masks:
         """
         size = self.network.input_size or shape[1:]
         with torch.no_grad(), evaluating(self.network):
-            shown = self.network.prepare(torch.zeros(1, *shape, device=device_of(self.network)))
+            inputs = self.network.prepare(torch.zeros(1, *shape, device=device_of(self.network)))
             try:
-                self.network.network(shown)
+                self.network.network(inputs)
             except (RuntimeError, ValueError) as error:  # pooled to nothing, or no multiple of a transformer's patches
                 raise UserError(
                     f"`mask.size` must be one at which {self.network.name} sees images, got {size[0]}x{size[1]} "
@@ -116,10 +116,10 @@ class Masks:
 
     def measured(self, images: Tensor, classes: Tensor) -> tuple[float, int]:
         """Seconds of the maps of all these images, and bytes, from some of them; nothing of it is kept."""
-        some = min(len(images), self.batch_size)
+        sample = min(len(images), self.batch_size)
         device = device_of(self.network)
-        seconds, memory = measured(lambda: self._maps_of(images[:some], classes[:some], 0, 0), device)
-        return seconds * len(images) / some, memory
+        seconds, memory = measured(lambda: self._maps_of(images[:sample], classes[:sample], 0, 0), device)
+        return seconds * len(images) / sample, memory
 
     def _maps_of(self, images: Tensor, classes: Tensor, iteration: int, first: int) -> Tensor:
         """Of a batch: prepared, images may be many times as large."""
@@ -151,9 +151,9 @@ class Masks:
 
 def _taking(network: Classifier, size: int) -> Classifier:
     """The same network, and weights, for images of another size."""
-    other = copy.copy(network)
-    other.input_size = (size, size)
-    return other
+    resized = copy.copy(network)
+    resized.input_size = (size, size)
+    return resized
 
 
 def mask_network(settings: Mask, *, teacher: Classifier | None, expert: Classifier | None) -> Classifier:
@@ -166,14 +166,14 @@ def mask_network(settings: Mask, *, teacher: Classifier | None, expert: Classifi
         >>> mask_network(Mask(network="expert"), teacher=None, expert=student) is student
         True
     """
-    there = {"teacher": teacher, "expert": expert}
-    if settings.network not in there:
+    networks = {"teacher": teacher, "expert": expert}
+    if settings.network not in networks:
         return load(settings.network)
-    found = there[settings.network]
-    if found is None:
+    network = networks[settings.network]
+    if network is None:
         other = "'expert'" if settings.network == "teacher" else "'teacher'"
         raise UserError(
             f"`mask.network` {settings.network!r} is not there; give one, or name {other} or weights that tell these "
             "classes apart, as 'timm:resnet18.tv_in1k'."
         )
-    return found
+    return network
