@@ -1,4 +1,4 @@
-"""A network together with what it needs to be used rightly: input size, its own normalisation, classes, taps."""
+"""A network together with what its correct use needs: input size, normalisation, classes, taps."""
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -28,7 +28,7 @@ _WHITENING = "_whitening"
 
 
 class Classifier(nn.Module):
-    """Any network as a function from images in [0, 1] to `Outputs`; normalising is the network's own affair.
+    """Any network as a function from images in [0, 1] to `Outputs`; normalisation happens inside.
 
     Args:
         network: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
@@ -97,24 +97,24 @@ class Classifier(nn.Module):
         for key, values in zip(("mean", "std"), self.normalisation, strict=True):
             # Not persistent: a state dict stays that of the bare network, and the config carries the numbers.
             self.register_buffer(key, torch.tensor(values).view(1, channels, 1, 1), persistent=False)
-        if whitening is not None:  # no attribute of others, whose fingerprints it would change
+        if whitening is not None:  # an attribute that is None would change the fingerprints of other networks
             self.add_module(_WHITENING, copy.deepcopy(whitening))  # networks share nothing
 
     @property
     def whitening(self) -> Whitening | None:
-        """What images are prepared by in place of mean and std."""
+        """The whitening that prepares images in place of mean and std, if there is one."""
         module = self._modules.get(_WHITENING)
         return module if isinstance(module, Whitening) else None
 
     def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, change: Change | None = None) -> Outputs:
         """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out.
 
-        `change` is what inputs go through between normalisation and network, as normalised views.
+        `change` is applied to inputs between normalisation and network, as normalised views are.
         """
         if want is not _LOGITS_ONLY:
             check_want(want)
         if self._recorder is not None:
-            # A pass that failed half-way leaves something behind.
+            # A pass that failed half-way may have left records.
             self._recorder.forget()
         if not set(want) - {"logits"}:
             logits = self._logits(self._inputs(images, change))
@@ -125,7 +125,7 @@ class Classifier(nn.Module):
             return self._tapped(images, want, self._recorder, change)
         return self._tapped_once(images, want, change)
 
-    # Compiled code is bound to the hooks that it was traced with; new ones in every pass would compile every pass.
+    # Compiled code is bound to the hooks it was traced with; with new hooks, every pass would be compiled again.
     @uncompiled
     def _tapped_once(self, images: Tensor, want: Collection[str], change: Change | None) -> Outputs:
         with self.tapping(want) as recorder:
@@ -139,7 +139,7 @@ class Classifier(nn.Module):
 
     @contextmanager
     def tapping(self, want: Collection[str]) -> Iterator[Recorder]:
-        """Keeps the hooks for `want` in place over many forward passes; `forward` opens this itself when it must.
+        """Keeps the hooks for `want` in place over many forward passes; without it, `forward` adds them in each pass.
 
         With `torch.compile`, open it before the first pass and keep it open: a pass that opens it runs uncompiled.
 
@@ -174,7 +174,7 @@ class Classifier(nn.Module):
         return ((images - self.mean) / self.std).to(self.mean.dtype)
 
     def images_of(self, inputs: Tensor) -> Tensor:
-        """The images that `prepare` makes `inputs` of: in units of [0, 1], which they may leave.
+        """Inverse of `prepare`: the images that give `inputs`, in units of [0, 1], beyond which they may lie.
 
         Args:
             inputs: floating `[B, C, H, W]` as the network takes them, of its channels and size.
@@ -217,7 +217,7 @@ class Classifier(nn.Module):
                 f"{self.name} must return logits [B, {self.num_classes}], got shape {list(logits.shape)}; is "
                 "`num_classes` right?"
             )
-        if len(logits) != len(inputs):  # one row would be spread over all images without a word
+        if len(logits) != len(inputs):  # a single row would silently be broadcast to all images
             raise UserError(
                 f"{self.name} must return a row of logits for each image, got {len(logits)} for {len(inputs)} images."
             )
@@ -229,8 +229,8 @@ class Classifier(nn.Module):
 
 @cache
 def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """`_LUMA` as [1, 3, 1, 1]: made once, since to bring it to a GPU is to wait for the GPU."""
-    with torch.inference_mode(False):  # what is kept is of use anywhere
+    """`_LUMA` as [1, 3, 1, 1]; cached, since copying it to a GPU waits for the GPU."""
+    with torch.inference_mode(False):  # autograd may use the cached tensor later
         return torch.tensor(_LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
 
 

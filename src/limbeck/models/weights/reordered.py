@@ -1,4 +1,4 @@
-"""A classifier whose classes stand in another order."""
+"""Classifiers with their classes in another order."""
 
 import copy
 import warnings
@@ -14,13 +14,13 @@ from limbeck.models.classifier import Classifier
 
 
 def reordered(classifier: Classifier, places: Sequence[int], classes: Sequence[str], example: Tensor) -> Classifier:
-    """A copy that numbers its classes otherwise: the rows of its last layer are moved.
+    """A copy that numbers its classes differently: the rows of its last layer are permuted.
 
     Args:
         classifier: of K classes.
         places: class i moves to `places[i]`, a permutation of 0..K-1.
         classes: the names in the new order.
-        example: any image that it takes, uint8 [1, C, H, W], to see that this does what it should.
+        example: any image that it takes, uint8 [1, C, H, W], to check the result.
 
     Raises:
         UserError: its last layer is unknown, or what follows it mixes the classes.
@@ -48,9 +48,9 @@ def reordered(classifier: Classifier, places: Sequence[int], classes: Sequence[s
 
 
 def numbered_as(classifier: Classifier, images: ImageSet, owner: str) -> Classifier:
-    """The classifier with its classes numbered as those of the images, found by name; itself where they are.
+    """The classifier with its classes, found by name, numbered as those of the images; unchanged where they are.
 
-    What has to be assumed, as the names of one are mere numbers, is a warning. One without names is taken as it is.
+    Where names of one are mere numbers a warning says what is assumed. Without names on either side it is unchanged.
 
     Args:
         classifier: of as many classes.

@@ -1,4 +1,4 @@
-"""What is said of the time and memory ahead, before images are learned and before they go on to be."""
+"""Time, memory and disk space that learning will take, in words; said before it starts and before it resumes."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from limbeck.transfer.condense.estimate import Estimate, rough_time
 
 @dataclass(frozen=True)
 class Beside:
-    """What is done now and then beside the iterations.
+    """Work that is repeated beside the iterations, as judging.
 
     Attributes:
-        name: in a word or two.
-        times: how often.
-        seconds: of one time.
+        name: a word or two.
+        times: how often it is done.
+        seconds: what it takes once.
         memory: bytes, as far as they are known.
     """
 
@@ -23,7 +23,7 @@ class Beside:
 
 
 def times_of(every: int, iterations: int, done: int) -> int:
-    """How often something is done before the first of so many iterations, or every so many of them, from `done` on.
+    """How often something is done that is due before iterations 0, `every`, 2 * `every`, ..., counted from `done` on.
 
     Example:
         >>> times_of(2, 5, 0), times_of(2, 5, 2)  # at 0, 2 and 4; at 2 and 4
@@ -33,7 +33,7 @@ def times_of(every: int, iterations: int, done: int) -> int:
 
 
 def looks_ahead(every: int, iterations: int, done: int) -> int:
-    """How often images are looked at: at the beginning, after every so many iterations, and at the end.
+    """How often images are looked at: at the beginning, after every `every` iterations, and at the end.
 
     Example:
         >>> looks_ahead(2, 5, 0), looks_ahead(2, 5, 2), looks_ahead(2, 4, 2)  # 0, 2, 4, 5; 4, 5; 4
@@ -43,13 +43,13 @@ def looks_ahead(every: int, iterations: int, done: int) -> int:
 
 
 def ahead(estimate: Estimate, *besides: Beside, iterations: int = 1, done: int = 0) -> str:
-    """How long learning takes, how much memory and how much disk, in words.
+    """A sentence about how long learning takes, and how much memory and disk space.
 
     Args:
         estimate: of all iterations.
-        besides: what comes on top.
+        besides: work that comes on top.
         iterations: of the whole run.
-        done: of these.
+        done: how many of them are done already.
     """
     besides = tuple(extra for extra in besides if extra.times)
     seconds = estimate.seconds * (iterations - done) / iterations + sum(

@@ -1,4 +1,4 @@
-"""The engine that settings ask for, and what it will take, told before there are experts."""
+"""Builds the engine that settings ask for, and estimates what it will take before there are experts."""
 
 from collections.abc import Callable
 
@@ -19,10 +19,10 @@ from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
 class RandomSnapshots:
-    """Networks as they are drawn in place of an expert's snapshots: steps on them take as long, and as much memory.
+    """Random networks in place of an expert's snapshots: steps on them take the same time and memory.
 
     Args:
-        fresh: seed -> a network; each snapshot has another seed.
+        fresh: seed -> network; each snapshot has its own seed.
         kept: numbers of the snapshots, rising.
     """
 
@@ -50,7 +50,7 @@ def engine_for(
     seed: int,
     device: torch.device,
 ) -> Engine:
-    """What learns images as settings say, see `MatchingEngine` and `DistributionEngine`."""
+    """The engine that learns images as settings say, see `MatchingEngine` and `DistributionEngine`."""
     flat = FlatNetwork(network)
     if settings.by == "distribution":
         return DistributionEngine(
@@ -79,27 +79,27 @@ def estimate_without_experts(
     seed: int,
     device: torch.device,
 ) -> Estimate:
-    """What learning will take, from a part of it on noise and on networks that nobody taught.
+    """What learning will take, measured on a part of it, with noise for images and untrained networks for experts.
 
     Args:
         settings: of the maker.
-        network: on which images are learned.
-        pool: that they stand for.
-        fresh: seed -> a network of that kind.
-        each: images of a class.
-        snapshots: numbers of those that are read of experts.
+        network: the one that images are learned on.
+        pool: images that the set stands for.
+        fresh: seed -> network of that kind.
+        each: images per class.
+        snapshots: numbers of the experts' snapshots that are read.
         seed: of the set.
         device: where images are learned.
 
     Raises:
-        UserError: there is not so much memory.
+        UserError: memory does not suffice.
     """
     classes = (pool.class_counts() > 0).nonzero().flatten().repeat_interleave(each)
     size = network.input_size or pool.shape[1:]
     noise = torch.randn(len(classes), network.channels, *size, generator=generator(seed, "estimate"))
     labels = classes if settings.labels == "hard" else torch.zeros(len(classes), pool.num_classes)
     engine = engine_for(
-        settings.model_copy(update={"mask": None}),  # whose maps no estimate takes in
+        settings.model_copy(update={"mask": None}),  # estimates leave out its maps
         network,
         RandomSnapshots(fresh, snapshots),
         SyntheticSet(noise, labels, settings.matching.rate),

@@ -1,4 +1,4 @@
-"""One run of condensing: what it works with, each part made once, and its stages."""
+"""One run of condensing: its parts, each made once when first needed, and its stages."""
 
 import shutil
 import time
@@ -46,15 +46,15 @@ from limbeck.transfer.condense.synthetic import SyntheticSet
 from limbeck.transfer.maker import Made, MakerContext
 
 MADE = "made"
-"""In the maker's folder: the transfer set."""
+"""Folder of the transfer set in the maker's folder."""
 _DIGEST = "digest"
-"""Among what is noted of experts; the rest of it is their `extent`."""
+"""Key in the note on the experts, beside those of their `extent`."""
 _FEWEST = round(1 / SHARE)
-"""Images of which a share is one."""
+"""Fewest images of which `SHARE` is at least one."""
 
 
 def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
-    """Images that are stood for, and those that judge iterations, which nothing else sees.
+    """The images to condense, and those held out to judge iterations, which nothing else sees.
 
     Raises:
         UserError: too few images to hold some out, or a class that would have none left.
@@ -84,12 +84,12 @@ def _classes_lost(pool: ImageSet, rest: ImageSet) -> list[str]:
 
 @dataclass(frozen=True)
 class Condensation:
-    """One run of condensing: what it works with, and its stages in the order in which a maker calls them.
+    """One run of condensing: its parts, and its stages in the order in which the maker calls them.
 
     Args:
         settings: of the maker.
-        context: of it.
-        whole: the pool, with the images to choose by.
+        context: of the maker.
+        whole: the pool, including the images that may be held out.
     """
 
     settings: CondenseSettings
@@ -106,7 +106,7 @@ class Condensation:
 
     @cached_property
     def each(self) -> int:
-        """Images of a class."""
+        """Images per class."""
         return images_per_class(self.settings, self.pool)
 
     @cached_property
@@ -120,7 +120,7 @@ class Condensation:
 
     @cached_property
     def begun(self) -> Begun:
-        """What is read while images are learned, as it was where they go on to be."""
+        """What learning began with, if this run resumes another."""
         return Begun(self.context.folder)
 
     @cached_property
@@ -137,7 +137,7 @@ class Condensation:
         )
 
     def crops(self) -> Made:
-        """Images of crops, which a teacher rates; nothing is learned."""
+        """The finished set of images made of crops, which a teacher rates; nothing is learned."""
         context, began = self.context, time.perf_counter()
         assert self.teacher is not None, "makers that ask a teacher are refused without one before"
         rater = FrozenTeacher(self.teacher, device=context.device)
@@ -158,7 +158,7 @@ class Condensation:
         return self.finished(transfer_set, cost, [frame])
 
     def _teacher_named(self) -> Mapping[str, Any]:
-        """So that it is found again, from whatever folder, or missed by name and weights."""
+        """The teacher as recipes name it, to be found from any folder; one from Python by its name and fingerprint."""
         teacher, named = self.context.teacher, self.context.teacher_named
         assert teacher is not None
         if named is None:
@@ -166,7 +166,7 @@ class Condensation:
         return {**named, "weights": found_anywhere(str(named["weights"]))}
 
     def chosen(self) -> Chosen | None:
-        """Images that another maker chooses to begin with, before anything that takes long; None without one."""
+        """Images that `initialise` names, chosen before anything that takes long; None where it names none."""
         if self.settings.initial is None and self.settings.initial_folder is None:
             return None
         chosen = chosen_for(self.settings, self.pool, count=self._count, context=self.context)
@@ -175,7 +175,7 @@ class Condensation:
         return chosen
 
     def experts(self) -> tuple[ExpertStore | None, Cost]:
-        """The experts, and what they took; before any is taught, what learning from them will take is told."""
+        """The experts and their cost; before any is taught, an estimate of what learning will take is shown."""
         settings, extent = self.settings, self.begun.before.get("experts", {})
         store, cost = experts_for(
             settings,
@@ -198,15 +198,15 @@ class Condensation:
         return store, cost
 
     def _note_experts(self, store: ExpertStore) -> None:
-        """What of them is read, which a folder that grows meanwhile does not change."""
+        """Notes how much of the folder is read, so that a resumed run reads the same, even if it has grown since."""
         settings, extent = self.settings, store.extent
         if not settings.reads_judges:
-            del extent["judges"], extent["epochs"]  # which other runs may change
+            del extent["judges"], extent["epochs"]  # other runs may change them
         digest = store.digest(snapshots_at_hand(settings, store), judges=settings.reads_judges)
         self.begun.note("experts", {**extent, _DIGEST: digest}, f"the experts in {str(store.folder)!r}")
 
     def _remarks(self, store: ExpertStore | None) -> list[str]:
-        """What experts let expect of the images, if nothing good."""
+        """What is wrong with the experts that learning reads, if anything."""
         if store is None or not (read := snapshots_at_hand(self.settings, store)):
             return []
         sentence = loss_that_does_not_fall(store.part(kept=list(read)))
@@ -214,7 +214,7 @@ class Condensation:
         return [] if sentence is None else [f"{sentence}; lower {lower}, or teach experts at another `learning_rate`"]
 
     def _tell_estimate(self) -> None:
-        """Raises a UserError where there is not so much memory, while nothing has been done yet."""
+        """Shows what learning will take; raises a UserError where memory does not suffice, before any work is done."""
         if not self.settings.iterations:
             return
         estimate = estimate_without_experts(
@@ -236,7 +236,7 @@ class Condensation:
         self.context.progress.say(f"after experts are taught, {self._ahead(estimate, mask_cost)}")
 
     def _ahead(self, estimate: Estimate, looking: tuple[float, int] | None, done: int = 0) -> str:
-        """What learning takes in words, with judging and, of seconds and bytes of one time, maps."""
+        """What learning takes, in words, with judging and maps; `looking` is seconds and bytes of making maps once."""
         settings, extras = self.settings, []
         if self.validation is not None:
             count = self._count * settings.per_image
@@ -249,7 +249,7 @@ class Condensation:
         return ahead(estimate, *extras, iterations=settings.iterations, done=done)
 
     def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
-        """What images begin as."""
+        """The images and labels that learning begins with."""
         return initial_set(
             self.settings,
             self.pool,
@@ -267,7 +267,7 @@ class Condensation:
         return self.each * int((self.pool.class_counts() > 0).sum())
 
     def learn(self, start: Start, store: ExpertStore | None) -> tuple[SyntheticSet, Cost]:
-        """The images to keep, and what learning them took, interruptions left out."""
+        """The images to keep and the cost of learning them, without interruptions."""
         if not self.settings.iterations:
             self._save_frame(start.synthetic, 0, start, None, None)
             return start.synthetic, Cost()
@@ -299,14 +299,14 @@ class Condensation:
             mask_cost = None if masks is None else masks.measured(self._shown(start.synthetic), start.classes)
             self.context.progress.say(self._ahead(engine.estimate(), mask_cost, learning.done))
         learning.run()
-        mask_passes = 0 if masks is None else masks.passes  # interruptions left out, as of the seconds
+        mask_passes = 0 if masks is None else masks.passes  # without interruptions, as the seconds
         return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=mask_passes, seconds=learning.seconds)
 
     def finished(
         self, made: TransferSet, cost: Cost, frames: Sequence[Frame], store: ExpertStore | None = None
     ) -> Made:
-        """The set on disk, with what the report knows of it."""
-        shutil.rmtree(self.context.folder / MADE, ignore_errors=True)  # of a call that was stopped after it
+        """Saves the set, and gathers the evidence for the report."""
+        shutil.rmtree(self.context.folder / MADE, ignore_errors=True)  # left by a call that was stopped after saving
         made.save(self.context.folder / MADE)
         history = HistoryFile(self.context.folder).read() if self.settings.iterations else History([])
         evidence = evidence_of(
@@ -325,7 +325,9 @@ class Condensation:
         facts, rounding = {}, made.about.get("rounding")
         if self.settings.by == "trajectories" and self.settings.iterations:
             assert made.use is not None
-            facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # that of the images that are kept
+            facts["learned rate"] = (
+                f"{made.use['training']['learning_rate']:.3g}"  # the one of the images that are kept
+            )
         if store is not None and self.settings.experts.folder is not None:
             facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
         if rounding is not None:
@@ -354,7 +356,7 @@ class Condensation:
         return accuracy_of(transfer_set, self.validation, self.networks, seed=self.context.seed)
 
     def _shown(self, images: SyntheticSet) -> torch.Tensor:
-        """In units of [0, 1]."""
+        """The images in units of [0, 1]."""
         return self.network.images_of(images.inputs.cpu()).detach()
 
     def _save_frame(

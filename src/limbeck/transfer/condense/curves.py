@@ -13,18 +13,18 @@ MOST_ROWS = 25  # of the table
 GIB = 2**30
 _X = "iteration"
 _KNOWN = ("loss", "skipped", "start", "rate", "seconds", "memory", "expert")
-"""Names that have a title of their own here, and one that numbers experts, of which no mean tells anything."""
+"""Columns with a title of their own here, and `expert`, a number whose mean says nothing."""
 
 
 def iteration_figures(
     history: History, frames: Sequence[Frame] = (), *, by: str = "trajectories"
 ) -> list[EvidenceFigure]:
-    """Curves of all that is known, each point the mean of neighbouring iterations, and a table of some of them.
+    """Curves of every column, each point the mean of neighbouring iterations, and a table of the same.
 
     Args:
         history: of the iterations.
-        frames: of which some may have been judged.
-        by: what images are learned by, see `CondenseSettings`.
+        frames: some of them may have been judged.
+        by: how images are learned, see `CondenseSettings`.
     """
     learned = by == "trajectories"
     figures = [
@@ -42,7 +42,7 @@ def iteration_figures(
 
 
 def iteration_table(history: History, *, by: str = "trajectories") -> TableFigure:
-    """A row for some iterations that follow one another; see `iteration_figures`."""
+    """A table with one row per run of neighbouring iterations; see `iteration_figures`."""
     windows = _windows(len(history), MOST_ROWS)
     columns: dict[str, list[Value]] = {"Iterations": [_ends(window) for window in windows]}
     kinds: dict[str, tuple[str, Callable[[Sequence[float]], float]]] = {
@@ -90,7 +90,7 @@ def _curve(
 
 
 def _tells(figure: LineFigure) -> bool:
-    """Whether there is a curve to see: none where nothing was skipped, or of memory that stays as it is."""
+    """Whether a curve shows something: not where nothing was skipped, or where memory stays the same."""
     (points,) = figure.lines.values()
     if figure.title in (SKIPPED, MEMORY) and points[1]:
         return max(points[1]) - min(points[1]) > 0.01 * max(points[1])
@@ -116,7 +116,7 @@ _MEMORY = "The most that was in use so far."
 
 
 def _windows(count: int, most: int) -> list[range]:
-    """The iterations as at most so many runs of neighbours."""
+    """The iterations, divided into at most `most` runs of neighbours."""
     parts = min(count, most)
     ends = [round(part * count / parts) for part in range(parts + 1)] if parts else []
     return [range(start, stop) for start, stop in pairwise(ends)]

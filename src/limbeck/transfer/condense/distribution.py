@@ -3,7 +3,7 @@
 One engine for DM (Zhao and Bilen, "Dataset condensation with distribution matching", WACV 2023), NCFM (Wang et al.,
 "Dataset distillation with neural characteristic function: a minmax perspective", CVPR 2025) and TGDD (Ran et al.,
 "Trajectory guided dataset distillation with balanced distribution", AAAI 2026), which differ in their networks, in the
-distance, and in whether an expert is to be right about the images, too.
+distance, and in whether an expert's cross entropy on the images is lowered, too.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,9 +28,9 @@ from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 _SCALE = 300.0
-"""Of characteristic distances, as published: it says what a calibration of weight 1 is."""
+"""Factor of characteristic distances, as published; it sets what a `calibration` of 1 weighs against."""
 _CHUNK = 256
-"""Real images whose features are computed at a time."""
+"""Real images per forward pass."""
 
 
 class _Class(NamedTuple):
@@ -45,23 +45,23 @@ class _Class(NamedTuple):
 class DistributionEngine:
     """Learns images whose features are, class by class, distributed as those of real ones.
 
-    An iteration takes a network, and of each class some real images and the synthetic ones, all changed alike by
-    `settings.views`; the pixels step along the gradient of the distance of their features. What is drawn is a function
-    of seed, iteration and class.
+    An iteration takes a network and, of each class, some real images and the synthetic ones, all under the same
+    augmentation (`settings.views`); pixels descend the gradient of the distance between their features. What is drawn
+    is a function of seed, iteration and class.
 
     Args:
-        settings: `distribution`, `views`, `per_image` and `iterations` of it.
-        network: whose features are compared.
+        settings: `distribution`, `views`, `per_image` and `iterations` are read.
+        network: its features are compared.
         store: of experts, where settings read any; else None.
         synthetic: images to begin with, and their classes.
-        pool: real images with labels, whose classes are those of the network.
-        fresh: seed -> a network of the same kind with weights from it, where settings take random ones.
-        classes: int64 `[N]`, of the synthetic images, where labels are soft and might say otherwise.
+        pool: real images with labels; their classes are those of the network.
+        fresh: seed -> network of the same kind with weights from that seed, where settings take random ones.
+        classes: int64 `[N]`, of the synthetic images; None for those of their labels, which soft ones may contradict.
         seed: any whole number.
         device: where to compute.
 
     Attributes:
-        synthetic: as the images are after the last step.
+        synthetic: the images after the latest step.
         iterations: of the whole run.
 
     Raises:
@@ -107,10 +107,10 @@ class DistributionEngine:
         """One iteration, from 0.
 
         Returns:
-            "loss", the mean distance of a class; "calibration", the mean cross entropy; "rate", of the pixels.
+            "loss", the mean distance over classes; "calibration", the mean cross entropy; "rate", of the pixels.
 
         Raises:
-            UserError: the loss is not finite any more.
+            UserError: the loss is no longer finite.
         """
         options, networks = self._of, self._networks.draw(iteration, self._device)
         distances: list[Tensor] = []
@@ -133,7 +133,7 @@ class DistributionEngine:
         return self._finish(distances, entropies, iteration)
 
     def _calibrate(self, theta: Tensor, iteration: int) -> list[Tensor]:
-        """Steps along the gradient of an expert's cross entropy alone."""
+        """Descends the gradient of an expert's cross entropy alone."""
         entropies: list[Tensor] = []
         for class_rows in self._classes:
             entropy = self._of.calibration * self._entropy(
@@ -149,7 +149,7 @@ class DistributionEngine:
 
     def _finish(self, distances: list[Tensor], entropies: list[Tensor], iteration: int) -> dict[str, float]:
         means = torch.stack([torch.stack(values).mean() for values in (distances, entropies) if values])
-        losses = dict(zip(("loss", "calibration"), means.tolist(), strict=False))  # one wait for the device
+        losses = dict(zip(("loss", "calibration"), means.tolist(), strict=False))  # waits for the device once
         if not isfinite(sum(losses.values())):
             raise UserError(
                 f"the loss is {losses['loss']} after {iteration + 1} iterations: pixels went too far; lower "
@@ -159,10 +159,10 @@ class DistributionEngine:
         return {**losses, "rate": self._pixels.rate}
 
     def estimate(self) -> Estimate:
-        """Seconds of all iterations, memory of one, and a checkpoint's size; one class is measured.
+        """Seconds of all iterations, memory of one, and a checkpoint's size; measured on the largest class.
 
         Raises:
-            UserError: there is not so much memory.
+            UserError: memory does not suffice.
         """
         largest, networks = (
             max(self._classes, key=lambda class_rows: len(class_rows.learned)),
@@ -186,7 +186,7 @@ class DistributionEngine:
         return Estimate(seconds * len(self._classes) * self.iterations, memory, disk)
 
     def _shown(self, one: _Class, iteration: int, purpose: str = "views") -> Tensor:
-        """Synthetic images of a class as a network is shown them, `[S, C, H, W]`."""
+        """Synthetic images of a class as the network sees them, `[S, C, H, W]`."""
         learned = one.learned
         if self._of.synthetic_batch is not None and len(learned) > self._of.synthetic_batch:
             source = generator(self._seed, "distribution", "synthetic", iteration, one.label)
@@ -197,7 +197,7 @@ class DistributionEngine:
         return self._changed(self._pixels.inputs(images, self.settings.per_image), one, iteration, purpose)
 
     def _changed(self, inputs: Tensor, one: _Class, iteration: int, purpose: str = "views") -> Tensor:
-        """Views of inputs, the same for real and synthetic ones."""
+        """Augmented inputs; real and synthetic ones share the parameters of the augmentation."""
         seed = derive_seed(self._seed, "distribution", purpose, one.label)
         draw = self._views.draw(len(inputs), seed=seed, step=iteration, shared=True, device=self._device)
         return self._views.apply(inputs, draw)
@@ -207,7 +207,7 @@ class DistributionEngine:
         real = self._real_features(one, networks.features, iteration)
         if self._of.distance == "mean":
             return mean_distance(real, features)
-        source = torch.Generator(self._device)  # drawn where they are used, since they are many
+        source = torch.Generator(self._device)  # many numbers, so drawn on the device
         source.manual_seed(derive_seed(self._seed, "distribution", "frequencies", iteration, one.label))
         shape = self._of.frequencies, features.shape[1]
         frequencies = torch.randn(shape, generator=source, device=self._device, dtype=features.dtype)
@@ -233,7 +233,7 @@ class DistributionEngine:
         return cross_entropy(self._network.logits(theta, inputs), labels)
 
     def _by_class(self, classes: Tensor) -> list[_Class]:
-        """Classes that have images to be learned."""
+        """Rows of each class that has images to learn."""
         labels = self._pool.labels
         if labels is None or self._pool.num_classes != self._network.num_classes:
             raise UserError(
@@ -252,15 +252,15 @@ class DistributionEngine:
         return rows_by_class
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that the next iteration hangs on."""
+        """All that the next iteration depends on."""
         parts = {"synthetic": self.synthetic.state_dict(), "pixels": self._pixels.state_dict()}
         return {f"{part}.{name}": tensor for part, state in parts.items() for name, tensor in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from what `state_dict` told.
+        """Restores what `state_dict` returned.
 
         Raises:
-            UserError: it is of other images.
+            UserError: the state is of other images.
         """
         for prefix, part in (("synthetic.", self.synthetic), ("pixels.", self._pixels)):
             part.load_state_dict(

@@ -1,4 +1,4 @@
-"""What condensing tells of itself: how iterations went, what the images became, and what they were stored as."""
+"""The evidence of condensing for its report: how iterations went, what the images became, how they are stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from limbeck.data import ImageSet
 
 _OFTEN = 0.5
-"""Share of skipped iterations above which a page says so at its head."""
+"""Share of skipped iterations above which the page says so at its head."""
 
 
 def evidence_of(
@@ -40,11 +40,11 @@ def evidence_of(
         settings: that the set was made by.
         images: the finished ones.
         history: of the iterations; empty where nothing is learned.
-        frames: the images on the way, in order, with the maps and accuracies that are known.
+        frames: the images during learning, in order, with the maps and accuracies that are known.
         pool: how many images they stand for.
-        cost: of making them, experts and all.
-        facts: more for the head of the page, as what storing them in 8 bits changed.
-        findings: more of these, as what is amiss with the experts.
+        cost: of making them, including experts.
+        facts: further facts for the head of the page, as what storing in 8 bits changed.
+        findings: further findings, as what is wrong with the experts.
     """
     best = max((frame for frame in frames if frame.accuracy is not None), key=_accuracy, default=None)
     return Evidence(
@@ -92,7 +92,7 @@ def _facts(settings: CondenseSettings, images: "ImageSet", history: History, cho
 
 
 _LATEST, _NO_STEP = 10, 0.95
-"""So many iterations tell how a run ended; trajectory matching whose loss stays above has moved (nearly) nowhere."""
+"""How many last iterations show how a run ended, and the matching loss above which the images lead (nearly) nowhere."""
 
 
 def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""The experts of a run: those that are there, or those that are made for it."""
+"""Finds the experts of a run in a folder, or makes them."""
 
 import hashlib
 import json
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from limbeck.models.classifier import Classifier
 
 EXPERTS = "experts"
-"""In the maker's folder, in that which the runs of a comparison share, or, of one that stands alone, in the cache."""
+"""Folder of experts: in the cache, in the folder that the runs of a comparison share, or in the maker's own."""
 _GROWING = {"count", "judges", "folder"}
 
 
 def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tuple[int, ...]:
-    """Numbers of the snapshots that learning reads of every expert, rising; number 0 is before the first step.
+    """Numbers of the snapshots that learning reads of every expert, rising; number 0 is the one before the first step.
 
     Args:
         settings: of the maker.
-        epochs: that experts are taught for; by default as settings have it.
+        epochs: how long experts are taught; by default `experts.epochs`.
 
     Example:
         >>> snapshots_read(CondenseSettings(budget="1/class", method="mtt"))
@@ -50,7 +50,7 @@ def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tup
 
 
 def snapshots_at_hand(settings: CondenseSettings, store: ExpertStore) -> tuple[int, ...]:
-    """Numbers of the snapshots of these experts that learning reads; where it reads ways to their end, all of them."""
+    """Numbers of the snapshots in a store that learning reads: all where it follows experts to their end."""
     if not settings.reads_trajectories:
         return ()
     if settings.by == "distribution" or settings.matching.straight:
@@ -61,16 +61,16 @@ def snapshots_at_hand(settings: CondenseSettings, store: ExpertStore) -> tuple[i
 def open_experts(
     settings: CondenseSettings, images: "ImageSet", networks: "Callable[[int], Classifier]"
 ) -> ExpertStore | None:
-    """Experts in the folder that settings name, if they name one and read any.
+    """The experts in the folder that settings name; None where they name none or read no experts.
 
-    Of the images, and of networks that know their mean, is asked last: it may take a pass over all images.
-
-    All of them, or the first so many where settings have another number than the method's own, and judges likewise.
-    Where ways are read from end to end, these may be the folder's own ends, whatever `experts.epochs` is.
+    These are all experts of the folder, or the first few where settings give another number than the method's; the same
+    holds for judges. Where experts are followed from start to end, the ends may be the folder's, whatever
+    `experts.epochs` is. What may take a pass over all images, their fingerprint and networks normalised by their mean,
+    is checked last.
 
     Raises:
-        UserError: there are none, too few snapshots, they are of another network or of other images, or were made
-            otherwise than settings say.
+        UserError: there are no experts or too few snapshots; they are of another network, of other images, or were made
+            with other settings than given.
     """
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
@@ -80,13 +80,13 @@ def open_experts(
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     theirs, ours = store.network.classes, images.classes
-    if theirs != ours and {*theirs} == {*ours}:  # images are numbered as a teacher does
+    if theirs != ours and {*theirs} == {*ours}:  # the images take their numbering from a teacher
         raise UserError(
             f"`experts.folder` {folder!r} holds experts that number the classes {few(theirs)}, and the images are "
             f"numbered {few(ours)}, as the teacher does; leave `experts.folder` out, which makes experts for that, or "
             "make some on images whose `classes` are in the teacher's order."
         )
-    if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
+    if store.about["images"] != images.fingerprint:  # before the network, which is normalised by the images
         choose, seed = settings.choose, settings.experts.seed
         rest = f", a tenth of which `choose: {choose}` holds out by `experts.seed` {seed}" if settings.holds_out else ""
         flag = f" -s choose={choose}" if settings.holds_out else ""
@@ -104,7 +104,7 @@ def open_experts(
 
 
 def _normalised(network: Network, store: ExpertStore) -> str:
-    """How a network sees images, where experts are of others; their `whitening_epsilon` as far as they tell it."""
+    """What a message calls the normalisation in which networks differ: with whitening, epsilon here and there."""
     if not (network.whitening and store.network.whitening):
         return "normalisation"
     epsilon = store.about.get(WHITENING_EPSILON)
@@ -113,7 +113,7 @@ def _normalised(network: Network, store: ExpertStore) -> str:
 
 
 def _requested(settings: CondenseSettings) -> dict[str, int]:
-    """How many experts and judges are wanted, as far as that is not the method's own choice."""
+    """Numbers of experts and judges, where they are not the method's own."""
     changed = _changed(settings)
     return {name: changed[name] for name in ("count", "judges") if name in changed}
 
@@ -126,7 +126,10 @@ def _changed(settings: CondenseSettings) -> dict[str, Any]:
 
 
 def _check_made_alike(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
-    """Experts of another method's settings may be read, but not where a recipe says how they were made."""
+    """Raises a UserError where the recipe sets how experts are made and these were made otherwise.
+
+    Experts made with another method's settings may be read as long as the recipe leaves those settings out.
+    """
     stored = {**store.about["settings"], "seed": store.about["seed"]}
     for name, value in _changed(settings).items():
         if name in stored and stored[name] != value:
@@ -167,22 +170,22 @@ def experts_for(
     before: Callable[[], None] | None = None,
     begun: Mapping[str, Any] | None = None,
 ) -> tuple[ExpertStore | None, Cost]:
-    """Experts as settings need them, made now as far as they are not there, and what they took, whenever that was.
+    """The experts that settings need, and what they cost, whenever they were made; missing ones are made now.
 
-    Without any the first is None.
+    The store is None where settings read no experts.
 
     Args:
         settings: of the maker.
-        images: that they are taught on.
-        networks: fresh ones.
-        context: whose shared folder, if there is one, holds those of all runs of a comparison, and whose `kept` those
-            that others may find.
-        before: is called before the first expert is taught, if any is still to be.
-        begun: how much of a folder of experts was read by the run that goes on, see `ExpertStore.extent`, and is now.
+        images: to teach experts on.
+        networks: fresh networks of the experts' kind.
+        context: its `shared` folder, if any, holds the experts of all runs of a comparison; its `kept` folder those
+            that later runs may find.
+        before: called before the first expert is taught, if any is missing.
+        begun: how much of a folder of experts the run that is resumed has read, see `ExpertStore.extent`.
 
     Raises:
         UserError: see `open_experts` and `make_experts`.
-        Interrupted: stopped; calling it again goes on.
+        Interrupted: stopped; the same call resumes.
     """
     if not (settings.reads_trajectories or settings.reads_judges):
         return None, Cost()
@@ -192,11 +195,11 @@ def experts_for(
     experts = settings.experts
     read = snapshots_read(settings)
     if not read and experts.judges:
-        # Judges alone: experts are made as few and short as they can be.
+        # Only judges are needed: one expert of one epoch is the least that can be made.
         experts, read = experts.model_copy(update={"count": 1}), (0, 1)
     read = read or (experts.epochs,)
     if not settings.reads_judges:
-        # Nobody is taught beyond what is read: the experts at their end are what nobody asks.
+        # No expert is taught beyond the last snapshot that is read: nothing asks fully taught ones.
         experts = experts.model_copy(update={"judges": 0, "epochs": read[-1]})
     folder = (context.shared or context.kept or context.folder) / EXPERTS / _key(settings, images, networks)
     if context.shared is None and context.kept is not None:
@@ -217,7 +220,7 @@ def experts_for(
 
 
 def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
-    """A name for all that experts and judges hang on, but how many there are."""
+    """Hash of all that experts and judges depend on, except how many there are."""
     growing = _GROWING if settings.reads_judges else {*_GROWING, "epochs"}
     content = {
         "experts": settings.experts.model_dump(mode="json", exclude=growing),

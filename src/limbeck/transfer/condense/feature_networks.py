@@ -1,4 +1,4 @@
-"""Networks whose features are compared, and those that are to be right about the images: other ones every iteration."""
+"""The networks of an iteration of distribution matching: one gives features, another may calibrate the images."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -14,14 +14,14 @@ from limbeck.transfer.condense.method_settings import Distribution
 
 
 class Snapshots(Protocol):
-    """What is read of experts; see `ExpertStore`."""
+    """Snapshots of experts; see `ExpertStore`."""
 
     @property
     def count(self) -> int: ...
 
     @property
     def kept(self) -> Sequence[int]:
-        """Numbers of the snapshots that there are, rising."""
+        """Numbers of the available snapshots, rising."""
         ...
 
     def theta(self, expert: int, snapshot: int) -> Tensor:
@@ -30,7 +30,7 @@ class Snapshots(Protocol):
 
 
 class Networks(NamedTuple):
-    """Parameters `[P]` of an iteration; None where nothing is calibrated."""
+    """Parameters `[P]` of the networks of an iteration; `calibrating` is None where nothing is calibrated."""
 
     features: Tensor
     calibrating: Tensor | None
@@ -40,14 +40,14 @@ class FeatureNetworks:
     """Random networks (DM), mixtures of first and last snapshot (NCFM), or snapshots of a trajectory (TGDD).
 
     Args:
-        settings: which ones.
+        settings: say which of them.
         network: of their kind.
         store: of experts, where settings read any.
-        fresh: seed -> a network with weights from it, where settings take random ones.
+        fresh: seed -> network with weights from that seed, where settings take random ones.
         seed: of all that is drawn.
 
     Raises:
-        UserError: what settings need is not there.
+        UserError: settings need a store or fresh networks, and there are none.
 
     Example:
         >>> network = FlatNetwork(lb.create("convnet_d3", num_classes=10, input_size=8, width=4))
@@ -71,7 +71,7 @@ class FeatureNetworks:
         self._of, self._network, self._store, self._fresh, self._seed = settings, network, store, fresh, seed
 
     def draw(self, iteration: int, device: torch.device | str) -> Networks:
-        """Those of an iteration, a function of seed and iteration; of one expert, if of any."""
+        """The networks of an iteration, a function of seed and iteration; snapshots are of one expert."""
         if self._of.networks != "random":
             features, calibrating = self._of_expert(iteration)
         else:

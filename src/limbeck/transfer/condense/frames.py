@@ -1,4 +1,4 @@
-"""Some of the synthetic images as they were after some of the iterations, on disk, to be looked at."""
+"""Frames: some of the synthetic images as they were after some iterations, kept on disk for the report."""
 
 import json
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_path
 
 FRAMES = "frames"
-"""In the maker's folder."""
+"""Folder in the maker's folder."""
 MOST, SIDE = 40, 112
-"""Images of a frame, and pixels of their longer side, at most; a page shows no more."""
+"""Most images of a frame, and most pixels of their longer side: a page shows no more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,12 +25,12 @@ class Frame:
     """The state of the images after some iterations.
 
     Attributes:
-        iteration: how many there had been.
+        iteration: how many iterations had been done.
         images: uint8 `[n, C, h, w]`, at most 40, the same ones in every frame.
-        rows: int64 `[n]`, their places in the set.
+        rows: int64 `[n]`, their rows in the set.
         labels: int64 `[n]`.
-        maps: float `[n, h, w]` in [0, 1], where a network sees the class; None where none was asked.
-        accuracy: of fresh networks taught on the images, on validation images, 0 to 1; None where none was.
+        maps: float `[n, h, w]` in [0, 1], where a network sees the class; None without a mask.
+        accuracy: on validation images, of fresh networks taught on the images, 0 to 1; None where they were not judged.
     """
 
     iteration: int
@@ -42,11 +42,11 @@ class Frame:
 
 
 def shown_rows(labels: Tensor, most: int = MOST) -> Tensor:
-    """Places of the images that frames have: the first of each class, then the second, and so on, sorted by class.
+    """Rows of the images that frames show: the first of each class, then the second, and so on, sorted by class.
 
     Args:
         labels: int64 `[N]`.
-        most: how many; of more classes than that, some that are evenly spread.
+        most: limit; of more classes than that, evenly spread ones are shown.
 
     Returns:
         int64 `[n]`.
@@ -78,8 +78,8 @@ def frame_of(
     """The frame of a whole set.
 
     Args:
-        iteration: how many there have been.
-        images: `[N, C, H, W]`, uint8, or floats of which 0 to 1 are black to white and others are clipped.
+        iteration: how many iterations have been done.
+        images: `[N, C, H, W]`, uint8, or floats from 0 (black) to 1 (white), others being clipped.
         labels: int64 `[N]`.
         maps: float `[N, H, W]` in [0, 1], or None.
         accuracy: see `Frame`.
@@ -102,7 +102,7 @@ def frame_of(
 
 
 def save_frame(folder: Path, frame: Frame) -> None:
-    """Writes a frame into a maker's folder, in place of one of the same iteration.
+    """Writes a frame into a maker's folder; replaces one of the same iteration.
 
     Raises:
         UserError: it cannot be written.
@@ -129,7 +129,7 @@ def read_frames(folder: Path) -> list[Frame]:
 
 
 def at_most(frames: Sequence[Frame], most: int) -> list[Frame]:
-    """First and last, and some evenly between.
+    """At most `most` frames: first, last, and some evenly between.
 
     Example:
         >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
@@ -164,7 +164,7 @@ def _read(path: Path) -> Frame:
 
 
 def _smaller(images: Tensor) -> Tensor:
-    """float `[n, C, h, w]`, of large images no more than a page has room for."""
+    """Images float `[n, C, h, w]`, shrunk to a longer side of at most `SIDE` pixels."""
     side = max(images.shape[2:])
     if side <= SIDE:
         return images

@@ -1,4 +1,4 @@
-"""Learned images as a transfer set that says itself how students are to be taught on it."""
+"""Condensed images as a transfer set that carries how students are to be taught on it."""
 
 import warnings
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 _MUCH = 0.05
-"""Mean change of a value by 8 bits, in units of [0, 1], above which images are kept as floats."""
+"""Mean change of a value by rounding to 8 bits, in units of [0, 1], above which images are kept as floats."""
 
 
 def transfer_set_of(
@@ -40,11 +40,11 @@ def transfer_set_of(
     """The images in units of [0, 1] with their labels, and how students are taught on them.
 
     Args:
-        synthetic: what was learned.
+        synthetic: the learned images.
         settings: of the maker.
-        networks: of the network that it was learned on.
-        network: one of these, which knows normalised images from others.
-        pool: that it stands for.
+        networks: fresh networks of the kind that the images were learned on.
+        network: one of these; converts normalised inputs to images.
+        pool: images that the set stands for.
         start: what the images began as.
         seed: of the set.
     """
@@ -103,10 +103,10 @@ def set_of_crops(
     Args:
         crops: the images.
         settings: of the maker.
-        networks: of the student's kind.
-        pool: that they are of.
-        teacher: that rated them.
-        named: the same as recipes name it.
+        networks: fresh networks of the student's kind.
+        pool: images that the crops were taken from.
+        teacher: rated the crops.
+        named: the teacher as recipes name it.
         seed: of the set.
     """
     ids = _distinct(content_ids(ImageSet(crops.images).digests()))
@@ -143,14 +143,14 @@ def use_of(
     soft: bool,
     teacher: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """How a student is taught on the set, as recipes say it; see `TransferSet.use`.
+    """How a student is taught on the set, in the form of recipes; see `TransferSet.use`.
 
     Args:
         settings: of the maker.
-        networks: of the network that images were made on, and the student's.
-        pool: that the set stands for.
-        count: how many there are when they are used.
-        rate: of the student's training.
+        networks: fresh networks of the kind that images were made on, and of the student's.
+        pool: images that the set stands for.
+        count: number of images when they are used.
+        rate: learning rate of the student's training.
         soft: whether there are soft labels.
         teacher: as recipes name it; asked about every view where settings leave labels to it.
     """
@@ -163,7 +163,7 @@ def use_of(
         "student": student_of(networks, pool.shape),
         "training": {
             "epochs": use.epochs,
-            "batch_size": min(batch_size, count),  # so that an epoch has a step at least
+            "batch_size": min(batch_size, count),  # so that an epoch has at least one step
             "optimizer": use.optimizer,
             "learning_rate": rate,
             "momentum": use.momentum,
@@ -179,14 +179,14 @@ def use_of(
 
 
 def _objective(temperature: float | None, *, soft: bool) -> dict[str, Any]:
-    """Of labels, or of a teacher's answers at a temperature, without the factor T² that `kd` has."""
+    """The objective for the set's labels, or for a teacher's answers at a temperature, without the T² of `kd`."""
     if temperature is not None:
         return {"kd": {"weight": temperature**-2, "temperature": temperature}}
     return {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
 
 
 def student_of(networks: FreshNetworks, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """A network of this kind for images (C, H, W), as recipes have it under `student`."""
+    """`student` of a recipe: a network of this kind for images of shape (C, H, W)."""
     built = networks.built
     whitening = built.get("whitening")
     normalisation = (
@@ -220,7 +220,7 @@ def rounding(floats: Tensor) -> Mapping[str, float]:
 
 
 def _halved(floats: Tensor) -> Tensor:
-    """In half precision, as far as that goes."""
+    """Images in half precision; warns of values beyond its range, which are clipped."""
     limit = torch.finfo(torch.float16).max
     if beyond := int((floats.abs() > limit).sum()):
         warnings.warn(
@@ -232,13 +232,13 @@ def _halved(floats: Tensor) -> Tensor:
 
 
 def _rate(settings: CondenseSettings, synthetic: SyntheticSet) -> float:
-    """The learned one, or that of `use` where none was learned."""
+    """The learned learning rate, or that of `use` where none was learned."""
     learned = settings.by == "trajectories" and settings.iterations > 0
     return float(synthetic.rate) if learned else settings.use.learning_rate
 
 
 def _distinct(ids: Tensor) -> Tensor:
-    """Ids as they are, but of equal images the second and later ones get others."""
+    """Ids made distinct: of equal images, whose ids are equal, the second and later ones get other ids."""
     taken: set[int] = set()
     distinct = []
     for image_id in ids.tolist():

@@ -1,4 +1,4 @@
-"""`condense` as a maker: a handful of images that teach what all would."""
+"""The maker `condense`: a handful of images that teach what all of them would."""
 
 from typing import ClassVar
 
@@ -26,8 +26,7 @@ from limbeck.transfer.maker import Made, MakerContext
 class CondenseMaker:
     """Makes experts, begins with images of each class, learns them, and says how students are taught on them.
 
-    Experts lie in the shared folder of a comparison, where every run that needs such finds them; each counts what they
-    cost.
+    The runs of a comparison find their experts in its shared folder; each run's cost includes theirs.
 
     Example:
         >>> context = MakerContext(folder=Path("made"), pool=images, classes=images.classes, shape=images.shape)
@@ -43,7 +42,7 @@ class CondenseMaker:
     def count(self, settings: CondenseSettings, context: MakerContext) -> int:
         pool, count = _pool(context), 0
         if pool.labels is None:
-            images_per_class(settings, pool)  # which refuses it; all the rest would be about its labels, too
+            images_per_class(settings, pool)  # raises; further checks would only repeat that labels are missing
         problems: list[str] = []
         with collecting(problems):
             rest = split_for(settings, pool)[0]
@@ -94,10 +93,10 @@ def _pool(context: MakerContext) -> ImageSet:
 
 
 def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
-    """Whether images can be learned on the network, and experts that are there are those that are read."""
+    """Checks that images can be learned on the network, and that existing experts and masks fit."""
     with naming("network"):
         networks = FreshNetworks.unfitted(settings.network, pool)
         FlatNetwork(networks(0))
-    if settings.experts.folder is not None:  # whose network knows mean and deviation of all images
+    if settings.experts.folder is not None:  # their network is normalised by all images
         open_experts(settings, pool, lambda seed: FreshNetworks.of(settings.network, pool)(seed))
     check_mask(settings, networks, pool, context)

@@ -1,4 +1,4 @@
-"""Whether experts, their network, the images that are to be learned, and what was kept of them belong together."""
+"""Checks that experts, their network, the images to learn, and a saved state belong together."""
 
 import warnings
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ def check_fit(matching: Matching, network: FlatNetwork, store: Experts, syntheti
 
 
 def warn_of_average(settings: CondenseSettings) -> None:
-    """Warns where an average is still mostly what it began with at the end."""
+    """Warns where, at the end, the moving average still consists mostly of what images began as."""
     if settings.average is None or settings.iterations < _TRIAL:
         return
     if (share := settings.average**settings.iterations) > _MOSTLY:
@@ -63,12 +63,12 @@ def warn_of_average(settings: CondenseSettings) -> None:
 
 
 def part_of(state: Mapping[str, Tensor], start: str) -> dict[str, Tensor]:
-    """Those of a state whose names begin so, by the rest of their names."""
+    """The tensors of a state whose names begin with `start`, by the rest of their names."""
     return {name.removeprefix(start): tensor for name, tensor in state.items() if name.startswith(start)}
 
 
 def fitting(state: Mapping[str, Tensor], name: str, like: Tensor) -> Tensor:
-    """One tensor of a state, of the shape of another; a UserError where there is none such."""
+    """A tensor of a state, which must have the shape of `like`; raises a UserError otherwise."""
     if name not in state or state[name].shape != like.shape:
         got = list(state[name].shape) if name in state else "none"
         raise UserError(f"`{name}` of the state must be {list(like.shape)}, got {got}: it is that of another run.")

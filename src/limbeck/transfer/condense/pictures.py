@@ -1,4 +1,4 @@
-"""Synthetic images to look at: as they are, how each class came to be so, and where a network sees the class."""
+"""Pictures for the report: the synthetic images, each class over the iterations, and where a network sees the class."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from limbeck.transfer.condense.frames import Frame, at_most
 from limbeck.transfer.evidence import Pictures
 
 MOST_FRAMES = 6
-"""Of a class, side by side on a page."""
+"""Iterations of a class side by side on a page."""
 MOST_CLASSES = 20
-"""That are shown over the iterations."""
+"""Classes that are shown over the iterations."""
 _COLD, _WARM = (0.10, 0.15, 0.55), (1.0, 0.85, 0.1)
-_OVER = 0.6  # how much of a pixel is the map's colour where it is 1
+_OVER = 0.6  # opacity of the map over the image
 
 
 def frame_pictures(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pictures]:
-    """The last images; then of each class one over the iterations; then activation maps, first ones and last.
+    """The last images; one image per class over the iterations; the first and the last activation maps.
 
     Args:
         frames: in order.
@@ -36,7 +36,7 @@ def frame_pictures(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pict
 
 
 def overlay(images: Tensor, maps: Tensor) -> Tensor:
-    """Images in shades of gray under their maps: blue where these are 0, yellow where they are 1.
+    """Gray images overlaid with their maps: blue where a map is 0, yellow where it is 1.
 
     Args:
         images: uint8 `[n, C, h, w]`.

@@ -1,4 +1,4 @@
-"""The pixels that are learned: in which space, by which optimizer, and within which range."""
+"""The pixels that distribution matching learns: their space, optimizer and range."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
 class LearnedPixels:
-    """Those images of a synthetic set that are learned, with their optimizer.
+    """The images of a synthetic set that are learned, with their optimizer.
 
     Args:
-        settings: optimizer, space, clamp and patience of them.
-        classifier: between whose inputs and images in [0, 1] they are converted.
-        synthetic: what they begin as.
+        settings: optimizer, space, clamp and patience are read.
+        classifier: converts between its inputs and images in [0, 1].
+        synthetic: what the images begin as.
 
     Example:
         >>> from limbeck.transfer.condense.method_settings import Distribution
@@ -50,23 +50,23 @@ class LearnedPixels:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def images(self, rows: Tensor) -> Tensor:
-        """Some of the learned ones, in the space in which they are."""
+        """Some of the learned images, in the space in which they are learned."""
         return self._values[rows]
 
     def fixed(self, which: Tensor) -> Tensor:
-        """Images that stay as they are, bool `[N]`, in the same space."""
+        """The images that `which`, bool `[N]`, selects, in the same space."""
         return self._in_space(self._inputs[which.to(self._inputs.device)])
 
     def inputs(self, images: Tensor, per_image: int = 1) -> Tensor:
-        """Images of that space as the network takes them, `per_image` from each, see `split_images`."""
+        """Images of that space as inputs of the network, `per_image` from each, see `split_images`."""
         if self._of.space == "inputs" and per_image == 1:
             return images
-        # Cut as a student's are, before any whitening, which mixes the pixels of an image.
+        # Split as for students: before whitening, which mixes the pixels of an image.
         images = images if self._of.space == "images" else self._classifier.images_of(images)
         return self._classifier.prepare(split_images(images, per_image))
 
     def step(self) -> None:
-        """Follows the gradients that were added since the last step."""
+        """A step of the optimizer along the gradients accumulated since the last one."""
         self._optimizer.step()
         self.forget_gradients()
 
@@ -75,7 +75,7 @@ class LearnedPixels:
 
     @torch.no_grad()
     def finish(self, loss: float) -> Tensor:
-        """Ends an iteration: values go back into their range, and the rate is halved where losses have long not fallen.
+        """Ends an iteration: clamps values to their range, and halves the rate after `patience` without a lower loss.
 
         Returns:
             All images as inputs `[N, C, H, W]`.
@@ -90,7 +90,7 @@ class LearnedPixels:
 
     @property
     def state_bytes(self) -> int:
-        """Of `state_dict` once there was a step."""
+        """Bytes of `state_dict` after a step."""
         copies = 2 if self._of.optimizer == "adamw" else int(self._of.image_momentum > 0)
         return (1 + copies) * self._values.nbytes
 
@@ -103,10 +103,10 @@ class LearnedPixels:
         return state | {f"optimizer.{name}": value for name, value in kept.items() if value is not None}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over what `state_dict` told.
+        """Restores what `state_dict` returned.
 
         Raises:
-            UserError: it is of other images.
+            UserError: the state is of other images.
         """
         values = state.get("values")
         if values is None or values.shape != self._values.shape:

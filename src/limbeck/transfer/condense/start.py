@@ -1,4 +1,4 @@
-"""What images begin as, and the labels that they begin with."""
+"""The images and labels that learning begins with."""
 
 import time
 import warnings
@@ -23,7 +23,7 @@ from limbeck.transfer.condense.start_labels import Labels, soft_labels
 from limbeck.transfer.condense.synthetic import SyntheticSet
 from limbeck.transfer.maker import MakerContext
 
-_BATCH = 256  # images that are normalised, or whitened, at a time
+_BATCH = 256  # images normalised or whitened at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +31,12 @@ class Start:
     """Images before anything is learned, class after class.
 
     Attributes:
-        synthetic: with their labels.
-        classes: of each, int64 `[N]`.
-        rows: where in the pool the P images are that each was made of, int64 `[N, P]`; -1 for what is from elsewhere.
+        synthetic: the images with their labels.
+        classes: class of each image, int64 `[N]`.
+        rows: rows in the pool of the P images that each was made of, int64 `[N, P]`; -1 for one from elsewhere.
         provenance: columns `source` and `source_id` of N values.
-        right: how many judges are right about each, int64 `[N]`, of several in one the fewest; None where none judged.
-        judges: how many there were.
+        right: how many judges are right about each image, int64 `[N]`, the fewest of its P; None where none judged.
+        judges: how many judges there were.
         cost: of choosing and labelling.
     """
 
@@ -61,23 +61,23 @@ def initial_set(
     context: MakerContext | None = None,
     chosen: Chosen | None = None,
 ) -> Start:
-    """Images of all classes that the pool has, as many of each, and their labels.
+    """The images that learning begins with, evenly over the pool's classes, and their labels.
 
-    They are drawn at random ("real"); at random among those that the first judge is right about, then the next judges
-    where a class has too few ("correct"); by another maker; or normal noise in the network's space. Which ones hangs on
-    seed and ids alone. Soft labels are the mean logits of those judges that are right about an image, of all where none
-    is, which is warned of; labels of the teacher are its logits.
+    They are drawn at random ("real"); drawn at random among those that the first judge classifies correctly, then the
+    next judges where a class has too few ("correct"); chosen by another maker; or normal noise in the network's space.
+    The choice depends on seed and ids alone. A soft label is the mean of the logits of all judges that are right about
+    the image, or, with a warning, of all judges where none is; a teacher's labels are its logits.
 
     Args:
         settings: `initialise`, `labels`, `learned` and `per_image` of the maker.
         pool: real images with labels.
-        classifier: the network on which images are learned, whose space they are in.
+        classifier: the network on which images are learned; they are in its input space.
         judges: fully taught networks of the pool's classes.
         count: N.
         seed: any whole number.
-        teacher: that gives labels.
-        context: what another maker may use that chooses the images.
-        chosen: what `chosen_for` gave, where another maker has chosen already.
+        teacher: gives labels.
+        context: for another maker that chooses the images.
+        chosen: what `chosen_for` returned, where another maker has chosen already.
 
     Raises:
         UserError: a pool without labels, more images than it has, or fewer than it has classes; judges or teacher
@@ -118,10 +118,10 @@ def initial_set(
 
 
 def chosen_for(settings: CondenseSettings, pool: ImageSet, *, count: int, context: MakerContext) -> Chosen:
-    """Images that another maker chooses, which no judge is asked about.
+    """The images that another maker, or a set on disk, gives to begin with.
 
     Args:
-        settings: of `condense`, which name that maker.
+        settings: of `condense`; `initialise` names the maker or the set.
         pool, count, context: see `initial_set`.
 
     Raises:
@@ -158,7 +158,7 @@ def _check(
 
 
 def _quotas(settings: CondenseSettings, pool: ImageSet, count: int) -> Tensor:
-    """Images of each class, int64 `[K]`: as many of each that the pool has, where it has as many."""
+    """Images per class, int64 `[K]`: evenly over the classes that the pool has, as far as each has enough images."""
     sizes, parts = pool.class_counts(), settings.per_image
     present = int((sizes > 0).sum())
     if count < present:
@@ -204,7 +204,7 @@ def _labels(
     classes: Tensor,
     inputs: Tensor,
 ) -> Labels:
-    """Logits `[N, K]`, or class numbers; of several images in one the mean."""
+    """Logits `[N, K]`, averaged over the parts of an image, or class numbers int64 `[N]`."""
     if settings.labels == "hard":
         return Labels(classes, None, (), Cost())
     if chosen is None:
@@ -221,7 +221,7 @@ def _labels(
 
 
 def _inputs(classifier: Classifier, images: ImageSet, parts: int) -> Tensor:
-    """float32 `[N, C, H, W]` as the network takes them."""
+    """The images, `parts` merged into one, as inputs of the network: float32 `[N, C, H, W]`."""
     device = device_of(classifier)
     batches = []
     for rows in torch.arange(len(images)).split(_BATCH // parts * parts):
@@ -242,7 +242,7 @@ def _rate(settings: CondenseSettings) -> float:
 
 
 def _learned(classes: Tensor, share: float, seed: int) -> Tensor:
-    """bool `[N]`: that share of each class's images, drawn at random, and one at least."""
+    """Which images are learned, bool `[N]`: a share of each class, drawn at random, at least one."""
     learned = torch.ones(len(classes), dtype=torch.bool)
     if share == 1:
         return learned

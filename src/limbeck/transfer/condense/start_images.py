@@ -1,4 +1,4 @@
-"""Which images others begin as: at random, such as are classified correctly, or those of another maker."""
+"""Chooses the images that learning begins with: at random, correctly classified ones, or those of another maker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 
 INITIAL = "initial"
-"""In the maker's folder: that of the maker which chooses what images begin as."""
-_FEWEST, _MOST = 32, 256  # images of a class that a judge is shown at a time
+"""Folder, in the maker's own, of the maker that chooses the images."""
+_FEWEST, _MOST = 32, 256  # limits on the images of a class that a judge sees at a time
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Chosen:
 
     Attributes:
         images: M of them.
-        rows: where in the pool each is, int64 `[M]`; -1 for what is from elsewhere.
+        rows: row of each in the pool, int64 `[M]`; -1 for one from elsewhere.
         sources, source_ids: where each is from, and its id there.
         cost: of choosing.
-        remarks: what is to be warned of.
+        remarks: texts of warnings.
     """
 
     images: ImageSet
@@ -55,7 +55,10 @@ def random_images(pool: ImageSet, quotas: Tensor, seed: int) -> Chosen:
 
 
 def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[Classifier]) -> Chosen:
-    """Such as the first judge is right about, drawn alike; where a class has too few, the next judges', then others."""
+    """Images that the first judge classifies correctly; where a class has too few, the next judges', then any.
+
+    They are tried in the same random order as that of `random_images`.
+    """
     rows, passes, lacking = [], 0, []
     for label, (order, quota) in enumerate(zip(_orders(pool, seed), quotas.tolist(), strict=True)):
         right = torch.zeros(len(order), dtype=torch.bool)
@@ -81,7 +84,7 @@ def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[C
 
 
 def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, context: MakerContext) -> Chosen:
-    """Those of another maker's transfer set, or of one on disk, by class.
+    """The images of another maker's transfer set, or of one on disk, sorted by class.
 
     Raises:
         UserError: what the maker raises; it makes images round by round; see `chosen_on_disk`.
@@ -100,11 +103,11 @@ def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, 
 
 
 def chosen_on_disk(settings: CondenseSettings, pool: ImageSet, quotas: Tensor) -> Chosen:
-    """Those of the transfer set that settings name.
+    """The images of the transfer set in the folder that settings name, sorted by class.
 
     Raises:
-        UserError: it is not there or damaged; each of its images is cut into several when it is used; no labels, other
-            classes, another shape or number of images.
+        UserError: the set is missing or damaged; its images are cut into several when they are used; they have no
+            labels, other classes, or another shape or number.
     """
     folder = settings.initial_folder
     assert folder is not None, "settings name a set"
@@ -150,7 +153,7 @@ def _chosen_of(
 
 
 def _orders(pool: ImageSet, seed: int) -> list[Tensor]:
-    """Rows of every class, int64 each, in an order that hangs on seed and ids alone."""
+    """Rows of every class, int64, each in a random order that depends on seed and ids alone."""
     assert pool.labels is not None
     order = words(derive_seed(seed, "initial"), 0, pool.ids).argsort()
     labels = pool.labels[order]

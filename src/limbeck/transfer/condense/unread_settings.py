@@ -1,4 +1,4 @@
-"""Settings of `condense` that others make idle; without importing torch."""
+"""Settings of `condense` that have no effect because of others. torch is not imported."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -44,7 +44,7 @@ _READERS = {
 
 
 def unread_settings(settings: "CondenseSettings") -> list[str]:
-    """What is neither published for the method nor the default, and changes nothing, in sentences without full stops.
+    """Settings that are neither the method's nor the default and have no effect; sentences without full stops.
 
     Example:
         >>> from limbeck.transfer.condense import Settings
@@ -69,7 +69,7 @@ def unread_settings(settings: "CondenseSettings") -> list[str]:
 
 
 def _but(settings: "CondenseSettings", name: str) -> str:
-    """Experts that nothing reads may still have told the network."""
+    """An exception for a sentence: experts that nothing reads may still have provided the network."""
     folder = settings.experts.folder if name == "experts" else None
     if folder is None or not is_network_in(folder, settings.network):
         return ""

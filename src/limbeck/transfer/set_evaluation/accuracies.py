@@ -1,4 +1,4 @@
-"""What networks come to that are taught on a transfer set from fresh weights: several of them, of several seeds."""
+"""Accuracies of networks that are taught on a transfer set from fresh weights, over architectures and seeds."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,22 +24,22 @@ from limbeck.workers.shares import check_workers
 
 SEARCH = "search"
 _SHARED = 0.1
-"""Share of validation images that may be test images, as some data sets hold duplicates across their splits."""
+"""Largest share of validation images that may be test images: some data sets hold duplicates across their splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAccuracy:
-    """What one network came to on the test images.
+    """Accuracy of one network on the test images, over seeds.
 
     Attributes:
         network: its name, with its options.
-        model, options: of it; "" for one from Python.
+        model, options: of the network; model "" for one from Python.
         seeds: of weights, order and views.
         top1: accuracy of each seed after the last step, 0 to 1.
         labels, protocol: how it was taught, see `evaluate_set`.
-        learning_rate: at which it was.
+        learning_rate: at which it was taught.
         tried: rate -> accuracy on validation images, where rates were searched.
-        steps: of training, each.
+        steps: training steps per seed.
         seconds: of all seeds, without the search.
     """
 
@@ -61,12 +61,12 @@ class NetworkAccuracy:
 
     @property
     def half_width(self) -> float | None:
-        """Of the mean's 95 % interval over seeds; None for one seed."""
+        """Half the width of the mean's 95 % interval over seeds; None for one seed."""
         return mean_interval(self.top1)[1]
 
     @property
     def at_an_end(self) -> bool:
-        """Whether the rate that was chosen is the lowest or highest of those tried, beyond which may lie a better."""
+        """Whether the chosen rate is the lowest or highest one tried, so that a better one may lie beyond."""
         return len(self.tried) > 2 and self.learning_rate in (min(self.tried), max(self.tried))
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class NetworkAccuracy:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NetworkAccuracy":
-        """What `to_dict` gave."""
+        """Restores what `to_dict` returned."""
         return cls(**{**content, "tried": {trial["learning_rate"]: trial["top1"] for trial in content["tried"]}})
 
 
@@ -99,31 +99,30 @@ def evaluate_set(
 ) -> list[NetworkAccuracy]:
     """Teaches fresh networks on a transfer set and judges each once, after its last step, on test images.
 
-    Each network is taught as the set says (`TransferSet.use`), but for what is said here. A seed gives the student
-    that `limbeck distill` gives with it. Test images choose nothing: a rate is searched on validation images.
+    Each network is taught as the set says (`TransferSet.use`), except where arguments say otherwise. A seed gives the
+    same student as in `limbeck distill`. Test images choose nothing: a rate is searched on validation images.
 
     Args:
         transfer_set: condensed, or any other.
         test: labelled images; classes are found by name.
         networks: see `NetworkSpec`; by default the one that the set is made for.
-        seeds: how many from 0, or which.
+        seeds: how many, counted from 0, or a list of them.
         labels: "kept", "hard", "soft" or "teacher", see `teaching_on`.
-        protocol: "kept" for the set's own, or "sre2l", "sre2l-small" or "rded", in which a teacher answers to every
-            view.
-        teacher: that is asked with `labels` "teacher" and with a protocol.
+        protocol: "kept" for the set's own, or "sre2l", "sre2l-small" or "rded", in which a teacher labels every view.
+        teacher: asked with `labels` "teacher", with a protocol, or where the set asks one.
         temperature: of its answers; by default the set's own where it asks a teacher, the published one, or 20.
         rate: learning rate; None for the set's own (the learned one), "search" for the best of `rates` on `validation`
-            images, sought for each network with the first of the seeds.
+            images, found for each network with the first seed.
         rates: see `rate`; for "search" alone.
         validation: labelled images that are no test images; for "search" alone.
         training: settings on top of the set's own, see `TrainingSettings`.
-        folder: where runs are kept, so that the same call goes on with what an interruption left; None keeps nothing.
-        workers: runs that go on side by side, in processes of this machine or of a Ray cluster (with `folder`).
-        progress: who watches.
+        folder: where runs are kept, so that the same call resumes after an interruption; None keeps nothing.
+        workers: number of parallel runs, in processes of this machine or of a Ray cluster (with `folder`).
+        progress: is told of the progress.
 
     Raises:
-        UserError: what does not fit together, before any training.
-        Interrupted: by Ctrl-C or SIGTERM; with a `folder` the same call goes on.
+        UserError: arguments do not fit together; raised before any training.
+        Interrupted: by Ctrl-C or SIGTERM; with a `folder` the same call resumes.
 
     Example:
         >>> chosen = TransferSet(images, use={"training": {"steps": 5, "views": "none"}})
@@ -198,7 +197,7 @@ def _accuracy(
 def _run(
     make: Any, runs: Sequence[Run], *, title: str, kept: Path, workers: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """The results of all runs, those that are there already read."""
+    """The results of all runs; finished ones are only read."""
     placed = [replace(run, folder=kept / run.slug) for run in runs]
     run_shards(partial(make, placed), "run", range(len(placed)), workers, progress, title, shared=[kept])
     return [read_result(run) for run in placed]
@@ -233,7 +232,10 @@ def _check_names(networks: Sequence[Network]) -> None:
 
 
 def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training: Mapping[str, Any]) -> None:
-    """Floats are of a space of their own, which no default hits; a network from Python brings its own."""
+    """Raises a UserError for a set of floats whose `use` lacks what training needs, unless networks are from Python.
+
+    Floats are in a space of their own, for which no default is right; networks from Python bring their normalisation.
+    """
     absent = lacking(transfer_set, training)
     if transfer_set.floats is None or not absent or all(network.make is not None for network in networks):
         return
@@ -259,7 +261,7 @@ def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:
 def _judging(
     rate: float | str | None, rates: Sequence[float], validation: ImageSet | None, test: ImageSet, taught: TransferSet
 ) -> ImageSet | None:
-    """The images that choose a rate; None where none is chosen."""
+    """The images that choose a learning rate; None where none is searched."""
     if rate == SEARCH:
         if validation is None:
             raise UserError("`rate` 'search' needs `validation` images (--validation); test images choose nothing.")
@@ -291,7 +293,7 @@ def _shared(validation: ImageSet, test: ImageSet) -> float:
 
 
 def _labelled(images: ImageSet, taught: TransferSet, argument: str) -> ImageSet:
-    """Images to judge on, with labels as the set numbers its classes."""
+    """Images to judge on, with their labels numbered as the set's classes."""
     if images.labels is None:
         raise UserError(f"`{argument}` must be labelled to judge on, got {images.name!r} without labels.")
     set_images = taught.images

@@ -1,4 +1,4 @@
-"""DD-Ranking of a set: its label-robust and its augmentation-robust score, measured."""
+"""Measures the scores of DD-Ranking for a set: the label-robust and the augmentation-robust one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +28,7 @@ from limbeck.transfer.set_evaluation.protocols import RATES
 from limbeck.transfer.set_evaluation.teaching import NetworkSpec, asks_teacher, teaching_on
 
 HELD_OUT = 0.1
-"""Share of the training images that choose learning rates."""
+"""Share of the training images that is held out to choose learning rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Ranking:
     """Both scores of a set, and the accuracies that they are made of.
 
     Attributes:
-        network: that all of them are of.
+        network: the one whose accuracies they are.
         label_robust, augmentation_robust: scores with their parts.
         full: accuracy after all the real images, 0 to 1.
         accuracies: "set", "set, hard labels", "random images", and the first and the last "without augmentation".
@@ -71,28 +71,29 @@ def rank_set(
 ) -> Ranking:
     """Teaches a network on the set and on as many random real images, in several ways, and scores the differences.
 
-    The rates of random images, and of the set with hard labels, are chosen by images held out of the training images;
-    the published package lets test images choose them. What is reported is the last step, not the best one.
+    The learning rates for random images, and for the set with hard labels, are chosen by images held out of the
+    training images; the published package lets test images choose them. Accuracies are those after the last step, not
+    the best ones.
 
     Args:
         transfer_set: taught on as it says.
         test: labelled images, which choose nothing.
-        train: the real images; each seed draws its own random ones, as many of each class as students see
-            of the set: of stored images that hold four, four times as many.
-        full: accuracy of the network after all the real images with hard labels, 0 to 1, or the settings of training
-            by which to find it, as {"epochs": 50}.
+        train: the real images; each seed draws its own random ones, as many of each class as students see of the set:
+            where each stored image holds four, four times as many.
+        full: accuracy of the network taught on all the real images with hard labels, 0 to 1, or the settings of
+            training to measure it by, as {"epochs": 50}.
         network: see `evaluate_set`.
-        seeds: how many, from 0.
-        teacher: gives random images their labels where the set has soft ones, or is asked about every view of these
-            and of the set where that is how it is taught on.
-        rates: that are searched.
-        validation: a share or count of `train` to hold out, or images of their own; random images are drawn from those
-            of `train` that are not among them, `full` is after all of `train`.
-        training: on top of what the set says.
+        seeds: how many, counted from 0.
+        teacher: labels random images where the set has soft labels, or, where the set is taught on with a teacher, is
+            asked about every view of both.
+        rates: learning rates to search.
+        validation: a share or count of `train` to hold out, or other images; random images are drawn from the rest of
+            `train`, while `full` is of all of `train`.
+        training: settings on top of the set's own.
         folder, workers, progress: see `evaluate_set`.
 
     Raises:
-        UserError: what does not fit together, before any training.
+        UserError: arguments do not fit together; raised before any training.
 
     Source: see `limbeck.evaluation.dd_ranking`.
     """
@@ -137,12 +138,12 @@ def rank_set(
 
 @dataclass(frozen=True, kw_only=True)
 class _Measuring:
-    """What networks come to on one set after another.
+    """Measures the accuracy on one set after another.
 
     Attributes:
         test, seeds, training, teacher, folder: see `rank_set`.
         common: further arguments of `evaluate_set`.
-        searched: those by which a learning rate is chosen.
+        searched: arguments of `evaluate_set` by which a learning rate is chosen.
     """
 
     test: ImageSet
@@ -154,7 +155,7 @@ class _Measuring:
     searched: Mapping[str, Any]
 
     def of(self, name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
-        """Of a set, taught on in some way."""
+        """Accuracy on a set, with further arguments of `evaluate_set`."""
         folder = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
         labelling = {"teacher": self.teacher} if how.get("labels", "kept") == "kept" and asks_teacher(chosen) else {}
         defaults = {"seeds": self.seeds, "training": self.training, **self.common, **labelling}
@@ -162,7 +163,7 @@ class _Measuring:
         return accuracy
 
     def of_random(self, name: str, draws: Sequence[TransferSet], **how: Any) -> NetworkAccuracy:
-        """Of random images, others for each seed, at the rate that is best for the first."""
+        """Accuracy on random images, drawn anew for each seed, at the rate that is best for the first."""
         first, *others = draws
         accuracies = [self.of(f"{name} 0", first, seeds=[0], **self.searched, **how)]
         for seed, draw in enumerate(others, start=1):
@@ -241,7 +242,7 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
 
 
 def _counts(transfer_set: TransferSet) -> list[int]:
-    """Images of each class that students see, which are more than are stored where each holds several."""
+    """Number of images of each class that students see: more than are stored where each is cut into several."""
     images, soft = transfer_set.images, transfer_set.soft_targets
     if images.labels is not None:
         counts = images.class_counts()
@@ -261,7 +262,7 @@ def _matched(train: ImageSet, transfer_set: TransferSet) -> ImageSet:
 
 
 def _unaugmented(transfer_set: TransferSet, training: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The settings that show images as they are."""
+    """Settings of training without augmentation."""
     settled = teaching_on(transfer_set, training=training)[1].training
     return {"views": "none"} | ({"normalised_views": None} if "normalised_views" in settled else {})
 

@@ -1,4 +1,4 @@
-"""Fresh networks taught on a transfer set, as the set says, or otherwise where one wants to know what that is worth."""
+"""How fresh networks are taught on a transfer set: as the set says, or otherwise, to compare."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
 
 USUAL_RATE = 0.01
-"""Of sets that carry none."""
+"""Learning rate of sets that carry none."""
 NetworkSpec = str | Mapping[str, Any] | Callable[..., nn.Module] | None
 """A model's name, {"model": name, "options": {...}}, a class or function of `num_classes`, a function from a seed to a
 fresh classifier, or None for the one that the set is made for."""
@@ -30,10 +30,10 @@ class Network:
     """A network that is taught from fresh weights.
 
     Attributes:
-        name: of it and those of its options that are not the usual ones, for tables.
+        name: the model with its options other than defaults, for tables.
         model: see `limbeck ls models`; "" for one from Python.
-        options: of it.
-        make: seed -> classifier; None for one by name.
+        options: of the model.
+        make: seed -> classifier; None for a model by name.
     """
 
     name: str
@@ -86,23 +86,23 @@ def teaching_on(
     training: Mapping[str, Any] | None = None,
     temperature: float | None = None,
 ) -> tuple[TransferSet, Teaching]:
-    """The set with the labels that are wanted, and how a network is taught on it.
+    """The set with the labels asked for, and how a network is taught on it.
 
     Args:
-        transfer_set: any; what a condensed one carries as its `use` holds wherever nothing else is said.
-        labels: "kept", as the set says: by its `use`, which may have a teacher asked, or else its soft labels where it
-            has some; "hard", classes (of soft labels the most probable one); "soft", its soft labels alone, at
-            temperature 1; "teacher", answers to every view.
-        protocol: "kept" or one of `PROTOCOLS`, which asks a teacher.
-        training: settings on top of those; one of `steps` and `epochs` takes the place of the other.
-        temperature: T of a teacher's answers; the set's own where it asks one, the published one, or 20. The divergence
-            from them is not multiplied by T², as in SRe2L and RDED.
+        transfer_set: any; the `use` that a condensed set carries holds unless arguments say otherwise.
+        labels: "kept", as the set says: by its `use`, which may ask a teacher, or else by its soft labels if it has
+            some; "hard", classes (of soft labels the most probable one); "soft", its soft labels alone, at temperature
+            1; "teacher", a teacher's answers to every view.
+        protocol: "kept" or one of `PROTOCOLS`, which ask a teacher.
+        training: settings on top of those; `steps` and `epochs` replace each other.
+        temperature: T of a teacher's answers; by default the set's own where it asks one, the published one, or 20. The
+            divergence from them is not multiplied by T², as in SRe2L and RDED.
 
-    A batch never holds an image twice: it is as large as the set at most.
+    A batch never holds an image twice: it is at most as large as the set.
 
     Raises:
-        UserError: labels that the set has not, unknown names, a temperature that nothing reads, and a set that does not
-            say for how long.
+        UserError: labels that the set does not have, unknown names, a temperature that nothing reads, or a set that
+            does not say how long to train.
 
     Example:
         >>> chosen, teaching = teaching_on(TransferSet(images), training={"epochs": 10, "batch_size": 1000})
@@ -139,7 +139,7 @@ def teaching_on(
 
 
 def asks_teacher(transfer_set: TransferSet) -> bool:
-    """Whether a set is made to be taught on by a teacher's answers to every view.
+    """Whether a set is to be used with a teacher's answers to every view.
 
     Example:
         >>> asks_teacher(TransferSet(images)), asks_teacher(TransferSet(images, use={"teacher": {"weights": "a.pth"}}))
@@ -149,11 +149,11 @@ def asks_teacher(transfer_set: TransferSet) -> bool:
 
 
 def lacking(transfer_set: TransferSet, training: Mapping[str, Any]) -> list[str]:
-    """What neither a set's `use` nor settings of training say, so that limbeck's defaults would hold.
+    """Names what neither a set's `use` nor settings of training give, so that limbeck's defaults would hold.
 
     Args:
         transfer_set: see `teaching_on`.
-        training: settings beside its own.
+        training: settings in addition to the set's own.
 
     Example:
         >>> lacking(TransferSet(images, use={"student": {"mean": [0.5], "std": [0.2]}}), {})
@@ -210,9 +210,9 @@ def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
 
 
 def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Sequence[str] = ()) -> Classifier:
-    """The network with the weights of a seed, which sees images in the space and size that the set is made for.
+    """A network with the weights of a seed, for images in the space and size that the set is made for.
 
-    Images of another size, as test images may be, it resizes to that.
+    It resizes images of another size, as test images may be.
 
     Args:
         network: see `network_on`.
@@ -251,7 +251,7 @@ def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Seque
 
 
 def _space(own: Mapping[str, Any]) -> dict[str, Any]:
-    """How a set's student sees images: whitened, or at mean and deviation."""
+    """The normalisation of a set's student: whitening, or mean and deviation."""
     if own.get("whitening") is not None:
         return {"whitening": Whitening.of_tensors(own["whitening"])}
     return {name: own[name] for name in ("mean", "std") if own.get(name) is not None}
@@ -270,20 +270,20 @@ def _published(protocol: str, transfer_set: TransferSet) -> Mapping[str, Any]:
 
 
 def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """One budget: the one that was said last."""
+    """`base` updated by `changes`; `steps` and `epochs` replace each other."""
     other = {"steps": "epochs", "epochs": "steps"}
     dropped = {other[key] for key in changes if key in other}
     return {**{key: value for key, value in base.items() if key not in dropped}, **changes}
 
 
 def _learned(use: Mapping[str, Any]) -> float:
-    """The rate that a set carries."""
+    """The learning rate that a set carries, or the usual one."""
     rate = use.get("training", {}).get("learning_rate")
     return float(rate) if isinstance(rate, int | float) else USUAL_RATE
 
 
 def _check_of_8_bits(transfer_set: TransferSet, protocol: str) -> None:
-    """Raises a UserError for images that are used as floats, which a protocol's augmentation would round."""
+    """Raises a UserError for images that are used as floats, as a protocol's augmentation would round them."""
     name, per_image = transfer_set.images.name, transfer_set.per_image
     if per_image > 1:
         raise UserError(
@@ -350,13 +350,13 @@ def _at_temperature(own: Any, temperature: float) -> dict[str, Any]:
 
 
 def _divergence(temperature: float) -> dict[str, Any]:
-    """The divergence from a teacher's answers; `kd` multiplies by T², which is taken back."""
+    """The divergence from a teacher's answers; the weight undoes the T² of `kd`."""
     heat = float(temperature)
     return {"kd": {"weight": heat**-2, "temperature": heat}}
 
 
 def _hard(transfer_set: TransferSet) -> TransferSet:
-    """The set with classes for labels, and no others."""
+    """The set with hard labels alone."""
     images, soft = transfer_set.images, transfer_set.soft_targets
     if images.labels is None:
         if soft is None:

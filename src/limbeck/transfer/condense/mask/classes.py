@@ -1,4 +1,4 @@
-"""Which class of one network is meant by the classes of other images."""
+"""Finds the classes of images among those of another network."""
 
 import warnings
 from collections import Counter
@@ -18,15 +18,15 @@ _IMAGENET = 1000
 
 
 def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = True) -> Tensor:
-    """For each class, its number among those of a network that may know others.
+    """The number of each class among those of a network, which may have other classes.
 
-    Names are found as they are, else by their words: case, hyphens, a plural's s and further synonyms make no
-    difference. A network of 1000 classes without names, or with numbers for names, knows ImageNet's in their usual
-    order, also by one synonym each, and WordNet ids ("n01440764") stand for the names that ImageNet has for them.
+    Names are matched exactly, else by their words: case, hyphens, a plural's s and further synonyms make no difference.
+    A network of 1000 classes without names, or with numbers for names, has ImageNet's in their usual order; one synonym
+    of each suffices, and WordNet ids ("n01440764") stand for ImageNet's names.
 
     Args:
         classes: the K names.
-        network: that is asked.
+        network: its classes are searched.
         by_name: False takes the number of a class for its number at the network, whatever that is there, as the
             reference implementation does when it asks a network of ImageNet's thousand classes about ten; a warning
             says where names contradict that.
@@ -89,7 +89,7 @@ def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
 
 
 def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Words]], network: Classifier) -> int:
-    """Where among `names` the one stands that shares most of its all_spellings with this name."""
+    """Index of the one among `names` that shares the largest part of its spellings with this name."""
     wanted = all_spellings(name)
     shares = [len(wanted & words) / len(wanted | words) for words in there]
     best = [place for place, share in enumerate(shares) if share and share == max(shares)]
@@ -114,14 +114,14 @@ def _names_of(network: Classifier) -> tuple[str, ...]:
 
 
 def _are_named(names: Sequence[str]) -> bool:
-    """Whether names tell what classes are, as numbers do not."""
+    """Whether classes have names, other than mere numbers."""
     return bool(names) and Classes("", len(names), tuple(names)).numbers is None
 
 
 def _in_full(names: tuple[str, ...]) -> tuple[str, ...]:
-    """ImageNet's names in full, where some or all of its thousand go by WordNet ids or by one synonym each.
+    """Names with ImageNet's in full, where some or all of them are WordNet ids or single synonyms.
 
-    One synonym alone is not enough: that of 134, "crane", is that of another class for some, and "gong" one of 494.
+    A single synonym may be ambiguous: "crane", that of class 134, is also another class's, and "gong" one of 494.
     """
     full = tuple(imagenet_names().values()) if len(names) == _IMAGENET else ()
     same = sum(
