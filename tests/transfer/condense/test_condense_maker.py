@@ -18,9 +18,9 @@ from limbeck.interruption import Interrupted
 from limbeck.objectives.sums import weighted_sum
 from limbeck.training import TrainingSettings
 from limbeck.transfer.condense import Maker, Settings, expertise, learning
+from limbeck.transfer.condense.condensed_set import rounding
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.history import HistoryFile
-from limbeck.transfer.condense.made import rounding
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.set_evaluation.protocols import PROTOCOLS

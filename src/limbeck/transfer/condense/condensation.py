@@ -22,21 +22,21 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
 from limbeck.models.weights.sources import found_anywhere
-from limbeck.transfer.condense.ahead import Beside, ahead, looks_ahead, times_of
-from limbeck.transfer.condense.begun import Begun, digest_of
-from limbeck.transfer.condense.choosing_engine import engine_for, estimate_without_experts
+from limbeck.transfer.condense.build_engine import engine_for, estimate_without_experts
+from limbeck.transfer.condense.condensed_set import set_of_crops, transfer_set_of
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
 from limbeck.transfer.condense.estimate import Estimate
+from limbeck.transfer.condense.estimate_text import Beside, ahead, looks_ahead, times_of
 from limbeck.transfer.condense.evidence import evidence_of
-from limbeck.transfer.condense.expertise import experts_for, snapshots_at_hand, snapshots_read
 from limbeck.transfer.condense.experts import ExpertStore
 from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
+from limbeck.transfer.condense.find_experts import experts_for, snapshots_at_hand, snapshots_read
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
 from limbeck.transfer.condense.history import History, HistoryFile
 from limbeck.transfer.condense.judging import SHARE, accuracy_of, measured_judging
 from limbeck.transfer.condense.learning import Learning
-from limbeck.transfer.condense.made import set_of_crops, transfer_set_of
+from limbeck.transfer.condense.learning_inputs import Begun, digest_of
 from limbeck.transfer.condense.mask.masks import Masks, mask_network
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings

@@ -22,7 +22,7 @@ from limbeck.randomness import derive_seed, generator
 from limbeck.transfer.condense.distances import characteristic_distance, mean_distance
 from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
 from limbeck.transfer.condense.feature_networks import FeatureNetworks, Networks, Snapshots
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.pixels import LearnedPixels
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet

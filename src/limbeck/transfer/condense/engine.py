@@ -17,7 +17,7 @@ from limbeck.errors import UserError
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
 from limbeck.transfer.condense.experts import ExpertStore, StraightStore
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
 from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of

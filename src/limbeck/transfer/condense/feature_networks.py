@@ -9,7 +9,7 @@ from torch import Tensor
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.randomness import derive_seed, generator
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.method_settings import Distribution
 
 

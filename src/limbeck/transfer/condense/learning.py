@@ -13,9 +13,9 @@ from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.memory import keeping_freed_memory
 from limbeck.progress import Progress
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.transfer.condense.begun import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.engine import Engine
 from limbeck.transfer.condense.history import HistoryFile
+from limbeck.transfer.condense.learning_inputs import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS, SHARE = 30.0, 0.05

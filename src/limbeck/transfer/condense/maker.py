@@ -7,14 +7,14 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError, collecting
 from limbeck.files import disk_errors
-from limbeck.transfer.condense.begun import CHECKPOINT
 from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.condensation import MADE, Condensation, split_for
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.crops import rows_of_crops
-from limbeck.transfer.condense.expertise import EXPERTS, open_experts
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.find_experts import EXPERTS, open_experts
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.frames import read_frames
+from limbeck.transfer.condense.learning_inputs import CHECKPOINT
 from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import grad
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.step_gradients import StepGradients, StepVJP, leaf
 
 GradientKind = Literal["exact", "unrolled", "tesla"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from limbeck.errors import UserError
 from limbeck.transfer.condense.experts import ExpertStore
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.method_settings import Matching
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.autograd import grad
 from torch.nn import functional as F
 
-from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.replayed import Replayed
+from limbeck.transfer.condense.cuda_graphs import Replayed
+from limbeck.transfer.condense.flat_network import FlatNetwork
 
 
 def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:

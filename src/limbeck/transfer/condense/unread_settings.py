@@ -4,7 +4,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from limbeck.transfer.condense.network_at_hand import is_network_in
+from limbeck.transfer.condense.network_of_experts import is_network_in
 
 if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings

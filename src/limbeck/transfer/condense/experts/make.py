@@ -27,7 +27,7 @@ from limbeck.transfer.condense.experts.pace import measured_step
 from limbeck.transfer.condense.experts.store import cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Teaching, TrainingTask
 from limbeck.transfer.condense.experts.together import Together
-from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK, PLAN_FILE, WHITENING_EPSILON
+from limbeck.transfer.condense.network_of_experts import EXPERTS_FILE, NETWORK, PLAN_FILE, WHITENING_EPSILON
 from limbeck.workers import open_crew
 from limbeck.workers.crew import Task
 from limbeck.workers.shares import check_workers, computing_on, threads_each

@@ -22,7 +22,7 @@ from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.experts.curriculum import cost_of_scores
 from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
 from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
-from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK
+from limbeck.transfer.condense.network_of_experts import EXPERTS_FILE, NETWORK
 
 COST_FILE = "cost.json"
 """File in the folder of an expert or judge."""

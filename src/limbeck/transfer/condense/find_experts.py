@@ -15,7 +15,7 @@ from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.network_at_hand import WHITENING_EPSILON
+from limbeck.transfer.condense.network_of_experts import WHITENING_EPSILON
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 

@@ -12,7 +12,7 @@ from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import Engine, MatchingEngine
 from limbeck.transfer.condense.estimate import Estimate
 from limbeck.transfer.condense.experts import ExpertStore
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet

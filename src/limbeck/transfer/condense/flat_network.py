@@ -10,7 +10,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from limbeck.errors import UserError
 from limbeck.memory import keep_freed_memory
 from limbeck.models.classifier import Classifier
-from limbeck.transfer.condense.twice import for_two_gradients
+from limbeck.transfer.condense.double_backward import for_two_gradients
 
 
 class FlatNetwork:
