@@ -19,7 +19,7 @@ from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, mem
 from limbeck.transfer.condense.experts import ExpertStore, StraightStore
 from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
-from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of
+from limbeck.transfer.condense.matching_fit import ExpertSnapshots, check_fit, fitting, part_of
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.step_gradients import StepGradients
@@ -106,7 +106,7 @@ class MatchingEngine:
         self,
         settings: CondenseSettings,
         network: FlatNetwork,
-        store: Experts,
+        store: ExpertSnapshots,
         synthetic: SyntheticSet,
         *,
         mask: GradientMask | None = None,

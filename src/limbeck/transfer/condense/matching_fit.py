@@ -14,7 +14,7 @@ from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
-class Experts(Protocol):
+class ExpertSnapshots(Protocol):
     """Snapshots of experts, by number; see `ExpertStore`."""
 
     @property
@@ -26,7 +26,7 @@ class Experts(Protocol):
     def theta(self, expert: int, snapshot: int, /) -> Tensor: ...
 
 
-def check_fit(matching: Matching, network: FlatNetwork, store: Experts, synthetic: SyntheticSet) -> None:
+def check_fit(matching: Matching, network: FlatNetwork, store: ExpertSnapshots, synthetic: SyntheticSet) -> None:
     """Raises a UserError where images cannot be learned on these experts with this network."""
     classifier = network.classifier
     if store.snapshots < matching.snapshots:
