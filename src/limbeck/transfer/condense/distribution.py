@@ -95,12 +95,12 @@ class DistributionEngine:
         self.iterations = settings.iterations
         self.synthetic = synthetic.to(torch.device(device))
         self._device = torch.device(device)
-        self._of = settings.distribution
+        self._options = settings.distribution
         self._network = network.to(self._device)
         self._pool, self._seed = pool, seed
         self._views = normalised_views(settings.views)
-        self._networks = FeatureNetworks(self._of, self._network, store, fresh, seed=seed)
-        self._pixels = LearnedPixels(self._of, network.classifier, synthetic)
+        self._networks = FeatureNetworks(self._options, self._network, store, fresh, seed=seed)
+        self._pixels = LearnedPixels(self._options, network.classifier, synthetic)
         self._classes = self._by_class(synthetic.classes() if classes is None else classes)
 
     def step(self, iteration: int) -> dict[str, float]:
@@ -112,7 +112,7 @@ class DistributionEngine:
         Raises:
             UserError: the loss is no longer finite.
         """
-        options, networks = self._of, self._networks.draw(iteration, self._device)
+        options, networks = self._options, self._networks.draw(iteration, self._device)
         distances: list[Tensor] = []
         entropies: list[Tensor] = []
         for class_rows in self._classes:
@@ -136,14 +136,14 @@ class DistributionEngine:
         """Descends the gradient of an expert's cross entropy alone."""
         entropies: list[Tensor] = []
         for class_rows in self._classes:
-            entropy = self._of.calibration * self._entropy(
+            entropy = self._options.calibration * self._entropy(
                 class_rows, self._shown(class_rows, iteration, "calibration"), theta
             )
             entropies.append(entropy.detach())
             entropy.backward()
-            if self._of.step == "class":
+            if self._options.step == "class":
                 self._pixels.step()
-        if self._of.step == "iteration":
+        if self._options.step == "iteration":
             self._pixels.step()
         return entropies
 
@@ -153,7 +153,7 @@ class DistributionEngine:
         if not isfinite(sum(losses.values())):
             raise UserError(
                 f"the loss is {losses['loss']} after {iteration + 1} iterations: pixels went too far; lower "
-                f"`distribution.image_rate` ({self._of.image_rate:g}), or set `distribution.clamp: true`."
+                f"`distribution.image_rate` ({self._options.image_rate:g}), or set `distribution.clamp: true`."
             )
         self.synthetic.inputs = self._pixels.finish(sum(losses.values()))
         return {**losses, "rate": self._pixels.rate}
@@ -164,10 +164,8 @@ class DistributionEngine:
         Raises:
             UserError: memory does not suffice.
         """
-        largest, networks = (
-            max(self._classes, key=lambda class_rows: len(class_rows.learned)),
-            self._networks.draw(0, self._device),
-        )
+        largest = max(self._classes, key=lambda class_rows: len(class_rows.learned))
+        networks = self._networks.draw(0, self._device)
 
         def work() -> None:
             inputs = self._shown(largest, 0)
@@ -185,51 +183,51 @@ class DistributionEngine:
         disk = bytes_of(self.synthetic.state_dict()) + self._pixels.state_bytes
         return Estimate(seconds * len(self._classes) * self.iterations, memory, disk)
 
-    def _shown(self, one: _Class, iteration: int, purpose: str = "views") -> Tensor:
+    def _shown(self, class_rows: _Class, iteration: int, purpose: str = "views") -> Tensor:
         """Synthetic images of a class as the network sees them, `[S, C, H, W]`."""
-        learned = one.learned
-        if self._of.synthetic_batch is not None and len(learned) > self._of.synthetic_batch:
-            source = generator(self._seed, "distribution", "synthetic", iteration, one.label)
-            learned = learned[torch.randperm(len(learned), generator=source)[: self._of.synthetic_batch]]
+        learned = class_rows.learned
+        if self._options.synthetic_batch is not None and len(learned) > self._options.synthetic_batch:
+            source = generator(self._seed, "distribution", "synthetic", iteration, class_rows.label)
+            learned = learned[torch.randperm(len(learned), generator=source)[: self._options.synthetic_batch]]
         images = self._pixels.images(learned)
-        if len(one.fixed):
-            images = torch.cat([images, one.fixed])
-        return self._changed(self._pixels.inputs(images, self.settings.per_image), one, iteration, purpose)
+        if len(class_rows.fixed):
+            images = torch.cat([images, class_rows.fixed])
+        return self._changed(self._pixels.inputs(images, self.settings.per_image), class_rows, iteration, purpose)
 
-    def _changed(self, inputs: Tensor, one: _Class, iteration: int, purpose: str = "views") -> Tensor:
+    def _changed(self, inputs: Tensor, class_rows: _Class, iteration: int, purpose: str = "views") -> Tensor:
         """Augmented inputs; real and synthetic ones share the parameters of the augmentation."""
-        seed = derive_seed(self._seed, "distribution", purpose, one.label)
+        seed = derive_seed(self._seed, "distribution", purpose, class_rows.label)
         draw = self._views.draw(len(inputs), seed=seed, step=iteration, shared=True, device=self._device)
         return self._views.apply(inputs, draw)
 
-    def _distance(self, one: _Class, inputs: Tensor, networks: Networks, iteration: int) -> Tensor:
+    def _distance(self, class_rows: _Class, inputs: Tensor, networks: Networks, iteration: int) -> Tensor:
         features = self._network.features(networks.features, inputs)
-        real = self._real_features(one, networks.features, iteration)
-        if self._of.distance == "mean":
+        real = self._real_features(class_rows, networks.features, iteration)
+        if self._options.distance == "mean":
             return mean_distance(real, features)
         source = torch.Generator(self._device)  # many numbers, so drawn on the device
-        source.manual_seed(derive_seed(self._seed, "distribution", "frequencies", iteration, one.label))
-        shape = self._of.frequencies, features.shape[1]
+        source.manual_seed(derive_seed(self._seed, "distribution", "frequencies", iteration, class_rows.label))
+        shape = self._options.frequencies, features.shape[1]
         frequencies = torch.randn(shape, generator=source, device=self._device, dtype=features.dtype)
         distance = characteristic_distance(
-            normalize(real, dim=1), normalize(features, dim=1), frequencies, phase=self._of.phase
+            normalize(real, dim=1), normalize(features, dim=1), frequencies, phase=self._options.phase
         )
         return _SCALE * distance
 
     @torch.no_grad()
-    def _real_features(self, one: _Class, theta: Tensor, iteration: int) -> Tensor:
+    def _real_features(self, class_rows: _Class, theta: Tensor, iteration: int) -> Tensor:
         """Features `[R, D]` of some real images of a class."""
-        source = generator(self._seed, "distribution", "real", iteration, one.label)
-        rows = one.real[torch.randperm(len(one.real), generator=source)[: self._of.real_batch]]
+        source = generator(self._seed, "distribution", "real", iteration, class_rows.label)
+        rows = class_rows.real[torch.randperm(len(class_rows.real), generator=source)[: self._options.real_batch]]
         features = []
         for chunk in rows.split(_CHUNK):
             pixels = self._pool.gather(chunk).to(self._device)  # uint8 [R, C, H, W]
-            inputs = self._changed(self._network.classifier.prepare(pixels), one, iteration)
+            inputs = self._changed(self._network.classifier.prepare(pixels), class_rows, iteration)
             features.append(self._network.features(theta, inputs))
         return torch.cat(features)
 
-    def _entropy(self, one: _Class, inputs: Tensor, theta: Tensor) -> Tensor:
-        labels = torch.full((len(inputs),), one.label, device=self._device)
+    def _entropy(self, class_rows: _Class, inputs: Tensor, theta: Tensor) -> Tensor:
+        labels = torch.full((len(inputs),), class_rows.label, device=self._device)
         return cross_entropy(self._network.logits(theta, inputs), labels)
 
     def _by_class(self, classes: Tensor) -> list[_Class]:

@@ -68,33 +68,33 @@ class FeatureNetworks:
         seed: int,
     ) -> None:
         _check(settings, store, fresh)
-        self._of, self._network, self._store, self._fresh, self._seed = settings, network, store, fresh, seed
+        self._options, self._network, self._store, self._fresh, self._seed = settings, network, store, fresh, seed
 
     def draw(self, iteration: int, device: torch.device | str) -> Networks:
         """The networks of an iteration, a function of seed and iteration; snapshots are of one expert."""
-        if self._of.networks != "random":
+        if self._options.networks != "random":
             features, calibrating = self._of_expert(iteration)
         else:
             assert self._fresh is not None, "checked before"
             weights = derive_seed(self._seed, "distribution", "weights", iteration)
             features = self._network.vector(self._fresh(weights))
-            calibrating = self._of_expert(iteration).calibrating if self._of.calibration else None
+            calibrating = self._of_expert(iteration).calibrating if self._options.calibration else None
         return Networks(features.to(device), None if calibrating is None else calibrating.to(device))
 
     def _of_expert(self, iteration: int) -> Networks:
         assert self._store is not None, "checked before"
         source, kept = generator(self._seed, "distribution", "network", iteration), self._store.kept
         expert = _below(self._store.count, source)
-        index = _below(len(kept), source) if self._of.networks == "trajectory" else 0
+        index = _below(len(kept), source) if self._options.networks == "trajectory" else 0
         features = self._store.theta(expert, kept[index])
-        if self._of.networks == "between":
+        if self._options.networks == "between":
             share = torch.rand((), generator=source)
             features = share * features + (1 - share) * self._store.theta(expert, kept[-1])
-        if not self._of.calibration:
+        if not self._options.calibration:
             return Networks(features, None)
         later = len(kept) - 1
-        if self._of.calibration_within is not None:
-            later = index + _below(min(self._of.calibration_within, len(kept) - index), source)
+        if self._options.calibration_within is not None:
+            later = index + _below(min(self._options.calibration_within, len(kept) - index), source)
         return Networks(features, self._store.theta(expert, kept[later]))
 
 

@@ -33,7 +33,7 @@ class LearnedPixels:
     """
 
     def __init__(self, settings: Distribution, classifier: Classifier, synthetic: SyntheticSet) -> None:
-        self._of = settings
+        self._options = settings
         self._classifier = classifier
         self._learned = synthetic.learned
         self._inputs = synthetic.inputs.clone()  # [N, C, H, W], of which some stay as they are
@@ -59,10 +59,10 @@ class LearnedPixels:
 
     def inputs(self, images: Tensor, per_image: int = 1) -> Tensor:
         """Images of that space as inputs of the network, `per_image` from each, see `split_images`."""
-        if self._of.space == "inputs" and per_image == 1:
+        if self._options.space == "inputs" and per_image == 1:
             return images
         # Split as for students: before whitening, which mixes the pixels of an image.
-        images = images if self._of.space == "images" else self._classifier.images_of(images)
+        images = images if self._options.space == "images" else self._classifier.images_of(images)
         return self._classifier.prepare(split_images(images, per_image))
 
     def step(self) -> None:
@@ -80,9 +80,9 @@ class LearnedPixels:
         Returns:
             All images as inputs `[N, C, H, W]`.
         """
-        if self._of.clamp and self._of.space == "images":
+        if self._options.clamp and self._options.space == "images":
             self._values.clamp_(0, 1)
-        elif self._of.clamp:
+        elif self._options.clamp:
             self._values.copy_(self._classifier.prepare(self._classifier.images_of(self._values).clamp(0, 1)))
         if self._plateau is not None:
             self._plateau.step(loss)
@@ -91,7 +91,7 @@ class LearnedPixels:
     @property
     def state_bytes(self) -> int:
         """Bytes of `state_dict` after a step."""
-        copies = 2 if self._of.optimizer == "adamw" else int(self._of.image_momentum > 0)
+        copies = 2 if self._options.optimizer == "adamw" else int(self._options.image_momentum > 0)
         return (1 + copies) * self._values.nbytes
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -130,14 +130,14 @@ class LearnedPixels:
         }
 
     def _make_optimizer(self) -> Optimizer:
-        rate, decay = self._of.image_rate, self._of.weight_decay
-        if self._of.optimizer == "adamw":
+        rate, decay = self._options.image_rate, self._options.weight_decay
+        if self._options.optimizer == "adamw":
             return AdamW([self._values], lr=rate, weight_decay=decay)
-        return SGD([self._values], lr=rate, momentum=self._of.image_momentum, weight_decay=decay)
+        return SGD([self._values], lr=rate, momentum=self._options.image_momentum, weight_decay=decay)
 
     def _in_space(self, inputs: Tensor) -> Tensor:
         inputs = inputs.detach().clone()
-        return self._classifier.images_of(inputs) if self._of.space == "images" else inputs
+        return self._classifier.images_of(inputs) if self._options.space == "images" else inputs
 
     def _all_inputs(self) -> Tensor:
         inputs = self._inputs.clone()
