@@ -18,7 +18,7 @@ from limbeck.models.whitening import Whitening
 
 __all__ = ["Classifier", "Outputs", "Taps", "as_size"]
 
-Change = Callable[[Tensor], Tensor]
+InputTransform = Callable[[Tensor], Tensor]
 Size = int | Sequence[int]
 
 # Luma weights of ITU-R BT.601, as PIL and OpenCV use them.
@@ -106,10 +106,12 @@ class Classifier(nn.Module):
         module = self._modules.get(_WHITENING)
         return module if isinstance(module, Whitening) else None
 
-    def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, change: Change | None = None) -> Outputs:
+    def forward(
+        self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, input_transform: InputTransform | None = None
+    ) -> Outputs:
         """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out.
 
-        `change` is applied to inputs between normalisation and network, as normalised views are.
+        `input_transform` is applied to inputs between normalisation and network, as normalised views are.
         """
         if want is not _LOGITS_ONLY:
             check_want(want)
@@ -117,25 +119,27 @@ class Classifier(nn.Module):
             # A pass that failed half-way may have left records.
             self._recorder.forget()
         if not set(want) - {"logits"}:
-            logits = self._logits(self._inputs(images, change))
+            logits = self._logits(self._inputs(images, input_transform))
             if self._recorder is not None:
                 self._recorder.forget()
             return Outputs(logits)
         if self._recorder is not None and self._recorder.want.issuperset(set(want) - {"logits"}):
-            return self._tapped(images, want, self._recorder, change)
-        return self._tapped_once(images, want, change)
+            return self._tapped(images, want, self._recorder, input_transform)
+        return self._tapped_once(images, want, input_transform)
 
     # Compiled code is bound to the hooks it was traced with; with new hooks, every pass would be compiled again.
     @uncompiled
-    def _tapped_once(self, images: Tensor, want: Collection[str], change: Change | None) -> Outputs:
+    def _tapped_once(self, images: Tensor, want: Collection[str], input_transform: InputTransform | None) -> Outputs:
         with self.tapping(want) as recorder:
-            return self._tapped(images, want, recorder, change)
+            return self._tapped(images, want, recorder, input_transform)
 
-    def _tapped(self, images: Tensor, want: Collection[str], recorder: Recorder, change: Change | None) -> Outputs:
+    def _tapped(
+        self, images: Tensor, want: Collection[str], recorder: Recorder, input_transform: InputTransform | None
+    ) -> Outputs:
         if torch.compiler.is_compiling():
-            return recorder.take(self._logits(self._inputs(images, change)), want)
+            return recorder.take(self._logits(self._inputs(images, input_transform)), want)
         with tracking_versions():
-            return recorder.take(self._logits(self._inputs(images, change)), want)
+            return recorder.take(self._logits(self._inputs(images, input_transform)), want)
 
     @contextmanager
     def tapping(self, want: Collection[str]) -> Iterator[Recorder]:
@@ -188,9 +192,9 @@ class Classifier(nn.Module):
             return self.whitening.inverted(inputs)
         return inputs * self.std + self.mean
 
-    def _inputs(self, images: Tensor, change: Change | None) -> Tensor:
+    def _inputs(self, images: Tensor, input_transform: InputTransform | None) -> Tensor:
         inputs = self.prepare(images)
-        return inputs if change is None else change(inputs)
+        return inputs if input_transform is None else input_transform(inputs)
 
     def _right_channels(self, images: Tensor) -> Tensor:
         got = images.shape[1]

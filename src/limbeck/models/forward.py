@@ -18,7 +18,7 @@ from limbeck.device import Device, resolve_device
 from limbeck.errors import UserError
 from limbeck.look_ahead import look_ahead
 from limbeck.memory import keep_freed_memory
-from limbeck.models.classifier import Change, Classifier, Outputs
+from limbeck.models.classifier import Classifier, InputTransform, Outputs
 from limbeck.models.shared_memory import private_copy
 from limbeck.precision import autocast, check_precision, resolve_channels_last, resolve_precision
 
@@ -149,11 +149,13 @@ class FrozenTeacher(nn.Module):
         """Stays in eval mode: a teacher whose batch statistics drift is another teacher."""
         return super().train(False)
 
-    def forward(self, images: Tensor, want: Collection[str] = LOGITS, *, change: Change | None = None) -> Outputs:
-        """Outputs for images uint8 or in [0, 1], [B, C, H, W]; for `change`, see `Classifier.forward`."""
+    def forward(
+        self, images: Tensor, want: Collection[str] = LOGITS, *, input_transform: InputTransform | None = None
+    ) -> Outputs:
+        """Outputs for images uint8 or in [0, 1], [B, C, H, W]; for `input_transform`, see `Classifier.forward`."""
         self.passes += len(images)
         with torch.inference_mode(), autocast(self.device, self.dtype), freezing(self.compiled):
-            outputs = self.classifier(images, want=want, change=change)
+            outputs = self.classifier(images, want=want, input_transform=input_transform)
         # Losses save outputs for their backward pass, which autograd forbids for inference tensors.
         return outputs.map(
             lambda tensor: tensor.to(torch.float32, copy=self.compiled == "graphs" or tensor.is_inference())
