@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
@@ -205,12 +206,13 @@ def outputs_over(
     if block is not None and block < 1:
         raise UserError(f"`block` must be >= 1, got {block}.")
     if isinstance(network, FrozenTeacher):
+        classifier, teacher = network.classifier, network
         computing = Computing(network.device, network.dtype, network.channels_last)
-        return _outputs_over(network.classifier, images, want, computing, batch_size, size, seen, block, network)
-    check_precision(precision)
-    classifier = _placed(network, device)
-    computing = resolve_computing(device_of(classifier), precision)
-    return _outputs_over(classifier, images, want, computing, batch_size, size, seen, block)
+    else:
+        check_precision(precision)
+        classifier, teacher = _placed(network, device), None
+        computing = resolve_computing(device_of(classifier), precision)
+    return _outputs_over(classifier, images, _PassOptions(want, computing, batch_size, size, seen, block), teacher)
 
 
 def whole_outputs(
@@ -244,54 +246,50 @@ def whole_outputs(
     return whole
 
 
+@dataclass(frozen=True)
+class _PassOptions:
+    """Arguments of `outputs_over`, checked; `computing` for device and precision."""
+
+    want: Collection[str]
+    computing: Computing
+    batch_size: int
+    size: tuple[int, int] | None
+    seen: Callable[[Tensor], None] | None
+    block: int | None
+
+
 def _outputs_over(
-    classifier: Classifier,
-    images: "ImageSet",
-    want: Collection[str],
-    computing: Computing,
-    batch_size: int,
-    size: tuple[int, int] | None,
-    seen: Callable[[Tensor], None] | None,
-    block: int | None,
-    teacher: FrozenTeacher | None = None,
+    classifier: Classifier, images: "ImageSet", options: _PassOptions, teacher: FrozenTeacher | None
 ) -> Iterator[tuple[Tensor, Outputs]]:
     keep_freed_memory()
-    tapping = classifier.tapping(want) if set(want) - set(LOGITS) else nullcontext()
+    tapping = classifier.tapping(options.want) if set(options.want) - set(LOGITS) else nullcontext()
     with evaluating(classifier), tapping:
-        how = False if teacher is None else teacher.compiled
-        computed = _computed(classifier, images, want, computing, batch_size, size, seen, block, how)
-        for positions, outputs in _arriving(computed, computing.device):
+        computed = _computed(classifier, images, options, False if teacher is None else teacher.compiled)
+        for positions, outputs in _arriving(computed, options.computing.device):
             if teacher is not None:
                 teacher.passes += len(positions)
             yield positions, outputs
 
 
 def _computed(
-    classifier: Classifier,
-    images: "ImageSet",
-    want: Collection[str],
-    computing: Computing,
-    batch_size: int,
-    size: tuple[int, int] | None,
-    seen: Callable[[Tensor], None] | None,
-    block: int | None,
-    compile: Compile,
+    classifier: Classifier, images: "ImageSet", options: _PassOptions, compile: Compile
 ) -> Iterator[tuple[Tensor, Outputs]]:
     """Outputs on the device, where a GPU may still be computing them."""
+    computing, size = options.computing, options.size
     order = torch.channels_last if computing.channels_last else torch.contiguous_format
-    batches = _ready_batches(images, batch_size, computing)
+    batches = _ready_batches(images, options.batch_size, computing)
     # On a CPU, a reading thread makes the network's own threads sleep while they wait for each other, which costs a
     # third of the rate on two cores: more than copying pixels that need no decoding.
     ahead = not images.is_decoded or computing.device.type != "cpu"
     for positions, read in look_ahead(batches) if ahead else batches:
-        if seen is not None:
-            seen(read)
+        if options.seen is not None:
+            options.seen(read)
         pixels = read.to(computing.device, memory_format=order, non_blocking=True)  # [B, C, H, W] uint8
         # Not around the loop: the generator's consumer would run in inference mode.
         with torch.inference_mode(), _own_autocast(computing), freezing(compile):
             if size is not None and tuple(pixels.shape[-2:]) != size:
                 pixels = functional.interpolate(pixels.float() / 255, size, mode="bilinear", antialias=True)
-            outputs = _shown(classifier, pixels, want, block).map(Tensor.float)
+            outputs = _shown(classifier, pixels, options.want, options.block).map(Tensor.float)
         yield positions, outputs
 
 
