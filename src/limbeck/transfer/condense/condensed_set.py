@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.joined import content_ids
+from limbeck.data.storage import in_levels
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.forward import FrozenTeacher, whole_outputs
 from limbeck.transfer.budget import parse_budget
@@ -52,7 +53,7 @@ def transfer_set_of(
     rounding_loss = rounding(floats)
     loses_much = settings.network.whitening or rounding_loss["change"] > _MUCH
     as_floats = settings.keep == "float16" or (settings.keep == "auto" and loses_much)
-    levels = (floats * 255).round().clamp(0, 255).to(torch.uint8)
+    levels = in_levels(floats)
     floats = _halved(floats) if as_floats else floats
     digests = ImageSet.of_floats(floats).digests() if as_floats else ImageSet(levels).digests()
     description = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}

@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.multi_formation import merge_images
+from limbeck.data.storage import in_levels
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
@@ -208,7 +209,7 @@ def _labels(
     if settings.labels == "hard":
         return Labels(classes, None, (), Cost())
     if chosen is None:
-        levels = (classifier.images_of(inputs).detach() * 255).round().clamp(0, 255).to(torch.uint8)
+        levels = in_levels(classifier.images_of(inputs).detach())
         images = ImageSet(levels, classes, classes=[str(k) for k in range(classifier.num_classes)], name="noise")
     else:
         images = chosen.images
