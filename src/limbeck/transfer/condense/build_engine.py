@@ -74,7 +74,7 @@ def estimate_without_experts(
     pool: ImageSet,
     *,
     fresh: Callable[[int], Classifier],
-    each: int,
+    images_per_class: int,
     snapshots: tuple[int, ...],
     seed: int,
     device: torch.device,
@@ -86,7 +86,7 @@ def estimate_without_experts(
         network: the one that images are learned on.
         pool: images that the set stands for.
         fresh: seed -> network of that kind.
-        each: images per class.
+        images_per_class: of the set.
         snapshots: numbers of the experts' snapshots that are read.
         seed: of the set.
         device: where images are learned.
@@ -94,7 +94,7 @@ def estimate_without_experts(
     Raises:
         UserError: memory does not suffice.
     """
-    classes = (pool.class_counts() > 0).nonzero().flatten().repeat_interleave(each)
+    classes = (pool.class_counts() > 0).nonzero().flatten().repeat_interleave(images_per_class)
     size = network.input_size or pool.shape[1:]
     noise = torch.randn(len(classes), network.channels, *size, generator=generator(seed, "estimate"))
     labels = classes if settings.labels == "hard" else torch.zeros(len(classes), pool.num_classes)

@@ -27,11 +27,16 @@ from limbeck.transfer.condense.condensed_set import set_of_crops, transfer_set_o
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
 from limbeck.transfer.condense.estimate import Estimate
-from limbeck.transfer.condense.estimate_text import Beside, ahead, looks_ahead, times_of
-from limbeck.transfer.condense.evidence import evidence_of
+from limbeck.transfer.condense.estimate_text import ahead, work_beside
+from limbeck.transfer.condense.evidence import evidence_of, facts_of_set
 from limbeck.transfer.condense.experts import ExpertStore
-from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
-from limbeck.transfer.condense.find_experts import experts_for, snapshots_at_hand, snapshots_read
+from limbeck.transfer.condense.find_experts import (
+    experts_for,
+    remarks_on_experts,
+    remarks_on_their_number,
+    snapshots_at_hand,
+    snapshots_read,
+)
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
 from limbeck.transfer.condense.history import History, HistoryFile
 from limbeck.transfer.condense.judging import SHARE, accuracy_of, measured_judging
@@ -105,9 +110,12 @@ class Condensation:
         return split_for(self.settings, self.whole)[1]
 
     @cached_property
-    def each(self) -> int:
-        """Images per class."""
+    def images_per_class(self) -> int:
         return images_per_class(self.settings, self.pool)
+
+    @property
+    def image_count(self) -> int:
+        return self.images_per_class * int((self.pool.class_counts() > 0).sum())
 
     @cached_property
     def networks(self) -> FreshNetworks:
@@ -115,7 +123,7 @@ class Condensation:
 
     @cached_property
     def network(self) -> Classifier:
-        """Which knows images from what it takes."""
+        """An untrained network; converts between images and normalised inputs."""
         return self.networks(0)
 
     @cached_property
@@ -141,13 +149,19 @@ class Condensation:
         context, began = self.context, time.perf_counter()
         assert self.teacher is not None, "makers that ask a teacher are refused without one before"
         rater = FrozenTeacher(self.teacher, device=context.device)
-        counts = (self.pool.class_counts() > 0).long() * self.each
+        counts = (self.pool.class_counts() > 0).long() * self.images_per_class
         crop_images = images_of_crops(
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
         )
         rated = rater.passes  # before labels are asked for
         transfer_set = set_of_crops(
-            crop_images, self.settings, self.networks, self.pool, rater, named=self._teacher_named(), seed=context.seed
+            crop_images,
+            self.settings,
+            self.networks,
+            self.pool,
+            rater,
+            named=_teacher_named(context),
+            seed=context.seed,
         )
         cost = Cost(
             images_read=rated // self.settings.crops.crops,
@@ -157,19 +171,11 @@ class Condensation:
         frame = frame_of(0, crop_images.images, crop_images.labels)
         return self.finished(transfer_set, cost, [frame])
 
-    def _teacher_named(self) -> Mapping[str, Any]:
-        """The teacher as recipes name it, to be found from any folder; one from Python by its name and fingerprint."""
-        teacher, named = self.context.teacher, self.context.teacher_named
-        assert teacher is not None
-        if named is None:
-            return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
-        return {**named, "weights": found_anywhere(str(named["weights"]))}
-
     def chosen(self) -> Chosen | None:
         """Images that `initialise` names, chosen before anything that takes long; None where it names none."""
         if self.settings.initial is None and self.settings.initial_folder is None:
             return None
-        chosen = chosen_for(self.settings, self.pool, count=self._count, context=self.context)
+        chosen = chosen_for(self.settings, self.pool, count=self.image_count, context=self.context)
         if self.settings.initial_folder is not None:
             self.begun.note("initial", chosen.images.fingerprint, f"the images of {self.settings.initial_folder!r}")
         return chosen
@@ -187,14 +193,8 @@ class Condensation:
         )
         if store is not None:
             self._note_experts(store)
-        for remark in self._remarks(store):
-            self.context.progress.say(remark)
-        if store is not None and settings.reads_trajectories and store.count < settings.experts.count:
-            holding, requested = f"{str(store.folder)!r} holds {store.count}", settings.experts.count
-            self.context.progress.say(
-                f"{holding} of the {requested} experts of `experts.count`, and no others are read; `limbeck experts` "
-                "with the same folder makes more"
-            )
+            for remark in [*remarks_on_experts(settings, store), *remarks_on_their_number(settings, store)]:
+                self.context.progress.say(remark)
         return store, cost
 
     def _note_experts(self, store: ExpertStore) -> None:
@@ -205,14 +205,6 @@ class Condensation:
         digest = store.digest(snapshots_at_hand(settings, store), judges=settings.reads_judges)
         self.begun.note("experts", {**extent, _DIGEST: digest}, f"the experts in {str(store.folder)!r}")
 
-    def _remarks(self, store: ExpertStore | None) -> list[str]:
-        """What is wrong with the experts that learning reads, if anything."""
-        if store is None or not (read := snapshots_at_hand(self.settings, store)):
-            return []
-        sentence = loss_that_does_not_fall(store.part(kept=list(read)))
-        lower = "`matching.start_to` and `grow_to`" if self.settings.by == "trajectories" else "`experts.epochs`"
-        return [] if sentence is None else [f"{sentence}; lower {lower}, or teach experts at another `learning_rate`"]
-
     def _tell_estimate(self) -> None:
         """Shows what learning will take; raises a UserError where memory does not suffice, before any work is done."""
         if not self.settings.iterations:
@@ -222,7 +214,7 @@ class Condensation:
             self.network,
             self.pool,
             fresh=self.networks,
-            each=self.each,
+            images_per_class=self.images_per_class,
             snapshots=snapshots_read(self.settings) or (0, 1),
             seed=self.context.seed,
             device=self.context.device,
@@ -230,23 +222,21 @@ class Condensation:
         mask_cost = None
         if self.settings.mask is not None:
             expert = self.network if self.settings.mask.network == "expert" else None
-            classes = (self.pool.class_counts() > 0).nonzero().flatten().repeat_interleave(self.each)
+            classes = (self.pool.class_counts() > 0).nonzero().flatten().repeat_interleave(self.images_per_class)
             masks = self._masks_of(mask_network(self.settings.mask, teacher=self.context.teacher, expert=expert))
             mask_cost = masks.measured(torch.zeros(len(classes), *self.pool.shape), classes)
         self.context.progress.say(f"after experts are taught, {self._ahead(estimate, mask_cost)}")
 
-    def _ahead(self, estimate: Estimate, looking: tuple[float, int] | None, done: int = 0) -> str:
-        """What learning takes, in words, with judging and maps; `looking` is seconds and bytes of making maps once."""
-        settings, extras = self.settings, []
+    def _ahead(self, estimate: Estimate, mask_cost: tuple[float, int] | None, done: int = 0) -> str:
+        """What learning takes, in words; `mask_cost` is seconds and bytes of making the mask's maps once."""
+        judging_cost = None
         if self.validation is not None:
-            count = self._count * settings.per_image
-            judging = measured_judging(settings.use, self.network, count, self.validation, self.context.device)
-            times = looks_ahead(settings.evaluate_every, settings.iterations, done)
-            extras.append(Beside("judging", times, *judging))
-        if settings.mask is not None and looking is not None:
-            times = times_of(settings.mask.every, settings.iterations, done)
-            extras.append(Beside("maps for the mask", times, *looking))
-        return ahead(estimate, *extras, iterations=settings.iterations, done=done)
+            count = self.image_count * self.settings.per_image
+            judging_cost = measured_judging(
+                self.settings.use, self.network, count, self.validation, self.context.device
+            )
+        extras = work_beside(self.settings, judging_cost, mask_cost, done)
+        return ahead(estimate, *extras, iterations=self.settings.iterations, done=done)
 
     def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
         """The images and labels that learning begins with."""
@@ -255,16 +245,12 @@ class Condensation:
             self.pool,
             self.network,
             store.judges if store is not None and self.settings.reads_judges else (),
-            count=self._count,
+            count=self.image_count,
             seed=self.context.seed,
             teacher=self.teacher,
             chosen=chosen,
             context=self.context,
         )
-
-    @property
-    def _count(self) -> int:
-        return self.each * int((self.pool.class_counts() > 0).sum())
 
     def learn(self, start: Start, store: ExpertStore | None) -> tuple[SyntheticSet, Cost]:
         """The images to keep and the cost of learning them, without interruptions."""
@@ -316,24 +302,10 @@ class Condensation:
             frames,
             pool=len(self.pool),
             cost=cost,
-            facts=self._facts(made, store),
-            findings=self._remarks(store),
+            facts=facts_of_set(self.settings, made, store),
+            findings=[] if store is None else remarks_on_experts(self.settings, store),
         )
         return Made(source=FixedSource(made), cost=cost, evidence=evidence)
-
-    def _facts(self, made: TransferSet, store: ExpertStore | None) -> dict[str, str]:
-        facts, rounding = {}, made.about.get("rounding")
-        if self.settings.by == "trajectories" and self.settings.iterations:
-            assert made.use is not None
-            facts["learned rate"] = (
-                f"{made.use['training']['learning_rate']:.3g}"  # the one of the images that are kept
-            )
-        if store is not None and self.settings.experts.folder is not None:
-            facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
-        if rounding is not None:
-            clipped, change = 100 * rounding["clipped"], 255 * rounding["change"]
-            facts["stored in 8 bits"] = f"{clipped:.2g} % of values clipped, {change:.2g} levels off"
-        return facts
 
     def _masks(self, store: ExpertStore | None) -> Masks | None:
         settings = self.settings.mask
@@ -365,6 +337,15 @@ class Condensation:
         shown = self._shown(images)
         maps = None if masks is None or masks.maps is None else masks.maps.cpu()
         save_frame(self.context.folder, frame_of(iteration, shown, start.classes, maps=maps, accuracy=score))
+
+
+def _teacher_named(context: MakerContext) -> Mapping[str, Any]:
+    """The teacher as recipes name it, to be found from any folder; one from Python by its name and fingerprint."""
+    teacher, named = context.teacher, context.teacher_named
+    assert teacher is not None
+    if named is None:
+        return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
+    return {**named, "weights": found_anywhere(str(named["weights"]))}
 
 
 def _held(device: torch.device) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from limbeck.transfer.condense.estimate import Estimate, rough_time
+from limbeck.transfer.condense.settings import CondenseSettings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,27 @@ def looks_ahead(every: int, iterations: int, done: int) -> int:
         (4, 2, 1)
     """
     return times_of(every, iterations, done + 1 if done else 0) + 1
+
+
+def work_beside(
+    settings: CondenseSettings, judging: tuple[float, int] | None, maps: tuple[float, int] | None, done: int
+) -> list[Beside]:
+    """What is repeated beside the iterations from `done` on.
+
+    Args:
+        settings: of the maker.
+        judging: seconds and bytes of judging once; None where nothing is judged.
+        maps: seconds and bytes of making the mask's maps once; None without a mask.
+        done: iterations that are done.
+    """
+    besides: list[Beside] = []
+    if judging is not None:
+        times = looks_ahead(settings.evaluate_every, settings.iterations, done)
+        besides.append(Beside("judging", times, *judging))
+    if settings.mask is not None and maps is not None:
+        times = times_of(settings.mask.every, settings.iterations, done)
+        besides.append(Beside("maps for the mask", times, *maps))
+    return besides
 
 
 def ahead(estimate: Estimate, *besides: Beside, iterations: int = 1, done: int = 0) -> str:

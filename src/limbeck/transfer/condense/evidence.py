@@ -18,6 +18,8 @@ from limbeck.transfer.words import image_count, percent
 if TYPE_CHECKING:
     from limbeck.cost import Cost
     from limbeck.data import ImageSet
+    from limbeck.data.transfer_set import TransferSet
+    from limbeck.transfer.condense.experts import ExpertStore
 
 _OFTEN = 0.5
 """Share of skipped iterations above which the page says so at its head."""
@@ -57,6 +59,26 @@ def evidence_of(
         findings=[*_findings(settings, history, frames, best), *map(_capitalised, findings)],
         figures=iteration_figures(history, frames, by=settings.by),
     )
+
+
+def facts_of_set(settings: CondenseSettings, made: "TransferSet", store: "ExpertStore | None") -> dict[str, str]:
+    """Facts for the head of the page about a finished set: its learned rate, its experts, and rounding to 8 bits.
+
+    Args:
+        settings: that the set was made by.
+        made: the finished set.
+        store: the experts, if any were read.
+    """
+    facts, rounding = {}, made.about.get("rounding")
+    if settings.by == "trajectories" and settings.iterations:
+        assert made.use is not None
+        facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # the one of the images that are kept
+    if store is not None and settings.experts.folder is not None:
+        facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
+    if rounding is not None:
+        clipped, change = 100 * rounding["clipped"], 255 * rounding["change"]
+        facts["stored in 8 bits"] = f"{clipped:.2g} % of values clipped, {change:.2g} levels off"
+    return facts
 
 
 def _rows(images: "ImageSet") -> Iterator[Mapping[str, Any]]:

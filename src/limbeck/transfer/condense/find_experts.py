@@ -12,6 +12,7 @@ from limbeck.errors import UserError
 from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
@@ -217,6 +218,25 @@ def experts_for(
         whitening_epsilon=settings.network.whitening_epsilon if settings.network.whitening else None,
     )
     return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges), cost
+
+
+def remarks_on_experts(settings: CondenseSettings, store: ExpertStore) -> list[str]:
+    """What is wrong with the experts that learning reads, if anything; sentences without full stops."""
+    if not (read := snapshots_at_hand(settings, store)):
+        return []
+    sentence = loss_that_does_not_fall(store.part(kept=list(read)))
+    lower = "`matching.start_to` and `grow_to`" if settings.by == "trajectories" else "`experts.epochs`"
+    return [] if sentence is None else [f"{sentence}; lower {lower}, or teach experts at another `learning_rate`"]
+
+
+def remarks_on_their_number(settings: CondenseSettings, store: ExpertStore) -> list[str]:
+    """A sentence where learning reads fewer experts than `experts.count`; without full stop."""
+    if not settings.reads_trajectories or store.count >= settings.experts.count:
+        return []
+    return [
+        f"{str(store.folder)!r} holds {store.count} of the {settings.experts.count} experts of `experts.count`, and no "
+        "others are read; `limbeck experts` with the same folder makes more"
+    ]
 
 
 def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
