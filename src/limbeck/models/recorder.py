@@ -13,6 +13,7 @@ from limbeck.models.taps import ACTIVATIONS, Outputs, Taps
 
 WANTS = ("logits", "embedding", "stages", "pre_activations", "last_map")
 _STAGES = frozenset(("stages", "pre_activations", "last_map"))
+_MOST_PATHS = 24  # in a message
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -240,8 +241,8 @@ def _untapped(part: str, name: str, network: nn.Module) -> UserError:
     )
 
 
-def _paths(network: nn.Module, limit: int = 24) -> str:
+def _paths(network: nn.Module) -> str:
     paths = [path for path, _ in network.named_modules() if path]
     short = [path for path in paths if path.count(".") < 2]
-    more = f" ... ({len(paths)} in all)" if len(paths) > limit else ""
-    return ", ".join((paths if len(paths) <= limit else short)[:limit]) + more
+    more = f" ... ({len(paths)} in all)" if len(paths) > _MOST_PATHS else ""
+    return ", ".join((paths if len(paths) <= _MOST_PATHS else short)[:_MOST_PATHS]) + more
