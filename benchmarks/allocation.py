@@ -106,7 +106,7 @@ def matching(per_class: int) -> Callable[[], tuple[Callable[[], None], int]]:
         import torch
 
         from limbeck.models import create
-        from limbeck.transfer.condense.flat import FlatNetwork
+        from limbeck.transfer.condense.flat_network import FlatNetwork
         from limbeck.transfer.condense.matching import Step, matching_gradients
 
         torch.manual_seed(0)

@@ -45,7 +45,7 @@ from torch import Tensor
 from limbeck.models import create
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.estimate import PeakMemory
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 

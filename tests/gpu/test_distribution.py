@@ -9,7 +9,7 @@ from tests.transfer.condense.distribution_problems import engine, fresh, pool, r
 
 from limbeck.models.forward import FrozenTeacher
 from limbeck.transfer.condense.crops import images_of_crops
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.method_settings import Crops
 from limbeck.transfer.condense.synthetic import SyntheticSet
 

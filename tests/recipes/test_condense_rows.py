@@ -25,7 +25,7 @@ from limbeck.transfer.condense import Maker, Settings
 from limbeck.transfer.condense.crops import crops_per_image
 from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import MatchingEngine
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.start import initial_set

@@ -28,7 +28,7 @@ from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import gather_inputs, run
 from limbeck.transfer.condense.condensation import split_for
 from limbeck.transfer.condense.engine import MatchingEngine
-from limbeck.transfer.condense.expertise import open_experts
+from limbeck.transfer.condense.find_experts import open_experts
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings as Settings
 from limbeck.transfer.condense.unread_settings import unread_settings

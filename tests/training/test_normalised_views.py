@@ -82,7 +82,7 @@ def test_shares_of_processes_are_parts_of_the_batch() -> None:
     whole, parts = stream(stripes(40)), [stream(stripes(40), process=one, processes=2) for one in range(2)]
     inputs = torch.randn(8, 1, 8, 8)
     for step in range(4):
-        changes = [one[step].change for one in (whole, *parts)]
+        changes = [one[step].input_transform for one in (whole, *parts)]
         assert all(one is not None for one in changes)
         of_whole, first, second = (lambda images, one=one: one(images) for one in changes)  # pyright: ignore
         assert torch.equal(of_whole(inputs), torch.cat([first(inputs[:4]), second(inputs[4:])]))
@@ -127,7 +127,7 @@ def test_without_them_all_is_as_it_was(teach: Run) -> None:
     assert again.view_cache is not None
     assert again.teacher_passes_saved == 12 * 8
     for spec in (None, "none", [], {"none": None}):
-        assert stream(stripes(8), normalised_views=normalised_views(spec))[0].change is None
+        assert stream(stripes(8), normalised_views=normalised_views(spec))[0].input_transform is None
 
 
 def test_they_go_with_soft_labels_views_mixtures_and_half_precision(teach: Run) -> None:

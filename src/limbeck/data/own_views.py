@@ -23,8 +23,8 @@ def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ViewEntry:
         part: a subclass of `Augmentation` or of `Mixing`, or a function of `images` uint8 `[B, C, H, W]` and `draw`
             int64 `[B]` to images of the same shape; or a transform of torchvision, an instance or a class. Further
             parameters are options.
-        remarks: `summary`; for a function also `distinct`, the number of views an image has: draws are then below it, else
-            64 random bits.
+        remarks: `summary`; for a function also `distinct`, the number of views an image has: draws are then below it,
+            else 64 random bits.
 
     Raises:
         UserError: it is neither.

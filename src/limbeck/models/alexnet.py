@@ -17,9 +17,9 @@ _GRID = 4
 
 
 class AlexNet(Tapped):
-    """Five convolutions, three of them followed by halving; 4x4 means of the last map go into the head.
+    """Five convolutions, three of them followed by halving; the last map, averaged to 4x4, goes into the head.
 
-    At 32x32 pixels that is the last map itself; at other sizes the head stays as large as it is.
+    At 32x32 pixels that is the last map itself; at other sizes the head stays the same.
 
     Args:
         num_classes, channels: of the head's output, of the images.
@@ -33,11 +33,11 @@ class AlexNet(Tapped):
             after = InstanceNorm(width) if norm == "instance" else nn.Identity()
             layer = nn.Sequential(nn.Conv2d(channels, width, side, padding=side // 2), after, nn.ReLU())
             if halves:
-                layer.append(nn.MaxPool2d(2, ceil_mode=True))  # one pixel at least is left of the tiniest image
+                layer.append(nn.MaxPool2d(2, ceil_mode=True))  # keeps at least one pixel of the tiniest image
             self.layers.append(layer)
             channels = width
         self.head = nn.Linear(channels * _GRID**2, num_classes)
-        self.taps = Taps("head", tuple(f"layers.{place}.2" for place in range(len(_LAYERS))))
+        self.taps = Taps("head", tuple(f"layers.{index}.2" for index in range(len(_LAYERS))))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(torch.flatten(F.adaptive_avg_pool2d(self.layers(x), _GRID), 1))

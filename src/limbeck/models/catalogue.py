@@ -1,4 +1,4 @@
-"""Every network that is known by name, without importing torch; listings and documentation are made from this table."""
+"""Every network that is known by name. torch is not imported; listings and documentation are made from this table."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class ModelEntry:
         parameters: at 100 classes and 3x32x32 images; `None` where it depends on the name.
         summary: what it is, a few words.
         options: what `create` takes besides the common arguments.
-        input_size: for a network that is built for one size, the side it has unless told otherwise.
+        input_size: for a network that is built for one size, the default side in pixels.
         made_by: builds the network, where it is not limbeck's own.
     """
 
@@ -135,12 +135,12 @@ MODELS: Catalogue[ModelEntry] = Catalogue(
     lambda: {name: f"the name of published weights, {name!r}" for name in NAMED},
 )
 
-# Stands for some thousand names; `timm.list_models()` tells them.
+# Stands for some thousand names, which `timm.list_models()` lists.
 TIMM = ModelEntry("timm", None, "any model of timm by its name there, as in timm:deit_tiny_patch16_224", TIMM_OPTIONS)
 
 
 def canonical(name: str) -> str:
-    """The name as the catalogue spells it; case does not matter, and names of timm pass as they are.
+    """The name as the catalogue spells it; case does not matter, and names of timm are returned as they are.
 
     Raises:
         UserError: no such model.
@@ -153,13 +153,13 @@ def canonical(name: str) -> str:
         return TIMM_PREFIX + name[len(TIMM_PREFIX) :]
     if MODELS.is_unlisted(name):
         return name
-    by_fold = {one.casefold(): one for one in MODELS}
+    by_fold = {model.casefold(): model for model in MODELS}
     if name.casefold() not in by_fold:
         raise unknown_name("model", name, MODELS, "`limbeck ls models` lists them all")
     return by_fold[name.casefold()]
 
 
 def entry(name: str) -> ModelEntry:
-    """What the catalogue says of one model; raises as `canonical` does."""
+    """A model's entry in the catalogue; raises as `canonical` does."""
     name = canonical(name)
     return TIMM if name.startswith(TIMM_PREFIX) else MODELS[name]

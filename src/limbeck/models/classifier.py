@@ -1,4 +1,4 @@
-"""A network together with what it needs to be used rightly: input size, its own normalisation, classes, taps."""
+"""A network together with what its correct use needs: input size, normalisation, classes, taps."""
 
 import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -18,7 +18,7 @@ from limbeck.models.whitening import Whitening
 
 __all__ = ["Classifier", "Outputs", "Taps", "as_size"]
 
-Change = Callable[[Tensor], Tensor]
+InputTransform = Callable[[Tensor], Tensor]
 Size = int | Sequence[int]
 
 # Luma weights of ITU-R BT.601, as PIL and OpenCV use them.
@@ -28,7 +28,7 @@ _WHITENING = "_whitening"
 
 
 class Classifier(nn.Module):
-    """Any network as a function from images in [0, 1] to `Outputs`; normalising is the network's own affair.
+    """Any network as a function from images in [0, 1] to `Outputs`; normalisation happens inside.
 
     Args:
         network: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
@@ -97,49 +97,53 @@ class Classifier(nn.Module):
         for key, values in zip(("mean", "std"), self.normalisation, strict=True):
             # Not persistent: a state dict stays that of the bare network, and the config carries the numbers.
             self.register_buffer(key, torch.tensor(values).view(1, channels, 1, 1), persistent=False)
-        if whitening is not None:  # no attribute of others, whose fingerprints it would change
+        if whitening is not None:  # an attribute that is None would change the fingerprints of other networks
             self.add_module(_WHITENING, copy.deepcopy(whitening))  # networks share nothing
 
     @property
     def whitening(self) -> Whitening | None:
-        """What images are prepared by in place of mean and std."""
-        found = self._modules.get(_WHITENING)
-        return found if isinstance(found, Whitening) else None
+        """The whitening that prepares images in place of mean and std, if there is one."""
+        module = self._modules.get(_WHITENING)
+        return module if isinstance(module, Whitening) else None
 
-    def forward(self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, change: Change | None = None) -> Outputs:
+    def forward(
+        self, images: Tensor, want: Collection[str] = _LOGITS_ONLY, *, input_transform: InputTransform | None = None
+    ) -> Outputs:
         """Outputs for images `[B, C, H, W]`, floating in [0, 1] or uint8; `want` names the parts to hand out.
 
-        `change` is what inputs go through between normalisation and network, as normalised views.
+        `input_transform` is applied to inputs between normalisation and network, as normalised views are.
         """
         if want is not _LOGITS_ONLY:
             check_want(want)
         if self._recorder is not None:
-            # A pass that failed half-way leaves something behind.
+            # A pass that failed half-way may have left records.
             self._recorder.forget()
         if not set(want) - {"logits"}:
-            logits = self._logits(self._inputs(images, change))
+            logits = self._logits(self._inputs(images, input_transform))
             if self._recorder is not None:
                 self._recorder.forget()
             return Outputs(logits)
         if self._recorder is not None and self._recorder.want.issuperset(set(want) - {"logits"}):
-            return self._tapped(images, want, self._recorder, change)
-        return self._tapped_once(images, want, change)
+            return self._tapped(images, want, self._recorder, input_transform)
+        return self._tapped_once(images, want, input_transform)
 
-    # Compiled code is bound to the hooks that it was traced with; new ones in every pass would compile every pass.
+    # Compiled code is bound to the hooks it was traced with; with new hooks, every pass would be compiled again.
     @uncompiled
-    def _tapped_once(self, images: Tensor, want: Collection[str], change: Change | None) -> Outputs:
+    def _tapped_once(self, images: Tensor, want: Collection[str], input_transform: InputTransform | None) -> Outputs:
         with self.tapping(want) as recorder:
-            return self._tapped(images, want, recorder, change)
+            return self._tapped(images, want, recorder, input_transform)
 
-    def _tapped(self, images: Tensor, want: Collection[str], recorder: Recorder, change: Change | None) -> Outputs:
+    def _tapped(
+        self, images: Tensor, want: Collection[str], recorder: Recorder, input_transform: InputTransform | None
+    ) -> Outputs:
         if torch.compiler.is_compiling():
-            return recorder.take(self._logits(self._inputs(images, change)), want)
+            return recorder.take(self._logits(self._inputs(images, input_transform)), want)
         with tracking_versions():
-            return recorder.take(self._logits(self._inputs(images, change)), want)
+            return recorder.take(self._logits(self._inputs(images, input_transform)), want)
 
     @contextmanager
     def tapping(self, want: Collection[str]) -> Iterator[Recorder]:
-        """Keeps the hooks for `want` in place over many forward passes; `forward` opens this itself when it must.
+        """Keeps the hooks for `want` in place over many forward passes; without it, `forward` adds them in each pass.
 
         With `torch.compile`, open it before the first pass and keep it open: a pass that opens it runs uncompiled.
 
@@ -174,7 +178,7 @@ class Classifier(nn.Module):
         return ((images - self.mean) / self.std).to(self.mean.dtype)
 
     def images_of(self, inputs: Tensor) -> Tensor:
-        """The images that `prepare` makes `inputs` of: in units of [0, 1], which they may leave.
+        """Inverse of `prepare`: the images that give `inputs`, in units of [0, 1], beyond which they may lie.
 
         Args:
             inputs: floating `[B, C, H, W]` as the network takes them, of its channels and size.
@@ -188,9 +192,9 @@ class Classifier(nn.Module):
             return self.whitening.inverted(inputs)
         return inputs * self.std + self.mean
 
-    def _inputs(self, images: Tensor, change: Change | None) -> Tensor:
+    def _inputs(self, images: Tensor, input_transform: InputTransform | None) -> Tensor:
         inputs = self.prepare(images)
-        return inputs if change is None else change(inputs)
+        return inputs if input_transform is None else input_transform(inputs)
 
     def _right_channels(self, images: Tensor) -> Tensor:
         got = images.shape[1]
@@ -217,7 +221,7 @@ class Classifier(nn.Module):
                 f"{self.name} must return logits [B, {self.num_classes}], got shape {list(logits.shape)}; is "
                 "`num_classes` right?"
             )
-        if len(logits) != len(inputs):  # one row would be spread over all images without a word
+        if len(logits) != len(inputs):  # a single row would silently be broadcast to all images
             raise UserError(
                 f"{self.name} must return a row of logits for each image, got {len(logits)} for {len(inputs)} images."
             )
@@ -229,8 +233,8 @@ class Classifier(nn.Module):
 
 @cache
 def _luma(device: torch.device, dtype: torch.dtype) -> Tensor:
-    """`_LUMA` as [1, 3, 1, 1]: made once, since to bring it to a GPU is to wait for the GPU."""
-    with torch.inference_mode(False):  # what is kept is of use anywhere
+    """`_LUMA` as [1, 3, 1, 1]; cached, since copying it to a GPU waits for the GPU."""
+    with torch.inference_mode(False):  # autograd may use the cached tensor later
         return torch.tensor(_LUMA, device=device, dtype=dtype).view(1, 3, 1, 1)
 
 
@@ -239,11 +243,11 @@ def _check_whitening(
 ) -> None:
     if mean is not None or std is not None:
         raise UserError("`whitening` stands in place of `mean` and `std`; give one of the two.")
-    whole = (channels, *(whitening.shape[1:] if size is None else as_size(size)))
-    if whole != whitening.shape:
+    shape = (channels, *(whitening.shape[1:] if size is None else as_size(size)))
+    if shape != whitening.shape:
         raise UserError(
             f"`whitening` is of images {list(whitening.shape)}, so that `channels` and `input_size` must be theirs, "
-            f"got {list(whole)}; fit it on images of the size that the network takes."
+            f"got {list(shape)}; fit it on images of the size that the network takes."
         )
 
 
@@ -258,14 +262,14 @@ def _per_channel(key: str, values: Sequence[float] | None, default: float, chann
         return (default,) * channels
     if len(values) != channels:
         raise UserError(f"`{key}` must hold one number per channel, {channels} in all, got {len(values)}.")
-    if not all(isfinite(one) for one in values):
+    if not all(isfinite(value) for value in values):
         raise UserError(f"`{key}` must hold finite numbers, got {list(values)}.")
-    return tuple(float(one) for one in values)
+    return tuple(float(value) for value in values)
 
 
 def as_size(size: Size) -> tuple[int, int]:
     """Height and width, from one number for a square or from two."""
     pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(one, int) and one >= 1 for one in pair):
+    if len(pair) != 2 or not all(isinstance(side, int) and side >= 1 for side in pair):
         raise UserError(f"`input_size` must be one or two whole numbers >= 1, got {size!r}.")
     return pair[0], pair[1]

@@ -34,8 +34,8 @@ _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "sigmoid": nn.Sigmo
 class ConvNet(Tapped):
     """Layers of 3x3 convolution, norm, activation and halving; all of the last map goes into the head.
 
-    The head's size depends on the images', so the network is built for one size. Layers halve while every later layer
-    still has 2x2 pixels to work on, since a norm over one pixel would return its bias whatever comes in.
+    The head's size depends on the images', so the network is built for one size. Layers halve only while every later
+    layer still has 2x2 pixels, since a norm over one pixel would return its bias whatever comes in.
 
     Args:
         depth: number of layers.

@@ -1,4 +1,4 @@
-"""Describing networks and values by content, equally in every process: what a fingerprint is made of."""
+"""Hashes networks and values by content, equally in every process: the basis of fingerprints."""
 
 import enum
 import functools
@@ -30,7 +30,7 @@ _COMPILED = (
     types.GetSetDescriptorType,
     np.ufunc,
 )
-# Kinds of functions and wrappers -> what they consist of.
+# Kinds of functions and wrappers -> attributes that hold their content.
 _PARTS: Mapping[type, tuple[str, ...]] = {
     staticmethod: ("__func__",),
     classmethod: ("__func__",),
@@ -41,7 +41,7 @@ _PARTS: Mapping[type, tuple[str, ...]] = {
     types.MethodType: ("__func__", "__self__"),
     type(functools.cache(print)): ("__wrapped__",),
 }
-# What modules keep for torch's own use and for ours, and where timm's weights came from.
+# Attributes that torch and limbeck keep for themselves, and where timm's weights came from.
 _BOOKKEEPING = frozenset([*vars(nn.Module()), "_compiled_call_impl", "_overwriting", "pretrained_cfg", "default_cfg"])
 _BOOKKEEPING_OF_CLASSIFIERS = frozenset(["name", "config", "classes", "_recorder"])
 _HOOKS = {
@@ -51,7 +51,7 @@ _HOOKS = {
 
 
 def describe(value: object) -> tuple[str, tuple[str, ...]]:
-    """32 hex digits that stand for a value, and what of it could not be seen or vouched for, in words."""
+    """Hash of a value (32 hex digits), and descriptions of what in it could not be seen or vouched for."""
     description = _Description()
     try:
         description.add(value, "")
@@ -61,12 +61,12 @@ def describe(value: object) -> tuple[str, tuple[str, ...]]:
 
 
 class _Description:
-    """Feeds a digest with one value after the other; what was met before is named by its number."""
+    """Feeds values to a digest; one met before is represented by its number."""
 
     def __init__(self) -> None:
         self.digest = hashlib.blake2b(digest_size=16)
         self.unseen: list[str] = []
-        # Holds what it has met, so that no address is used twice.
+        # Keeps the values alive, so that no `id` is reused.
         self.met: dict[int, tuple[int, object]] = {}
 
     def add(self, value: Any, path: str) -> None:
@@ -126,11 +126,11 @@ class _Description:
         attributes = {
             name: value
             for name, value in vars(module).items()
-            # Some networks of timm fill a cache as they run.
+            # Some networks of timm fill caches as they run.
             if name not in left_out and not (of_library and name.endswith("_cache"))
         }
-        for found in (module._parameters, module._buffers, module._modules, attributes):
-            self._add_items(found, path)
+        for items in (module._parameters, module._buffers, module._modules, attributes):
+            self._add_items(items, path)
 
     def _add_tensor(self, tensor: Tensor, path: str) -> None:
         if nn.parameter.is_lazy(tensor):
@@ -160,15 +160,15 @@ class _Description:
             self.digest.update(np.ascontiguousarray(array).tobytes())
 
     def _add_class(self, kind: type) -> None:
-        """Its name, and what is in it and its bases; of the classes of libraries only what is not theirs."""
+        """A class's name and members, bases included; of libraries' classes only members that others put there."""
         self._put("class", kind.__qualname__, *(library(kind.__module__) or ()))
         for base in kind.__mro__:
             if base is object or base is nn.Module:
                 continue
-            theirs = library(base.__module__) is not None
+            from_library = library(base.__module__) is not None
             self._put("base", base.__qualname__)
             for name, value in vars(base).items():
-                if _is_content(name, value) and (not theirs or _is_foreign(value)):
+                if _is_content(name, value) and (not from_library or _is_foreign(value)):
                     self._put(name)
                     self.add(value, base.__qualname__)
 
@@ -183,7 +183,7 @@ class _Description:
             for name, value in named_globals(function):
                 self._put(name)
                 self.add(value, name)
-        self._add_all([one.cell_contents for one in function.__closure__ or () if _is_full(one)], path)
+        self._add_all([cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)], path)
 
     def _add_compiled(self, value: Any, path: str) -> None:
         owner = getattr(value, "__objclass__", None) or getattr(value, "__self__", None)
@@ -195,7 +195,7 @@ class _Description:
             self.add(owner, path)
 
     def _add_object(self, value: Any, path: str) -> None:
-        """Any other value by its class, what it holds as a collection or number, and its attributes."""
+        """Any other value: its class, its content as a collection or number, and its attributes."""
         self._put("object")
         self.add(type(value), path)
         match value:
@@ -206,7 +206,7 @@ class _Description:
                 self._add_all(value, path)
             case set() | frozenset():
                 # Their order differs from process to process.
-                parts = [describe(one) for one in value]
+                parts = [describe(member) for member in value]
                 self._put(*sorted(digest for digest, _ in parts))
                 self.unseen += [words for _, unseen in parts for words in unseen]
             case int() | float() | str() | bytes():
@@ -237,16 +237,16 @@ def _at(path: str) -> str:
 
 
 def _is_content(name: str, value: object) -> bool:
-    """Whether a member of a class is one that its author wrote, and not what Python keeps there."""
+    """Whether the author of a class wrote this member, and not Python."""
     if name.startswith("__") and name.endswith("__"):
         return isinstance(value, (types.FunctionType, *_PARTS)) and name != "__annotate__"
     return name != "_abc_impl" and not isinstance(value, types.MemberDescriptorType)
 
 
 def _is_foreign(value: object) -> bool:
-    """Whether a member of a library's class was put there by somebody else."""
+    """Whether a member of a library's class comes from elsewhere."""
     parts = [getattr(value, part) for part in _PARTS.get(type(value), ())] or [value]
-    return any(isinstance(one, types.FunctionType) and library(home(one)) is None for one in parts)
+    return any(isinstance(part, types.FunctionType) and library(home(part)) is None for part in parts)
 
 
 def _is_full(cell: types.CellType) -> bool:
@@ -258,7 +258,7 @@ def _is_full(cell: types.CellType) -> bool:
 
 
 def _is_of_python(value: object) -> bool:
-    """Whether an object has no state but its attributes."""
+    """Whether an object's state is all in its attributes."""
     new = type(value).__new__
     slots = any("__slots__" in vars(base) for base in type(value).__mro__)
     return (new is object.__new__ or isinstance(new, types.FunctionType)) and (hasattr(value, "__dict__") or slots)
@@ -266,8 +266,8 @@ def _is_of_python(value: object) -> bool:
 
 def _attributes(value: object) -> dict[str, Any]:
     slots = [name for base in type(value).__mro__ for name in _as_names(vars(base).get("__slots__", ()))]
-    found = {name: getattr(value, name) for name in slots if name != "__dict__" and hasattr(value, name)}
-    return found | dict(getattr(value, "__dict__", {}))
+    attributes = {name: getattr(value, name) for name in slots if name != "__dict__" and hasattr(value, name)}
+    return attributes | dict(getattr(value, "__dict__", {}))
 
 
 def _as_names(slots: Any) -> tuple[str, ...]:
@@ -275,7 +275,7 @@ def _as_names(slots: Any) -> tuple[str, ...]:
 
 
 def _state(value: Any) -> Any:
-    """What torch's own compiled objects say of themselves; None where they say nothing."""
+    """The state of torch's compiled objects; None where they reveal none."""
     if isinstance(value, torch.Generator):
         return value.get_state()
     if isinstance(value, torch.ScriptObject):

@@ -1,4 +1,4 @@
-"""Which network it is: one short hash of everything that shapes its answers and can be seen from Python."""
+"""Identifies networks by one short hash of everything visible from Python that shapes their answers."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ _SHOWN = 3
 
 @dataclass(frozen=True)
 class Identity:
-    """What is known of which network it is.
+    """The fingerprint of a network and its limits.
 
     Attributes:
         fingerprint: 32 hex digits; see `fingerprint`.
-        unseen: what the fingerprint cannot vouch for, in words; empty where equal fingerprints mean equal answers.
+        unseen: descriptions of what it cannot vouch for; empty where equal fingerprints mean equal answers.
     """
 
     fingerprint: str
@@ -35,10 +35,11 @@ def identify(classifier: Classifier) -> Identity:
 def fingerprint(classifier: Classifier) -> str:
     """32 hex digits of weights, buffers, normalisation, input size, code and attributes.
 
-    Code of limbeck, torch, torchvision, timm, NumPy and Python itself counts by name and version; all other by what
-    Python runs: bytecode, constants, defaults, closures, and the functions and values that it names. Attributes are
-    numbers, texts, collections, arrays, tensors, functions and objects made of these. Neither addresses nor hash seeds
-    play a part, so that another process finds the same; another version of Python compiles other bytecode.
+    Code of limbeck, torch, torchvision, timm, NumPy and Python itself counts by name and version; all other code by
+    what Python runs: bytecode, constants, defaults, closures, and the functions and values that it names. Attributes
+    may be numbers, texts, collections, arrays, tensors, functions and objects made of these. Memory addresses and hash
+    seeds have no influence, so that another process computes the same; another version of Python compiles to other
+    bytecode.
 
     Foreign code is seen, but not vouched for (see `identify`): it may depend on files, on time, or on what it calls.
     """

@@ -8,10 +8,10 @@ from torch.autograd import Function
 
 
 class Halving(nn.AvgPool2d):
-    """As torch's of 2x2 pixels, but for rounding, and differentiable as often.
+    """torch's average pool of 2x2 pixels but for rounding, differentiable any number of times.
 
-    Sums of rows and then of columns, instead of a kernel that makes one output after the other. Where the channels of a
-    pixel lie side by side torch's kernel is as fast, and compilers and exporters have their own.
+    It sums rows, then columns, where torch's kernel computes one output after the other. For channels-last images
+    torch's kernel is as fast, and compilers and exporters have their own.
 
     Example:
         >>> Halving()(torch.arange(8.0).view(1, 1, 2, 4))
@@ -33,7 +33,7 @@ class Halving(nn.AvgPool2d):
 class _Halve(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        rows = x[..., ::2, :] + x[..., 1::2, :]  # first, as whole rows are added fastest
+        rows = x[..., ::2, :] + x[..., 1::2, :]  # rows first: whole rows are added fastest
         return (rows[..., ::2] + rows[..., 1::2]).mul_(0.25)
 
     @staticmethod
@@ -45,12 +45,12 @@ class _Double(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
-        found = x.new_empty(*x.shape[:-2], 2 * height, 2 * width)
+        doubled = x.new_empty(*x.shape[:-2], 2 * height, 2 * width)
         quarter = x * 0.25
-        found[..., ::2, ::2] = quarter
-        found[..., ::2, 1::2] = quarter
-        found[..., 1::2, :] = found[..., ::2, :]
-        return found
+        doubled[..., ::2, ::2] = quarter
+        doubled[..., ::2, 1::2] = quarter
+        doubled[..., 1::2, :] = doubled[..., ::2, :]
+        return doubled
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> Any:

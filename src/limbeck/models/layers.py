@@ -1,4 +1,4 @@
-"""What architectures share: starting weights as in the CIFAR benchmarks, norms of the smallest maps, a shuffle."""
+"""Parts that architectures share: initial weights as in the CIFAR benchmarks, norms, the channel shuffle."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,17 +23,17 @@ def initialise_small(head: nn.Linear) -> None:
 
 
 def batch_normed(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Batch norm; where a channel has a single value, which has no variance, by the running statistics."""
+    """Batch norm; by the running statistics where a channel has a single value, which has no variance."""
     if x.numel() > x.shape[1]:
         return norm(x)
     return F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
 
 
 class InstanceNorm(nn.GroupNorm):
-    """Each channel of each image at mean 0 and deviation 1, then scaled and shifted; takes maps of any size.
+    """Normalises each channel of each image to mean 0 and deviation 1, then scales and shifts; for maps of any size.
 
-    A single pixel has no deviation: of such a map, norm would leave the shift alone, whatever comes in. It is scaled
-    and shifted as it is. Ulyanov, Vedaldi and Lempitsky, "Instance normalization", arXiv 1607.08022 (2016).
+    A map of a single pixel has no deviation, and normalising it would leave nothing but the shift, whatever comes in;
+    it is only scaled and shifted. Ulyanov, Vedaldi and Lempitsky, "Instance normalization", arXiv 1607.08022 (2016).
 
     Args:
         width: channels.

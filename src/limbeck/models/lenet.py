@@ -14,8 +14,8 @@ class LeNet5(Tapped):
     """Three 5x5 convolutions on 32x32 pixels; 28x28 images get a border of two, others are resized.
 
     Args:
-        width: channels of the first convolution; later layers have 16, 120 and 84 for 6, and others in proportion.
-        norm: `none`, or `batch` after every convolution, which LeCun's has not.
+        width: channels of the first convolution; with 6, later layers have 16, 120 and 84, else in proportion.
+        norm: `none`, or `batch` after every convolution, which the original does not have.
     """
 
     def __init__(self, *, num_classes: int, channels: int = 3, width: int = 6, norm: str = "none") -> None:
@@ -47,7 +47,7 @@ def _as_32(x: Tensor) -> Tensor:
     if x.shape[-2:] == (32, 32):
         return x
     if x.shape[-2:] == (28, 28):
-        # By the edge's own value, because normalised black is not zero.
+        # Padded by the values at the edge, because normalised black is not zero.
         return F.pad(x, (2, 2, 2, 2), mode="replicate")
     return F.interpolate(x, (32, 32), mode="bilinear", antialias=True)
 

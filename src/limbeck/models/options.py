@@ -1,4 +1,4 @@
-"""Options of a model: what each may be, checked before anything is built; torch is not imported here."""
+"""Options of a model and their allowed values, checked before anything is built. torch is not imported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class Option:
             case "switch":
                 return isinstance(value, bool)
             case "paths":
-                return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+                return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
             case "whole":
                 return isinstance(value, int) and not isinstance(value, bool)
             case "number":
@@ -70,12 +70,12 @@ class Option:
                 return isinstance(value, Mapping)
 
     def taken(self, value: Any) -> Any:
-        """An allowed value as the model takes it, which a file may have brought as a list."""
+        """An allowed value in the type that the model takes; files bring tuples as lists."""
         return as_default(value, self.default) if self.kind == "list" else value
 
 
 def check_options(model: str, known: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of `model`, the defaults filled in.
+    """All options of `model`, with defaults filled in.
 
     Raises:
         UserError: an option that the model does not have, or a value that it does not allow.

@@ -1,4 +1,4 @@
-"""Networks that are not limbeck's own: entries made from a module's class, or from a function that makes one."""
+"""Networks of the user's own: catalogue entries made from a module's class, or from a function that makes a module."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -24,9 +24,9 @@ _TAKEN = ("input_size", "mean", "std", "whitening", "classes", "seed", "name")
 
 
 def makes_model(part: Any) -> bool:
-    """Whether a part is a class, or a function of `num_classes`, as models are, and not one from a seed to a network.
+    """Whether a part is a class or a function of `num_classes`, as models are, and not a function of a seed.
 
-    One of nothing but `**kwargs` and what goes by name, as torchvision's, can only be a model.
+    A function that takes keyword arguments alone, `**kwargs` among them, as torchvision's, can only be a model.
 
     Example:
         >>> makes_model(torch.nn.Linear), makes_model(lambda num_classes: ...), makes_model(lambda seed: ...)
@@ -36,11 +36,11 @@ def makes_model(part: Any) -> bool:
         return True
     if isinstance(part, nn.Module) or not callable(part):
         return False
-    with suppress(UserError):  # compiled code, which does not say what it takes
-        taken = parameters(part)
-        names = {one.name for one in taken}
-        by_name = all(one.kind in (one.KEYWORD_ONLY, one.VAR_KEYWORD) for one in taken)
-        passes_on = by_name and any(one.kind is one.VAR_KEYWORD for one in taken)
+    with suppress(UserError):  # compiled code does not say what it takes
+        accepted = parameters(part)
+        names = {parameter.name for parameter in accepted}
+        by_name = all(parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_KEYWORD) for parameter in accepted)
+        passes_on = by_name and any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted)
         return ("num_classes" in names or passes_on) and "seed" not in names
     return False
 
@@ -50,16 +50,15 @@ def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ModelEntry:
 
     Args:
         name: its name.
-        part: a class of modules, or a function that makes one or a `Classifier` (see `limbeck.wrap`). It takes
-            `num_classes`, by `**kwargs` if need be, to which nothing else is given; `channels` if it can do with others
-            than it was made for; and `size`, the (height, width) of the images, if it is built for one. Further
-            parameters are options.
-        remarks: `summary`; `channels` of a network that takes no others, by default 3; the `size` that it has unless
-            told otherwise, by default 32; `embedding`, the path of the classifier head, by default the last linear
-            layer; paths of the `stages`, shallow to deep.
+        part: a class of modules, or a function that makes a module or a `Classifier` (see `limbeck.wrap`). It takes
+            `num_classes`, which alone may also be passed to `**kwargs`; `channels`, if it supports several numbers; and
+            `size`, the (height, width) of the images, if it is built for one size. Further parameters are options.
+        remarks: `summary`; `channels` of a network that takes no other number, by default 3; its default `size`, by
+            default 32; `embedding`, the path of the classifier head, by default the last linear layer; paths of the
+            `stages`, shallow to deep.
 
     Raises:
-        UserError: it is neither, or options have no plain default.
+        UserError: the part is neither, or options have no plain default.
     """
     what = f"model {name!r}"
     if (
@@ -69,16 +68,20 @@ def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> ModelEntry:
     ):
         raise UserError(f"{what} must be a class of modules or a function that makes one, got {part!r}.")
     check_remarks(remarks, ("summary", "channels", "size", "embedding", "stages"), what)
-    inputs, known = inputs_and_options(part, ("num_classes", "channels", "size"), what, passed_on=("num_classes",))
+    inputs, option_names = inputs_and_options(
+        part, ("num_classes", "channels", "size"), what, passed_on=("num_classes",)
+    )
     if "num_classes" not in inputs:
         named = str(getattr(part, "__name__", ""))
         called = named if named.isidentifier() else "make"
         raise UserError(
-            f"{what} must take `num_classes`, got {', '.join((*inputs, *known)) or 'nothing'}. Write `def "
+            f"{what} must take `num_classes`, got {', '.join((*inputs, *option_names)) or 'nothing'}. Write `def "
             f"net(num_classes): return {called}(...)` in a module of yours, with what `{called}` calls that, and name "
             "it 'module:net'."
         )
-    options = {one.name: _option(one, what) for one in parameters(part) if one.name in known}
+    options = {
+        parameter.name: _option(parameter, what) for parameter in parameters(part) if parameter.name in option_names
+    }
     size = remarks.get("size", _SIZE)
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise UserError(f"`size` of {what} must be a whole number of pixels >= 1, got {size!r}.")
@@ -106,25 +109,25 @@ def build(
     """The network, ready to use; `rest` are the other arguments of `Classifier` and options."""
     only = remarks.get("channels", 3)
     if "channels" not in inputs and channels != only:
-        # Images of other channels are converted, as `Classifier` does it.
+        # `Classifier` converts images of other channels.
         channels = only
     common = {key: rest.pop(key, None) for key in ("input_size", "mean", "std", "classes", "whitening")}
     arguments = {"num_classes": num_classes, **({"channels": channels} if "channels" in inputs else {}), **rest}
     with errors_of(what):
-        made = part(**arguments)
-    if isinstance(made, Classifier):
-        return _with_config(made, what, num_classes, config, common)
-    if not isinstance(made, nn.Module):
-        raise UserError(f"{what} must be a module or a `Classifier`, got {type(made).__name__}.")
-    taps = _taps(made, remarks, num_classes)
-    check_taps(made, taps)
-    return Classifier(made, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
+        built = part(**arguments)
+    if isinstance(built, Classifier):
+        return _with_config(built, what, num_classes, config, common)
+    if not isinstance(built, nn.Module):
+        raise UserError(f"{what} must be a module or a `Classifier`, got {type(built).__name__}.")
+    taps = _taps(built, remarks, num_classes)
+    check_taps(built, taps)
+    return Classifier(built, taps=taps, config=config, num_classes=num_classes, channels=channels, **common)
 
 
 def _with_config(
     made: Classifier, what: str, num_classes: int, config: dict[str, Any], common: Mapping[str, Any]
 ) -> Classifier:
-    """The same network with what `create` was told; what it was not told stays as the author has it."""
+    """The same network with the arguments of `create`; what these leave out stays as its author has it."""
     if made.num_classes != num_classes:
         raise UserError(f"{what} must tell {num_classes} classes apart (`num_classes`), got {made.num_classes}.")
     whitening = common["whitening"] or (None if common["mean"] or common["std"] else made.whitening)
@@ -144,7 +147,7 @@ def _with_config(
 
 
 def _taps(module: nn.Module, remarks: Mapping[str, Any], num_classes: int) -> Taps:
-    """Where it is said to be read; else where it says itself; else before its last linear layer."""
+    """The taps given on registration; else the module's own; else the input of its last linear layer."""
     stages = remarks.get("stages", ())
     if "embedding" in remarks or stages:
         return Taps(remarks.get("embedding", _head(module, num_classes)), tuple(stages))
@@ -153,8 +156,8 @@ def _taps(module: nn.Module, remarks: Mapping[str, Any], num_classes: int) -> Ta
 
 
 def _head(module: nn.Module, num_classes: int) -> str | None:
-    layers = {path: one for path, one in module.named_modules() if isinstance(one, nn.Linear) and path}
-    return next((path for path, one in reversed(layers.items()) if one.out_features == num_classes), None)
+    layers = {path: layer for path, layer in module.named_modules() if isinstance(layer, nn.Linear) and path}
+    return next((path for path, layer in reversed(layers.items()) if layer.out_features == num_classes), None)
 
 
 def _option(one: Any, what: str) -> Option:

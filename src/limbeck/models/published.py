@@ -1,4 +1,4 @@
-"""Published weights that `limbeck` knows by name; torch is not imported here."""
+"""Published weights that limbeck knows by name. torch is not imported until weights are read."""
 
 import hashlib
 import os
@@ -57,10 +57,10 @@ NAMED = {
 
 
 def named_state(weights: NamedWeights) -> Mapping[str, Any]:
-    """The tensors of published weights, their file's hash checked.
+    """The tensors of published weights; the hash of their file is checked.
 
     Raises:
-        UserError: the file's hash is another one, or it cannot be downloaded.
+        UserError: the file has another hash, or it cannot be downloaded.
     """
     import torch  # late: names and addresses must not wait for it
 

@@ -1,4 +1,4 @@
-"""Whether a network's parameters and buffers have values, of kinds that can be kept in a file."""
+"""Checks that a network's parameters and buffers have values that can be kept in a file."""
 
 from functools import cache
 from typing import Any
@@ -18,15 +18,15 @@ def check_ready(network: nn.Module, who: str) -> None:
 
 
 def unready(network: nn.Module, who: str) -> list[str]:
-    """What is wrong with the tensors of the `who`, in words."""
-    lazy, meta, other = [], [], []
+    """Sentences about what is wrong with the tensors of a network that messages call `who`."""
+    lazy, meta, unstorable = [], [], []
     for name, value in network.state_dict().items():
         if nn.parameter.is_lazy(value):
             lazy.append(name)
         elif isinstance(value, Tensor) and value.is_meta:
             meta.append(name)
         elif kind := _cannot_be_kept(value):
-            other.append(f"{name} ({kind})")
+            unstorable.append(f"{name} ({kind})")
     wrong = []
     if lazy:
         wrong.append(
@@ -34,10 +34,10 @@ def unready(network: nn.Module, who: str) -> list[str]:
         )
     if meta:
         wrong.append(f"the {who}'s {_some(meta)} must have values, got tensors on the meta device; load weights first")
-    if other:
+    if unstorable:
         wrong.append(
-            f"the {who}'s state must be plain tensors that safetensors can hold, got {_some(other)}; make it a buffer "
-            "of another type, or one that is not persistent"
+            f"the {who}'s state must be plain tensors that safetensors can hold, got {_some(unstorable)}; make it a "
+            "buffer of another type, or one that is not persistent"
         )
     return wrong
 
@@ -46,7 +46,7 @@ def is_finite(values: Tensor) -> bool:
     """Whether there is neither NaN nor infinity among them."""
     if not (values.is_floating_point() or values.is_complex()):
         return True
-    # Floats of one byte are only stored, and know no arithmetic.
+    # One-byte floats are a storage format without arithmetic.
     return bool((values.float() if values.element_size() == 1 else values).isfinite().all())
 
 
@@ -60,7 +60,7 @@ def _cannot_be_kept(value: Any) -> str:
 
 @cache
 def _has_format(dtype: torch.dtype) -> bool:
-    """Whether the installed safetensors stores it; newer ones know more types."""
+    """Whether the installed safetensors can store this dtype; newer versions know more."""
     try:
         safetensors.torch.save({"one": torch.zeros(1).to(dtype)})
     except (KeyError, ValueError, RuntimeError, safetensors.SafetensorError):

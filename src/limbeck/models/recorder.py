@@ -1,4 +1,4 @@
-"""Reading a network's inside by temporary forward hooks."""
+"""Reads the inside of a network by temporary forward hooks."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,18 +13,19 @@ from limbeck.models.taps import ACTIVATIONS, Outputs, Taps
 
 WANTS = ("logits", "embedding", "stages", "pre_activations", "last_map")
 _STAGES = frozenset(("stages", "pre_activations", "last_map"))
+_MOST_PATHS = 24  # in a message
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def uncompiled(function: Function) -> Function:
-    """A function that `torch.compile` calls as it stands."""
+    """A function that `torch.compile` calls without compiling it."""
     return cast(Function, torch.compiler.disable(function))
 
 
 @contextmanager
 def tracking_versions() -> Iterator[None]:
-    """No inference mode, whose tensors have no version by which to tell that they were overwritten; still no graph."""
+    """Leaves inference mode, whose tensors have no version that would show overwriting; still without a graph."""
     if not torch.is_inference_mode_enabled():
         yield
         return
@@ -38,7 +39,7 @@ Overwriting = dict[_Way, bool]
 
 
 class _Seen(NamedTuple):
-    """What a hook saw: the value to hand out, the network's own tensor, and its version at that time."""
+    """What a hook saw: the value to return, the network's own tensor, and its version at that time."""
 
     value: Tensor
     own: Tensor
@@ -49,17 +50,16 @@ class _Seen(NamedTuple):
 class Recorder:
     """Holds what the hooks of one `Classifier.tapping` saw in the current forward pass.
 
-    What is handed out are the values at the tap, though the network may overwrite them later in the same pass
-    (`ReLU(inplace=True)` behind a tapped batch norm, `out += identity` behind a tapped block). The first pass hands
-    out copies and notes which tensors were overwritten; later ones copy only these, and check the versions of the
-    others.
+    It returns the values at the tap, even if the network overwrites them later in the same pass (`ReLU(inplace=True)`
+    behind a tapped batch norm, `out += identity` behind a tapped block). The first pass returns copies and notes which
+    tensors were overwritten; later ones copy only these, and check the versions of the others.
 
     Args:
-        network: what is hooked.
-        taps: where.
+        network: gets the hooks.
+        taps: where they go.
         want: parts of the outputs.
         name: of the network in messages.
-        overwriting: what is known of the network; it outlives the recorder and is added to.
+        overwriting: what is known of the network; outlives the recorder, which adds to it.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Recorder:
         self.seen[part, path] = self._seen(part, path, value)
 
     def _seen(self, part: str, path: str, value: Tensor) -> _Seen:
-        # Compiled code is traced once, so that its passes teach nothing; copies cost it next to nothing.
+        # Compiled code is traced only once, so its passes cannot be observed; copies cost it next to nothing.
         if torch.compiler.is_compiling() or value.is_inference():
             return _Seen(value.clone(), value, 0, None)
         way = (part, path, self.network.training, torch.is_grad_enabled())
@@ -129,7 +129,7 @@ class Recorder:
         for value, own, version, way in seen:
             if way is None or self.overwriting.get(way, False):
                 continue
-            # Writing through `.data` or in foreign kernels leaves the version as it is.
+            # Writes through `.data` or by foreign kernels leave the version unchanged.
             overwritten = own._version != version or (way not in self.overwriting and not torch.equal(value, own))
             self.overwriting[way] = overwritten
             if overwritten and value is own:
@@ -144,7 +144,7 @@ class Recorder:
 
     @uncompiled
     def take(self, logits: Tensor, want: Collection[str]) -> Outputs:
-        """What was seen, forgetting it so that no activation outlives its step."""
+        """Returns what was seen and forgets it, so that no activation outlives its step."""
         seen, self.seen = self.seen, {}
         self._check_overwriting(seen.values())
         embedding = None
@@ -173,7 +173,7 @@ class Recorder:
 
 
 class _OutputHook:
-    """An object and not a closure, so that a deep copy of a tapped network records on its own."""
+    """An object, not a closure, so that a deep copy of a tapped network records on its own."""
 
     def __init__(self, recorder: Recorder, part: str, path: str) -> None:
         self.recorder, self.part, self.path = recorder, part, path
@@ -191,16 +191,16 @@ class _InputHook:
 
 
 def is_tap(hook: object) -> bool:
-    """Whether a hook is one of ours, which only looks."""
+    """Whether a hook is one of ours, which only reads."""
     return isinstance(hook, _OutputHook | _InputHook)
 
 
 def check_want(want: Collection[str]) -> None:
     if isinstance(want, str):
         raise UserError(f"`want` must be a collection of names, as in ({want!r},), got {want!r}.")
-    for one in want:
-        if one not in WANTS:
-            raise unknown_name("output", one, WANTS)
+    for name in want:
+        if name not in WANTS:
+            raise unknown_name("output", name, WANTS)
 
 
 def _flat(embedding: Tensor, path: str | None, name: str) -> Tensor:
@@ -227,9 +227,9 @@ def _find(network: nn.Module, path: str) -> nn.Module:
     except AttributeError:
         module = network
     if module is network:
-        known = [one for one, _ in network.named_modules() if one]
+        paths = [name for name, _ in network.named_modules() if name]
         hint = f"Paths of {type(network).__name__} are {_paths(network)}."
-        raise unknown_name("module path", path, known, hint) from None
+        raise unknown_name("module path", path, paths, hint) from None
     return module
 
 
@@ -241,8 +241,8 @@ def _untapped(part: str, name: str, network: nn.Module) -> UserError:
     )
 
 
-def _paths(network: nn.Module, limit: int = 24) -> str:
+def _paths(network: nn.Module) -> str:
     paths = [path for path, _ in network.named_modules() if path]
     short = [path for path in paths if path.count(".") < 2]
-    more = f" ... ({len(paths)} in all)" if len(paths) > limit else ""
-    return ", ".join((paths if len(paths) <= limit else short)[:limit]) + more
+    more = f" ... ({len(paths)} in all)" if len(paths) > _MOST_PATHS else ""
+    return ", ".join((paths if len(paths) <= _MOST_PATHS else short)[:_MOST_PATHS]) + more

@@ -15,7 +15,7 @@ from limbeck.models.layers import InstanceNorm, initialise
 from limbeck.models.taps import Tapped, Taps
 
 Norm = Callable[[int], nn.Module]
-"""Makes the norm of so many channels."""
+"""Number of channels -> norm."""
 
 
 class PadShortcut(nn.Module):
@@ -91,9 +91,9 @@ class ResNet(Tapped):
         blocks: number of blocks in every layer.
         widths: width of the stem, then of every layer.
         num_classes, channels: of the head's output, of the images.
-        bottleneck: blocks with 1x1 convolutions around, four times as wide outside.
-        option_a: shortcuts without parameters.
-        norm: makes the norm of so many channels.
+        bottleneck: whether blocks are bottlenecks, whose 1x1 convolutions make the output four times as wide.
+        option_a: whether shortcuts have no parameters.
+        norm: number of channels -> norm.
     """
 
     benchmark_names = (
@@ -125,8 +125,8 @@ class ResNet(Tapped):
             for position in range(count):
                 stride = 2 if index > 0 and position == 0 else 1
                 changes = stride != 1 or inputs != outputs
-                beside = shortcut(inputs, outputs, stride, norm) if changes else None
-                layer.append(block(inputs, width, stride, beside, norm))
+                branch = shortcut(inputs, outputs, stride, norm) if changes else None
+                layer.append(block(inputs, width, stride, branch, norm))
                 inputs = outputs
             self.layers.append(f"layer{index + 1}")
             self.add_module(self.layers[-1], layer)

@@ -31,14 +31,14 @@ class Projector(nn.Module):
 
 
 class ReusedHead(nn.Module):
-    """Logits of `head` for the mean over positions of the projected deepest stage of `body`.
+    """Logits of `head` for the deepest stage of `body`, projected and averaged over positions.
 
     Args:
-        body: whose own answer is not looked at.
+        body: its own logits are not used.
         taps: of the body.
-        projector: from the stage to a map of as many channels as the head has inputs.
+        projector: maps the stage to as many channels as the head has inputs.
         head: linear.
-        size: height and width that a larger stage is pooled to before.
+        size: height and width to which a larger stage is pooled first.
     """
 
     def __init__(self, body: nn.Module, taps: Taps, projector: nn.Module, head: nn.Module, size: tuple[int, int]):
@@ -69,7 +69,7 @@ def with_reused_head(student: Classifier, projector: Projector, head: nn.Linear,
     taps = student.taps
     body = student.network if taps.embedding is None else _without(student.network, taps.embedding)
     record = {"channels": list(projector.sizes), "size": list(size), "bias": head.bias is not None}
-    made = Classifier(
+    classifier = Classifier(
         ReusedHead(body, taps, projector, head, size),
         num_classes=head.out_features,
         input_size=student.input_size,
@@ -87,11 +87,11 @@ def with_reused_head(student: Classifier, projector: Projector, head: nn.Linear,
         ),
         config=None if student.config is None else {**student.config, "reused_head": record},
     )
-    return made.to(student.mean.device)
+    return classifier.to(student.mean.device)
 
 
 def with_fresh_reused_head(student: Classifier, record: dict[str, Any]) -> Classifier:
-    """The same with fresh weights, from what `with_reused_head` put on record in the `config`."""
+    """The same with fresh weights, from what `with_reused_head` recorded in `config`."""
     projector = Projector(*record["channels"])
     head = nn.Linear(record["channels"][-1], student.num_classes, bias=record["bias"])
     height, width = record["size"]
@@ -99,10 +99,10 @@ def with_fresh_reused_head(student: Classifier, record: dict[str, Any]) -> Class
 
 
 def _without(network: nn.Module, path: str) -> nn.Module:
-    """A network of the same modules, but for the one at `path`, which does nothing."""
+    """A network of the same modules, except that the one at `path` is replaced by an identity."""
     name, _, rest = path.partition(".")
-    made = copy.copy(network)
+    clone = copy.copy(network)
     inner = _without(network.get_submodule(name), rest) if rest else nn.Identity()
-    # A copy shares the table of its parts with the original.
-    made._modules = {**network._modules, name: inner}
-    return made
+    # A shallow copy shares the dict of its modules with the original.
+    clone._modules = {**network._modules, name: inner}
+    return clone

@@ -1,6 +1,6 @@
 """Tensors of a network that share memory: tied weights, views of one another, expanded ones.
 
-They are saved as one copy for every name, and loaded into the memory that they share, so that they stay shared.
+They are saved as a copy under every name, and loaded into the memory that they share, so that they stay shared.
 """
 
 import copy
@@ -18,19 +18,19 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def own_memory(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors on the CPU, none of which shares memory with another; copied only where need be."""
-    known: set[int] = set()
+    """Contiguous tensors on the CPU that share no memory with each other; copied only where necessary."""
+    seen: set[int] = set()
     apart = {}
     for name, value in state.items():
         tensor = value.detach().cpu().contiguous()
-        place = tensor.untyped_storage().data_ptr()
-        apart[name] = tensor.clone() if place in known else tensor
-        known.add(place)
+        address = tensor.untyped_storage().data_ptr()
+        apart[name] = tensor.clone() if address in seen else tensor
+        seen.add(address)
     return apart
 
 
 def load_tensors(module: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """`module.load_state_dict(state)`, which could not write into expanded tensors."""
+    """`module.load_state_dict(state)` that also writes into expanded tensors."""
     expanded = {name: tensor for name, tensor in module.state_dict().items() if is_expanded(tensor)}
     for name, tensor in expanded.items():
         first = tuple(slice(1) if stride == 0 else slice(None) for stride in tensor.stride())
@@ -44,29 +44,31 @@ def tied_names(state: Mapping[str, Tensor]) -> list[list[str]]:
     """Groups of names, two or more, under which a module's own state dict holds the very same values."""
     groups: dict[object, list[str]] = {}
     for name, tensor in state.items():
-        if tensor.data_ptr():  # none without elements, or on the meta device
+        if tensor.data_ptr():  # 0 without elements, or on the meta device
             groups.setdefault(_place(tensor), []).append(name)
     return [names for names in groups.values() if len(names) > 1]
 
 
 def shared_with(module: nn.Module, other: nn.Module) -> list[str]:
-    """Names of parameters and buffers of `module` that lie in memory of `other`."""
-    theirs = {tensor.untyped_storage().data_ptr() for _, tensor in _named(other)}
-    return [name for name, tensor in _named(module) if tensor.numel() and tensor.untyped_storage().data_ptr() in theirs]
+    """Names of parameters and buffers of `module` that share memory with `other`."""
+    addresses = {tensor.untyped_storage().data_ptr() for _, tensor in _named(other)}
+    return [
+        name for name, tensor in _named(module) if tensor.numel() and tensor.untyped_storage().data_ptr() in addresses
+    ]
 
 
 def is_expanded(tensor: Tensor) -> bool:
-    """Whether several elements are one place in memory, as `expand` makes them."""
+    """Whether several elements share one place in memory, as after `expand`."""
     return any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True))
 
 
 def is_dense(tensor: Tensor) -> bool:
-    """Whether its elements fill one piece of memory, in whatever order."""
+    """Whether its elements fill one block of memory without gaps, in any order."""
     return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
 def kept(part: Any) -> Any:
-    """A part as it is now: of a module a copy, as its owner may go on to teach it.
+    """A part as it is now: a module is copied, as its owner may train it further.
 
     Raises:
         UserError: a module that has no values yet, or cannot be copied.
@@ -78,29 +80,29 @@ def kept(part: Any) -> Any:
 
 
 def private_copy(module: Module, who: str) -> Module:
-    """A deep copy, in which what shares memory shares it again.
+    """A deep copy, in which tensors share memory as in the original.
 
     Raises:
         UserError: it cannot be copied.
     """
     try:
-        made = copy.deepcopy(module)
+        duplicate = copy.deepcopy(module)
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise UserError(
             f"the {who} must be a module that `copy.deepcopy` can copy ({type(error).__name__}: {error}); of "
             "`torch.nn.utils`, take `torch.nn.utils.parametrizations`, and keep no results of a forward pass in it."
         ) from error
-    # By itself every parameter would be a dense copy of its own.
+    # `deepcopy` alone makes every parameter a dense tensor of its own.
     for group in _groups(module):
-        _share_again(made, group, copied=True)
-    return made
+        _share_again(duplicate, group, copied=True)
+    return duplicate
 
 
 @contextmanager
 def keeping_shared(module: nn.Module) -> Iterator[None]:
-    """Inside, the module may be moved to a device and a memory format; what shared memory before does so again after.
+    """Inside, the module may be moved to a device and a memory format; afterwards tensors share memory as before.
 
-    `Module.to` moves every tensor by itself, but for parameters of several names.
+    `Module.to` moves every tensor separately, except parameters under several names.
     """
     groups = _groups(module)
     yield
@@ -109,7 +111,7 @@ def keeping_shared(module: nn.Module) -> Iterator[None]:
 
 
 class _Shared(NamedTuple):
-    """One of several tensors in one piece of memory: the number of its module, its name there, and how it was."""
+    """One of several tensors in one block of memory: the number of its module, its name there, its id and a view."""
 
     owner: int
     name: str
@@ -118,38 +120,40 @@ class _Shared(NamedTuple):
 
 
 def _groups(module: nn.Module) -> list[list[_Shared]]:
-    found: dict[int, list[_Shared]] = {}
+    by_address: dict[int, list[_Shared]] = {}
     for number, owner in enumerate(module.modules()):
         for name, tensor in (*owner._parameters.items(), *owner._buffers.items()):
             if tensor is not None and tensor.numel():
                 shared = _Shared(number, name, id(tensor), tensor.detach())
-                found.setdefault(tensor.untyped_storage().data_ptr(), []).append(shared)
+                by_address.setdefault(tensor.untyped_storage().data_ptr(), []).append(shared)
     owners = list(module.modules())
-    several = [group for group in found.values() if len(group) > 1 and not _one_parameter(owners, group)]
-    return several + [[one] for (one, *more) in found.values() if not more and is_expanded(one.view)]
+    several = [group for group in by_address.values() if len(group) > 1 and not _one_parameter(owners, group)]
+    return several + [[single] for (single, *others) in by_address.values() if not others and is_expanded(single.view)]
 
 
 def _one_parameter(owners: list[nn.Module], group: list[_Shared]) -> bool:
-    """Whether all of it is one parameter of several names, which copies and moves leave one."""
-    return len({one.identity for one in group}) == 1 and all(one.name in owners[one.owner]._parameters for one in group)
+    """Whether a group is one parameter under several names, which copies and moves keep as one."""
+    return len({shared.identity for shared in group}) == 1 and all(
+        shared.name in owners[shared.owner]._parameters for shared in group
+    )
 
 
 def _share_again(module: nn.Module, group: list[_Shared], *, copied: bool = False) -> None:
-    """Puts views of one storage, or of a copy of it, under their names, on the device where these are now."""
+    """Replaces the tensors of a group by views of one storage, or of a copy of it, on the device where they are now."""
     owners = list(module.modules())
     device = getattr(owners[group[0].owner], group[0].name).device
     first = group[0].view
     content = torch.empty(0, dtype=torch.uint8, device=first.device).set_(first.untyped_storage())
     storage = (content.clone() if copied else content.to(device)).untyped_storage()
-    made: dict[int, Tensor] = {}
-    for one in group:
-        fresh = torch.empty(0, dtype=one.view.dtype, device=device)
-        fresh.set_(storage, one.view.storage_offset(), one.view.size(), one.view.stride())
-        owner = owners[one.owner]
-        if one.name in owner._parameters:
-            getattr(owner, one.name).data = fresh
+    buffers: dict[int, Tensor] = {}
+    for shared in group:
+        fresh = torch.empty(0, dtype=shared.view.dtype, device=device)
+        fresh.set_(storage, shared.view.storage_offset(), shared.view.size(), shared.view.stride())
+        owner = owners[shared.owner]
+        if shared.name in owner._parameters:
+            getattr(owner, shared.name).data = fresh
         else:
-            owner._buffers[one.name] = made.setdefault(one.identity, fresh)
+            owner._buffers[shared.name] = buffers.setdefault(shared.identity, fresh)
 
 
 def _named(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -14,7 +14,7 @@ from limbeck.models.taps import Tapped, Taps
 
 
 class Branch(nn.Module):
-    """1x1, 3x3 channel by channel, 1x1, and no activation at the end: the unit applies it to both halves at once."""
+    """1x1, 3x3 channel by channel, 1x1, without a final activation: the unit applies it to both halves at once."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class SplitUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         untouched, other = x.chunk(2, 1)
-        # The untouched half is an activation's output, which a second activation leaves as it is.
+        # The untouched half has been through a ReLU, so a second one leaves it as it is.
         return self.relu(shuffle_channels(torch.cat([untouched, self.branch(other)], 1), 2))
 
 
@@ -65,10 +65,10 @@ class HalvingUnit(nn.Module):
 
 
 def _benchmark_names() -> Iterator[tuple[str, str]]:
-    """The benchmarks count convolutions and norms through a unit, in halving ones those of the shortcut first."""
+    """Maps the benchmarks' names, which number convolutions and norms within a unit, those of a shortcut first."""
     first, other = r"^(layer\d\.0)\.", r"^(layer\d\.\d)\."
     shortcut = ("shortcut.0", "shortcut.1"), ("shortcut.2", "shortcut.3")
-    branch = tuple((f"branch.layers.{at}", f"branch.layers.{at + 1}") for at in (0, 3, 5))
+    branch = tuple((f"branch.layers.{index}", f"branch.layers.{index + 1}") for index in (0, 3, 5))
     for unit, layers in ((first, shortcut + branch), (other, branch)):
         for number, (conv, norm) in enumerate(layers, 1):
             yield rf"{unit}conv{number}\.", rf"\1.{conv}."

@@ -1,4 +1,4 @@
-"""What one forward pass yields, and where in a network it is read."""
+"""The outputs of a forward pass, and where in a network they are read."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ ACTIVATIONS = (
 
 
 class Outputs(NamedTuple):
-    """What one forward pass of a network yields; a part that was not asked for is `None` or empty.
+    """The outputs of one forward pass of a network; a part that was not asked for is `None` or empty.
 
     Attributes:
         logits: `[B, K]`.
@@ -51,12 +51,12 @@ class Outputs(NamedTuple):
     last_map: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
-        """The same with every tensor changed."""
+        """The same with `change` applied to every tensor."""
         return Outputs(
             change(self.logits),
             None if self.embedding is None else change(self.embedding),
             tuple(change(stage) for stage in self.stages),
-            tuple(change(one) for one in self.pre_activations),
+            tuple(change(activation) for activation in self.pre_activations),
             None if self.last_map is None else change(self.last_map),
         )
 
@@ -109,7 +109,7 @@ class Taps:
 
 
 class Tapped(nn.Module):
-    """A network of the zoo: it says itself where it is read.
+    """A network of the zoo, which defines its own taps.
 
     Attributes:
         benchmark_names: how the CIFAR benchmarks name modules in their checkpoints, where other than here: pairs of a

@@ -35,7 +35,7 @@ def timm_classifier(
     arguments: Mapping[str, Any] | None = None,
     **rates: float,
 ) -> Classifier:
-    """What `create` does for a name of timm; `num_classes` of `None` keeps the head that the weights have.
+    """`create` for a name of timm; `num_classes` of `None` keeps the head of the weights.
 
     Raises:
         UserError: a name that timm does not know, weights that cannot be had, arguments that the model does not take.
@@ -50,10 +50,10 @@ def timm_classifier(
     num_classes = int(network.num_classes)
     names = published.get("label_names") or ()
     if name.removeprefix(TIMM_PREFIX).startswith(_ELSEWHERE):
-        # Rebuilt by architecture later on: where the weights came from may be gone tomorrow.
+        # Recorded by architecture, as where the weights came from may be gone when the network is rebuilt.
         name = TIMM_PREFIX + published["architecture"]
     if whitening is None:
-        mean, std = (_per_channel(one, published[key], channels) for key, one in (("mean", mean), ("std", std)))
+        mean, std = (_per_channel(values, published[key], channels) for key, values in (("mean", mean), ("std", std)))
     return Classifier(
         network,
         num_classes=num_classes,
@@ -77,7 +77,7 @@ def published_size(name: str) -> tuple[int, int] | None:
     """
     if name.startswith(_ELSEWHERE):
         return None
-    with suppress(UserError):  # a name that timm does not know is told of where it is built
+    with suppress(UserError):  # building reports names that timm does not know
         published = _published(name)
         return None if published is None else tuple(published.input_size[-2:])
     return None
@@ -93,7 +93,7 @@ def _build(
 ) -> Any:
     if not name.startswith(_ELSEWHERE):
         published = _published(name)
-        # Attention over a fixed number of patches is built for one size; convolutions take any.
+        # Transformers with a fixed number of patches are built for one size; convolutions take any.
         if (
             published is not None
             and published.fixed_input_size
@@ -116,11 +116,11 @@ def _build(
 
 
 def _published(name: str) -> Any:
-    """What timm has on record for a name; `None` for architectures without published weights."""
-    known = timm.list_models()
+    """timm's record for a name; `None` for architectures without published weights."""
+    architectures = timm.list_models()
     architecture = name.split(".")[0]
-    if architecture not in known:
-        raise unknown_name("timm model", name, known, "`timm.list_models()` in Python lists them all")
+    if architecture not in architectures:
+        raise unknown_name("timm model", name, architectures, "`timm.list_models()` in Python lists them all")
     try:
         return timm.get_pretrained_cfg(name)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Where a network of timm is read: its head, and those of its listed features that are maps or grids of tokens."""
+"""Taps of timm's networks: the head, and those of the listed features that are maps or grids of tokens."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from limbeck.models.recorder import tracking_versions
 from limbeck.models.taps import ACTIVATIONS, Taps
 
-# Transformers list every block; four spread over the depth are what convolutional students have to offer.
+# Transformers list every block; four, spread over the depth, match the stages of convolutional students.
 _MANY, _FEW = 6, 4
 
 
@@ -63,20 +63,20 @@ def _layout(network: Any, stage: Tensor, size: tuple[int, int]) -> tuple[str, in
 
 
 class _Trace:
-    """Outputs of all modules in one forward pass, and which activation made which tensor."""
+    """Outputs of all modules in one forward pass, with the order in which modules made them."""
 
     @torch.no_grad()
     def __init__(self, network: nn.Module, images: Tensor) -> None:
         self.outputs: dict[str, Tensor] = {}
         self.versions: dict[str, int] = {}
         self.runs: dict[str, int] = {}
-        # Keeps every tensor alive, so that an identity is never used twice.
+        # Keeps every tensor alive, so that no `id` is reused.
         self.made: list[tuple[str, nn.Module, Tensor, int]] = []
         handles = [module.register_forward_hook(self._note(path)) for path, module in network.named_modules()]
         training = network.training
         try:
             with tracking_versions():
-                network.eval()(images.clone())  # outside of inference mode, like all that follows from it
+                network.eval()(images.clone())  # the clone is no inference tensor, nor is what follows from it
         finally:
             network.train(training)
             for handle in handles:
@@ -93,7 +93,7 @@ class _Trace:
         return hook
 
     def end(self, stage: str) -> str:
-        """The activation module whose output the stage hands on unchanged, or the stage itself."""
+        """Path of the activation module whose output the stage returns unchanged, or of the stage itself."""
         for path, module, output, version in self.made:
             activation = isinstance(module, ACTIVATIONS) and not isinstance(module, nn.Identity)
             unchanged = output is self.outputs[stage] and version == self.versions[stage]

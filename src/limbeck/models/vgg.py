@@ -21,8 +21,8 @@ class VGG(Tapped):
         counts: convolutions in every block.
         widths: channels of every block.
         num_classes, channels: of the head's output, of the images.
-        norm: makes the norm of so many channels.
-        halvings: how many blocks, counted from the first, are followed by halving.
+        norm: number of channels -> norm.
+        halvings: how many of the first blocks are followed by halving.
     """
 
     benchmark_names = ((r"^classifier\.", "head."),)
@@ -46,7 +46,7 @@ class VGG(Tapped):
                 inputs = width
             blocks.append(block)
         self.block0, self.block1, self.block2, self.block3, self.block4 = blocks
-        # Rounding up leaves at least one pixel of the tiniest image and changes nothing at even sizes.
+        # Rounding up keeps at least one pixel of the tiniest image and changes nothing at even sizes.
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.halvings = halvings
         self.head = nn.Linear(inputs, num_classes)
@@ -55,9 +55,9 @@ class VGG(Tapped):
         self.taps = Taps("head", tuple(f"block{i}.{3 * count - 1}" for i, count in enumerate(counts)))
 
     def forward(self, x: Tensor) -> Tensor:
-        for place, block in enumerate((self.block0, self.block1, self.block2, self.block3, self.block4)):
+        for index, block in enumerate((self.block0, self.block1, self.block2, self.block3, self.block4)):
             x = block(x)
-            if place < self.halvings:
+            if index < self.halvings:
                 x = self.pool(x)
         return self.head(torch.flatten(F.adaptive_avg_pool2d(x, 1), 1))
 

@@ -1,10 +1,10 @@
-"""ZCA whitening: images in which no pixel tells of another, turned back as little as that allows.
+"""ZCA whitening: images with uncorrelated pixels that stay as close to the originals as that allows.
 
 With the mean m and the covariance C = U diag(s) U^T of images as vectors x of D = C * H * W numbers,
 z = T (x - m), T = U diag((s + epsilon)^(-1/2)) U^T.
 
 Source: Bell and Sejnowski, "The 'independent components' of natural scenes are edge filters", Vision Research, 1997.
-Numbers equal those of https://github.com/kornia/kornia (`ZCAWhitening`, unbiased), with which sets of condensed images
+Results equal those of https://github.com/kornia/kornia (`ZCAWhitening`, unbiased), with which sets of condensed images
 are published, at epsilon 0.1.
 """
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from limbeck.data.image_set import ImageSet
 
 LARGEST = 16384
-"""Numbers of an image: its matrix then takes a gibibyte."""
+"""Most values of an image: its matrix then takes a gibibyte."""
 
 _VERSION = 1
 _ROWS = 2000
-_WORTH_KEEPING = 1e10  # multiply-adds, a second
+_WORTH_KEEPING = 1e10  # multiply-adds from which on a fit is cached: about a second
 
 
 class Whitening(nn.Module):
-    """Images [B, C, H, W] in units of [0, 1] -> whitened ones of the same shape, float32 whatever is around it.
+    """Images [B, C, H, W] in units of [0, 1] -> whitened images of the same shape, in float32 even under autocast.
 
     Args:
         mean: [C, H, W] in units of [0, 1] images.
@@ -97,10 +97,10 @@ class Whitening(nn.Module):
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "Whitening":
-        """What `tensors` gave.
+        """Restores what `tensors` returned.
 
         Raises:
-            UserError: something else.
+            UserError: `tensors` is something else.
         """
         if not isinstance(tensors, Mapping) or set(tensors) != {"mean", "matrix"}:
             raise UserError(f"a whitening is a mapping of `mean` and `matrix`, got {_described(tensors)}.")
@@ -115,29 +115,29 @@ class Whitening(nn.Module):
         return self._times(centred, self.matrix).view_as(images)
 
     def inverted(self, inputs: Tensor) -> Tensor:
-        """The images that whitening makes `inputs` [B, C, H, W] of, in units of [0, 1], which they may leave."""
+        """The images whose whitening gives `inputs` [B, C, H, W], in units of [0, 1], beyond which they may lie."""
         images = self._times(inputs.to(self.matrix.dtype).flatten(1), self.inverse) + self.mean
         return images.view_as(inputs)
 
     @property
     def inverse(self) -> Tensor:
-        """Of the matrix, [D, D]; made when it is first asked for."""
-        known = self._inverse_cache
-        if known is None or (known.device, known.dtype) != (self.matrix.device, self.matrix.dtype):
-            self._inverse_cache = known = torch.linalg.inv(self.matrix.double().cpu()).to(self.matrix)
-        return known
+        """Inverse of the matrix, [D, D]; computed on first use."""
+        inverse = self._inverse_cache
+        if inverse is None or (inverse.device, inverse.dtype) != (self.matrix.device, self.matrix.dtype):
+            self._inverse_cache = inverse = torch.linalg.inv(self.matrix.double().cpu()).to(self.matrix)
+        return inverse
 
     @property
     def fingerprint(self) -> str:
         """32 hex digits, equal exactly where mean and matrix are."""
         digest = hashlib.blake2b(repr(self.shape).encode(), digest_size=16)
-        for one in self.tensors().values():
-            digest.update(one.float().contiguous().numpy().tobytes())
+        for tensor in self.tensors().values():
+            digest.update(tensor.float().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     @staticmethod
     def _times(rows: Tensor, matrix: Tensor) -> Tensor:
-        """In full precision also where autocast is on: bf16 would leave two digits of what is white."""
+        """The product in full precision even under autocast: bf16 would leave two digits of whitened values."""
         with torch.autocast(rows.device.type, enabled=False):
             return rows @ matrix
 
@@ -162,7 +162,7 @@ def check_whitening(count: int, shape: tuple[int, ...], epsilon: float) -> None:
 def _fitted(images: "ImageSet | Tensor", shape: tuple[int, ...], epsilon: float) -> tuple[Tensor, Tensor]:
     """Mean [C, H, W] and matrix [D, D], float64."""
     mean, covariance = _moments(images, torch.Size(shape).numel())
-    with _one_thread():  # its order of summation would hang on their number
+    with _one_thread():  # the order of summation would depend on their number
         variances, directions = torch.linalg.eigh(covariance)
         matrix = (directions * (variances.clamp_min(0) + epsilon).rsqrt()) @ directions.T
     return mean.view(shape), (matrix + matrix.T) / 2
@@ -171,7 +171,7 @@ def _fitted(images: "ImageSet | Tensor", shape: tuple[int, ...], epsilon: float)
 def _moments(images: "ImageSet | Tensor", size: int) -> tuple[Tensor, Tensor]:
     """Mean [D] and unbiased covariance [D, D] in units of [0, 1] images, float64.
 
-    Of gray levels, sums of whole numbers below 2^53: exact, in whatever order they are summed.
+    For gray levels the sums are whole numbers below 2^53: exact, in whatever order they are added.
     """
     sums, products = torch.zeros(size).double(), torch.zeros(size, size).double()
     floating = images.is_floating_point() if isinstance(images, Tensor) else images.has_floats
@@ -186,7 +186,7 @@ def _moments(images: "ImageSet | Tensor", size: int) -> tuple[Tensor, Tensor]:
 
 
 def _batches(images: "ImageSet | Tensor") -> Iterator[Tensor]:
-    """Float64 [b, D]: gray levels, or floats where there are any."""
+    """Batches float64 [b, D]: gray levels, or floats where the images have them."""
     for positions in torch.arange(len(images)).split(_ROWS):
         if isinstance(images, Tensor):
             part = images[positions]
@@ -206,21 +206,21 @@ def _one_thread() -> Iterator[None]:
 
 
 def _kept(images: "ImageSet", epsilon: float, make: Callable[[], Whitening]) -> Whitening:
-    """From the cache, or made and put there."""
+    """The whitening from the cache, or made and cached."""
     path = cache_folder() / "whitening" / f"{cache_key('whitening', _VERSION, images.fingerprint, epsilon)}.safetensors"
     if path.exists():
         try:
             return Whitening.of_tensors(read_tensors(path))
-        except UserError:  # damaged: it is made again
+        except UserError:  # damaged, so it is made again
             pass
-    made = make()
+    whitening = make()
     try:
         with atomic_path(path) as temporary:
-            about = {"images": images.name, "count": str(len(images)), "epsilon": str(epsilon)}
-            write_tensors(temporary, made.tensors(), about)
+            metadata = {"images": images.name, "count": str(len(images)), "epsilon": str(epsilon)}
+            write_tensors(temporary, whitening.tensors(), metadata)
     except UserError as error:
         warnings.warn(f"whitening is not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=4)
-    return made
+    return whitening
 
 
 def _described(value: object) -> str:

@@ -35,8 +35,8 @@ class PreActivationBlock(nn.Module):
 class WideResNet(Tapped):
     """Three layers of (depth - 4) / 6 blocks.
 
-    A layer ends in a sum without activation. The stages are these sums and the stem's output, as the benchmarks compare
-    them; norm and activation follow in the next layer's first block, or before pooling.
+    A layer ends in a sum without activation. The stages are these sums and the stem's output, as in the benchmarks;
+    norm and activation follow in the next layer's first block, or before pooling.
     """
 
     benchmark_names = (
@@ -60,8 +60,8 @@ class WideResNet(Tapped):
         self.relu = nn.ReLU()
         self.head = nn.Linear(inputs, num_classes)
         initialise(self)
-        nn.init.zeros_(self.head.bias)  # its weights as torch has them
-        # relu1 of a second or third layer sees the map before that layer's stride, hence still the stage before it.
+        nn.init.zeros_(self.head.bias)  # its weights keep torch's initialisation
+        # relu1 of the second and third layer sees the map before that layer's stride, so still the previous stage.
         self.taps = Taps(
             "head",
             ("conv1", "layer1", "layer2", "layer3"),

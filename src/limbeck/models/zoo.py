@@ -78,16 +78,16 @@ def create(
         common |= {"whitening": whitening, "input_size": common["input_size"] or whitening.shape[1:]}
     if name.startswith(TIMM_PREFIX):
         return create_timm(name, seed=seed, **common, **options)
-    about = entry(name)
-    options = check_options(name, about.options, options)
+    model_entry = entry(name)
+    options = check_options(name, model_entry.options, options)
     check_counts(num_classes, channels)
     building = dict(options)
-    if about.input_size is not None:
-        common["input_size"] = building["size"] = common["input_size"] or as_size(about.input_size)
+    if model_entry.input_size is not None:
+        common["input_size"] = building["size"] = common["input_size"] or as_size(model_entry.input_size)
     config = {"name": name, "options": options}
     with own_randomness(seed, "weights"):
-        if about.made_by is not None:
-            return about.made_by(config=config, **{**common, **building})
+        if model_entry.made_by is not None:
+            return model_entry.made_by(config=config, **{**common, **building})
         network = BUILDERS[name](num_classes=num_classes, channels=channels, **building)
     return Classifier(network, taps=network.taps, config=config, **common)
 
@@ -105,8 +105,8 @@ def create_timm(
     whitening: Whitening | None = None,
     **options: Any,
 ) -> Classifier:
-    """As `create`, for `timm:<name>`; without `num_classes` the head is the one that the published weights have."""
-    from limbeck.models.timm_models import timm_classifier  # timm takes as long to import as many a command
+    """`create` for `timm:<name>`; without `num_classes` the head is that of the published weights."""
+    from limbeck.models.timm_models import timm_classifier  # importing timm takes as long as many a command
 
     options = check_options(name, TIMM.options, options)
     check_counts(1 if num_classes is None else num_classes, channels)
@@ -125,7 +125,7 @@ def create_timm(
 
 
 def untrained(classifier: Classifier, *, seed: int = 0) -> Classifier | None:
-    """The same network with fresh weights in eval mode, as a control; None for one that no name rebuilds.
+    """The same network with fresh weights in eval mode, as a control; None for a network that no name rebuilds.
 
     Example:
         >>> untrained(student, seed=1).name
@@ -171,7 +171,7 @@ def wrap(
         module: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
         input_size: what images are resized to; `None` to leave them.
         mean, std: what the network was trained with; 0 and 1 if it takes images in [0, 1].
-        whitening: in their place, of a network that takes whitened images; see `Whitening`.
+        whitening: in their place, for a network that takes whitened images; see `Whitening`.
         embedding: path of the classifier head, whose input is the embedding.
         stages: paths of modules whose output is a stage, shallow to deep; name activation modules if
             pre-activations will be wanted.

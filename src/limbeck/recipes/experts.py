@@ -15,10 +15,10 @@ from limbeck.recipes.yaml_files import name_or_mapping
 from limbeck.report.formats import duration, plural
 from limbeck.transfer.condense.condensation import split_for
 from limbeck.transfer.condense.counting import class_sizes
-from limbeck.transfer.condense.expertise import snapshots_read
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.check import parameters
 from limbeck.transfer.condense.experts.store import listed
+from limbeck.transfer.condense.find_experts import snapshots_read
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import SNAPSHOTS_SAID, CondenseSettings
 from limbeck.workers.shares import check_workers

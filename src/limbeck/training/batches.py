@@ -38,14 +38,14 @@ class Batch(NamedTuple):
         labels: int64 [B], or None; for mixtures float32 [B, K], one-hot labels weighted by the images' shares.
         ids: int64 [B]; for mixtures those of the images that others are mixed into.
         teacher_logits: float32 [B, K] where soft labels stand in for a teacher, else None.
-        change: what each network's inputs go through after its own normalisation, normalised views; or None.
+        input_transform: what each network's inputs go through after its own normalisation, normalised views; or None.
     """
 
     images: Tensor
     labels: Tensor | None
     ids: Tensor
     teacher_logits: Tensor | None
-    change: Callable[[Tensor], Tensor] | None = None
+    input_transform: Callable[[Tensor], Tensor] | None = None
 
 
 class BatchStream:
@@ -136,10 +136,10 @@ class BatchStream:
             labels=labels,
             ids=ids,
             teacher_logits=None if self.teacher_logits is None else self.teacher_logits[here],
-            change=self._change(step),
+            input_transform=self._input_transform(step),
         )
 
-    def _change(self, step: int) -> Callable[[Tensor], Tensor] | None:
+    def _input_transform(self, step: int) -> Callable[[Tensor], Tensor] | None:
         """The normalised views of a step, or None: each network is shown them by the same draw."""
         if self.normalised_views is None or not self.normalised_views.changes:
             return None

@@ -156,7 +156,7 @@ class RoundStream:
         if self.teacher is None or not want:
             return None, 0
         if self._cache is None:
-            return self.teacher(batch.images, want={*want, "logits"}, change=batch.change), 0
+            return self.teacher(batch.images, want={*want, "logits"}, input_transform=batch.input_transform), 0
         return self._cache(batch.images, self._cache.entries(*self._batches.draws(step)), want)
 
     def close(self) -> None:

@@ -59,7 +59,9 @@ class DistillationStep(nn.Module):
         want = self.objective.outputs_needed("student", preparing=preparing)
         if want:
             with autocast(self.device, self.dtype):
-                outputs: Outputs = self.student(batch.images, want=want | {"logits"}, change=batch.change)
+                outputs: Outputs = self.student(
+                    batch.images, want=want | {"logits"}, input_transform=batch.input_transform
+                )
             # logits [B, K], embedding [B, D], stages [B, C, H, W] each; copied where the next pass would overwrite them
             outputs = outputs.map(lambda tensor: tensor.to(torch.float32, copy=self.graphs))
             self.student_outputs = outputs.map(Tensor.detach)

@@ -11,7 +11,7 @@ import limbeck as lb
 from limbeck.data.image_set import ImageSet
 from limbeck.randomness import generator
 from limbeck.transfer.condense.distribution import DistributionEngine
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 

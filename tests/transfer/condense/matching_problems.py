@@ -9,7 +9,7 @@ from torch import Tensor
 from limbeck.data.normalised_views import NormalisedViews, normalised_views
 from limbeck.models import create
 from limbeck.transfer.condense.engine import MatchingEngine
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.matching import GradientKind, Gradients, Step, matching_gradients
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet

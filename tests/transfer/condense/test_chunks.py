@@ -14,8 +14,8 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from limbeck.transfer.condense import engine as engine_module
 from limbeck.transfer.condense import step_gradients
-from limbeck.transfer.condense.ahead import ahead
 from limbeck.transfer.condense.estimate import PeakMemory
+from limbeck.transfer.condense.estimate_text import ahead
 from limbeck.transfer.condense.matching import GradientKind
 from limbeck.transfer.condense.step_gradients import StepGradients
 from limbeck.transfer.condense.synthetic import SyntheticSet

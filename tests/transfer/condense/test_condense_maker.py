@@ -17,10 +17,10 @@ from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
 from limbeck.objectives.sums import weighted_sum
 from limbeck.training import TrainingSettings
-from limbeck.transfer.condense import Maker, Settings, expertise, learning
+from limbeck.transfer.condense import Maker, Settings, find_experts, learning
+from limbeck.transfer.condense.condensed_set import rounding
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.history import HistoryFile
-from limbeck.transfer.condense.made import rounding
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
@@ -502,7 +502,7 @@ def test_experts_that_are_there_are_used_if_they_fit(tmp_path: Path) -> None:
     there = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": str(folder)})})
     made = Maker().make(there, context(tmp_path / "two"))
     assert same(made.source.images(0), first)
-    for_it = expertise.open_experts(there, pool(), FreshNetworks.of(there.network, pool()))
+    for_it = find_experts.open_experts(there, pool(), FreshNetworks.of(there.network, pool()))
     assert for_it is not None
     assert for_it.cost().steps > 0
     assert made.cost.steps == for_it.cost().steps + there.iterations, "experts cost what they did when they were made"

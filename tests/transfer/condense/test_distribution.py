@@ -26,7 +26,7 @@ from limbeck.errors import UserError
 from limbeck.models.whitening import Whitening
 from limbeck.randomness import derive_seed, generator
 from limbeck.transfer.condense.distribution import DistributionEngine
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 

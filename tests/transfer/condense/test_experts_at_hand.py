@@ -10,10 +10,10 @@ from tests.transfer.condense.small import Heard, context, pool, small
 
 from limbeck.errors import UserError
 from limbeck.transfer.condense import Maker
-from limbeck.transfer.condense.expertise import open_experts, snapshots_read
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.observer import snapshot_path
 from limbeck.transfer.condense.experts.store import expert_folder
+from limbeck.transfer.condense.find_experts import open_experts, snapshots_read
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
 

@@ -10,7 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from limbeck.errors import UserError
 from limbeck.models import Classifier
 from limbeck.models.convnet import ConvNet
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.matching import (
     GradientKind,
     Gradients,

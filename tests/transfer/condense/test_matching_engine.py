@@ -29,7 +29,7 @@ from limbeck.transfer.condense import engine as engine_module
 from limbeck.transfer.condense.engine import MatchingEngine
 from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.matching import matching_loss
 from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of

@@ -1,4 +1,4 @@
-"""Fitting somebody else's state dict to a network: names stripped of wrappers, the head found, all misfits at once."""
+"""Fits a foreign state dict to a network: strips wrappers' prefixes, finds the head, reports all misfits at once."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from limbeck.models.taps import Tapped
 from limbeck.models.weights.read import read_file, sets_of
 from limbeck.models.weights.sets import State, named_set, take
 
-# Left behind by DataParallel, torch.compile and modules that hold the network.
+# Prefixes that DataParallel, torch.compile and modules that hold the network leave in names.
 _WRAPPERS = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "student.")
 _HEADS = ("head", "fc", "linear", "classifier", "last_linear", "output")
 
@@ -27,19 +27,19 @@ def load_state(
     source: str | None = None,
     weights_key: str | None = None,
 ) -> None:
-    """Put weights into a network, all or none.
+    """Loads weights into a network, all or none.
 
-    Prefixes of wrappers are stripped, names that the CIFAR benchmarks give a network's modules are translated, and a
-    head under another usual name is renamed where just one module of the file is left over, just one of the network is
-    missing, and their shapes agree. Of a file with several sets of weights, the one that fits is taken, raw weights
-    before their moving average, and a warning names the others.
+    Prefixes of wrappers are stripped, the CIFAR benchmarks' names of modules are translated, and a head under another
+    usual name is renamed where exactly one module of the file is left over, exactly one of the network is missing, and
+    their shapes agree. Of a file with several sets of weights, the one that fits is taken, raw weights before their
+    moving average, and a warning names the others.
 
     Args:
         network: a `Classifier` or any module; changed in place.
         state: a file, or a state dict or checkpoint already in memory.
-        source: how messages call the weights.
-        weights_key: which of several sets of weights to take: the keys that it lies under, joined by dots, or what its
-            names begin with, as in "model_ema", "teacher" or "state_dict.student".
+        source: what messages call the weights.
+        weights_key: which of several sets of weights to take: its path of keys, joined by dots, or the prefix of its
+            names, as in "model_ema", "teacher" or "state_dict.student".
 
     Raises:
         UserError: an unreadable file; several sets of weights that fit; missing, unexpected or mis-shaped tensors;
@@ -65,39 +65,43 @@ def load_state(
         return _fitted(part, network, wanted)
 
     renames = network.benchmark_names if isinstance(network, Tapped) else ()
-    found = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source, renames)
-    if found is None:
-        stripped = [_as_ours(_strip(one, wanted, source), network, wanted) for one in sets.values()]
-        found = max(stripped, key=lambda one: len(one.keys() & wanted.keys()))  # the nearest, to say what is amiss
-        _check_fit(found, wanted, source, name)
-    check_finite(found, source)
-    load_tensors(network, found)
+    fitted = take(sets, fit, lambda whole: fit(_strip(whole, wanted, source)), wanted, source, renames)
+    if fitted is None:
+        stripped = [_as_ours(_strip(candidate, wanted, source), network, wanted) for candidate in sets.values()]
+        fitted = max(
+            stripped, key=lambda candidate: len(candidate.keys() & wanted.keys())
+        )  # the nearest one, for the message
+        _check_fit(fitted, wanted, source, name)
+    check_finite(fitted, source)
+    load_tensors(network, fitted)
 
 
 def _fitted(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> State | None:
-    """A state dict as the network has it, or None where it does not fit."""
-    found = _as_ours(state, network, wanted)
-    fits = found.keys() == wanted.keys() and all(found[key].shape == wanted[key].shape for key in wanted)
-    return found if fits else None
+    """A state dict under the network's names, or None where it does not fit."""
+    renamed = _as_ours(state, network, wanted)
+    fits = renamed.keys() == wanted.keys() and all(renamed[key].shape == wanted[key].shape for key in wanted)
+    return renamed if fits else None
 
 
 def _as_ours(state: State, network: nn.Module, wanted: Mapping[str, Tensor]) -> State:
-    """A state dict with the network's own names as far as they can be told."""
-    found = _translate(state, wanted, network.benchmark_names) if isinstance(network, Tapped) else dict(state)
+    """A state dict under the network's own names, as far as they can be found."""
+    renamed = _translate(state, wanted, network.benchmark_names) if isinstance(network, Tapped) else dict(state)
     # Files may hold tied weights once, under any of their names, as `safetensors.torch.save_model` writes them.
     for names in tied_names(wanted):
-        known = [one for one in names if one in found]
-        found |= {one: found[known[0]] for one in names if known and one not in found}
-    found = _rename_head(found, wanted)
-    # Files older than these counters lack them, and nothing that we run reads them.
-    return {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | found
+        present = [name for name in names if name in renamed]
+        renamed |= {name: renamed[present[0]] for name in names if present and name not in renamed}
+    renamed = _rename_head(renamed, wanted)
+    # Files older than these counters lack them, and nothing here reads them.
+    return {key: value for key, value in wanted.items() if key.endswith("num_batches_tracked")} | renamed
 
 
 def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     stripped: dict[str, Tensor] = {}
     for key, value in state.items():
         short = key
-        while short not in wanted and (prefix := next((one for one in _WRAPPERS if short.startswith(one)), None)):
+        while short not in wanted and (
+            prefix := next((wrapper for wrapper in _WRAPPERS if short.startswith(wrapper)), None)
+        ):
             short = short.removeprefix(prefix)
         if short in stripped:
             raise UserError(
@@ -111,11 +115,11 @@ def _strip(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: st
 def _translate(
     state: dict[str, Tensor], wanted: Mapping[str, Tensor], names: Sequence[tuple[str, str]]
 ) -> dict[str, Tensor]:
-    """A benchmark's names replaced by the network's own, where these are not in the file already."""
+    """Replaces a benchmark's names by the network's own, where these are not in the file already."""
     translated: dict[str, Tensor] = {}
     for key, value in state.items():
         ours = (re.sub(theirs, mine, key) for theirs, mine in names if key not in wanted)
-        free = (one for one in ours if one in wanted and one not in state and one not in translated)
+        free = (name for name in ours if name in wanted and name not in state and name not in translated)
         translated[next(free, key)] = value
     return translated
 

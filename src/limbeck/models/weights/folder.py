@@ -1,4 +1,4 @@
-"""Classifiers in and out: folders of ours, files of others, published weights by name, repositories on the hub."""
+"""Saves and loads classifiers: limbeck's folders, foreign files, published weights by name, repositories on the hub."""
 
 import json
 import warnings
@@ -49,19 +49,19 @@ from limbeck.models.zoo import create, create_timm
 
 
 def save(classifier: Classifier, folder: str | Path, *, taught_size: tuple[int, int] | None = None) -> None:
-    """Write `model.safetensors`, `config.json` and, of a network that takes whitened images, `whitening.safetensors`,
-    whole or not at all.
+    """Writes `model.safetensors`, `config.json` and, for a network that takes whitened images,
+    `whitening.safetensors`, whole or not at all.
 
-    An older classifier in `folder` is replaced and stays intact should anything go wrong.
+    An older classifier in `folder` is replaced, and stays intact if anything goes wrong.
 
     A module that was made outside limbeck is saved with the import path of its class, where that makes the same module
     again; else `load` needs its class, a function or a module, and says so. Nothing is pickled.
 
     Args:
         classifier: to save.
-        folder: of it alone.
-        taught_size: (height, width) of the images that it was taught with, to which verbs bring others for a
-            network that takes any size; None where that is not known.
+        folder: holds nothing else.
+        taught_size: (height, width) of the images that it was taught with, to which verbs resize others for a network
+            that takes any size; None where it is not known.
 
     Raises:
         UserError: NaN or infinity in the weights; `folder` holds something else; the disk is full or forbidden.
@@ -72,9 +72,9 @@ def save(classifier: Classifier, folder: str | Path, *, taught_size: tuple[int, 
         ['config.json', 'model.safetensors']
     """
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and {one.name for one in folder.iterdir()} <= SAVED_FILES):
+    if folder.exists() and not (folder.is_dir() and {entry.name for entry in folder.iterdir()} <= SAVED_FILES):
         raise UserError(f"{str(folder)!r} holds something else than a saved classifier and is not overwritten.")
-    # Copies, because safetensors refuses tensors that share memory, as tied weights do.
+    # Copied, because safetensors refuses tensors that share memory, as tied weights do.
     state = {
         key: value.detach().to("cpu", memory_format=torch.contiguous_format, copy=True)
         for key, value in classifier.network.state_dict().items()
@@ -83,19 +83,19 @@ def save(classifier: Classifier, folder: str | Path, *, taught_size: tuple[int, 
     config = record_of(classifier, _making(classifier), taught_size)
     with atomic_folder(folder, replace=True) as temporary:
         (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-        # `save_file` would report a full disk as an error of its own kind.
+        # `save_file` would report a full disk by an error of its own.
         (temporary / WEIGHTS_FILE).write_bytes(safetensors.torch.save(state, metadata={"format": "pt"}))
         if classifier.whitening is not None:
             write_tensors(temporary / WHITENING_FILE, classifier.whitening.tensors())
 
 
 def _making(classifier: Classifier) -> dict[str, Any]:
-    """How a network is made again: by a model's name, or as a module from outside limbeck."""
+    """The record of how a network is made again: by a model's name, or as a module from outside limbeck."""
     if classifier.config is None:
         return describe_wrapped(classifier)
     name = classifier.config["name"]
-    own = None if name in MODELS.built_in else MODELS.find(name)
-    return {**classifier.config, **({} if own is None else {"from": own.source})}
+    registered = None if name in MODELS.built_in else MODELS.find(name)
+    return {**classifier.config, **({} if registered is None else {"from": registered.source})}
 
 
 def load(
@@ -114,24 +114,23 @@ def load(
     """A classifier with trained weights, in eval mode; the verbs and recipes take the same.
 
     Args:
-        source: a run folder, whose student after the last step it is (`<run>/student-chosen` is the validation-chosen
+        source: a run folder, for its student after the last step (`<run>/student-chosen` is the validation-chosen
             one); a folder that `save` wrote; a folder in the hub's format of timm; a weights file, with `model`; as a
             string also the name of published weights, as in `cifar10-resnet56`, `timm:<name>` for pretrained weights
             of timm, or `owner/name` of a repository on the hub that `limbeck push` or timm filled (downloaded once;
             `hub:owner/name` where there is a folder `owner`).
-        model: name of the model that the weights of a file are for; elsewhere it is only checked. Of a module that was
-            made outside limbeck its class, a function that makes it, a module, or the import path of one of these,
-            "my_package:Net", where its folder does not say it: `num_classes`, `channels` and `size` are passed to
-            parameters of these names, and `options`. What is handed over stays as it is.
+        model: name of the model that the weights of a file are for; elsewhere it is only checked. For a module that was
+            made outside limbeck, where its folder does not say how it is made: its class, a function that makes it, a
+            module, or the import path of one of these, "my_package:Net". `num_classes`, `channels` and `size` are
+            passed to parameters of these names, and so are `options`. A given module is not changed.
         weights_key: which of several sets of weights in a file to take, as "model_ema" or "teacher"; see `load_state`.
-        num_classes: what the weights of a file were trained for; elsewhere it is only checked, but for timm, where
+        num_classes: what the weights of a file were trained for; elsewhere it is only checked, except for timm, where
             another number starts a fresh head.
-        mean, std: normalisation that the weights of a file were trained with; overrides what is on record elsewhere.
-        channels, input_size, classes, options: as in `create`, `whitening` among them; what is not given comes from the
-            record.
+        mean, std: normalisation that the weights of a file were trained with; elsewhere they override the record.
+        channels, input_size, classes, options: as in `create`, `whitening` among them; by default from the record.
 
     Raises:
-        UserError: nothing of that name, weights that do not fit, a module that nothing says how to make again, and
+        UserError: nothing of that name, weights that do not fit, a module without a record of how to make it, and
             whatever `create` and `load_state` raise.
 
     Example:
@@ -184,8 +183,8 @@ def load(
         classifier = _load_folder(student_folder(path), model, overrides, called=str(source))
     elif path.is_file() or (path.suffix in SUFFIXES and not name.startswith(HUB)):
         classifier = _load_file(path, model, overrides, weights_key)
-    elif found := repository(source):
-        classifier = _load_folder(download(found), model, overrides, repository=found)
+    elif hub_name := repository(source):
+        classifier = _load_folder(download(hub_name), model, overrides, repository=hub_name)
     else:
         raise _nothing_there(source)
     return classifier.eval()
@@ -194,12 +193,12 @@ def load(
 def as_classifier(
     network: Classifier | str | Path, argument: str, load: Callable[[str | Path], Classifier] = load
 ) -> Classifier:
-    """A network as it is, or by name.
+    """A classifier as it is, or loaded by name or path.
 
     Args:
-        network: the one or the other.
-        argument: what to call it in messages.
-        load: finds it by name.
+        network: a classifier, or a name or path.
+        argument: what messages call it.
+        load: loads it by name or path.
 
     Raises:
         UserError: it is neither; see `load`.
@@ -226,7 +225,7 @@ def _nothing_there(source: str | Path) -> UserError:
     name = str(source)
     if isinstance(source, Path) or Path(name).parent != Path() or not name or name.startswith("."):
         return UserError(f"no classifier at {name!r}: no such folder or file. {ALLOWED}")
-    if name.casefold() in {one.casefold() for one in MODELS}:
+    if name.casefold() in {model.casefold() for model in MODELS}:
         return UserError(
             f"{name!r} names a model, which has no weights of its own; give a file of them with `model={name!r}`, or "
             f"make a fresh one by `lb.create`. {ALLOWED}"
@@ -253,7 +252,7 @@ def _load_timm(name: str, model: str | Module | None, overrides: dict[str, Any])
 def _load_folder(
     folder: Path, model: str | Module | None, overrides: dict[str, Any], *, called: str = "", repository: str = ""
 ) -> Classifier:
-    """A classifier from a folder that is `called` so in messages; `repository` is where it was downloaded from."""
+    """A classifier from a folder that messages call `called`; `repository` is where it was downloaded from."""
     if not (folder / CONFIG_FILE).is_file():
         return _load_undescribed(folder, model, overrides)
     config = read_record(folder)
@@ -305,7 +304,7 @@ def _created(
 
 
 def _load_undescribed(folder: Path, model: str | Module | None, overrides: dict[str, Any]) -> Classifier:
-    """What earlier versions left of a module that was made outside limbeck: weights, and names of its classes."""
+    """A module made outside limbeck as earlier versions saved it: weights, and names of its classes."""
     if not (folder / WEIGHTS_FILE).is_file():
         raise no_network(folder)
     if model is None:
@@ -315,18 +314,18 @@ def _load_undescribed(folder: Path, model: str | Module | None, overrides: dict[
             "`std` and `input_size` as in the training; or a `Classifier` of `lb.wrap`."
         )
     classes = folder / CLASSES_FILE
-    known = json.loads(classes.read_text(encoding="utf-8")) if classes.is_file() else ()
-    beside = {"classes": tuple(known), "num_classes": len(known)} if known else {}
-    return _load_file(folder / WEIGHTS_FILE, model, beside | overrides, None)
+    names = json.loads(classes.read_text(encoding="utf-8")) if classes.is_file() else ()
+    recorded = {"classes": tuple(names), "num_classes": len(names)} if names else {}
+    return _load_file(folder / WEIGHTS_FILE, model, recorded | overrides, None)
 
 
 def _check_whitened(folder: Path, overrides: dict[str, Any]) -> None:
-    """Raises a UserError for another normalisation or size than whitening has."""
-    beside = [f"`{key}`" for key in ("mean", "std", "channels", "input_size") if key in overrides]
-    if beside:
+    """Raises a UserError where arguments set a normalisation or size, which whitening fixes."""
+    contradicting = [f"`{key}`" for key in ("mean", "std", "channels", "input_size") if key in overrides]
+    if contradicting:
         raise UserError(
             f"the network in {str(folder)!r} takes images whitened as {WHITENING_FILE} says; leave out "
-            f"{' and '.join(beside)}."
+            f"{' and '.join(contradicting)}."
         )
 
 
@@ -335,7 +334,7 @@ def _load_hub_folder(
 ) -> Classifier:
     _check_model(str(folder), f"{TIMM_PREFIX}{config['architecture']}", model)
     arguments = dict(config.get("model_args") or {})
-    # Said by `channels` and by the size of the head.
+    # Given by `channels` and by the size of the head.
     channels = arguments.pop("in_chans", 3)
     arguments.pop("num_classes", None)
     record = {"num_classes": None, "channels": channels, "pretrained": True, "arguments": arguments}

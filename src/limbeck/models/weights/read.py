@@ -1,4 +1,4 @@
-"""Reading weights from files, without ever running code that a file brings along."""
+"""Reads weights from files without ever running code that a file contains."""
 
 import pickle
 import re
@@ -28,8 +28,8 @@ def read_state(path: str | Path, weights_key: str | None = None) -> dict[str, Te
         weights_key: which of several state dicts; by default the only one that is no moving average.
 
     Raises:
-        UserError: no such file, another kind of file, a damaged one, one that needs pickle, one without weights, or
-            with several.
+        UserError: no such file, or one of another kind, damaged, in need of pickle, without weights, or with several
+            sets of them.
 
     Example:
         >>> torch.save({"state_dict": student.network.state_dict()}, "student.pth")
@@ -44,7 +44,7 @@ def read_file(path: str | Path) -> Any:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no weights file {str(path)!r}; check the path.")
-    # Some benchmarks save under bare names, as in `student_best`; what is no file of torch.save is told by its content.
+    # Some benchmarks save under names without suffix, as `student_best`; these are checked by content.
     if path.suffix and path.suffix not in SUFFIXES:
         raise UserError(f"weights must be a file of type {', '.join(SUFFIXES)}, got {str(path)!r}.")
     return _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
@@ -88,7 +88,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _torch(path: Path) -> Any:
     try:
-        # Training scripts keep their command line beside the weights; a namespace holds values and runs nothing.
+        # Training scripts save their arguments beside the weights; a namespace holds values and runs nothing.
         with torch.serialization.safe_globals([Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

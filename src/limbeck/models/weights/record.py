@@ -1,4 +1,4 @@
-"""What the `config.json` of a saved classifier says, and how versions of it are told apart."""
+"""The `config.json` of a saved classifier: its content and versions."""
 
 import json
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from limbeck.models.classifier import Classifier
 
 CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE = "config.json", "model.safetensors", "whitening.safetensors"
 CLASSES_FILE = "classes.json"
-"""Names of the classes, which earlier versions left beside the weights of a module that was made outside limbeck."""
+"""File of class names that earlier versions wrote beside the weights of a module made outside limbeck."""
 SAVED_FILES = frozenset([CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE, CLASSES_FILE])
 FORMAT = "limbeck-classifier"
 VERSION, VERSION_WITH_WHITENING, VERSION_WITH_MODULE = 1, 2, 3
-"""A version that knows of no whitening must not show such a network images as they are; nor can one that looks for a
-model's name make a module that has none."""
+"""Versions of limbeck without whitening must refuse such a network, or they would feed it images without; and those
+that look for a model's name must refuse a module that has none."""
 MODULE = "module"
 """Key of the description of a module that was made outside limbeck."""
 RECORDED = ("num_classes", "classes", "channels", "input_size", "mean", "std")
@@ -27,7 +27,7 @@ TAUGHT_SIZE = "taught_size"
 def record_of(
     classifier: Classifier, named: Mapping[str, Any], taught_size: tuple[int, int] | None = None
 ) -> dict[str, Any]:
-    """What `config.json` holds; `named` says how the network is made."""
+    """The content of `config.json`; `named` says how the network is made."""
     version = VERSION if classifier.whitening is None else VERSION_WITH_WHITENING
     outside = MODULE in named
     return {
@@ -46,7 +46,7 @@ def record_of(
 
 
 def taught_size_of(source: object) -> tuple[int, int] | None:
-    """The size of the images that a saved network, or a run's student, was taught with, where its folder says so."""
+    """The size of the images that a saved network, or a run's student, was taught with, if its folder records it."""
     if not isinstance(source, str | Path):
         return None
     for folder in (Path(source).expanduser(), Path(source).expanduser() / "student"):
@@ -58,21 +58,21 @@ def taught_size_of(source: object) -> tuple[int, int] | None:
 
 
 def is_named(folder: Path) -> bool:
-    """Whether a name makes the network in `folder` again; False also where nothing is said of it."""
+    """Whether a name makes the network in `folder` again; False also without a record."""
     return (folder / CONFIG_FILE).is_file() and MODULE not in read_record(folder)
 
 
 def made_by_hand(folder: Path) -> bool:
-    """Whether whoever loads the network in `folder` has to say how it is made, for no name and no import path does."""
-    about = read_record(folder).get(MODULE)
-    return about is not None and about.get("path") is None
+    """Whether loading the network in `folder` needs a `model`, as neither a name nor an import path makes it again."""
+    module = read_record(folder).get(MODULE)
+    return module is not None and module.get("path") is None
 
 
 def read_record(folder: Path) -> dict[str, Any]:
     """The content of `config.json`, of limbeck's own format or of timm's, which has an `architecture`.
 
     Raises:
-        UserError: there is none, it is broken, or of another kind.
+        UserError: there is none, or it is damaged or of another kind.
     """
     path = folder / CONFIG_FILE
     try:
@@ -91,8 +91,8 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{str(path)!r} has format version {config.get('version')}, this limbeck reads {VERSION} to "
             f"{VERSION_WITH_MODULE}; update limbeck."
         )
-    how = ("name", MODULE) if config["version"] == VERSION_WITH_MODULE else ("name", "options")
-    absent = [key for key in (*how, *RECORDED) if key not in config]
+    needed = ("name", MODULE) if config["version"] == VERSION_WITH_MODULE else ("name", "options")
+    absent = [key for key in (*needed, *RECORDED) if key not in config]
     if absent:
         raise UserError(f"{str(path)!r} lacks {', '.join(absent)}; save the classifier again.")
     return config

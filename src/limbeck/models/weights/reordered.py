@@ -1,4 +1,4 @@
-"""A classifier whose classes stand in another order."""
+"""Classifiers with their classes in another order."""
 
 import copy
 import warnings
@@ -14,43 +14,43 @@ from limbeck.models.classifier import Classifier
 
 
 def reordered(classifier: Classifier, places: Sequence[int], classes: Sequence[str], example: Tensor) -> Classifier:
-    """A copy that numbers its classes otherwise: the rows of its last layer are moved.
+    """A copy that numbers its classes differently: the rows of its last layer are permuted.
 
     Args:
         classifier: of K classes.
         places: class i moves to `places[i]`, a permutation of 0..K-1.
         classes: the names in the new order.
-        example: any image that it takes, uint8 [1, C, H, W], to see that this does what it should.
+        example: any image that it takes, uint8 [1, C, H, W], to check the result.
 
     Raises:
         UserError: its last layer is unknown, or what follows it mixes the classes.
     """
     order = torch.tensor(places).argsort().tolist()
-    made = copy.deepcopy(classifier)
+    renumbered = copy.deepcopy(classifier)
     if order == list(range(len(order))):
-        made.classes = tuple(classes)
-        return made
-    layer = made.network.get_submodule(made.taps.embedding) if made.taps.embedding else None
+        renumbered.classes = tuple(classes)
+        return renumbered
+    layer = renumbered.network.get_submodule(renumbered.taps.embedding) if renumbered.taps.embedding else None
     if isinstance(layer, nn.Linear | nn.Conv2d) and layer.weight.shape[0] == len(order):
         with torch.no_grad():
             layer.weight.copy_(layer.weight[order])
             if layer.bias is not None:
                 layer.bias.copy_(layer.bias[order])
-        made.classes = tuple(classes)
-        if torch.allclose(_answer(made, example), _answer(classifier, example)[:, order], atol=1e-4):
-            return made
-    here = few([classes[place] for place in places])
+        renumbered.classes = tuple(classes)
+        if torch.allclose(_answer(renumbered, example), _answer(classifier, example)[:, order], atol=1e-4):
+            return renumbered
+    current = few([classes[place] for place in places])
     raise UserError(
-        f"{classifier.name} numbers its classes as {here}, and they are needed as {few(classes)}, but which of its "
+        f"{classifier.name} numbers its classes as {current}, and they are needed as {few(classes)}, but which of its "
         "layers is the last is not known, so they cannot be moved. Give the path of that layer as `embedding` of "
         "`lb.wrap`, or a student that numbers the classes likewise."
     )
 
 
 def numbered_as(classifier: Classifier, images: ImageSet, owner: str) -> Classifier:
-    """The classifier with its classes numbered as those of the images, found by name; itself where they are.
+    """The classifier with its classes, found by name, numbered as those of the images; unchanged where they are.
 
-    What has to be assumed, as the names of one are mere numbers, is a warning. One without names is taken as it is.
+    Where names of one are mere numbers a warning says what is assumed. Without names on either side it is unchanged.
 
     Args:
         classifier: of as many classes.

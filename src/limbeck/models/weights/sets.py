@@ -1,7 +1,7 @@
-"""The sets of weights in one file (raw ones and moving averages, a student and its teacher), and which to take.
+"""Finds the sets of weights in one file (raw ones and moving averages, a student and its teacher) and chooses one.
 
-Sets are told apart by the keys that they lie under (`state_dict`, `model_ema`) and by what the names in them begin with
-(`student.`, `ema_model.module.`). One that fits the network is taken, and others that are there are said; of several
+Sets are told apart by the keys that hold them (`state_dict`, `model_ema`) and by prefixes of the names in them
+(`student.`, `ema_model.module.`). The one that fits the network is taken, and a warning names the others; of several
 that fit, the one that is no moving average; if that leaves several, none is taken.
 """
 
@@ -27,10 +27,10 @@ _OTHER = frozenset(
 
 
 def weight_sets(content: Mapping[Any, Any]) -> dict[str, State]:
-    """Whatever in a checkpoint holds tensors by name, by its keys joined by dots; "" is the checkpoint itself."""
-    found: dict[str, State] = {}
-    _collect(content, "", found)
-    return found
+    """All mappings in a checkpoint that hold tensors, by their paths of keys joined by dots; "" is the checkpoint."""
+    sets: dict[str, State] = {}
+    _collect(content, "", sets)
+    return sets
 
 
 def _collect(content: Mapping[Any, Any], path: str, found: dict[str, State]) -> None:
@@ -45,7 +45,7 @@ def _collect(content: Mapping[Any, Any], path: str, found: dict[str, State]) -> 
 
 
 def has_weights_name(path: str) -> bool:
-    """Whether keys are such as training scripts put weights under."""
+    """Whether training scripts usually put weights under such keys."""
     words = _words(path)
     return bool(words & _WEIGHTS) and not words & _OTHER
 
@@ -61,7 +61,7 @@ def _words(path: str) -> set[str]:
 def prefix_sets(
     state: State, wanted: Mapping[str, Tensor], renames: Sequence[tuple[str, str]] = ()
 ) -> dict[str, State]:
-    """Parts of a state dict whose names, without what they begin with, are those of a network; by that beginning.
+    """Parts of a state dict whose names, without a prefix, are those of a network; by prefix.
 
     Args:
         state: as it is in the file.
@@ -69,13 +69,13 @@ def prefix_sets(
         renames: regular expressions for names that files may have instead, and their replacements.
     """
     keys = [key for key in wanted if not key.endswith("num_batches_tracked")]
-    # Two names of the network, as one may be of a head that the file calls otherwise.
+    # Two names of the network, as one may belong to a head that the file names differently.
     ends = {keys[0], keys[-1]} if keys else set()
-    found = {key.removesuffix(rest) for key in state for rest in _ends_of(key) if _ours(rest, renames) & ends}
-    prefixes = {one for one in found if not _is_block(one, found, state, ends, wanted)}
+    candidates = {key.removesuffix(rest) for key in state for rest in _ends_of(key) if _ours(rest, renames) & ends}
+    prefixes = {prefix for prefix in candidates if not _is_block(prefix, candidates, state, ends, wanted)}
     parts = {}
     for prefix in sorted(prefixes):
-        longer = tuple(one for one in prefixes if one.startswith(prefix) and one != prefix)
+        longer = tuple(other for other in prefixes if other.startswith(prefix) and other != prefix)
         parts[prefix.rstrip(".")] = {
             key.removeprefix(prefix): value
             for key, value in state.items()
@@ -94,11 +94,11 @@ def _ours(name: str, renames: Sequence[tuple[str, str]]) -> set[str]:
 
 
 def _is_block(prefix: str, prefixes: set[str], state: State, ends: set[str], wanted: Mapping[str, Tensor]) -> bool:
-    """Whether a prefix is of a block of the network that has names as the network itself, such as `layer1.0.conv1`."""
-    inside = (prefix.removeprefix(one) for one in prefixes if prefix.startswith(one) and prefix != one)
+    """Whether a prefix belongs to a block with the same names inside as the network itself, as in `layer1.0.conv1`."""
+    inside = (prefix.removeprefix(other) for other in prefixes if prefix.startswith(other) and prefix != other)
     if any(f"{block}{end}" in wanted for block in inside for end in ends):
         return True
-    # Files may call blocks otherwise than the network.
+    # Files may name blocks differently from the network.
     return 2 * sum(key.startswith(prefix) for key in state) < len(wanted)
 
 
@@ -110,7 +110,7 @@ def take(
     source: str,
     renames: Sequence[tuple[str, str]] = (),
 ) -> State | None:
-    """The set that is meant, as `fit` makes its parts or `fit_whole` all of it for the network; None where none fits.
+    """The set to take, fitted to the network by `fit` from a part or by `fit_whole` from all of it; None if none fits.
 
     Raises:
         UserError: several fit.
@@ -120,7 +120,7 @@ def take(
         fitted = {prefix: fit(part) for prefix, part in prefix_sets(state, wanted, renames).items()}
         if not any(fitted.values()):
             fitted = {"": fit_whole(state)}
-        fitting |= {f"{path}.{prefix}".strip("."): one for prefix, one in fitted.items() if one is not None}
+        fitting |= {f"{path}.{prefix}".strip("."): part for prefix, part in fitted.items() if part is not None}
     if not fitting:
         return None
     taken = choose(list(fitting), source, twice="" if len(sets) > 1 else next(iter(wanted)))
@@ -129,13 +129,13 @@ def take(
 
 
 def choose(names: list[str], source: str, *, twice: str = "") -> str:
-    """The only one, or the only one that is no moving average.
+    """The only one of the names, or the only one that is no moving average.
 
     Args:
         twice: a name that all of them have in one state dict, under different prefixes.
 
     Raises:
-        UserError: there are more.
+        UserError: more than one is left.
     """
     raw = [name for name in names if not is_average(name)] or names
     if len(raw) > 1:
@@ -150,7 +150,7 @@ def choose(names: list[str], source: str, *, twice: str = "") -> str:
 
 
 def named_set(sets: Mapping[str, State], key: str, source: str) -> dict[str, State]:
-    """The sets under `key`, which is a path of keys, its end, or what the names in a set begin with.
+    """The sets that `key` names: a path of keys, the end of one, or a prefix of the names in a set.
 
     Raises:
         UserError: no such set, or `key` may be more than one.
@@ -159,36 +159,42 @@ def named_set(sets: Mapping[str, State], key: str, source: str) -> dict[str, Sta
     under = {path: state for path, state in sets.items() if f"{path}.".startswith(f"{key}.")}
     if under:
         return under
-    found = {path: state for path, state in sets.items() if path.endswith(f".{key}")} or _beginning(sets, key)
-    if not found:
-        names = {one for state in sets.values() for one in _beginnings(state) if has_weights_name(one)}
+    matches = {path: state for path, state in sets.items() if path.endswith(f".{key}")} or _beginning(sets, key)
+    if not matches:
+        names = {
+            beginning for state in sets.values() for beginning in _beginnings(state) if has_weights_name(beginning)
+        }
         there = sorted({*filter(None, sets), *names})
         raise unknown_name("`weights_key`", key, there, f"{source!r} holds {', '.join(there) or 'one set alone'}.")
-    if len(found) > 1:
-        raise UserError(f"`weights_key` {key!r} may be {' or '.join(found)} in {source!r}; give one of these in full.")
-    return found
+    if len(matches) > 1:
+        raise UserError(
+            f"`weights_key` {key!r} may be {' or '.join(matches)} in {source!r}; give one of these in full."
+        )
+    return matches
 
 
 def _beginning(sets: Mapping[str, State], key: str) -> dict[str, State]:
-    """Parts of sets whose names begin with `key`, which may begin with the set's own path."""
-    found = {}
+    """Parts of sets whose names begin with `key`, which itself may begin with the set's path."""
+    parts = {}
     for path, state in sets.items():
         begin = f"{key.removeprefix(f'{path}.')}."
         part = {name.removeprefix(begin): value for name, value in state.items() if name.startswith(begin)}
         if part:
-            found[f"{path}.{begin}".strip(".")] = part
-    return found
+            parts[f"{path}.{begin}".strip(".")] = part
+    return parts
 
 
 def _say(taken: str, fitting: list[str], sets: Mapping[str, State], source: str) -> None:
-    """Warns of what was left out, if it may be weights: what fits, too, other keys, and other beginnings of names."""
-    path = max((one for one in sets if not one or f"{taken}.".startswith(f"{one}.")), key=len)
-    keys = [one for one in sets if one and one != path and has_weights_name(one)]
+    """Warns of other sets of weights that were left out: fitting ones, and those under other keys or prefixes."""
+    path = max((key for key in sets if not key or f"{taken}.".startswith(f"{key}.")), key=len)
+    keys = [key for key in sets if key and key != path and has_weights_name(key)]
     begin = taken.removeprefix(path).strip(".").partition(".")[0]
-    beginnings = [f"{path}.{one}".strip(".") for one in _beginnings(sets[path]) if begin and one != begin]
+    beginnings = [
+        f"{path}.{beginning}".strip(".") for beginning in _beginnings(sets[path]) if begin and beginning != begin
+    ]
     left = set(fitting + keys + beginnings) - {taken, ""}
-    # Of `ema` and `ema.module`, the longer one.
-    left = sorted(one for one in left if not any(other.startswith(f"{one}.") for other in {*left, taken}))
+    # Of `ema` and `ema.module`, only the longer one.
+    left = sorted(name for name in left if not any(other.startswith(f"{name}.") for other in {*left, taken}))
     if left:
         warnings.warn(
             f"{source!r} holds several sets of weights: {repr(taken) if taken else 'that without a prefix'} was taken; "
@@ -198,5 +204,5 @@ def _say(taken: str, fitting: list[str], sets: Mapping[str, State], source: str)
 
 
 def _beginnings(state: State) -> list[str]:
-    """What names begin with, up to the first dot; counters of averages and the like have no dot."""
+    """First words of dotted names; counters of averages and the like have no dot."""
     return list(dict.fromkeys(name.partition(".")[0] for name in state if "." in name))

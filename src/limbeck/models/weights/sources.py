@@ -1,4 +1,4 @@
-"""What stands for a network: the student of a run folder, a repository on the hub, and what else may."""
+"""What may stand for a network: the student of a run folder, a repository on the hub, and others."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ ALLOWED = (
     "published weights by name (`limbeck ls models`), 'timm:<name>', or 'owner/name' on the hub."
 )
 HUB = "hub:"
-"""Begins the name of a repository on the hub where a folder here has the same one."""
+"""Prefix for a repository on the hub where a local folder has the same name."""
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _RUNS = "runs"
 _OTHER = {
@@ -24,7 +24,7 @@ _OTHER = {
 
 
 def student_folder(folder: Path) -> Path:
-    """The student in a run folder, after its last step; any other folder stays as it is.
+    """The student in a run folder, after its last step; any other folder is returned as it is.
 
     Raises:
         UserError: a comparison, which holds many networks, or a run that has not finished.
@@ -34,22 +34,22 @@ def student_folder(folder: Path) -> Path:
         return student
     if not (folder / "recipe.yaml").exists():
         return folder
-    runs = sorted(str(one.parent) for one in folder.glob("runs/*/*/student"))
+    runs = sorted(str(path.parent) for path in folder.glob("runs/*/*/student"))
     if runs:
         raise UserError(f"{str(folder)!r} is a comparison of many networks; name one of its runs, as {runs[0]!r}.")
     raise UserError(f"the run in {str(folder)!r} has no student yet; finish it with --resume.")
 
 
 def no_network(folder: Path) -> UserError:
-    """The error for a folder that holds none."""
-    other = next((words for name, words in _OTHER.items() if (folder / name).exists()), f"holds no {CONFIG_FILE}")
-    return UserError(f"{str(folder)!r} {other}. {ALLOWED}")
+    """The error for a folder without a network."""
+    reason = next((text for name, text in _OTHER.items() if (folder / name).exists()), f"holds no {CONFIG_FILE}")
+    return UserError(f"{str(folder)!r} {reason}. {ALLOWED}")
 
 
 def repository(source: str | Path) -> str | None:
     """ "owner/name" where `source` can only be a repository on the hub, and no missing folder or file.
 
-    Nothing is looked for on the network that a mistyped path might mean: neither in runs/ nor in a folder that is here.
+    What might be a mistyped path is not looked up on the network: neither below runs/ nor below an existing folder.
 
     Example:
         >>> repository("somebody/digits"), repository("runs/digits"), repository("hub:runs/digits")
@@ -65,7 +65,7 @@ def repository(source: str | Path) -> str | None:
 
 
 def found_anywhere(source: str) -> str:
-    """`source` such that it means the same network from whatever folder: what lies here by its absolute path.
+    """`source` in a form that means the same network from any folder: local ones as absolute paths.
 
     Names of published weights, timm's and the hub's stay as they are, as `load` takes them.
 
@@ -79,19 +79,19 @@ def found_anywhere(source: str) -> str:
 
 
 def download(repository: str) -> Path:
-    """A folder with the weights and the description of a repository on the hub, downloaded the first time.
+    """A local folder with weights and description of a repository on the hub, downloaded the first time.
 
     Raises:
         UserError: there is no such repository, it may not be read, or the hub cannot be reached.
     """
-    import huggingface_hub  # which takes a while, and is of use for this alone
+    import huggingface_hub  # late: it takes a while, and nothing else needs it
     from huggingface_hub.utils import HfHubHTTPError
 
-    # Its errors of connections are those of another library, which one depends on its version.
+    # Errors of connections are those of an HTTP library that depends on the version.
     errors: Any = (OSError, ValueError, *HfHubHTTPError.__bases__)
     try:
-        wanted = [CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE]  # no pickle is ever fetched
-        folder = Path(huggingface_hub.snapshot_download(repository, allow_patterns=wanted))
+        patterns = [CONFIG_FILE, WEIGHTS_FILE, WHITENING_FILE]  # no pickle is ever fetched
+        folder = Path(huggingface_hub.snapshot_download(repository, allow_patterns=patterns))
     except errors as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise UserError(

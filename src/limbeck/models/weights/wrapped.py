@@ -1,7 +1,7 @@
-"""Modules made outside limbeck: what their folder says of them, and how they are made again without pickle.
+"""Modules made outside limbeck: the record of them in their folder, and how they are made again without pickle.
 
-Of such a module the weights are saved, what `limbeck.wrap` was told of it, and, where that makes the same module again,
-the path by which its class is imported. Else whoever loads it gives the class, a function or a module.
+Saved are the weights, the arguments of `limbeck.wrap`, and, where that makes the same module again, the import path of
+the class. Otherwise whoever loads the module gives its class, a function or a module.
 """
 
 import warnings
@@ -28,14 +28,14 @@ _PLAIN = (bool, int, float, str)
 
 
 def describe_wrapped(classifier: Classifier) -> dict[str, Any]:
-    """What `config.json` holds of a module that was made outside limbeck, beside what it holds of all networks.
+    """What `config.json` holds for a module made outside limbeck, beside what it holds for all networks.
 
     Returns:
-        `name` of its class, and `module`: its `path`, "package.module:Class", and `options`, or None where these do not
-        make the same module again; its `taps`.
+        `name` of its class, and `module`: its `path`, "package.module:Class", or None where that with `options` does
+        not make the same module again; the `options`; its `taps`.
     """
-    found = _import_path(classifier.network, _inputs(vars(classifier)))
-    path, options = found or (None, {})
+    importable = _import_path(classifier.network, _inputs(vars(classifier)))
+    path, options = importable or (None, {})
     return {"name": classifier.name, MODULE: {"path": path, "options": options, "taps": asdict(classifier.taps)}}
 
 
@@ -48,18 +48,18 @@ def make_again(
     *,
     downloaded: bool,
 ) -> Classifier:
-    """The network of a description, with any weights: by what was handed over, or else by the path it has.
+    """The network of a description, with arbitrary weights: made by `model`, or else by the recorded path.
 
     Args:
         config: the description.
-        record: what is known of the network.
+        record: what is recorded of the network.
         model: class, function, module or import path; None takes the path of the description.
-        overrides: what is said otherwise, and options.
-        where: the description is, in messages.
-        downloaded: whether its path may not choose what is imported.
+        overrides: arguments that override the record, and options.
+        where: what messages call the place of the description.
+        downloaded: whether it was downloaded, so that its path may not choose what is imported.
 
     Raises:
-        UserError: nothing says how to make it, or it cannot be made so.
+        UserError: nothing says how to make it, or making it fails.
     """
     name, about = config["name"], config.get(MODULE) or {"path": None, "options": config.get("options", {})}
     what = f"the {name} in {where!r}"
@@ -73,12 +73,12 @@ def make_again(
     module = _class_at(about["path"], name, where) if model is None else _module(model)
     properties = {key: value for key, value in {**record, **overrides}.items() if key in (*RECORDED, "whitening")}
     options = {key: value for key, value in overrides.items() if key not in properties}
-    made = _make(module, what, _inputs(properties), _known_options(module, about["options"]) | options)
-    return _classifier(made, _taps(about) if MODULE in config else None, properties)
+    network = _make(module, what, _inputs(properties), _known_options(module, about["options"]) | options)
+    return _classifier(network, _taps(about) if MODULE in config else None, properties)
 
 
 def class_name(name: str) -> str:
-    """What "my_pkg.networks:Net" or "python:Net#12ab", the name of what was handed over, is called itself.
+    """The bare name in "my_pkg.networks:Net" or, for an object given in Python, "python:Net#12ab".
 
     Example:
         >>> class_name("my_pkg.networks:Net"), class_name("python:Net#12ab"), class_name("Net")
@@ -88,7 +88,7 @@ def class_name(name: str) -> str:
 
 
 def chosen_elsewhere(path: str, name: str, where: str) -> UserError:
-    """The error for a description that was downloaded and names code of this machine."""
+    """The error for a downloaded description that names code on this machine."""
     return UserError(
         f"the {name} in {where!r} is made by code on this machine, {path!r}, and what was downloaded does not choose "
         f"what runs here. If that is right, say so: `lb.load_model({where!r}, model={path!r})`, or `--model`."
@@ -96,22 +96,22 @@ def chosen_elsewhere(path: str, name: str, where: str) -> UserError:
 
 
 def first_made(model: str | Module, overrides: Mapping[str, Any], where: str) -> Classifier:
-    """A network for weights in a file, of which nothing is on record.
+    """A network for weights in a file without a record.
 
     Raises:
-        UserError: it cannot be made; `num_classes`, `mean` or `std` is not said.
+        UserError: it cannot be made, or `num_classes`, `mean` or `std` is missing.
     """
     module, what = _module(model), f"the network of {where!r}"
     properties = {key: value for key, value in overrides.items() if key in (*RECORDED, "whitening")}
     options = {key: value for key, value in overrides.items() if key not in properties}
-    made = _make(module, what, _inputs(properties), options)
-    if not isinstance(made, Classifier):
+    network = _make(module, what, _inputs(properties), options)
+    if not isinstance(network, Classifier):
         check_known(properties, where)
-    return _classifier(made, None, properties)
+    return _classifier(network, None, properties)
 
 
 def check_known(properties: Mapping[str, Any], where: str, *, normalised: bool = True) -> None:
-    """Raises a UserError where it is not said what the weights in a file were trained with."""
+    """Raises a UserError where arguments do not say what the weights in a file were trained with."""
     needed = ("num_classes", "mean", "std") if normalised and "whitening" not in properties else ("num_classes",)
     absent = [key for key in needed if key not in properties]
     if absent:
@@ -123,7 +123,7 @@ def check_known(properties: Mapping[str, Any], where: str, *, normalised: bool =
 
 
 def how_to_give(name: str, where: str = "...") -> str:
-    """What to do where nothing says how to make a module again."""
+    """Advice for messages where nothing says how to make a module again."""
     return (
         f"give `lb.load_model({where!r}, model=make)`, where `make` is its class ({name}), a function that makes it "
         f"or a module like it, with options as in `width=16`; where there is only text, an import path, as `--model "
@@ -132,12 +132,12 @@ def how_to_give(name: str, where: str = "...") -> str:
 
 
 def _module(model: str | Module) -> Module:
-    """What was handed over, or what is at an import path that was."""
+    """The module, class or function itself, or what its import path leads to."""
     return import_object(model, "model") if isinstance(model, str) else model
 
 
 def _class_at(path: str, name: str, where: str) -> type[nn.Module]:
-    """The class at the path of a description; what is something else is not called."""
+    """The class at the path of a description; anything else is refused, not called."""
     try:
         return import_object(path, "path", fits=_is_class, allowed="the import path of a class of modules")
     except UserError as error:
@@ -151,10 +151,12 @@ def _is_class(found: Any) -> bool:
 
 
 def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
-    """A module, or a `Classifier`, out of a class, a function or a module, which stays as it is."""
+    """A module or `Classifier`, made by a class or function, or copied from a module."""
     if isinstance(model, nn.Module):
         if options:
-            raise UserError(f"{', '.join(f'`{one}`' for one in options)} of {what} cannot be set: it is made already.")
+            raise UserError(
+                f"{', '.join(f'`{option}`' for option in options)} of {what} cannot be set: it is made already."
+            )
         return private_copy(model, "model")
     if not callable(model):
         raise UserError(
@@ -162,13 +164,13 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
         )
     name = getattr(model, "__name__", type(model).__name__)
     try:
-        taken = parameters(model)
-        known = {one.name for one in taken}
-        if not isinstance(model, type) and any(one.kind is one.VAR_KEYWORD for one in taken):
-            known.add("num_classes")  # as functions of torchvision pass it on
-        arguments = {key: value for key, value in inputs.items() if key in known and value is not None} | dict(options)
+        accepted = parameters(model)
+        names = {parameter.name for parameter in accepted}
+        if not isinstance(model, type) and any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted):
+            names.add("num_classes")  # as functions of torchvision pass it on
+        arguments = {key: value for key, value in inputs.items() if key in names and value is not None} | dict(options)
         with own_randomness(0, "weights"):
-            made = model(**arguments)
+            module = model(**arguments)
     except UserError:
         raise
     except Exception as error:  # whatever the user's code does
@@ -177,21 +179,21 @@ def _make(model: Module, what: str, inputs: Mapping[str, Any], options: Mapping[
             f"{name} does not make {what} ({type(error).__name__}: {error}); known are {passed or 'no options'}. "
             f"{_lacking(model, name)}"
         ) from error
-    if not isinstance(made, nn.Module):
-        raise UserError(f"`model` must make a module, got {type(made).__name__} from {name}.")
-    return made
+    if not isinstance(module, nn.Module):
+        raise UserError(f"`model` must make a module, got {type(module).__name__} from {name}.")
+    return module
 
 
 def _lacking(model: Callable[..., Any], name: str) -> str:
-    """What to do about it; a parameter that is called as one of `load_model` cannot be given by name."""
+    """Advice for a failed call; a parameter named like one of `load_model` cannot be passed by name."""
     try:
-        taken = [one.name for one in parameters(model) if one.name in _OF_LOADING]
+        reserved = [parameter.name for parameter in parameters(model) if parameter.name in _OF_LOADING]
     except (ValueError, TypeError):
-        taken = []
-    if not taken:
+        reserved = []
+    if not reserved:
         return "Give what it lacks by name, or a function or module that needs nothing more."
-    words = " and ".join(f"`{one}`" for one in taken)
-    example = f"lambda: {name}({', '.join(f'{one}=...' for one in taken)})"
+    words = " and ".join(f"`{option}`" for option in reserved)
+    example = f"lambda: {name}({', '.join(f'{option}=...' for option in reserved)})"
     return (
         f"It takes {words}, which `load_model` has of its own and does not pass on; give a function that needs "
         f"nothing more, as `model={example}`, or a module."
@@ -199,25 +201,25 @@ def _lacking(model: Callable[..., Any], name: str) -> str:
 
 
 def _known_options(model: Module, recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a description, as far as what is to make the module has them."""
+    """The recorded options that the class or function still takes."""
     if isinstance(model, nn.Module) or not callable(model):
         return {}
     try:
-        defaults = {one.name: one.default for one in parameters(model)}
+        defaults = {parameter.name: parameter.default for parameter in parameters(model)}
     except (ValueError, TypeError):
         return {}
     return {key: as_default(value, defaults[key]) for key, value in recorded.items() if key in defaults}
 
 
 def _inputs(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """What a function or class that makes a module may take, where it is known."""
+    """Arguments that a function or class that makes a module may take; None where unknown."""
     size = properties.get("input_size")
     known = {"num_classes": properties.get("num_classes"), "channels": properties.get("channels")}
     return {**known, "size": None if size is None else as_size(size)}
 
 
 def _classifier(made: nn.Module, taps: Taps | None, properties: Mapping[str, Any]) -> Classifier:
-    """A classifier of a module, or of a `Classifier` with `properties` in place of what it has itself."""
+    """A classifier of a module, or of a `Classifier`, whose own properties `properties` override."""
     if not isinstance(made, Classifier):
         own = getattr(made, "taps", None)
         return Classifier(made, **properties, taps=taps or (own if isinstance(own, Taps) else None))
@@ -230,38 +232,42 @@ def _classifier(made: nn.Module, taps: Taps | None, properties: Mapping[str, Any
 
 
 def _taps(about: Mapping[str, Any]) -> Taps:
-    """Those in a description, which has lists for tuples."""
-    known = {one.name for one in fields(Taps)}
+    """The taps in a description, where JSON has lists for tuples."""
+    names = {field.name for field in fields(Taps)}
     arguments: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in about["taps"].items() if key in known
+        key: tuple(value) if isinstance(value, list) else value for key, value in about["taps"].items() if key in names
     }
     return Taps(**arguments)
 
 
 def _import_path(network: nn.Module, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """The path of a module's class and its options, where they make the same module but for its weights."""
+    """Import path of a module's class, and its options, where they make the same module except for its weights."""
     kind, options = type(network), _options(network)
     path = import_path_of(kind)
     if path is None or options is None:
         return None
     try:
-        with warnings.catch_warnings(action="ignore"):  # they were given when the user made one
-            made = _make(kind, "it", inputs, options)
-        load_tensors(made, network.state_dict())
-        # Attributes count, too: a network with another activation has weights of the same shapes.
-        same = describe(made)[0] == describe(network)[0]
-    except Exception:  # of whatever a class does that is not made for this; a run must not end so
+        with warnings.catch_warnings(action="ignore"):  # the user has seen them already
+            remade = _make(kind, "it", inputs, options)
+        load_tensors(remade, network.state_dict())
+        # Attributes are compared, too: with another activation, weights have the same shapes.
+        same = describe(remade)[0] == describe(network)[0]
+    except Exception:  # whatever a class raises that is not made for this must not end a run
         return None
     return (path, options) if same else None
 
 
 def _options(network: nn.Module) -> dict[str, Any] | None:
-    """Options that a module remembers under their names; None where one that it needs is not among them."""
+    """Options that a module keeps as attributes of the same name; None where a required one is not among them."""
     try:
-        known = [one for one in parameters(type(network)) if one.name not in _INPUTS]
+        accepted = [parameter for parameter in parameters(type(network)) if parameter.name not in _INPUTS]
     except (ValueError, TypeError):
         return None
-    named = [one for one in known if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    options = {one.name: value for one in named if type(value := getattr(network, one.name, None)) in _PLAIN}
-    needed = [one.name for one in named if one.default is one.empty]
+    named = [
+        parameter for parameter in accepted if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
+    options = {
+        parameter.name: value for parameter in named if type(value := getattr(network, parameter.name, None)) in _PLAIN
+    }
+    needed = [parameter.name for parameter in named if parameter.default is parameter.empty]
     return None if set(needed) - options.keys() else options

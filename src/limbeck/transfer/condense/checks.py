@@ -1,4 +1,4 @@
-"""What would fail after experts were taught, found before: the choice of first images, and masks."""
+"""Checks, before experts are taught, of what would otherwise fail after: the choice of first images, and masks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,21 +17,21 @@ from limbeck.transfer.maker import MakerContext
 
 
 def check_initial(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
-    """Raises a UserError where images cannot begin as those of the maker, or of the set on disk, that settings name.
+    """Raises a UserError where `initialise` names a maker or a set on disk that images cannot begin as.
 
     Args:
         settings: of `condense`.
-        pool: that it chooses from.
+        pool: images to choose from.
         context: of `condense`.
     """
-    wanted = settings.initial
+    initial = settings.initial
     with naming("initialise"):
         if settings.initial_folder is not None and settings.by != "crops":
-            each = (pool.class_counts() > 0) * images_per_class(settings, pool)
-            chosen_on_disk(settings, pool, each * settings.per_image)
-        if wanted is None or (wanted.needs_teacher and context.teacher is None):
-            return  # a teacher that is still to be trained; that there is none at all is said elsewhere
-        find_maker(wanted.maker).count(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+            counts = (pool.class_counts() > 0) * images_per_class(settings, pool)
+            chosen_on_disk(settings, pool, counts * settings.per_image)
+        if initial is None or (initial.needs_teacher and context.teacher is None):
+            return  # a teacher that is yet to be trained; a missing one is refused elsewhere
+        find_maker(initial.maker).count(initial, replace(context, folder=context.folder / INITIAL, pool=pool))
 
 
 def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageSet, context: MakerContext) -> None:
@@ -39,9 +39,9 @@ def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageS
 
     Args:
         settings: of `condense`.
-        networks: of the kind of the experts.
-        pool: whose classes the network is to know.
-        context: with the teacher, if that is there already.
+        networks: fresh networks of the experts' kind.
+        pool: images whose classes the network must know.
+        context: holds the teacher, if there is one yet.
     """
     mask = settings.mask
     if mask is None or not settings.iterations:
@@ -51,14 +51,14 @@ def check_mask(settings: CondenseSettings, networks: FreshNetworks, pool: ImageS
         return
     expert = networks(0).eval() if mask.network == "expert" else None
     with naming("mask.network"):
-        looking = mask_network(mask, teacher=context.teacher, expert=expert)
+        network = mask_network(mask, teacher=context.teacher, expert=expert)
     with naming("mask"):
-        masks = Masks(mask, looking, pool.classes, seed=context.seed)
+        masks = Masks(mask, network, pool.classes, seed=context.seed)
         masks.check_size(pool.shape)
 
 
 def check_torchcam() -> None:
-    """Raises a UserError where masks lack their library, which is imported in the midst of learning."""
+    """Raises a UserError where torchcam, which masks need, is missing: it is imported only while images are learned."""
     if find_spec("torchcam") is None:
         raise UserError(
             "`mask` needs torchcam, which is not installed; `pip install 'limbeck[cams]'`, or leave `mask` out."
@@ -67,7 +67,7 @@ def check_torchcam() -> None:
 
 @contextmanager
 def naming(setting: str) -> Iterator[None]:
-    """Errors in the block say which setting they are of, where they do not yet."""
+    """Errors raised in the block name the setting, unless they begin with it already."""
     try:
         yield
     except UserError as error:

@@ -1,4 +1,4 @@
-"""One run of condensing: what it works with, each part made once, and its stages."""
+"""One run of condensing: its parts, each made once when first needed, and its stages."""
 
 import shutil
 import time
@@ -22,21 +22,26 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.models.forward import FrozenTeacher
 from limbeck.models.weights.reordered import numbered_as
 from limbeck.models.weights.sources import found_anywhere
-from limbeck.transfer.condense.ahead import Beside, ahead, looks_ahead, times_of
-from limbeck.transfer.condense.begun import Begun, digest_of
-from limbeck.transfer.condense.choosing_engine import engine_for, estimate_without_experts
+from limbeck.transfer.condense.build_engine import engine_for, estimate_without_experts
+from limbeck.transfer.condense.condensed_set import set_of_crops, transfer_set_of
 from limbeck.transfer.condense.counting import images_per_class
 from limbeck.transfer.condense.crops import images_of_crops
 from limbeck.transfer.condense.estimate import Estimate
-from limbeck.transfer.condense.evidence import evidence_of
-from limbeck.transfer.condense.expertise import experts_for, snapshots_at_hand, snapshots_read
+from limbeck.transfer.condense.estimate_text import ahead, work_beside
+from limbeck.transfer.condense.evidence import evidence_of, facts_of_set
 from limbeck.transfer.condense.experts import ExpertStore
-from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
+from limbeck.transfer.condense.find_experts import (
+    experts_for,
+    remarks_on_experts,
+    remarks_on_their_number,
+    snapshots_at_hand,
+    snapshots_read,
+)
 from limbeck.transfer.condense.frames import Frame, frame_of, save_frame
 from limbeck.transfer.condense.history import History, HistoryFile
 from limbeck.transfer.condense.judging import SHARE, accuracy_of, measured_judging
 from limbeck.transfer.condense.learning import Learning
-from limbeck.transfer.condense.made import set_of_crops, transfer_set_of
+from limbeck.transfer.condense.learning_inputs import Begun, digest_of
 from limbeck.transfer.condense.mask.masks import Masks, mask_network
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
@@ -46,15 +51,15 @@ from limbeck.transfer.condense.synthetic import SyntheticSet
 from limbeck.transfer.maker import Made, MakerContext
 
 MADE = "made"
-"""In the maker's folder: the transfer set."""
+"""Folder of the transfer set in the maker's folder."""
 _DIGEST = "digest"
-"""Among what is noted of experts; the rest of it is their `extent`."""
+"""Key in the note on the experts, beside those of their `extent`."""
 _FEWEST = round(1 / SHARE)
-"""Images of which a share is one."""
+"""Fewest images of which `SHARE` is at least one."""
 
 
 def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, ImageSet | None]:
-    """Images that are stood for, and those that judge iterations, which nothing else sees.
+    """The images to condense, and those held out to judge iterations, which nothing else sees.
 
     Raises:
         UserError: too few images to hold some out, or a class that would have none left.
@@ -78,18 +83,18 @@ def split_for(settings: CondenseSettings, pool: ImageSet) -> tuple[ImageSet, Ima
 def _classes_lost(pool: ImageSet, rest: ImageSet) -> list[str]:
     if pool.labels is None:
         return []
-    there, left = pool.class_counts().tolist(), rest.class_counts().tolist()
-    return [name for name, before, after in zip(pool.classes, there, left, strict=True) if before and not after]
+    counts, counts_left = pool.class_counts().tolist(), rest.class_counts().tolist()
+    return [name for name, before, after in zip(pool.classes, counts, counts_left, strict=True) if before and not after]
 
 
 @dataclass(frozen=True)
 class Condensation:
-    """One run of condensing: what it works with, and its stages in the order in which a maker calls them.
+    """One run of condensing: its parts, and its stages in the order in which the maker calls them.
 
     Args:
         settings: of the maker.
-        context: of it.
-        whole: the pool, with the images to choose by.
+        context: of the maker.
+        whole: the pool, including the images that may be held out.
     """
 
     settings: CondenseSettings
@@ -105,9 +110,12 @@ class Condensation:
         return split_for(self.settings, self.whole)[1]
 
     @cached_property
-    def each(self) -> int:
-        """Images of a class."""
+    def images_per_class(self) -> int:
         return images_per_class(self.settings, self.pool)
+
+    @property
+    def image_count(self) -> int:
+        return self.images_per_class * int((self.pool.class_counts() > 0).sum())
 
     @cached_property
     def networks(self) -> FreshNetworks:
@@ -115,12 +123,12 @@ class Condensation:
 
     @cached_property
     def network(self) -> Classifier:
-        """Which knows images from what it takes."""
+        """An untrained network; converts between images and normalised inputs."""
         return self.networks(0)
 
     @cached_property
     def begun(self) -> Begun:
-        """What is read while images are learned, as it was where they go on to be."""
+        """What learning began with, if this run resumes another."""
         return Begun(self.context.folder)
 
     @cached_property
@@ -137,84 +145,68 @@ class Condensation:
         )
 
     def crops(self) -> Made:
-        """Images of crops, which a teacher rates; nothing is learned."""
+        """The finished set of images made of crops, which a teacher rates; nothing is learned."""
         context, began = self.context, time.perf_counter()
         assert self.teacher is not None, "makers that ask a teacher are refused without one before"
         rater = FrozenTeacher(self.teacher, device=context.device)
-        counts = (self.pool.class_counts() > 0).long() * self.each
-        found = images_of_crops(
+        counts = (self.pool.class_counts() > 0).long() * self.images_per_class
+        crop_images = images_of_crops(
             self.pool, rater, self.settings.crops, counts, seed=context.seed, progress=context.progress
         )
         rated = rater.passes  # before labels are asked for
-        made = set_of_crops(
-            found, self.settings, self.networks, self.pool, rater, named=self._teacher_named(), seed=context.seed
+        transfer_set = set_of_crops(
+            crop_images,
+            self.settings,
+            self.networks,
+            self.pool,
+            rater,
+            named=_teacher_named(context),
+            seed=context.seed,
         )
         cost = Cost(
             images_read=rated // self.settings.crops.crops,
             teacher_passes=rater.passes,
             seconds=time.perf_counter() - began,
         )
-        frame = frame_of(0, found.images, found.labels)
-        return self.finished(made, cost, [frame])
-
-    def _teacher_named(self) -> Mapping[str, Any]:
-        """So that it is found again, from whatever folder, or missed by name and weights."""
-        teacher, named = self.context.teacher, self.context.teacher_named
-        assert teacher is not None
-        if named is None:
-            return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
-        return {**named, "weights": found_anywhere(str(named["weights"]))}
+        frame = frame_of(0, crop_images.images, crop_images.labels)
+        return self.finished(transfer_set, cost, [frame])
 
     def chosen(self) -> Chosen | None:
-        """Images that another maker chooses to begin with, before anything that takes long; None without one."""
+        """Images that `initialise` names, chosen before anything that takes long; None where it names none."""
         if self.settings.initial is None and self.settings.initial_folder is None:
             return None
-        chosen = chosen_for(self.settings, self.pool, count=self._count, context=self.context)
+        chosen = chosen_for(self.settings, self.pool, count=self.image_count, context=self.context)
         if self.settings.initial_folder is not None:
             self.begun.note("initial", chosen.images.fingerprint, f"the images of {self.settings.initial_folder!r}")
         return chosen
 
     def experts(self) -> tuple[ExpertStore | None, Cost]:
-        """The experts, and what they took; before any is taught, what learning from them will take is told."""
-        settings, begun = self.settings, self.begun.before.get("experts", {})
+        """The experts and their cost; before any is taught, an estimate of what learning will take is shown."""
+        settings, extent = self.settings, self.begun.before.get("experts", {})
         store, cost = experts_for(
             settings,
             self.pool,
             self.networks,
             self.context,
             before=self._tell_estimate,
-            begun={name: value for name, value in begun.items() if name != _DIGEST},
+            begun={name: value for name, value in extent.items() if name != _DIGEST},
         )
         if store is not None:
             self._note_experts(store)
-        for remark in self._remarks(store):
-            self.context.progress.say(remark)
-        if store is not None and settings.reads_trajectories and store.count < settings.experts.count:
-            there, wanted = f"{str(store.folder)!r} holds {store.count}", settings.experts.count
-            self.context.progress.say(
-                f"{there} of the {wanted} experts of `experts.count`, and no others are read; `limbeck experts` with "
-                "the same folder makes more"
-            )
+            for remark in [*remarks_on_experts(settings, store), *remarks_on_their_number(settings, store)]:
+                self.context.progress.say(remark)
         return store, cost
 
     def _note_experts(self, store: ExpertStore) -> None:
-        """What of them is read, which a folder that grows meanwhile does not change."""
+        """Notes how much of the folder is read, so that a resumed run reads the same, even if it has grown since."""
         settings, extent = self.settings, store.extent
         if not settings.reads_judges:
-            del extent["judges"], extent["epochs"]  # which other runs may change
+            del extent["judges"], extent["epochs"]  # other runs may change them
         digest = store.digest(snapshots_at_hand(settings, store), judges=settings.reads_judges)
         self.begun.note("experts", {**extent, _DIGEST: digest}, f"the experts in {str(store.folder)!r}")
 
-    def _remarks(self, store: ExpertStore | None) -> list[str]:
-        """What experts let expect of the images, if nothing good."""
-        if store is None or not (read := snapshots_at_hand(self.settings, store)):
-            return []
-        sentence = loss_that_does_not_fall(store.part(kept=list(read)))
-        lower = "`matching.start_to` and `grow_to`" if self.settings.by == "trajectories" else "`experts.epochs`"
-        return [] if sentence is None else [f"{sentence}; lower {lower}, or teach experts at another `learning_rate`"]
-
     def _tell_estimate(self) -> None:
-        """Raises a UserError where there is not so much memory, while nothing has been done yet."""
+        """Shows what learning will take; raises a UserError where memory does not suffice, before any work is done."""
         if not self.settings.iterations:
             return
         estimate = estimate_without_experts(
@@ -222,52 +214,46 @@ class Condensation:
             self.network,
             self.pool,
             fresh=self.networks,
-            each=self.each,
+            images_per_class=self.images_per_class,
             snapshots=snapshots_read(self.settings) or (0, 1),
             seed=self.context.seed,
             device=self.context.device,
         )
-        looking = None
+        mask_cost = None
         if self.settings.mask is not None:
             expert = self.network if self.settings.mask.network == "expert" else None
-            classes = (self.pool.class_counts() > 0).nonzero().flatten().repeat_interleave(self.each)
+            classes = (self.pool.class_counts() > 0).nonzero().flatten().repeat_interleave(self.images_per_class)
             masks = self._masks_of(mask_network(self.settings.mask, teacher=self.context.teacher, expert=expert))
-            looking = masks.measured(torch.zeros(len(classes), *self.pool.shape), classes)
-        self.context.progress.say(f"after experts are taught, {self._ahead(estimate, looking)}")
+            mask_cost = masks.measured(torch.zeros(len(classes), *self.pool.shape), classes)
+        self.context.progress.say(f"after experts are taught, {self._ahead(estimate, mask_cost)}")
 
-    def _ahead(self, estimate: Estimate, looking: tuple[float, int] | None, done: int = 0) -> str:
-        """What learning takes in words, with judging and, of seconds and bytes of one time, maps."""
-        settings, besides = self.settings, []
+    def _ahead(self, estimate: Estimate, mask_cost: tuple[float, int] | None, done: int = 0) -> str:
+        """What learning takes, in words; `mask_cost` is seconds and bytes of making the mask's maps once."""
+        judging_cost = None
         if self.validation is not None:
-            count = self._count * settings.per_image
-            judging = measured_judging(settings.use, self.network, count, self.validation, self.context.device)
-            times = looks_ahead(settings.evaluate_every, settings.iterations, done)
-            besides.append(Beside("judging", times, *judging))
-        if settings.mask is not None and looking is not None:
-            times = times_of(settings.mask.every, settings.iterations, done)
-            besides.append(Beside("maps for the mask", times, *looking))
-        return ahead(estimate, *besides, iterations=settings.iterations, done=done)
+            count = self.image_count * self.settings.per_image
+            judging_cost = measured_judging(
+                self.settings.use, self.network, count, self.validation, self.context.device
+            )
+        extras = work_beside(self.settings, judging_cost, mask_cost, done)
+        return ahead(estimate, *extras, iterations=self.settings.iterations, done=done)
 
     def start(self, store: ExpertStore | None, chosen: Chosen | None = None) -> Start:
-        """What images begin as."""
+        """The images and labels that learning begins with."""
         return initial_set(
             self.settings,
             self.pool,
             self.network,
             store.judges if store is not None and self.settings.reads_judges else (),
-            count=self._count,
+            count=self.image_count,
             seed=self.context.seed,
             teacher=self.teacher,
             chosen=chosen,
             context=self.context,
         )
 
-    @property
-    def _count(self) -> int:
-        return self.each * int((self.pool.class_counts() > 0).sum())
-
     def learn(self, start: Start, store: ExpertStore | None) -> tuple[SyntheticSet, Cost]:
-        """The images to keep, and what learning them took, interruptions left out."""
+        """The images to keep and the cost of learning them, without interruptions."""
         if not self.settings.iterations:
             self._save_frame(start.synthetic, 0, start, None, None)
             return start.synthetic, Cost()
@@ -296,17 +282,17 @@ class Condensation:
             begun=self.begun.now,
         )
         if learning.done < self.settings.iterations:
-            looking = None if masks is None else masks.measured(self._shown(start.synthetic), start.classes)
-            self.context.progress.say(self._ahead(engine.estimate(), looking, learning.done))
+            mask_cost = None if masks is None else masks.measured(self._shown(start.synthetic), start.classes)
+            self.context.progress.say(self._ahead(engine.estimate(), mask_cost, learning.done))
         learning.run()
-        looks = 0 if masks is None else masks.passes  # interruptions left out, as of the seconds
-        return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=looks, seconds=learning.seconds)
+        mask_passes = 0 if masks is None else masks.passes  # without interruptions, as the seconds
+        return learning.kept, Cost(steps=self.settings.iterations, teacher_passes=mask_passes, seconds=learning.seconds)
 
     def finished(
         self, made: TransferSet, cost: Cost, frames: Sequence[Frame], store: ExpertStore | None = None
     ) -> Made:
-        """The set on disk, with what the report knows of it."""
-        shutil.rmtree(self.context.folder / MADE, ignore_errors=True)  # of a call that was stopped after it
+        """Saves the set, and gathers the evidence for the report."""
+        shutil.rmtree(self.context.folder / MADE, ignore_errors=True)  # left by a call that was stopped after saving
         made.save(self.context.folder / MADE)
         history = HistoryFile(self.context.folder).read() if self.settings.iterations else History([])
         evidence = evidence_of(
@@ -316,32 +302,20 @@ class Condensation:
             frames,
             pool=len(self.pool),
             cost=cost,
-            facts=self._facts(made, store),
-            findings=self._remarks(store),
+            facts=facts_of_set(self.settings, made, store),
+            findings=[] if store is None else remarks_on_experts(self.settings, store),
         )
         return Made(source=FixedSource(made), cost=cost, evidence=evidence)
-
-    def _facts(self, made: TransferSet, store: ExpertStore | None) -> dict[str, str]:
-        facts, lost = {}, made.about.get("rounding")
-        if self.settings.by == "trajectories" and self.settings.iterations:
-            assert made.use is not None
-            facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # that of the images that are kept
-        if store is not None and self.settings.experts.folder is not None:
-            facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
-        if lost is not None:
-            clipped, change = 100 * lost["clipped"], 255 * lost["change"]
-            facts["stored in 8 bits"] = f"{clipped:.2g} % of values clipped, {change:.2g} levels off"
-        return facts
 
     def _masks(self, store: ExpertStore | None) -> Masks | None:
         settings = self.settings.mask
         if settings is None:
             return None
         expert = store.judge(0) if settings.network == "expert" and store is not None else None
-        looking = mask_network(settings, teacher=self.context.teacher, expert=expert)
+        network = mask_network(settings, teacher=self.context.teacher, expert=expert)
         if settings.network not in ("teacher", "expert"):
-            self.begun.note("mask", digest_of(looking), f"the weights of `mask.network` {settings.network!r}")
-        return self._masks_of(looking)
+            self.begun.note("mask", digest_of(network), f"the weights of `mask.network` {settings.network!r}")
+        return self._masks_of(network)
 
     def _masks_of(self, looking: Classifier) -> Masks:
         assert self.settings.mask is not None
@@ -350,11 +324,11 @@ class Condensation:
 
     def _judge(self, images: SyntheticSet, start: Start) -> float:
         assert self.validation is not None
-        made = self.transfer_set(images, start)
-        return accuracy_of(made, self.validation, self.networks, seed=self.context.seed)
+        transfer_set = self.transfer_set(images, start)
+        return accuracy_of(transfer_set, self.validation, self.networks, seed=self.context.seed)
 
     def _shown(self, images: SyntheticSet) -> torch.Tensor:
-        """In units of [0, 1]."""
+        """The images in units of [0, 1]."""
         return self.network.images_of(images.inputs.cpu()).detach()
 
     def _save_frame(
@@ -363,6 +337,15 @@ class Condensation:
         shown = self._shown(images)
         maps = None if masks is None or masks.maps is None else masks.maps.cpu()
         save_frame(self.context.folder, frame_of(iteration, shown, start.classes, maps=maps, accuracy=score))
+
+
+def _teacher_named(context: MakerContext) -> Mapping[str, Any]:
+    """The teacher as recipes name it, to be found from any folder; one from Python by its name and fingerprint."""
+    teacher, named = context.teacher, context.teacher_named
+    assert teacher is not None
+    if named is None:
+        return {"weights": f"{FROM_PYTHON}{teacher.name}#{fingerprint(teacher)[:12]}"}
+    return {**named, "weights": found_anywhere(str(named["weights"]))}
 
 
 def _held(device: torch.device) -> int:

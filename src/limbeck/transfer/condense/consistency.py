@@ -1,4 +1,4 @@
-"""Whether settings of `condense` fit together, and what to do where they do not; without importing torch."""
+"""Whether settings of `condense` fit together, and what to do where they do not. torch is not imported."""
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def contradictions(settings: "CondenseSettings", *, snapshots_said: bool = False) -> list[str]:
-    """What does not fit together, a sentence each without its full stop.
+    """What does not fit together, one sentence each without its full stop.
 
     Args:
         settings: all of them.
-        snapshots_said: whether experts are made with so many snapshots as are said, whatever the method reads.
+        snapshots_said: whether the number of snapshots is given, so that what the method reads does not matter.
 
     Example:
         >>> from limbeck.transfer.condense import Settings
@@ -32,13 +32,13 @@ def contradictions(settings: "CondenseSettings", *, snapshots_said: bool = False
 
 
 def _lines(check: "Check", settings: "CondenseSettings") -> list[str]:
-    """Also of a check that ends in an error, as of a name that is unknown, so that it does not hide those of others."""
-    found: list[str] = []
+    """The findings of a check; an error it raises, as for an unknown name, counts as one and hides no other check's."""
+    lines: list[str] = []
     try:
-        found.extend(check(settings))
+        lines.extend(check(settings))
     except UserError as error:
-        found.append(str(error).removesuffix("."))
-    return found
+        lines.append(str(error).removesuffix("."))
+    return lines
 
 
 def _network(settings: "CondenseSettings") -> Iterator[str]:
@@ -62,7 +62,7 @@ def _network(settings: "CondenseSettings") -> Iterator[str]:
 def _snapshots(settings: "CondenseSettings") -> Iterator[str]:
     matching, experts = settings.matching, settings.experts
     if not settings.reads_trajectories or experts.folder is not None:
-        return  # of experts that are there, their folder tells
+        return  # existing experts are checked when their folder is opened
     if settings.by == "trajectories" and matching.snapshots > experts.epochs + 1:
         yield (
             f"`experts.epochs` must be at least {matching.snapshots - 1}, as starts below {matching.last_start} and "

@@ -1,4 +1,4 @@
-"""What condensed images have to beat; without importing torch."""
+"""The controls that condensed images have to beat. torch is not imported."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,7 +29,7 @@ CONTROLS: Mapping[str, Control] = {
         taught_alike=True,
     ),
 }
-"""As many real images of each class, and RDED's, which are only beside what is learned otherwise."""
+"""As many real images per class, and RDED's crops, which only stand beside sets that are not crops themselves."""
 
 _TEACHER_LABELS = Control(
     label="random images of each class, the teacher's soft labels",
@@ -37,11 +37,11 @@ _TEACHER_LABELS = Control(
     strict=2,
     taught_alike=True,
 )
-"""Beside crops, about whose views the teacher is asked."""
+"""Stands beside crops, which are used with the teacher's answers to every view."""
 
-_BATCH = 128  # `use.batch_size` by default
+_BATCH = 128  # default of `use.batch_size`
 _SHARED = ("network", "keep", "use")
-"""What a control has of the arm beside which it stands, so that arms which differ in other things share theirs."""
+"""Settings that a control takes from its arm; arms that differ only in others share their controls."""
 
 
 def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
@@ -57,23 +57,23 @@ def controls_of(said: Mapping[str, Any]) -> dict[str, Control]:
     shared = {name: said[name] for name in _SHARED if name in said}
     if "use" in shared:
         shared["use"] = _use_of(said["use"], str(said.get("method", "")))
-    more = {HARD: shared}
+    changes_by_control = {HARD: shared}
     if said.get("by") == "crops":
         return {HARD: _with(HARD, shared), SOFT: _TEACHER_LABELS}
     if said.get("labels") in ("soft", "teacher"):
-        # Soft labels are those of the arm's own judges.
-        more[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}
-    more[RDED] = shared | {name: said[name] for name in ("crops",) if name in said}
-    return {name: _with(name, changes) for name, changes in more.items()}
+        # The arm's own judges give the soft labels.
+        changes_by_control[SOFT] = shared | {name: said[name] for name in ("labels", "experts") if name in said}
+    changes_by_control[RDED] = shared | {name: said[name] for name in ("crops",) if name in said}
+    return {name: _with(name, changes) for name, changes in changes_by_control.items()}
 
 
 def _use_of(use: Mapping[str, Any], method: str) -> Mapping[str, Any]:
-    """Its `use`, in usual batches where they are the method's own: arms of several methods share controls all the same.
+    """The arm's `use`, with the default batch size where the arm has its method's own.
 
-    Comparisons say themselves in which batches students are taught.
+    So arms of several methods share their controls. Comparisons set the batch size of students themselves.
     """
-    own = METHODS[method].values.get("use", {}).get("batch_size") if method in METHODS else None
-    return {**use, "batch_size": _BATCH} if own is not None and use.get("batch_size") == own else use
+    published = METHODS[method].values.get("use", {}).get("batch_size") if method in METHODS else None
+    return {**use, "batch_size": _BATCH} if published is not None and use.get("batch_size") == published else use
 
 
 def _with(name: str, changes: Mapping[str, Any]) -> Control:

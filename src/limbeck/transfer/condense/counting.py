@@ -1,4 +1,4 @@
-"""How many images are condensed, and whether there are images, labels and a teacher to do it with."""
+"""How many images are condensed, and checks of the images, labels and teacher that this needs."""
 
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
-    """How many images of every class that has any are condensed.
+    """How many images are condensed for each class that has images.
 
     Raises:
-        UserError: no labels, or one class alone; a count that is no multiple of the classes; or more images than some
-            class has, where they begin as these.
+        UserError: no labels, or only one class; a count that is no multiple of the number of classes; or more images
+            than some class has, where condensed images begin as real ones.
 
     Example:
         >>> images_per_class(CondenseSettings(budget=20), images)
@@ -37,23 +37,23 @@ def images_per_class(settings: CondenseSettings, pool: "ImageSet") -> int:
             )
         count //= classes
     smallest = min(sizes, key=lambda name: sizes[name])
-    most = sizes[smallest] // settings.per_image
-    if settings.by != "crops" and settings.initialise in ("real", "correct") and count > most:
+    limit = sizes[smallest] // settings.per_image
+    if settings.by != "crops" and settings.initialise in ("real", "correct") and count > limit:
         parts = f" of {settings.per_image}" if settings.per_image > 1 else ""
-        instead = f"at most {most}/class" if most else "`per_image: 1`"
-        are = f"{image_count(sizes[smallest])} {'is' if sizes[smallest] == 1 else 'are'}"
+        instead = f"at most {limit}/class" if limit else "`per_image: 1`"
+        available = f"{image_count(sizes[smallest])} {'is' if sizes[smallest] == 1 else 'are'}"
         raise UserError(
-            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {are} what as "
+            f"`budget` {count}/class is more than class {smallest!r} of {pool.name!r} has, whose {available} what as "
             f"many{parts} begin as; give {instead}, or `initialise: noise`."
         )
     return count
 
 
 def class_sizes(settings: CondenseSettings, pool: "ImageSet") -> dict[str, int]:
-    """How many images there are of every class that has any, by name.
+    """Number of images of every class that has any, by name.
 
     Raises:
-        UserError: no labels, or those of one class alone, which no network learns to tell from others.
+        UserError: no labels, or fewer than two classes, which leaves a network nothing to tell apart.
 
     Example:
         >>> len(class_sizes(CondenseSettings(budget=20), images))
@@ -74,10 +74,10 @@ def class_sizes(settings: CondenseSettings, pool: "ImageSet") -> dict[str, int]:
 
 
 def check_teacher(settings: CondenseSettings, pool: "ImageSet", teacher: "Classifier | None") -> None:
-    """Whether a teacher can do what it is there for; one that is still to be trained is looked at later.
+    """Checks that a teacher fits the images; None, as for one that is yet to be trained, passes.
 
     Raises:
-        UserError: other classes than the images', or images of channels that it does not take.
+        UserError: its classes are not the images', or it does not take their channels.
     """
     if teacher is None or not settings.needs_teacher:
         return
@@ -94,4 +94,6 @@ def check_teacher(settings: CondenseSettings, pool: "ImageSet", teacher: "Classi
             f"the teacher {teacher.name} tells {teacher.num_classes} classes apart, and {pool.name!r} has "
             f"{pool.num_classes}, which it is to {does}; take a teacher of these classes{instead}."
         )
-    class_places(classes_of(teacher, f"the teacher {teacher.name}"), classes_of(pool))  # which finds each by name
+    class_places(
+        classes_of(teacher, f"the teacher {teacher.name}"), classes_of(pool)
+    )  # raises unless each class is found by name

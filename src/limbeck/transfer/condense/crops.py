@@ -1,7 +1,7 @@
 """RDED: the crops of real images that a teacher is surest of, put together into images; nothing is optimised.
 
 Sun, Shi, Yuan and Lin, "On the diversity and realism of distilled dataset: an efficient dataset distillation paradigm",
-CVPR 2024. It needs soft labels of each view that a student is shown: with hard labels it teaches far less.
+CVPR 2024. It needs soft labels for every view that a student sees: with hard labels students learn far less.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from limbeck.randomness import derive_seed, uniform, words
 from limbeck.transfer.condense.method_settings import Crops
 
 WIDE = 128
-"""Sides from which on four crops fit into an image; smaller ones hold one."""
-_BATCH = 500  # images that the teacher is shown at a time
+"""Images at least this many pixels high and wide hold four crops; smaller ones hold one."""
+_BATCH = 500  # crops per forward pass of the teacher
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class CropImages:
     Attributes:
         images: uint8 `[N, C, H, W]`.
         labels: int64 `[N]`.
-        sources: int64 `[N, P]`, ids of the images that the P crops in each are of, row by row.
-        scores: float32 `[N, P]`, the teacher's cross entropy of each crop; low is easy.
+        sources: int64 `[N, P]`, ids of the real images that the P crops in each come from, row by row.
+        scores: float32 `[N, P]`, the teacher's cross entropy on each crop; low is easy.
     """
 
     images: Tensor
@@ -44,7 +44,7 @@ class CropImages:
 
 
 class _Candidates(NamedTuple):
-    """Crops of one class, one a row."""
+    """Crops of one class, one per row."""
 
     crops: Tensor  # uint8 [M, C, h, w]
     sources: Tensor  # int64 [M]
@@ -70,21 +70,22 @@ def images_of_crops(
     seed: int,
     progress: Progress | None = None,
 ) -> CropImages:
-    """As many images of each class as wanted, of crops that the teacher has rated.
+    """Images of each class, put together from crops that the teacher has rated.
 
-    Of `settings.candidates` images of a class, drawn at random, it looks at `settings.crops` crops each, of the images'
-    own aspect, shrunk to the parts of an image and padded with the teacher's mean colour to its size, and keeps the one
-    of least cross entropy. Of those it takes the lowest, or such that are spread evenly over low and high: the j-th
-    lowest crop is part `j // n` of image `j % n`, for n images. More candidates are drawn where they are too few, and
-    further crops of the same images where a class has no more. What is drawn hangs on seed and ids alone.
+    For each class, `settings.candidates` images are drawn at random, and the teacher rates `settings.crops` crops of
+    each: of the image's aspect ratio, shrunk to one part of an image, and padded to full size with the teacher's mean
+    colour. The crop of lowest cross entropy stands for its image. Of these crops the lowest are taken, or some that are
+    spread evenly from low to high; for n images, the j-th lowest is part `j // n` of image `j % n`. Where candidates
+    are too few more images are drawn, and where a class has no more images, further crops of the same ones are taken.
+    What is drawn depends on seed and ids alone.
 
     Args:
         pool: images with labels.
-        teacher: that knows the pool's classes, by name in any order, else by number.
+        teacher: knows the pool's classes, by name in any order, else by number.
         settings: how crops are drawn and picked.
-        counts: images of each class, `[K]`.
+        counts: images per class, `[K]`.
         seed: any whole number.
-        progress: who watches; in classes.
+        progress: reports classes done.
 
     Raises:
         UserError: the pool has no labels, the teacher other classes, or a class too few images.
@@ -96,26 +97,26 @@ def images_of_crops(
         >>> made.images.shape, rater.passes
         (torch.Size([20, 1, 8, 8]), 500)
     """
-    wanted = [int(count) for count in counts]
+    quotas = [int(count) for count in counts]
     _, height, width = pool.shape
     parts = crops_per_image(height, width)
-    rows = rows_of_crops(pool, settings, wanted)
-    places = _places(pool, teacher.classifier)
+    rows = rows_of_crops(pool, settings, quotas)
+    teacher_labels = _places(pool, teacher.classifier)
     progress = progress or Silent()
-    made: list[CropImages] = []
-    progress.begin("crops", len(wanted))
-    for label, count in enumerate(wanted):
+    class_images: list[CropImages] = []
+    progress.begin("crops", len(quotas))
+    for label, count in enumerate(quotas):
         if count:
-            candidates = _candidates(pool, rows[label], teacher, settings, places[label], count * parts, seed)
-            made.append(_merged(_picked(candidates, settings, count * parts), label, count, pool.shape))
+            candidates = _candidates(pool, rows[label], teacher, settings, teacher_labels[label], count * parts, seed)
+            class_images.append(_merged(_picked(candidates, settings, count * parts), label, count, pool.shape))
         progress.update(label + 1)
     progress.end()
     names = ("images", "labels", "sources", "scores")
-    return CropImages(*(torch.cat([getattr(one, name) for one in made]) for name in names))
+    return CropImages(*(torch.cat([getattr(images, name) for images in class_images]) for name in names))
 
 
 def rows_of_crops(pool: ImageSet, settings: Crops, wanted: list[int]) -> list[Tensor]:
-    """Rows of each class, whose images so many are put together of.
+    """Rows of the pool that belong to each class, checked to suffice for the images wanted.
 
     Args:
         pool: labelled.
@@ -139,20 +140,20 @@ def rows_of_crops(pool: ImageSet, settings: Crops, wanted: list[int]) -> list[Te
     if min(wanted) < 0 or not any(wanted):
         raise UserError(f"`counts` must be whole numbers from 0, one above it, got {wanted}.")
     rows = [(pool.labels == label).nonzero().flatten() for label in range(pool.num_classes)]
-    for name, count, ones in zip(pool.classes, wanted, rows, strict=True):
-        if count * parts > len(ones) * settings.crops:
+    for name, count, class_rows in zip(pool.classes, wanted, rows, strict=True):
+        if count * parts > len(class_rows) * settings.crops:
             raise UserError(
-                f"{count} images of class {name!r} take {count * parts} crops, and {pool.name!r} has {len(ones)} such "
-                f"images of {settings.crops} crops each; lower the budget, or raise `crops.crops`."
+                f"{count} images of class {name!r} take {count * parts} crops, and {pool.name!r} has {len(class_rows)} "
+                f"such images of {settings.crops} crops each; lower the budget, or raise `crops.crops`."
             )
     return rows
 
 
 def _places(pool: ImageSet, classifier: Classifier) -> list[int]:
-    """The teacher's number of each class."""
-    known = classifier.classes
-    if set(pool.classes) <= set(known):
-        return [known.index(name) for name in pool.classes]
+    """The teacher's number for each class of the pool."""
+    teacher_names = classifier.classes
+    if set(pool.classes) <= set(teacher_names):
+        return [teacher_names.index(name) for name in pool.classes]
     if classifier.num_classes != pool.num_classes:
         raise UserError(
             f"the teacher {classifier.name} must know the {pool.num_classes} classes of {pool.name!r} by name, or have "
@@ -164,73 +165,73 @@ def _places(pool: ImageSet, classifier: Classifier) -> list[int]:
 def _candidates(
     pool: ImageSet, rows: Tensor, teacher: FrozenTeacher, settings: Crops, label: int, needed: int, seed: int
 ) -> _Candidates:
-    """The best crop of each image that is looked at, and next best ones as far as they are needed."""
+    """The best crop of each candidate image, and next best ones as far as they are needed."""
     keys = words(derive_seed(seed, "crops", "candidates"), 0, pool.ids[rows])
     rows = rows[keys.argsort()][: max(settings.candidates, needed)]
     ids, pixels = pool.ids[rows], pool.gather(rows)  # [n], [n, C, H, W]
     crops = torch.stack([_crops(pixels, ids, number, settings, seed) for number in range(settings.crops)], 1)
     scores = _scores(teacher, crops.flatten(0, 1), pool.shape, label).view(len(ids), settings.crops)
-    # [n, crops] -> as many best ones of each image as give enough: [n, depth]
+    # [n, crops] -> [n, depth]: as many of each image's best crops as give enough
     depth = -(-needed // len(ids))
     sorted_scores, order = scores.sort(dim=1, stable=True)
     best, order = sorted_scores[:, :depth], order[:, :depth]
-    at = torch.arange(len(ids))[:, None]
-    found = _Candidates(crops[at, order].flatten(0, 1), ids[:, None].expand_as(order).flatten(), best.flatten())
+    image = torch.arange(len(ids))[:, None]
+    candidates = _Candidates(crops[image, order].flatten(0, 1), ids[:, None].expand_as(order).flatten(), best.flatten())
     if settings.pick == "spread":
-        return found
-    # Next best crops only fill up: they do not take the place of any image's best.
+        return candidates
+    # Next best crops only fill up: they never displace the best crop of any image.
     last = torch.arange(depth).expand_as(order).flatten() == depth - 1
-    filling = found.scores.where(last, -torch.inf).argsort(stable=True)[:needed]
-    return _Candidates(*(one[filling] for one in found)) if depth > 1 else found
+    filling = candidates.scores.where(last, -torch.inf).argsort(stable=True)[:needed]
+    return _Candidates(*(field[filling] for field in candidates)) if depth > 1 else candidates
 
 
 def _crops(pixels: Tensor, ids: Tensor, number: int, settings: Crops, seed: int) -> Tensor:
-    """One crop of each image, uint8 [n, C, H, W] -> [n, C, h, w], shrunk to the largest part of an image."""
+    """Crop `number` of each image, uint8 [n, C, H, W] -> [n, C, h, w], shrunk to the largest part of an image."""
     height, width = pixels.shape[-2:]
     _, h, _, w = part_boxes((height, width), crops_per_image(height, width))[0]
     source = derive_seed(seed, "crops", number)
     share, down, along = (uniform(words(source, stream, ids)).double() for stream in range(3))
     low, high = settings.area
     side = (low + share * (high - low)).sqrt()
-    sizes = [(side * whole).round().clamp(1, whole).long() for whole in (height, width)]
+    sizes = [(side * length).round().clamp(1, length).long() for length in (height, width)]
     tops, lefts = (
-        (draw * (whole - size + 1)).long()
-        for draw, whole, size in zip((down, along), (height, width), sizes, strict=True)
+        (draw * (length - size + 1)).long()
+        for draw, length, size in zip((down, along), (height, width), sizes, strict=True)
     )
     boxes = torch.stack([tops, tops + sizes[0], lefts, lefts + sizes[1]], 1).tolist()
     shrunk = [
-        interpolate(one[None, :, top:bottom, left:right].float(), (h, w), mode="bilinear", antialias=True)
-        for one, (top, bottom, left, right) in zip(pixels, boxes, strict=True)
+        interpolate(image[None, :, top:bottom, left:right].float(), (h, w), mode="bilinear", antialias=True)
+        for image, (top, bottom, left, right) in zip(pixels, boxes, strict=True)
     ]
     return torch.cat(shrunk).round().clamp(0, 255).to(torch.uint8)
 
 
 def _scores(teacher: FrozenTeacher, crops: Tensor, shape: tuple[int, int, int], label: int) -> Tensor:
-    """The teacher's cross entropy [M] of crops in the middle of its mean image."""
+    """The teacher's cross entropy [M] on crops [M, C, h, w], each placed in the middle of its mean image."""
     _, height, width = shape
     h, w = crops.shape[-2:]
     top, left = (height - h) // 2, (width - w) // 2
-    around = _mean_image(teacher.classifier, shape)
+    background = _mean_image(teacher.classifier, shape)
     scores = []
     for batch in crops.split(_BATCH):
         shown = batch.to(teacher.device)
         if (h, w) != (height, width):
-            shown = around.repeat(len(batch), 1, 1, 1)
+            shown = background.repeat(len(batch), 1, 1, 1)
             shown[..., top : top + h, left : left + w] = batch.to(teacher.device) / 255
         logits = teacher(shown).logits
         labels = torch.full((len(batch),), label, device=logits.device)
         scores.append(cross_entropy(logits, labels, reduction="none").cpu())
-    found = torch.cat(scores)
-    if wrong := int((~found.isfinite()).sum()):
+    entropies = torch.cat(scores)
+    if wrong := int((~entropies.isfinite()).sum()):
         raise UserError(
             f"the teacher {teacher.classifier.name} must rate crops by finite numbers, got {wrong} that are not; are "
             "its weights whole?"
         )
-    return found
+    return entropies
 
 
 def _mean_image(classifier: Classifier, shape: tuple[int, int, int]) -> Tensor:
-    """What the network takes for zero, [1, C, H, W] in [0, 1]: a colour, or the mean image where it whitens."""
+    """The image that normalises to zero, [1, C, H, W] in [0, 1]: one colour, or the mean image with whitening."""
     channels, height, width = shape
     zeros = torch.zeros(1, classifier.channels, *(classifier.input_size or (height, width)))
     mean = classifier.images_of(zeros.to(device_of(classifier)))
@@ -240,12 +241,12 @@ def _mean_image(classifier: Classifier, shape: tuple[int, int, int]) -> Tensor:
 
 
 def _picked(candidates: _Candidates, settings: Crops, needed: int) -> _Candidates:
-    """As many crops as needed, from low to high."""
+    """As many crops as needed, from low to high cross entropy."""
     order = candidates.scores.argsort(stable=True)
     if settings.pick == "spread":
-        # The middles of equal shares, so that neither end is preferred.
+        # The middles of equal intervals, so that neither end is favoured.
         order = order[((torch.arange(needed) + 0.5) * len(order) / needed).long()]
-    return _Candidates(*(one[order[:needed]] for one in candidates))
+    return _Candidates(*(field[order[:needed]] for field in candidates))
 
 
 def _merged(picked: _Candidates, label: int, count: int, shape: tuple[int, int, int]) -> CropImages:
@@ -253,7 +254,7 @@ def _merged(picked: _Candidates, label: int, count: int, shape: tuple[int, int, 
     images = torch.empty(count, *shape, dtype=torch.uint8)
     for part, (top, bottom, left, right) in enumerate(part_boxes(shape[1:], parts)):
         crops = picked.crops[part * count : (part + 1) * count]
-        # The first part is the largest; others lack a row or a column where sides are odd.
+        # The first part is the largest; others are a row or a column smaller where sides are odd.
         images[..., top:bottom, left:right] = crops[..., : bottom - top, : right - left]
-    by_image = [one.view(parts, count).T.contiguous() for one in (picked.sources, picked.scores)]
+    by_image = [values.view(parts, count).T.contiguous() for values in (picked.sources, picked.scores)]
     return CropImages(images, torch.full((count,), label), by_image[0], by_image[1])

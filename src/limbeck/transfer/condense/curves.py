@@ -13,21 +13,21 @@ MOST_ROWS = 25  # of the table
 GIB = 2**30
 _X = "iteration"
 _KNOWN = ("loss", "skipped", "start", "rate", "seconds", "memory", "expert")
-"""Names that have a title of their own here, and one that numbers experts, of which no mean tells anything."""
+"""Columns with a title of their own here, and `expert`, a number whose mean says nothing."""
 
 
 def iteration_figures(
     history: History, frames: Sequence[Frame] = (), *, by: str = "trajectories"
 ) -> list[EvidenceFigure]:
-    """Curves of all that is known, each point the mean of neighbouring iterations, and a table of some of them.
+    """Curves of every column, each point the mean of neighbouring iterations, and a table of the same.
 
     Args:
         history: of the iterations.
-        frames: of which some may have been judged.
-        by: what images are learned by, see `CondenseSettings`.
+        frames: some of them may have been judged.
+        by: how images are learned, see `CondenseSettings`.
     """
     learned = by == "trajectories"
-    found = [
+    figures = [
         _curve(history, "Matching loss", "loss", note=_LOSS) if learned else _curve(history, "Loss", "loss"),
         _curve(history, SKIPPED, "skipped", share=True, note=_SKIPPED),
         _accuracy_curve(frames),
@@ -37,12 +37,12 @@ def iteration_figures(
         _curve(history, MEMORY, "memory", mean=_gibibytes, note=_MEMORY),
         *(_curve(history, _title(name), name) for name in history.names if name not in _KNOWN),
     ]
-    curves: list[EvidenceFigure] = [one for one in found if _tells(one)]
+    curves: list[EvidenceFigure] = [figure for figure in figures if _tells(figure)]
     return [*curves, *([iteration_table(history, by=by)] if len(history) else [])]
 
 
 def iteration_table(history: History, *, by: str = "trajectories") -> TableFigure:
-    """A row for some iterations that follow one another; see `iteration_figures`."""
+    """A table with one row per run of neighbouring iterations; see `iteration_figures`."""
     windows = _windows(len(history), MOST_ROWS)
     columns: dict[str, list[Value]] = {"Iterations": [_ends(window) for window in windows]}
     kinds: dict[str, tuple[str, Callable[[Sequence[float]], float]]] = {
@@ -81,16 +81,16 @@ def _curve(
 ) -> LineFigure:
     values = history.column(name)
     windows = _windows(len(history), MOST_POINTS)
-    found = [(float(window.stop), _of(mean or _mean, values[window.start : window.stop])) for window in windows]
-    known = [(x, y) for x, y in found if math.isfinite(y)]
-    points: Points = [x for x, _ in known], [y for _, y in known]
+    means = [(float(window.stop), _of(mean or _mean, values[window.start : window.stop])) for window in windows]
+    finite = [(x, y) for x, y in means if math.isfinite(y)]
+    points: Points = [x for x, _ in finite], [y for _, y in finite]
     return LineFigure(
         title=title, x=_X, y="", lines={title: points}, share=share, small=True, note=note, beside="together"
     )
 
 
 def _tells(figure: LineFigure) -> bool:
-    """Whether there is a curve to see: none where nothing was skipped, or of memory that stays as it is."""
+    """Whether a curve shows something: not where nothing was skipped, or where memory stays the same."""
     (points,) = figure.lines.values()
     if figure.title in (SKIPPED, MEMORY) and points[1]:
         return max(points[1]) - min(points[1]) > 0.01 * max(points[1])
@@ -98,8 +98,8 @@ def _tells(figure: LineFigure) -> bool:
 
 
 def _accuracy_curve(frames: Sequence[Frame]) -> LineFigure:
-    known = [(float(one.iteration), one.accuracy) for one in frames if one.accuracy is not None]
-    points: Points = [x for x, _ in known], [y for _, y in known]
+    accuracies = [(float(frame.iteration), frame.accuracy) for frame in frames if frame.accuracy is not None]
+    points: Points = [x for x, _ in accuracies], [y for _, y in accuracies]
     return LineFigure(
         title=ACCURACY, x=_X, y="", lines={ACCURACY: points}, share=True, small=True, note=_ACCURACY, beside="together"
     )
@@ -116,15 +116,15 @@ _MEMORY = "The most that was in use so far."
 
 
 def _windows(count: int, most: int) -> list[range]:
-    """The iterations as at most so many runs of neighbours."""
+    """The iterations, divided into at most `most` runs of neighbours."""
     parts = min(count, most)
-    ends = [round(place * count / parts) for place in range(parts + 1)] if parts else []
+    ends = [round(part * count / parts) for part in range(parts + 1)] if parts else []
     return [range(start, stop) for start, stop in pairwise(ends)]
 
 
 def _of(mean: Callable[[Sequence[float]], float], values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return mean(known) if known else math.nan
+    finite = [value for value in values if math.isfinite(value)]
+    return mean(finite) if finite else math.nan
 
 
 def _mean(values: Sequence[float]) -> float:

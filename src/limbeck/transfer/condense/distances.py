@@ -26,9 +26,10 @@ def mean_distance(real: Tensor, synthetic: Tensor) -> Tensor:
 def characteristic_distance(real: Tensor, synthetic: Tensor, frequencies: Tensor, *, phase: float = 0.5) -> Tensor:
     """Mean distance of the characteristic functions of features at some frequencies.
 
-    At a frequency t the function of features f is c(t) = mean(exp(i t.f)). With a and b those of real and synthetic
-    features, the distance at t is the root of (1 - phase) (|a| - |b|)^2 + phase 2 (|a||b| - Re a Re b - Im a Im b): of
-    how alike features are to each other, and of where they lie.
+    The characteristic function of features f at frequency t is c(t) = mean(exp(i t.f)). With a and b those of real and
+    synthetic features, the distance at t is the square root of
+    (1 - phase) (|a| - |b|)^2 + phase 2 (|a||b| - Re a Re b - Im a Im b); the first term compares how spread features
+    are, the second where they lie.
 
     Args:
         real: features `[R, D]`.
@@ -48,11 +49,11 @@ def characteristic_distance(real: Tensor, synthetic: Tensor, frequencies: Tensor
         0.0
     """
     of_real, of_synthetic = _characteristic(real, frequencies), _characteristic(synthetic, frequencies)
-    sizes = [torch.linalg.vector_norm(one, dim=1) for one in (of_real, of_synthetic)]  # [F] each
+    sizes = [torch.linalg.vector_norm(function, dim=1) for function in (of_real, of_synthetic)]  # [F] each
     amplitude = (sizes[0] - sizes[1]).square()
-    # |a - b|^2 - (|a| - |b|)^2 is the same as the products, and near zero a thousand times as precise.
+    # |a - b|^2 - (|a| - |b|)^2 equals the products, and is a thousand times as precise near zero.
     angle = (of_real - of_synthetic).square().sum(1) - amplitude
-    # Rounding may leave it below zero, and the root of zero has no gradient.
+    # Rounding may leave it below zero, and the square root has no finite gradient at zero.
     squares = (1 - phase) * amplitude + phase * angle.clamp(min=1e-12)
     return squares.clamp(min=1e-20).sqrt().mean()
 

@@ -17,9 +17,9 @@ from limbeck.errors import UserError
 from limbeck.randomness import derive_seed
 from limbeck.transfer.condense.estimate import Estimate, bytes_of, measured, memory_left
 from limbeck.transfer.condense.experts import ExpertStore, StraightStore
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.matching import Gradients, Step, matching_gradients
-from limbeck.transfer.condense.matching_fit import Experts, check_fit, fitting, part_of
+from limbeck.transfer.condense.matching_fit import ExpertSnapshots, check_fit, fitting, part_of
 from limbeck.transfer.condense.matching_order import batches_of, expert_of, start_of
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.step_gradients import StepGradients
@@ -27,11 +27,11 @@ from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
 class Engine(Protocol):
-    """Interface of what learns images, an iteration at a time."""
+    """Learns images, one iteration at a time."""
 
     @property
     def synthetic(self) -> SyntheticSet:
-        """The images as they are to be kept now."""
+        """The images that would be kept now."""
         ...
 
     @property
@@ -40,22 +40,22 @@ class Engine(Protocol):
         ...
 
     def step(self, iteration: int) -> Mapping[str, float]:
-        """One iteration, counted from 0; what it tells of itself."""
+        """Runs one iteration, counted from 0, and returns its numbers by name."""
         ...
 
     def state_dict(self) -> Mapping[str, Tensor]:
-        """All that later iterations hang on."""
+        """All that later iterations depend on."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
 
     def estimate(self) -> Estimate:
-        """What all iterations will take, from a part of one that is measured; nothing is learned by it."""
+        """What all iterations will take, measured on a part of one; nothing is learned."""
         ...
 
 
 class GradientMask(Protocol):
-    """Factors `[N, 1, H, W]` of pixels' gradients, of images `[N, C, H, W]` in [0, 1] units; see `Masks`."""
+    """Factors `[N, 1, H, W]` of the pixels' gradients for images `[N, C, H, W]` in [0, 1]; see `Masks`."""
 
     def due(self, iteration: int, /) -> bool: ...
 
@@ -69,15 +69,15 @@ class GradientMask(Protocol):
 class MatchingEngine:
     """Trajectory matching: steps on the images are to lead where an expert went.
 
-    Everything random is a function of the seed and the iteration, so that a run that goes on from `state_dict` learns
-    the same to the bit.
+    Everything random is a function of the seed and the iteration, so that a run resumed from `state_dict` learns the
+    same images to the bit.
 
     Args:
-        settings: of `condense`; of them `matching`, `views`, `average` and `iterations`.
-        network: of the experts.
+        settings: of `condense`; `matching`, `views`, `average` and `iterations` are read.
+        network: of the experts' kind.
         store: the experts; each is matched once before any is matched again. A store on disk is read as straight lines
             where settings say so.
-        synthetic: what learning begins with; it is learned in place.
+        synthetic: what learning begins with; changed in place.
         mask: of the pixels' gradients; None where settings have none.
         seed: of experts, starts, orders and views.
         device: where to compute.
@@ -106,7 +106,7 @@ class MatchingEngine:
         self,
         settings: CondenseSettings,
         network: FlatNetwork,
-        store: Experts,
+        store: ExpertSnapshots,
         synthetic: SyntheticSet,
         *,
         mask: GradientMask | None = None,
@@ -125,7 +125,7 @@ class MatchingEngine:
         self._seed, self._device = seed, device
         self._computing = self._new_computing()
         self._live = synthetic.to(device)
-        self._velocity = {name: torch.zeros_like(one) for name, one in _learned_parts(synthetic).items()}
+        self._velocity = {name: torch.zeros_like(tensor) for name, tensor in _learned_parts(synthetic).items()}
         self._average = None if settings.average is None else synthetic.inputs.clone()
         self._skipped = 0
         self._chunk = settings.matching.chunk
@@ -133,13 +133,13 @@ class MatchingEngine:
 
     @property
     def synthetic(self) -> SyntheticSet:
-        """The images as they are to be kept now: their moving average where settings want it."""
+        """The images that would be kept now: their moving average, where settings ask for it."""
         if self._average is None:
             return self._live
         return SyntheticSet(self._average, self._live.labels, self._live.rate, self._live.learned)
 
     def step(self, iteration: int) -> Mapping[str, float]:
-        """One iteration: what it learns, and whether it does, hangs on this number and on what was learned before.
+        """Runs one iteration; its result depends on this number and on what was learned before.
 
         Returns:
             `loss`, `start` (epoch of the expert), `expert`, `skipped` (0 or 1), and `rate`, as learned so far.
@@ -152,77 +152,78 @@ class MatchingEngine:
             start_of(iteration, self._matching, self._seed),
         )
         factors = self._factors(iteration)
-        found = self._gradients(expert, start, self._steps(iteration))
-        loss = float(found.loss)
-        skipped = self._skips(iteration, loss, _finite(found))
+        gradients = self._gradients(expert, start, self._steps(iteration))
+        loss = float(gradients.loss)
+        skipped = self._skips(iteration, loss, _finite(gradients))
         if not skipped:
-            self._learn(found, factors)
+            self._learn(gradients, factors)
         rate = float(self._live.rate)
         return {"loss": loss, "start": start, "expert": expert, "skipped": float(skipped), "rate": rate}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that later iterations hang on, as tensors that go on changing."""
-        state = {f"synthetic.{name}": one for name, one in self._live.state_dict().items()}
-        state |= {f"velocity.{name}": one for name, one in self._velocity.items()}
+        """All that later iterations depend on, as live tensors that further iterations change."""
+        state = {f"synthetic.{name}": tensor for name, tensor in self._live.state_dict().items()}
+        state |= {f"velocity.{name}": tensor for name, tensor in self._velocity.items()}
         if self._average is not None:
             state["average"] = self._average
         if self._mask is not None:
-            state |= {f"mask.{name}": one for name, one in self._mask.state_dict().items()}
-        state["chunk"] = torch.tensor(self._chunk or 0)  # as memory was at the beginning, whatever it is later
+            state |= {f"mask.{name}": tensor for name, tensor in self._mask.state_dict().items()}
+        state["chunk"] = torch.tensor(self._chunk or 0)  # as memory allowed at the start, whatever is free later
         return state | {"skipped": torch.tensor(self._skipped)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over tensors of `state_dict`; a chunk that settings have rules over that of the state.
+        """Restores tensors of `state_dict`; `chunk` of the settings, where given, overrides that of the state.
 
         Raises:
             UserError: they are of another run.
         """
         self._live.load_state_dict(part_of(state, "synthetic."))
-        for name, one in self._velocity.items():
-            one.copy_(fitting(state, f"velocity.{name}", one))
+        for name, velocity in self._velocity.items():
+            velocity.copy_(fitting(state, f"velocity.{name}", velocity))
         if self._average is not None:
             self._average.copy_(fitting(state, "average", self._average))
         if self._mask is not None:
             self._mask.load_state_dict(part_of(state, "mask."))
         self._skipped = int(state["skipped"])
-        begun = int(state["chunk"]) or None if "chunk" in state else None
-        self._chunk = self._matching.chunk or begun
+        chunk = int(state["chunk"]) or None if "chunk" in state else None
+        self._chunk = self._matching.chunk or chunk
         self._goes_on = True
 
     def estimate(self) -> Estimate:
         """Seconds of all iterations (without maps for a mask), memory of one, and a checkpoint's size.
 
-        One of the steps is measured, of some images first: where all would not fit into memory, as many as fit are seen
-        at a time from now on. A run that goes on sees as many as before, or is refused.
+        One step is measured, on a sample of its images first: where all of them would not fit into memory, the network
+        sees as many at a time from now on as do. A resumed run keeps the number it had, or is refused.
 
         Raises:
-            UserError: there is not so much memory.
+            UserError: memory does not suffice.
         """
         matching, steps = self._matching, self._matching.synthetic_steps
         batch = min(matching.batch or self._live.count, self._live.count)
-        seconds, memory = self._measured(some := min(batch, self._chunk or batch, _SOME))
+        seconds, memory = self._measured(sample := min(batch, self._chunk or batch, _SOME))
         room = _ROOM * memory_left(self._device)
-        fits = max(1, min(batch - 1, int(room * some / memory)))
+        fits = max(1, min(batch - 1, int(room * sample / memory)))
         if self._goes_on:
-            less = self._measured(max(1, some // 2))[1]
-            each = max(1.0, (memory - less) / (some - some // 2))  # without what does not grow with images
-            fits = max(1, some + int((room - memory) / each))
-            self._check_room(memory + each * (min(batch, self._chunk or batch) - some), fits)
-        elif self._chunk is None and matching.gradient != "unrolled" and memory / some * batch > room:
+            memory_of_half = self._measured(max(1, sample // 2))[1]
+            # What each image adds: what does not grow with the images cancels out.
+            per_image = max(1.0, (memory - memory_of_half) / (sample - sample // 2))
+            fits = max(1, sample + int((room - memory) / per_image))
+            self._check_room(memory + per_image * (min(batch, self._chunk or batch) - sample), fits)
+        elif self._chunk is None and matching.gradient != "unrolled" and memory / sample * batch > room:
             self._chunk = fits
-        if some < batch or self._chunk is not None:
+        if sample < batch or self._chunk is not None:
             seconds, memory = self._measured(batch)
         while not self._goes_on and memory > room and (self._chunk or 1) > 1 and matching.chunk is None:
             self._chunk = (self._chunk or 1) // 2
             seconds, memory = self._measured(batch)
-        # Of every further step its parameters are kept, or all of its graph.
+        # Every further step keeps its parameters, or, unrolled, all of its graph.
         memory += (steps - 1) * (memory if matching.gradient == "unrolled" else 4 * self._network.size)
         self._check_room(memory, fits)
         chunk = self._chunk if self._chunk is not None and self._chunk < batch else None
         return Estimate(seconds * steps * self.iterations, memory, bytes_of(self.state_dict()), chunk)
 
     def _check_room(self, memory: float, fits: int) -> None:
-        """Raises a UserError where there are not so many bytes; so many images of a step would fit."""
+        """Raises a UserError where fewer than `memory` bytes are free; `fits` images of a step would fit."""
         if memory <= (left := memory_left(self._device)):
             return
         batch = min(self._matching.batch or self._live.count, self._live.count)
@@ -239,9 +240,9 @@ class MatchingEngine:
         raise UserError(f"an iteration takes {memory / 2**30:.1f} GiB, and {left / 2**30:.1f} GiB are free; {advice}.")
 
     def _measured(self, images: int) -> tuple[float, int]:
-        """Seconds and bytes of a step on so many."""
+        """Seconds and bytes of a step on so many images."""
         step = Step(torch.arange(images, device=self._device), self._draw(images, 0))
-        computing = self._new_computing()  # a replay's memory is that of its recording, so there is to be one
+        computing = self._new_computing()  # a fresh one records its graph, which takes the memory; replays take none
         return measured(lambda: self._gradients(0, self._matching.start_from, [step], computing), self._device)
 
     def _new_computing(self) -> StepGradients:
@@ -262,7 +263,7 @@ class MatchingEngine:
         self, expert: int, start: int, steps: list[Step], computing: StepGradients | None = None
     ) -> Gradients:
         snapshots = (start, start + self._matching.expert_epochs)
-        begin, target = (self._store.theta(expert, one).to(self._device, torch.float32) for one in snapshots)
+        begin, target = (self._store.theta(expert, snapshot).to(self._device, torch.float32) for snapshot in snapshots)
         return matching_gradients(
             self._network,
             begin,
@@ -281,8 +282,8 @@ class MatchingEngine:
     def _factors(self, iteration: int) -> Tensor | None:
         if self._mask is None:
             return None
-        # Also where the iteration is skipped in the end: maps are made anew by the clock. Only for these is whitening
-        # taken back, whose matrix has as many rows and columns as an image has values.
+        # Even if the iteration is skipped in the end: maps are renewed at fixed iterations. Only new maps need images
+        # without whitening, whose matrix has as many rows and columns as an image has values.
         shown = self._live.inputs
         if self._mask.due(iteration):
             shown = self._network.classifier.images_of(shown)
@@ -322,7 +323,7 @@ class MatchingEngine:
             self._descend("labels", found.labels.masked_fill(fixed.view(-1, 1), 0), matching.label_rate)
         before = live.rate.clone()
         self._descend("rate", found.rate, matching.rate_rate)
-        # No step leads from a rate to nothing or less, where nothing would be learned any more.
+        # The rate stays positive: at zero or below, nothing would be learned any more.
         live.rate.copy_(torch.where(live.rate > 0, live.rate, before / 2).clamp_min(torch.finfo(before.dtype).tiny))
         if matching.clamp:
             rows = live.learned
@@ -334,7 +335,7 @@ class MatchingEngine:
             self._average.lerp_(live.inputs, 1 - decay)
 
     def _descend(self, name: str, gradient: Tensor, rate: float) -> None:
-        """SGD with momentum."""
+        """A step of SGD with momentum."""
         momentum = {
             "inputs": self._matching.image_momentum,
             "labels": self._matching.label_momentum,
@@ -352,11 +353,11 @@ def _learned_parts(synthetic: SyntheticSet) -> dict[str, Tensor]:
 
 def _finite(found: Gradients) -> bool:
     parts = [found.loss, found.inputs, found.rate] + ([] if found.labels is None else [found.labels])
-    # Of a sum of absolute values, so that one number is waited for.
-    return math.isfinite(float(sum(one.abs().sum() for one in parts)))
+    # One sum of absolute values, so that the device is waited for once.
+    return math.isfinite(float(sum(part.abs().sum() for part in parts)))
 
 
 _STANDSTILL = 100
-"""Iterations in a row that change nothing, after which it is said."""
+"""Skipped iterations in a row after which a warning is due."""
 _SOME, _ROOM = 32, 0.8
-"""Images of which memory is measured first, and the share of what is free that a step may take."""
+"""Size of the sample on which memory is measured first, and the share of free memory that a step may take."""

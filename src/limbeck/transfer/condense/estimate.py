@@ -1,4 +1,4 @@
-"""What learning images will take, from a part of it that was measured."""
+"""What learning images will take, measured on a part of it."""
 
 import time
 import weakref
@@ -21,9 +21,9 @@ class Estimate:
 
     Attributes:
         seconds: of all iterations.
-        memory: bytes at most, beyond what is held already.
+        memory: peak bytes beyond what is held already.
         disk: bytes of a checkpoint.
-        chunk: images of a step that are seen at a time; None for all of them.
+        chunk: images of a step that the network sees at a time; None for all of them.
     """
 
     seconds: float
@@ -33,9 +33,9 @@ class Estimate:
 
 
 class PeakMemory(TorchDispatchMode):
-    """Inside, counts the bytes of tensors that are made: those that there are, and were at most.
+    """Counts the bytes of tensors that are made inside: those alive now, and at the peak.
 
-    What kernels take for themselves is not in it.
+    Workspaces that kernels allocate themselves are not counted.
 
     Example:
         >>> with PeakMemory() as memory:
@@ -52,11 +52,11 @@ class PeakMemory(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        found = func(*args, **(kwargs or {}))
-        for one in tree_leaves(found):
-            if isinstance(one, Tensor):
-                self._note(one.untyped_storage())
-        return found
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._note(leaf.untyped_storage())
+        return result
 
     def _note(self, storage: torch.UntypedStorage) -> None:
         key, size = storage._cdata, storage.nbytes()
@@ -73,7 +73,7 @@ class PeakMemory(TorchDispatchMode):
 
 
 def measured(work: Callable[[], object], device: torch.device) -> tuple[float, int]:
-    """Seconds and bytes that some work takes; it is done twice, as the first time takes longer, unless it is long."""
+    """Seconds and peak bytes of some work; unless it takes long it is timed a second time, as a first run is slower."""
     began = time.perf_counter()
     with PeakMemory() as memory:
         work()
@@ -88,7 +88,7 @@ def measured(work: Callable[[], object], device: torch.device) -> tuple[float, i
 
 
 def memory_left(device: torch.device) -> int:
-    """Bytes that may still be taken where it is computed; on a GPU also what torch holds and nothing uses."""
+    """Free bytes on the device; on a GPU with those that torch has reserved and does not use."""
     if device.type != "cuda":
         return free_memory()
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
@@ -96,7 +96,7 @@ def memory_left(device: torch.device) -> int:
 
 
 def rough_time(seconds: float) -> str:
-    """In words, to one figure or two.
+    """A time in words, to one or two figures.
 
     Example:
         >>> rough_time(20), rough_time(700), rough_time(9000)
@@ -108,7 +108,7 @@ def rough_time(seconds: float) -> str:
 
 
 def bytes_of(state: Mapping[str, Tensor]) -> int:
-    return sum(one.nbytes for one in state.values())
+    return sum(tensor.nbytes for tensor in state.values())
 
 
 _LONG = 10.0

@@ -1,4 +1,4 @@
-"""What condensing tells of itself: how iterations went, what the images became, and what they were stored as."""
+"""The evidence of condensing for its report: how iterations went, what the images became, how they are stored."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,11 @@ from limbeck.transfer.words import image_count, percent
 if TYPE_CHECKING:
     from limbeck.cost import Cost
     from limbeck.data import ImageSet
+    from limbeck.data.transfer_set import TransferSet
+    from limbeck.transfer.condense.experts import ExpertStore
 
 _OFTEN = 0.5
-"""Share of skipped iterations above which a page says so at its head."""
+"""Share of skipped iterations above which the page says so at its head."""
 
 
 def evidence_of(
@@ -40,23 +42,43 @@ def evidence_of(
         settings: that the set was made by.
         images: the finished ones.
         history: of the iterations; empty where nothing is learned.
-        frames: the images on the way, in order, with the maps and accuracies that are known.
+        frames: the images during learning, in order, with the maps and accuracies that are known.
         pool: how many images they stand for.
-        cost: of making them, experts and all.
-        facts: more for the head of the page, as what storing them in 8 bits changed.
-        findings: more of these, as what is amiss with the experts.
+        cost: of making them, including experts.
+        facts: further facts for the head of the page, as what storing in 8 bits changed.
+        findings: further findings, as what is wrong with the experts.
     """
-    chosen = max((one for one in frames if one.accuracy is not None), key=_accuracy, default=None)
+    best = max((frame for frame in frames if frame.accuracy is not None), key=_accuracy, default=None)
     return Evidence(
         headline=_headline(settings, images, history, pool, cost),
         rows=lambda: _rows(images),
         pictures=frame_pictures(frames, images.classes),
         classes=images.classes,
-        facts={**_facts(settings, images, history, chosen), **(facts or {})},
+        facts={**_facts(settings, images, history, best), **(facts or {})},
         notes=_notes(settings),
-        findings=[*_findings(settings, history, frames, chosen), *map(_capitalised, findings)],
+        findings=[*_findings(settings, history, frames, best), *map(_capitalised, findings)],
         figures=iteration_figures(history, frames, by=settings.by),
     )
+
+
+def facts_of_set(settings: CondenseSettings, made: "TransferSet", store: "ExpertStore | None") -> dict[str, str]:
+    """Facts for the head of the page about a finished set: its learned rate, its experts, and rounding to 8 bits.
+
+    Args:
+        settings: that the set was made by.
+        made: the finished set.
+        store: the experts, if any were read.
+    """
+    facts, rounding = {}, made.about.get("rounding")
+    if settings.by == "trajectories" and settings.iterations:
+        assert made.use is not None
+        facts["learned rate"] = f"{made.use['training']['learning_rate']:.3g}"  # the one of the images that are kept
+    if store is not None and settings.experts.folder is not None:
+        facts["experts"] = f"{store.count:,} of {str(store.folder)!r}, which took {store.cost().seconds:,.0f} s"
+    if rounding is not None:
+        clipped, change = 100 * rounding["clipped"], 255 * rounding["change"]
+        facts["stored in 8 bits"] = f"{clipped:.2g} % of values clipped, {change:.2g} levels off"
+    return facts
 
 
 def _rows(images: "ImageSet") -> Iterator[Mapping[str, Any]]:
@@ -65,13 +87,13 @@ def _rows(images: "ImageSet") -> Iterator[Mapping[str, Any]]:
 
 
 def _headline(settings: CondenseSettings, images: "ImageSet", history: History, pool: int, cost: "Cost") -> str:
-    whole = (
+    headline = (
         f"{image_count(len(images))} of {len(images.classes):,} classes in place of {pool:,}, by {settings.method!r}"
     )
     if not len(history):
-        return f"{whole}, put together in {cost.seconds:,.0f} s"
+        return f"{headline}, put together in {cost.seconds:,.0f} s"
     count = f"{len(history):,} iteration{'' if len(history) == 1 else 's'}"
-    return f"{whole} in {count}: {cost.seconds:,.0f} s, experts and all"
+    return f"{headline} in {count}: {cost.seconds:,.0f} s, experts and all"
 
 
 def _facts(settings: CondenseSettings, images: "ImageSet", history: History, chosen: Frame | None) -> dict[str, str]:
@@ -92,37 +114,37 @@ def _facts(settings: CondenseSettings, images: "ImageSet", history: History, cho
 
 
 _LATEST, _NO_STEP = 10, 0.95
-"""So many iterations tell how a run ended; trajectory matching whose loss stays above has moved (nearly) nowhere."""
+"""How many last iterations show how a run ended, and the matching loss above which the images lead (nearly) nowhere."""
 
 
 def _findings(settings: CondenseSettings, history: History, frames: Sequence[Frame], chosen: Frame | None) -> list[str]:
-    found = unread_settings(settings)
+    findings = unread_settings(settings)
     skipped, count, threshold = sum(history.known("skipped")), len(history), settings.matching.skip_above
     if threshold is not None and skipped > _OFTEN * count:
-        least = min(history.known("loss"), default=float("nan"))
+        least_loss = min(history.known("loss"), default=float("nan"))
         which = "All" if skipped == count else f"{percent(skipped, count)} of the"
-        found.append(
+        findings.append(
             f"{which} iterations changed nothing, as their loss was above skip_above ({threshold:g}); the least was "
-            f"{least:.3g}: a lower rate or a higher threshold lets more of them count"
+            f"{least_loss:.3g}: a lower rate or a higher threshold lets more of them count"
         )
     losses, rates = history.known("loss")[-_LATEST:], history.known("rate")
     if settings.by == "trajectories" and losses and min(losses) > _NO_STEP:
         rate = f" (the rate went from {settings.matching.rate:.3g} to {rates[-1]:.3g})" if rates else ""
-        found.append(
+        findings.append(
             f"At the end the loss was {losses[-1]:.3g}, and 1 is that of no step at all: the images lead nowhere{rate}"
             ". A lower image_rate or rate keeps pixels from running away; more synthetic_steps or experts with closer "
             "snapshots make the way possible"
         )
-    evaluated = [one for one in frames if one.accuracy is not None]
+    evaluated = [frame for frame in frames if frame.accuracy is not None]
     if chosen is not None and settings.choose == "last-validated" and evaluated[-1].iteration != chosen.iteration:
         assert chosen.accuracy is not None
         last = evaluated[-1].accuracy
         assert last is not None
-        found.append(
+        findings.append(
             f"The images after {chosen.iteration:,} iterations were better on validation images than the last "
             f"({percent(chosen.accuracy, 1)} against {percent(last, 1)}); choose: validation keeps the best"
         )
-    return found
+    return findings
 
 
 def _notes(settings: CondenseSettings) -> list[str]:

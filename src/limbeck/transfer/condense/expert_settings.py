@@ -1,4 +1,4 @@
-"""What a recipe may say of the networks that `condense` follows; without importing torch."""
+"""Settings of the experts that `condense` follows. torch is not imported."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

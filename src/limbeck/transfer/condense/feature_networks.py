@@ -1,4 +1,4 @@
-"""Networks whose features are compared, and those that are to be right about the images: other ones every iteration."""
+"""The networks of an iteration of distribution matching: one gives features, another may calibrate the images."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
@@ -9,19 +9,19 @@ from torch import Tensor
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.randomness import derive_seed, generator
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.method_settings import Distribution
 
 
 class Snapshots(Protocol):
-    """What is read of experts; see `ExpertStore`."""
+    """Snapshots of experts; see `ExpertStore`."""
 
     @property
     def count(self) -> int: ...
 
     @property
     def kept(self) -> Sequence[int]:
-        """Numbers of the snapshots that there are, rising."""
+        """Numbers of the available snapshots, rising."""
         ...
 
     def theta(self, expert: int, snapshot: int) -> Tensor:
@@ -30,7 +30,7 @@ class Snapshots(Protocol):
 
 
 class Networks(NamedTuple):
-    """Parameters `[P]` of an iteration; None where nothing is calibrated."""
+    """Parameters `[P]` of the networks of an iteration; `calibrating` is None where nothing is calibrated."""
 
     features: Tensor
     calibrating: Tensor | None
@@ -40,14 +40,14 @@ class FeatureNetworks:
     """Random networks (DM), mixtures of first and last snapshot (NCFM), or snapshots of a trajectory (TGDD).
 
     Args:
-        settings: which ones.
+        settings: say which of them.
         network: of their kind.
         store: of experts, where settings read any.
-        fresh: seed -> a network with weights from it, where settings take random ones.
+        fresh: seed -> network with weights from that seed, where settings take random ones.
         seed: of all that is drawn.
 
     Raises:
-        UserError: what settings need is not there.
+        UserError: settings need a store or fresh networks, and there are none.
 
     Example:
         >>> network = FlatNetwork(lb.create("convnet_d3", num_classes=10, input_size=8, width=4))
@@ -68,33 +68,33 @@ class FeatureNetworks:
         seed: int,
     ) -> None:
         _check(settings, store, fresh)
-        self._of, self._network, self._store, self._fresh, self._seed = settings, network, store, fresh, seed
+        self._options, self._network, self._store, self._fresh, self._seed = settings, network, store, fresh, seed
 
     def draw(self, iteration: int, device: torch.device | str) -> Networks:
-        """Those of an iteration, a function of seed and iteration; of one expert, if of any."""
-        if self._of.networks != "random":
+        """The networks of an iteration, a function of seed and iteration; snapshots are of one expert."""
+        if self._options.networks != "random":
             features, calibrating = self._of_expert(iteration)
         else:
             assert self._fresh is not None, "checked before"
             weights = derive_seed(self._seed, "distribution", "weights", iteration)
             features = self._network.vector(self._fresh(weights))
-            calibrating = self._of_expert(iteration).calibrating if self._of.calibration else None
+            calibrating = self._of_expert(iteration).calibrating if self._options.calibration else None
         return Networks(features.to(device), None if calibrating is None else calibrating.to(device))
 
     def _of_expert(self, iteration: int) -> Networks:
         assert self._store is not None, "checked before"
         source, kept = generator(self._seed, "distribution", "network", iteration), self._store.kept
         expert = _below(self._store.count, source)
-        at = _below(len(kept), source) if self._of.networks == "trajectory" else 0
-        features = self._store.theta(expert, kept[at])
-        if self._of.networks == "between":
+        index = _below(len(kept), source) if self._options.networks == "trajectory" else 0
+        features = self._store.theta(expert, kept[index])
+        if self._options.networks == "between":
             share = torch.rand((), generator=source)
             features = share * features + (1 - share) * self._store.theta(expert, kept[-1])
-        if not self._of.calibration:
+        if not self._options.calibration:
             return Networks(features, None)
         later = len(kept) - 1
-        if self._of.calibration_within is not None:
-            later = at + _below(min(self._of.calibration_within, len(kept) - at), source)
+        if self._options.calibration_within is not None:
+            later = index + _below(min(self._options.calibration_within, len(kept) - index), source)
         return Networks(features, self._store.theta(expert, kept[later]))
 
 
@@ -107,8 +107,10 @@ def _check(settings: Distribution, store: Snapshots | None, fresh: Callable[[int
         raise UserError("`distribution.networks: random` needs `fresh`, which makes networks from seeds, got none.")
     if store is None:
         if settings.networks != "random" or settings.calibration:
-            what = f"`distribution.networks: {settings.networks}` with `calibration` {settings.calibration:g}"
-            raise UserError(f"{what} reads experts, got none; make some (`limbeck experts`), or match as `method: dm`.")
+            setting = f"`distribution.networks: {settings.networks}` with `calibration` {settings.calibration:g}"
+            raise UserError(
+                f"{setting} reads experts, got none; make some (`limbeck experts`), or match as `method: dm`."
+            )
         return
     if settings.networks != "random" and len(store.kept) < 2:
         raise UserError(

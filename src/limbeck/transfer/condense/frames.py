@@ -1,4 +1,4 @@
-"""Some of the synthetic images as they were after some of the iterations, on disk, to be looked at."""
+"""Frames: some of the synthetic images as they were after some iterations, kept on disk for the report."""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from limbeck.files import atomic_path
 from limbeck.tensor_files import read_safetensors
 
 FRAMES = "frames"
-"""In the maker's folder."""
+"""Folder in the maker's folder."""
 MOST, SIDE = 40, 112
-"""Images of a frame, and pixels of their longer side, at most; a page shows no more."""
+"""Most images of a frame, and most pixels of their longer side: a page shows no more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,12 +26,12 @@ class Frame:
     """The state of the images after some iterations.
 
     Attributes:
-        iteration: how many there had been.
+        iteration: how many iterations had been done.
         images: uint8 `[n, C, h, w]`, at most 40, the same ones in every frame.
-        rows: int64 `[n]`, their places in the set.
+        rows: int64 `[n]`, their rows in the set.
         labels: int64 `[n]`.
-        maps: float `[n, h, w]` in [0, 1], where a network sees the class; None where none was asked.
-        accuracy: of fresh networks taught on the images, on validation images, 0 to 1; None where none was.
+        maps: float `[n, h, w]` in [0, 1], where a network sees the class; None without a mask.
+        accuracy: on validation images, of fresh networks taught on the images, 0 to 1; None where they were not judged.
     """
 
     iteration: int
@@ -43,11 +43,11 @@ class Frame:
 
 
 def shown_rows(labels: Tensor, most: int = MOST) -> Tensor:
-    """Places of the images that frames have: the first of each class, then the second, and so on, sorted by class.
+    """Rows of the images that frames show: the first of each class, then the second, and so on, sorted by class.
 
     Args:
         labels: int64 `[N]`.
-        most: how many; of more classes than that, some that are evenly spread.
+        most: limit; of more classes than that, evenly spread ones are shown.
 
     Returns:
         int64 `[n]`.
@@ -58,8 +58,8 @@ def shown_rows(labels: Tensor, most: int = MOST) -> Tensor:
     """
     rank = torch.zeros_like(labels)
     for label in labels.unique():
-        own = labels == label
-        rank[own] = torch.arange(int(own.sum()), device=labels.device)
+        members = labels == label
+        rank[members] = torch.arange(int(members.sum()), device=labels.device)
     first = (rank == 0).nonzero().flatten()
     if len(first) > most:
         first = first[labels[first].argsort(stable=True)]
@@ -79,8 +79,8 @@ def frame_of(
     """The frame of a whole set.
 
     Args:
-        iteration: how many there have been.
-        images: `[N, C, H, W]`, uint8, or floats of which 0 to 1 are black to white and others are clipped.
+        iteration: how many iterations have been done.
+        images: `[N, C, H, W]`, uint8, or floats from 0 (black) to 1 (white), others being clipped.
         labels: int64 `[N]`.
         maps: float `[N, H, W]` in [0, 1], or None.
         accuracy: see `Frame`.
@@ -93,28 +93,28 @@ def frame_of(
     chosen = images.detach()[rows.to(images.device)].cpu()
     if chosen.is_floating_point():
         chosen = (chosen.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    shown = None
+    shown_maps = None
     if maps is not None:
-        shown = _smaller(maps.detach()[rows.to(maps.device)].float().cpu()[:, None])[:, 0].clamp(0, 1)
+        shown_maps = _smaller(maps.detach()[rows.to(maps.device)].float().cpu()[:, None])[:, 0].clamp(0, 1)
     pixels = _smaller(chosen.float()).round().clamp(0, 255).to(torch.uint8)
     return Frame(
-        iteration=iteration, images=pixels, rows=rows, labels=labels.cpu()[rows], maps=shown, accuracy=accuracy
+        iteration=iteration, images=pixels, rows=rows, labels=labels.cpu()[rows], maps=shown_maps, accuracy=accuracy
     )
 
 
 def save_frame(folder: Path, frame: Frame) -> None:
-    """Writes a frame into a maker's folder, in place of one of the same iteration.
+    """Writes a frame into a maker's folder; replaces one of the same iteration.
 
     Raises:
         UserError: it cannot be written.
     """
     maps = {} if frame.maps is None else {"maps": (frame.maps * 255).round().to(torch.uint8)}
     tensors = {"images": frame.images, "rows": frame.rows, "labels": frame.labels, **maps}
-    about = {"iteration": str(frame.iteration), "accuracy": json.dumps(frame.accuracy)}
+    metadata = {"iteration": str(frame.iteration), "accuracy": json.dumps(frame.accuracy)}
     path = folder / FRAMES / f"{frame.iteration:06d}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        save_file({name: one.contiguous().clone() for name, one in tensors.items()}, temporary, about)
+        save_file({name: tensor.contiguous().clone() for name, tensor in tensors.items()}, temporary, metadata)
 
 
 def read_frames(folder: Path) -> list[Frame]:
@@ -130,7 +130,7 @@ def read_frames(folder: Path) -> list[Frame]:
 
 
 def at_most(frames: Sequence[Frame], most: int) -> list[Frame]:
-    """First and last, and some evenly between.
+    """At most `most` frames: first, last, and some evenly between.
 
     Example:
         >>> images, labels = torch.rand(2, 3, 8, 8), torch.tensor([0, 1])
@@ -139,7 +139,7 @@ def at_most(frames: Sequence[Frame], most: int) -> list[Frame]:
     """
     if len(frames) <= most:
         return list(frames)
-    return [frames[round(place * (len(frames) - 1) / (most - 1))] for place in range(most)]
+    return [frames[round(index * (len(frames) - 1) / (most - 1))] for index in range(most)]
 
 
 def _iteration(frame: Frame) -> int:
@@ -148,22 +148,22 @@ def _iteration(frame: Frame) -> int:
 
 def _read(path: Path) -> Frame:
     try:
-        tensors, about = read_safetensors(path)
+        tensors, metadata = read_safetensors(path)
         maps = tensors.get("maps")
         return Frame(
-            iteration=int(about["iteration"]),
+            iteration=int(metadata["iteration"]),
             images=tensors["images"],
             rows=tensors["rows"],
             labels=tensors["labels"],
             maps=None if maps is None else maps.float() / 255,
-            accuracy=json.loads(about["accuracy"]),
+            accuracy=json.loads(metadata["accuracy"]),
         )
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{str(path)!r} is damaged ({error}); delete it, and the report goes without.") from error
 
 
 def _smaller(images: Tensor) -> Tensor:
-    """float `[n, C, h, w]`, of large images no more than a page has room for."""
+    """Images float `[n, C, h, w]`, shrunk to a longer side of at most `SIDE` pixels."""
     side = max(images.shape[2:])
     if side <= SIDE:
         return images

@@ -1,4 +1,4 @@
-"""What every iteration of condensing did: a table with a row for each, on disk as it grows."""
+"""The history of condensing: a table with a row for each iteration, written to disk as it grows."""
 
 import json
 import math
@@ -11,17 +11,18 @@ from limbeck.errors import UserError
 from limbeck.files import atomic_write_text, disk_errors
 
 HISTORY = "iterations.jsonl"
-"""In the maker's folder."""
+"""File in the maker's folder."""
 
 
 class History:
     """Numbers by name of each iteration, in order.
 
-    Reports know `loss`, `skipped` (0 or 1), `start` (epoch of the experts), `expert`, `rate` (the learned one, or of
-    the pixels where none is learned), `seconds` and `memory` (bytes, at most so far); others are shown by their names.
+    Reports have titles for `loss`, `skipped` (0 or 1), `start` (epoch of the expert), `expert`, `rate` (the learned
+    one, or that of the pixels where none is learned), `seconds` and `memory` (peak bytes so far), and show other
+    columns by name.
 
     Args:
-        rows: of iterations 0, 1, ...
+        rows: numbers of iterations 0, 1, ...
 
     Example:
         >>> history = History([{"loss": 0.9, "rate": 0.01}, {"loss": 0.8}])
@@ -37,15 +38,15 @@ class History:
 
     @property
     def names(self) -> list[str]:
-        """Of all that was noted, in the order in which they came up."""
+        """Names of all columns, in order of first appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     def column(self, name: str) -> list[float]:
-        """One number of all iterations, NaN where it was not noted."""
+        """One column over all iterations, NaN where it was not noted."""
         return [float(row.get(name, math.nan)) for row in self.rows]
 
     def known(self, name: str) -> list[float]:
-        """The finite ones of a column.
+        """The finite values of a column.
 
         Example:
             >>> History([{"loss": 0.9}, {"loss": float("nan")}]).known("loss")
@@ -57,7 +58,7 @@ class History:
 class HistoryFile:
     """The history on disk, a line for each iteration.
 
-    Rows wait in memory until `flush`, which goes before each checkpoint: those that a kill loses are then made again.
+    Rows wait in memory until `flush`, which precedes each checkpoint; rows that a kill loses are computed again.
 
     Args:
         folder: of the maker.
@@ -79,7 +80,7 @@ class HistoryFile:
 
     @property
     def count(self) -> int:
-        """Iterations that were noted."""
+        """Number of iterations noted."""
         return self._written + len(self._waiting)
 
     def append(self, numbers: Mapping[str, float]) -> None:
@@ -87,7 +88,7 @@ class HistoryFile:
         self._waiting.append(json.dumps({name: float(value) for name, value in numbers.items()}))
 
     def flush(self) -> None:
-        """Writes what waits.
+        """Writes the waiting rows.
 
         Raises:
             UserError: the disk is full.
@@ -101,10 +102,10 @@ class HistoryFile:
         self._written, self._waiting = self.count, []
 
     def go_back(self, count: int) -> None:
-        """Forgets all iterations but the first so many, and a line that a kill cut short.
+        """Forgets all but the first `count` iterations, and a line that a kill cut short.
 
         Raises:
-            UserError: fewer were noted, as in a folder of which a file is missing.
+            UserError: fewer were noted, as where the file is missing.
         """
         kept = [*self._lines(), *self._waiting][:count]
         if len(kept) < count:
@@ -127,7 +128,7 @@ class HistoryFile:
         return History(rows)
 
     def _lines(self) -> list[str]:
-        """Whole ones."""
+        """The complete lines of the file."""
         text = self.path.read_text() if self.path.exists() else ""
         return [line.removesuffix("\n") for line in text.splitlines(keepends=True) if line.endswith("\n")]
 

@@ -1,4 +1,4 @@
-"""How good condensed images are on validation images, which may choose among the iterations."""
+"""Judges condensed images by validation images, which may choose among the iterations."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -24,9 +24,9 @@ from limbeck.transfer.condense.experts.pace import measured_passes
 from limbeck.transfer.condense.settings import Use
 
 _BATCH = 256
-"""Images that are judged on at a time while it is measured."""
+"""Validation images in the batch on which judging is timed."""
 SHARE = 0.1
-"""Of the training images, held out of everything to choose by."""
+"""Share of the training images that is held out of everything else to judge by."""
 
 
 def accuracy_of(
@@ -36,12 +36,12 @@ def accuracy_of(
     *,
     seed: int,
 ) -> float:
-    """The share of validation images that a fresh network gets right, taught on a set as the set says.
+    """Accuracy on validation images of a fresh network that is taught on a set as the set says, 0 to 1.
 
     Args:
-        made: with its `use`.
+        made: a set with a `use`.
         validation: labelled.
-        networks: seed -> a fresh network.
+        networks: seed -> fresh network.
         seed: of the network, of order and views.
     """
     assert made.use is not None
@@ -56,13 +56,13 @@ def accuracy_of(
 def measured_judging(
     use: Use, network: Classifier, count: int, validation: ImageSet, device: torch.device
 ) -> tuple[float, int]:
-    """Seconds of judging once, and bytes of a step of it, from a step and from a batch that is judged on.
+    """Seconds of judging once and bytes of a training step, estimated from one step and one validation batch.
 
     Args:
         use: how networks are taught on the images.
         network: of their kind.
-        count: of the images, as they are used.
-        validation: that they are judged on.
+        count: number of images, as they are used.
+        validation: images to judge by.
         device: where to compute.
     """
     batch = min(use.batch_size or count, count)
@@ -77,5 +77,5 @@ def measured_judging(
     def look() -> None:
         judge.network(judge.prepare(shown))
 
-    looking = measured(look, device)[0] * len(validation) / len(shown)
-    return step * ceil(use.epochs * count / batch) + looking, memory
+    judging = measured(look, device)[0] * len(validation) / len(shown)
+    return step * ceil(use.epochs * count / batch) + judging, memory

@@ -1,4 +1,4 @@
-"""Iterations of an engine, kept on disk as they go, so that what was stopped goes on to the same images."""
+"""Runs an engine's iterations with checkpoints, so that a stopped run resumes to the same images."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,35 +13,35 @@ from limbeck.interruption import Interrupted, listening_for_stop
 from limbeck.memory import keeping_freed_memory
 from limbeck.progress import Progress
 from limbeck.training.checkpoint import Checkpoint
-from limbeck.transfer.condense.begun import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.engine import Engine
 from limbeck.transfer.condense.history import HistoryFile
+from limbeck.transfer.condense.learning_inputs import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 CHECKPOINT_SECONDS, SHARE = 30.0, 0.05
-"""Least time between two checkpoints, and the share of the whole that they take at most."""
+"""Least time between two checkpoints, and the largest share of all time that writing them may take."""
 _ENGINE, _BEST = "engine", "best"
 
 
 Judge = Callable[[SyntheticSet], float]
-"""Images -> how good they are on validation images, the share that a fresh network gets right."""
+"""Images -> accuracy on validation images of a fresh network taught on them."""
 Look = Callable[[SyntheticSet, int, float | None], None]
-"""(images, iterations done, accuracy) -> keeps a picture of them."""
+"""(images, iterations done, accuracy): keeps a picture of the images."""
 
 
 class Learning:
-    """The state of a run: iterations done, the engine's, and of the best images so far.
+    """A run of an engine: iterations done, the engine's state, and the best images so far.
 
     Args:
-        engine: that learns.
+        engine: learns the images.
         folder: of the maker.
         every: iterations between two looks.
-        look: is shown the images now and then, and at both ends.
-        judge: tells how good images are; None to keep the last.
-        keeps_best: whether the best by the judge are kept, and not the last.
-        memory: tells how many bytes were held at most so far.
-        progress: who watches.
-        begun: what is read meanwhile, see `Begun`; kept for who goes on.
+        look: is shown the images every so many iterations, and at both ends.
+        judge: rates images; None where nothing is judged.
+        keeps_best: whether the images that the judge rates best are kept, and not the last.
+        memory: returns the peak bytes so far.
+        progress: is told of the progress.
+        begun: what learning began with, see `Begun`; kept in the checkpoint for a resumed run.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Learning:
         return SyntheticSet(**self._best)
 
     def run(self) -> None:
-        """All iterations that are left.
+        """Runs all iterations that are left.
 
         Raises:
             Interrupted: stopped by Ctrl-C or SIGTERM; what was done is kept.
@@ -101,7 +101,7 @@ class Learning:
                 took = time.perf_counter() - started
                 self.history.append({**numbers, "seconds": took, "memory": self._memory()})
                 if self.done % self._every == 0 or self.done == engine.iterations:
-                    if self._judge is not None:  # which teaches networks, and may be stopped meanwhile
+                    if self._judge is not None:  # judging teaches networks, and may be interrupted
                         self.seconds, self._unjudged = before + time.perf_counter() - began, True
                         self._save()
                     self._watch()
@@ -120,7 +120,7 @@ class Learning:
         progress.end()
 
     def _watch(self) -> None:
-        """Looks at the images, and keeps them if they are the best so far; of equals the first."""
+        """Judges and shows the images, and keeps them if they are the best so far; of equally good ones the first."""
         images = self.engine.synthetic
         score = None if self._judge is None else self._judge(images)
         self._look(images, self.done, score)

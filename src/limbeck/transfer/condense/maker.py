@@ -1,4 +1,4 @@
-"""`condense` as a maker: a handful of images that teach what all would."""
+"""The maker `condense`: a handful of images that teach what all of them would."""
 
 from typing import ClassVar
 
@@ -7,14 +7,14 @@ from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_source import FixedSource, TransferSource
 from limbeck.errors import UserError, collecting
 from limbeck.files import disk_errors
-from limbeck.transfer.condense.begun import CHECKPOINT
 from limbeck.transfer.condense.checks import check_initial, check_mask, naming
 from limbeck.transfer.condense.condensation import MADE, Condensation, split_for
 from limbeck.transfer.condense.counting import check_teacher, images_per_class
 from limbeck.transfer.condense.crops import rows_of_crops
-from limbeck.transfer.condense.expertise import EXPERTS, open_experts
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.find_experts import EXPERTS, open_experts
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.frames import read_frames
+from limbeck.transfer.condense.learning_inputs import CHECKPOINT
 from limbeck.transfer.condense.matching_fit import warn_of_average
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
@@ -26,8 +26,7 @@ from limbeck.transfer.maker import Made, MakerContext
 class CondenseMaker:
     """Makes experts, begins with images of each class, learns them, and says how students are taught on them.
 
-    Experts lie in the shared folder of a comparison, where every run that needs such finds them; each counts what they
-    cost.
+    The runs of a comparison find their experts in its shared folder; each run's cost includes theirs.
 
     Example:
         >>> context = MakerContext(folder=Path("made"), pool=images, classes=images.classes, shape=images.shape)
@@ -43,16 +42,16 @@ class CondenseMaker:
     def count(self, settings: CondenseSettings, context: MakerContext) -> int:
         pool, count = _pool(context), 0
         if pool.labels is None:
-            images_per_class(settings, pool)  # which refuses it; all the rest would be about its labels, too
+            images_per_class(settings, pool)  # raises; further checks would only repeat that labels are missing
         problems: list[str] = []
         with collecting(problems):
             rest = split_for(settings, pool)[0]
             with collecting(problems):
-                each = (rest.class_counts() > 0) * images_per_class(settings, rest)
-                count = int(each.sum())
+                counts = (rest.class_counts() > 0) * images_per_class(settings, rest)
+                count = int(counts.sum())
                 check_initial(settings, rest, context)
                 if settings.by == "crops":
-                    rows_of_crops(rest, settings.crops, each.tolist())
+                    rows_of_crops(rest, settings.crops, counts.tolist())
             with collecting(problems):
                 _check_network(settings, rest, context)
         with collecting(problems):
@@ -74,9 +73,9 @@ class CondenseMaker:
         chosen = condensation.chosen()
         store, cost = condensation.experts()
         start = condensation.start(store, chosen)
-        kept, more = condensation.learn(start, store)
-        images, frames = condensation.transfer_set(kept, start), read_frames(context.folder)
-        return condensation.finished(images, cost + start.cost + more, frames, store)
+        synthetic, learning_cost = condensation.learn(start, store)
+        images, frames = condensation.transfer_set(synthetic, start), read_frames(context.folder)
+        return condensation.finished(images, cost + start.cost + learning_cost, frames, store)
 
     def load(self, settings: CondenseSettings, context: MakerContext) -> TransferSource:
         try:
@@ -94,10 +93,10 @@ def _pool(context: MakerContext) -> ImageSet:
 
 
 def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerContext) -> None:
-    """Whether images can be learned on the network, and experts that are there are those that are read."""
+    """Checks that images can be learned on the network, and that existing experts and masks fit."""
     with naming("network"):
         networks = FreshNetworks.unfitted(settings.network, pool)
         FlatNetwork(networks(0))
-    if settings.experts.folder is not None:  # whose network knows mean and deviation of all images
+    if settings.experts.folder is not None:  # their network is normalised by all images
         open_experts(settings, pool, lambda seed: FreshNetworks.of(settings.network, pool)(seed))
     check_mask(settings, networks, pool, context)

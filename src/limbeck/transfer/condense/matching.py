@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import grad
 
 from limbeck.errors import UserError, unknown_name
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.step_gradients import StepGradients, StepVJP, leaf
 
 GradientKind = Literal["exact", "unrolled", "tesla"]
@@ -28,7 +28,7 @@ class Step(NamedTuple):
     """One step of gradient descent.
 
     Attributes:
-        rows: int64 `[b]`, of the images that it sees.
+        rows: int64 `[b]`, of the images in its batch.
         draw: of its views, see `NormalisedViews.draw`; None without views.
     """
 
@@ -44,7 +44,7 @@ class Gradients(NamedTuple):
         inputs: `[N, C, H, W]`; zero for images that no step saw.
         labels: `[N, K]`; None for hard ones.
         rate: scalar.
-        final: `[P]`, the parameters that the steps led to.
+        final: `[P]`, the parameters after the last step.
     """
 
     loss: Tensor
@@ -55,7 +55,7 @@ class Gradients(NamedTuple):
 
 
 def matching_loss(final: Tensor, start: Tensor, target: Tensor, drop: float = 0.0) -> Tensor:
-    """Squared distance to the expert's target, as a share of how far the expert went.
+    """Squared distance to the expert's target, relative to the squared distance that the expert went.
 
     `sum_j (final_j - target_j)² / sum_j (start_j - target_j)²`, over the parameters j that are not dropped.
 
@@ -77,7 +77,7 @@ def matching_loss(final: Tensor, start: Tensor, target: Tensor, drop: float = 0.
         raise UserError(f"`drop` must be a share from 0 to 1, got {drop!r}.")
     dropped = min(int(drop * len(final)), len(final) - 1)
     if dropped:
-        # Stable, so that of equal ones it is always the same that stay.
+        # Stable, so that ties always keep the same parameters.
         kept = (final - target).detach().square().sort(stable=True).indices[dropped:]
         final, start, target = final[kept], start[kept], target[kept]
     return (final - target).square().sum() / (start - target).square().sum()
@@ -100,31 +100,31 @@ def matching_gradients(
 ) -> Gradients:
     """`matching_loss` after steps of gradient descent from `start` on the images, and its gradients.
 
-    `θ(t+1) = θ(t) - η g(t)`, with g(t) the gradient of the cross entropy on the images of step t. All that is computed
-    has the type of `start`.
+    `θ(t+1) = θ(t) - η g(t)`, with g(t) the gradient of the cross entropy on the images of step t. Everything has the
+    dtype of `start`.
 
-    The exact gradient costs no more memory than one step and a vector of parameters for each. The steps are taken
-    without a graph; then, from the last to the first, g(t) is made again, and `λ = ∂L/∂θ(t+1)` is pulled back through
-    it, which leaves `λ - η λᵀ ∂g(t)/∂θ(t)` for the step before. The loss's gradients to images x, labels y and rate η
-    lose `η λᵀ ∂g(t)/∂x`, `η λᵀ ∂g(t)/∂y` and `λᵀ g(t)`.
+    The exact gradient takes no more memory than one step, and one vector of parameters per step. The steps are taken
+    without a graph; then, from the last to the first, g(t) is computed again, and `λ = ∂L/∂θ(t+1)` is pulled back
+    through it, which gives `λ - η λᵀ ∂g(t)/∂θ(t)` for the step before. From the loss's gradients by images x, labels y
+    and rate η each step subtracts `η λᵀ ∂g(t)/∂x`, `η λᵀ ∂g(t)/∂y` and `λᵀ g(t)`.
 
     Args:
-        network: P parameters.
-        start: `[P]`, of the expert, where the steps begin.
-        target: `[P]`, of the expert some epochs later.
+        network: has P parameters.
+        start: `[P]`, the expert's parameters where the steps begin.
+        target: `[P]`, the expert's parameters some epochs later.
         inputs: `[N, C, H, W]`, normalised.
         labels: logits `[N, K]` or class numbers int64 `[N]`.
         rate: η, scalar.
-        steps: which images each step sees, in which views.
-        views: that images are seen in; their gradient goes through them.
+        steps: batch and views of each step.
+        views: augmentation of the images; gradients go through it. None for none.
         drop: see `matching_loss`.
-        gradient: "exact"; "unrolled", the same by keeping the graph of all steps, whose memory grows with their number;
-            or "tesla" (Cui et al., ICML 2023), which leaves λ as it is: an approximation, the less like the
-            gradient the more steps there are.
-        chunk: images of a step that the network sees at a time, in memory that grows with these; the gradients are the
-            same but for rounding, as no image changes what becomes of another. None for all; "unrolled" has none.
-        computing: what computes the gradients of steps, of this network, kept from call to call; None for one of this
-            call alone.
+        gradient: "exact"; "unrolled", the same, but keeps the graph of all steps, so that memory grows with their
+            number; or "tesla" (Cui et al., ICML 2023), which leaves λ as it is: an approximation that gets worse with
+            the number of steps.
+        chunk: images of a step that the network sees at a time, with which memory grows; the gradients are the same but
+            for rounding, as images do not affect each other. None for all; "unrolled" ignores it.
+        computing: computes the gradients of this network's steps; may be reused from call to call. None makes one for
+            this call.
 
     Raises:
         UserError: `start` and `target` are equal, or `gradient` is none of these.
@@ -162,11 +162,11 @@ class _InnerLoop(NamedTuple):
     chunk: int | None
 
     def chunks(self, images: int) -> int | None:
-        """So many of a step's images at a time; None where all are."""
+        """How many of a step's images are seen at a time; None for all."""
         return self.chunk if self.chunk is not None and self.chunk < images else None
 
     def seen(self, inputs: Tensor, draw: object) -> Tensor:
-        """Images of a step `[b, C, H, W]` in their views."""
+        """The augmented images of a step, `[b, C, H, W]`."""
         return inputs if self.views is None else self.views.apply(inputs, draw)
 
     def loss(self, final: Tensor) -> Tensor:
@@ -190,13 +190,13 @@ def _backwards(inner: _InnerLoop, *, through_parameters: bool) -> Gradients:
     of_labels = torch.zeros_like(inner.labels) if inner.labels.is_floating_point() else None
     for step in reversed(inner.steps):
         pull = _pull if inner.chunks(len(step.rows)) is None else _pull_chunks
-        found = pull(inner, step, thetas.pop(), pulled, through_parameters=through_parameters)
-        of_rate -= pulled @ found.descent
-        of_inputs.index_add_(0, step.rows, inner.rate * found.inputs, alpha=-1)
+        vjp = pull(inner, step, thetas.pop(), pulled, through_parameters=through_parameters)
+        of_rate -= pulled @ vjp.descent
+        of_inputs.index_add_(0, step.rows, inner.rate * vjp.inputs, alpha=-1)
         if of_labels is not None:
-            of_labels.index_add_(0, step.rows, inner.rate * found.labels, alpha=-1)
+            of_labels.index_add_(0, step.rows, inner.rate * vjp.labels, alpha=-1)
         if through_parameters:
-            pulled = pulled - inner.rate * found.theta
+            pulled = pulled - inner.rate * vjp.theta
     return Gradients(loss.detach(), of_inputs, of_labels, of_rate, final.detach())
 
 
@@ -204,31 +204,31 @@ def _pull(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, throu
     inputs = leaf(inner.inputs[step.rows])
     seen = inner.seen(inputs, step.draw)  # [b, C, H, W]
     labels = inner.labels[step.rows]
-    found = inner.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
-    return found._replace(inputs=_before_views(found.inputs, seen, inputs))
+    vjp = inner.computing.pull(theta, seen.detach(), labels, pulled, through_parameters=through_parameters)
+    return vjp._replace(inputs=_before_views(vjp.inputs, seen, inputs))
 
 
 def _pull_chunks(inner: _InnerLoop, step: Step, theta: Tensor, pulled: Tensor, *, through_parameters: bool) -> StepVJP:
-    """The same, some images after others: the mean over all is that of the chunks' means by their sizes."""
+    """`_pull` by chunks: the mean over all images is the mean of the chunks' means, weighted by their sizes."""
     inputs, labels = leaf(inner.inputs[step.rows]), inner.labels[step.rows]
     seen, count = inner.seen(inputs, step.draw), len(inputs)  # [b, C, H, W]
     of_seen = torch.empty_like(seen)
-    of_labels = torch.empty_like(labels, dtype=theta.dtype)  # of hard ones without meaning
+    of_labels = torch.empty_like(labels, dtype=theta.dtype)  # meaningless for hard labels
     descent, of_theta = torch.zeros_like(theta), torch.zeros_like(theta)
     for rows in torch.arange(count, device=inputs.device).split(inner.chunks(count) or count):
         share = len(rows) / count
-        some = seen[rows].detach(), labels[rows]
-        found = inner.computing.pull(theta, *some, pulled, through_parameters=through_parameters)
-        of_seen[rows] = share * found.inputs
+        chunk = seen[rows].detach(), labels[rows]
+        vjp = inner.computing.pull(theta, *chunk, pulled, through_parameters=through_parameters)
+        of_seen[rows] = share * vjp.inputs
         if labels.is_floating_point():
-            of_labels[rows] = share * found.labels
-        descent.add_(found.descent, alpha=share)
-        of_theta.add_(found.theta, alpha=share)
+            of_labels[rows] = share * vjp.labels
+        descent.add_(vjp.descent, alpha=share)
+        of_theta.add_(vjp.theta, alpha=share)
     return StepVJP(descent, _before_views(of_seen, seen, inputs), of_labels, of_theta)
 
 
 def _before_views(of_seen: Tensor, seen: Tensor, inputs: Tensor) -> Tensor:
-    """The gradient to images, from that to what is seen of them."""
+    """The gradient by images, pulled back through views from that by augmented images."""
     return of_seen if seen is inputs else grad(seen, inputs, of_seen)[0]
 
 
@@ -242,13 +242,13 @@ def _trajectory(inner: _InnerLoop) -> Iterator[Tensor]:
 
 
 def _descent(inner: _InnerLoop, step: Step, theta: Tensor) -> Tensor:
-    """The gradient of a step at `theta`, of some images after others where they come in chunks."""
+    """The gradient of a step at `theta`, computed by chunks where images come in chunks."""
     seen, labels = inner.seen(inner.inputs[step.rows], step.draw), inner.labels[step.rows]
     if (chunk := inner.chunks(len(seen))) is None:
         return inner.computing.descent(theta, seen, labels)
     descent = torch.zeros_like(theta)
-    for some, own in zip(seen.split(chunk), labels.split(chunk), strict=True):
-        descent.add_(inner.computing.descent(theta, some, own), alpha=len(some) / len(seen))
+    for part, part_labels in zip(seen.split(chunk), labels.split(chunk), strict=True):
+        descent.add_(inner.computing.descent(theta, part, part_labels), alpha=len(part) / len(seen))
     return descent
 
 
@@ -259,6 +259,6 @@ def _unrolled(inner: _InnerLoop) -> Gradients:
         seen = inner.seen(inputs[step.rows], step.draw)
         theta = theta - rate * inner.computing.graph(theta, seen, labels[step.rows])
     loss = inner.loss(theta)
-    wanted = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
-    of_inputs, of_rate, *of_labels = grad(loss, wanted, materialize_grads=True)
+    variables = [inputs, rate, labels] if labels.requires_grad else [inputs, rate]
+    of_inputs, of_rate, *of_labels = grad(loss, variables, materialize_grads=True)
     return Gradients(loss.detach(), of_inputs, of_labels[0] if of_labels else None, of_rate, theta.detach())

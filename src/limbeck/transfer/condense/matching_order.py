@@ -1,4 +1,4 @@
-"""Which expert, from which epoch, on which images: functions of the iteration and a seed."""
+"""Expert, start epoch and batches of an iteration: functions of its number and a seed."""
 
 import torch
 from torch import Tensor
@@ -8,18 +8,18 @@ from limbeck.transfer.condense.method_settings import Matching
 
 
 def expert_of(iteration: int, count: int, seed: int) -> int:
-    """Number of the expert to match: all in a random order, then all in another.
+    """Number of the expert to match: all in a random order, then all in another order, and so on.
 
     Example:
         >>> sorted(expert_of(iteration, 3, seed=0) for iteration in range(3, 6))
         [0, 1, 2]
     """
-    passed, place = divmod(iteration, count)
-    return int(torch.randperm(count, generator=generator(seed, "experts", passed))[place])
+    rounds, position = divmod(iteration, count)
+    return int(torch.randperm(count, generator=generator(seed, "experts", rounds))[position])
 
 
 def start_range(iteration: int, matching: Matching) -> range:
-    """Epochs that may be a start: its end grows from `start_to` to `grow_to`.
+    """Epochs that may be a start; the end of the range grows from `start_to` to `grow_to`.
 
     Example:
         >>> matching = Matching(start_to=10, grow_to=20, grow_until=1000)
@@ -33,25 +33,25 @@ def start_range(iteration: int, matching: Matching) -> range:
 
 
 def start_of(iteration: int, matching: Matching, seed: int) -> int:
-    """The epoch to start from, each of `start_range` as likely."""
+    """The epoch to start from, drawn uniformly from `start_range`."""
     epochs = start_range(iteration, matching)
     return int(torch.randint(epochs.start, epochs.stop, (), generator=generator(seed, "start", iteration)))
 
 
 def batches_of(count: int, matching: Matching, iteration: int, seed: int) -> list[Tensor]:
-    """Rows of each step: a random order of all, cut into batches and used from its end, then another order.
+    """Rows of each step: a random order of all, cut into batches that are used from last to first, then another order.
 
-    What is left over, where `batch` does not divide `count`, comes first.
+    Where `batch` does not divide `count`, the smaller batch therefore comes first.
 
     Example:
         >>> [len(rows) for rows in batches_of(5, Matching(synthetic_steps=4, batch=2), 0, seed=0)]
         [1, 2, 2, 1]
     """
     source = generator(seed, "order", iteration)
-    found: list[Tensor] = []
-    left: list[Tensor] = []
+    batches: list[Tensor] = []
+    remaining: list[Tensor] = []
     for _ in range(matching.synthetic_steps):
-        if not left:
-            left = list(torch.randperm(count, generator=source).split(matching.batch or count))
-        found.append(left.pop())
-    return found
+        if not remaining:
+            remaining = list(torch.randperm(count, generator=source).split(matching.batch or count))
+        batches.append(remaining.pop())
+    return batches

@@ -1,4 +1,4 @@
-"""What a recipe may say of the ways in which `condense` learns or chooses images; without importing torch."""
+"""Settings of the ways in which `condense` learns or chooses images. torch is not imported."""
 
 from typing import Annotated, Literal, Self
 
@@ -62,12 +62,12 @@ class Matching(SettingsGroup):
 
     @property
     def last_start(self) -> int:
-        """The end of the range of start epochs, itself left out, where it is widest."""
+        """The exclusive end of the range of start epochs at its widest."""
         return max(self.start_to, self.grow_to or 0)
 
     @property
     def snapshots(self) -> int:
-        """How many snapshots of an expert are read, counted from the one before its first step."""
+        """How many snapshots of an expert are read at most, counted from the one before its first step."""
         return self.last_start - 1 + self.expert_epochs + 1
 
     @model_validator(mode="after")
@@ -163,7 +163,7 @@ class Distribution(SettingsGroup):
     clamp: bool = False
 
     def snapshots(self, epochs: int) -> tuple[int, ...]:
-        """Numbers of the snapshots that are read of experts taught for so many epochs; none where none is needed."""
+        """Numbers of the snapshots that are read of experts taught for `epochs` epochs; empty where none is needed."""
         if self.networks == "trajectory":
             return tuple(range(epochs + 1))
         last = (epochs,) if self.networks == "between" or self.calibration else ()

@@ -1,9 +1,9 @@
-"""The published methods as settings of one maker; without importing torch.
+"""The published methods as settings of one maker. torch is not imported.
 
-Values that hold for all data sets are those of the authors' code; where its behaviour was an oversight, settings have
-the corrected one by default and the published one by name. Values that change with data set and images per class, as
-rates and ranges of start epochs, are here those of CIFAR-10 at one image per class (EDF: of ImageNet's subsets at ten);
-the packaged recipes have the others.
+Values that hold for all data sets are those of the authors' code; where its behaviour was an oversight, the corrected
+behaviour is the default and the published one has a name. Values that depend on data set and images per class, as rates
+and ranges of start epochs, are those of CIFAR-10 at one image per class (EDF: ImageNet's subsets at ten); the packaged
+recipes have the others.
 """
 
 from collections.abc import Mapping

@@ -14,14 +14,14 @@ from limbeck.transfer.condense.expert_settings import Network
 
 
 class FreshNetworks:
-    """Seed -> a network for some images with weights from that seed; unlike a lambda it goes to workers, too.
+    """Callable: seed -> network for some images with weights from that seed; unlike a lambda it can be pickled.
 
     Args:
-        model: of the catalogue.
-        images: whose classes, shape and, where it is not given, normalisation it has.
+        model: name in the catalogue.
+        images: give classes, shape and, where it is not given, normalisation.
         options: of the model.
-        mean, std: of its normalisation, per channel.
-        whitening: in their place; it is one for all networks.
+        mean, std: normalisation, per channel.
+        whitening: in their place; shared by all networks.
 
     Example:
         >>> networks = FreshNetworks("convnet_d3", images, {"width": 4})
@@ -57,16 +57,16 @@ class FreshNetworks:
 
     @classmethod
     def of(cls, settings: Network, images: ImageSet) -> "FreshNetworks":
-        """As a recipe describes them; whitening is that of the images."""
+        """Networks as a recipe describes them; whitening is fitted to the images."""
         whitening = Whitening.fit(images, settings.whitening_epsilon) if settings.whitening else None
         return cls(settings.model, images, settings.options, mean=settings.mean, std=settings.std, whitening=whitening)
 
     @classmethod
     def unfitted(cls, settings: Network, images: ImageSet) -> "FreshNetworks":
-        """Of the same kind, for checks of all but their numbers: no image is read to normalise them.
+        """Networks of the same kind for checks of shapes and names: no image is read to normalise them.
 
         Raises:
-            UserError: the images cannot be whitened, where that is wanted.
+            UserError: settings ask for whitening, and the images cannot be whitened.
         """
         if settings.whitening:
             check_whitening(len(images), images.shape, settings.whitening_epsilon)
@@ -80,7 +80,7 @@ class FreshNetworks:
 
 
 def mean_and_std(images: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of all pixels of each channel, in units of [0, 1] images; a channel that is one colour throughout has std 1.
+    """Mean and deviation of each channel's pixels, in units of [0, 1] images; a constant channel has std 1.
 
     Example:
         >>> mean, std = mean_and_std(images)

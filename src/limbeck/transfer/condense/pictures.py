@@ -1,4 +1,4 @@
-"""Synthetic images to look at: as they are, how each class came to be so, and where a network sees the class."""
+"""Pictures for the report: the synthetic images, each class over the iterations, and where a network sees the class."""
 
 from collections.abc import Sequence
 
@@ -9,15 +9,15 @@ from limbeck.transfer.condense.frames import Frame, at_most
 from limbeck.transfer.evidence import Pictures
 
 MOST_FRAMES = 6
-"""Of a class, side by side on a page."""
+"""Iterations of a class side by side on a page."""
 MOST_CLASSES = 20
-"""That are shown over the iterations."""
+"""Classes that are shown over the iterations."""
 _COLD, _WARM = (0.10, 0.15, 0.55), (1.0, 0.85, 0.1)
-_OVER = 0.6  # how much of a pixel is the map's colour where it is 1
+_OVER = 0.6  # opacity of the map over the image
 
 
 def frame_pictures(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pictures]:
-    """The last images; then of each class one over the iterations; then activation maps, first ones and last.
+    """The last images; one image per class over the iterations; the first and the last activation maps.
 
     Args:
         frames: in order.
@@ -26,17 +26,17 @@ def frame_pictures(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pict
     if not frames:
         return []
     last = frames[-1]
-    mapped = [one for one in frames if one.maps is not None]
+    mapped = [frame for frame in frames if frame.maps is not None]
     ends = [mapped[0], mapped[-1]] if len(mapped) > 1 else mapped
     return [
         _whole(f"After {last.iteration:,} iterations" if last.iteration else "As they are", last),
         *(_over_iterations(frames, classes) if len(frames) > 1 else []),
-        *(_maps(one) for one in ends),
+        *(_maps(frame) for frame in ends),
     ]
 
 
 def overlay(images: Tensor, maps: Tensor) -> Tensor:
-    """Images in shades of gray under their maps: blue where these are 0, yellow where they are 1.
+    """Gray images overlaid with their maps: blue where a map is 0, yellow where it is 1.
 
     Args:
         images: uint8 `[n, C, h, w]`.
@@ -64,15 +64,15 @@ def _over_iterations(frames: Sequence[Frame], classes: Sequence[str]) -> list[Pi
     shown = at_most(frames, MOST_FRAMES)
     labels = shown[-1].labels
     firsts = [int((labels == label).nonzero()[0]) for label in labels.unique()]
-    captions = [f"{one.iteration:,}" for one in shown]
+    captions = [f"{frame.iteration:,}" for frame in shown]
     return [
         Pictures(
-            title=f"{_name(int(labels[place]), classes)}, by iteration",
-            images=torch.stack([one.images[place] for one in shown]),
-            ids=torch.tensor([one.iteration for one in shown]),
+            title=f"{_name(int(labels[row]), classes)}, by iteration",
+            images=torch.stack([frame.images[row] for frame in shown]),
+            ids=torch.tensor([frame.iteration for frame in shown]),
             captions=captions,
         )
-        for place in firsts[:MOST_CLASSES]
+        for row in firsts[:MOST_CLASSES]
     ]
 
 

@@ -1,4 +1,4 @@
-"""The pixels that are learned: in which space, by which optimizer, and within which range."""
+"""The pixels that distribution matching learns: their space, optimizer and range."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,12 @@ from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
 class LearnedPixels:
-    """Those images of a synthetic set that are learned, with their optimizer.
+    """The images of a synthetic set that are learned, with their optimizer.
 
     Args:
-        settings: optimizer, space, clamp and patience of them.
-        classifier: between whose inputs and images in [0, 1] they are converted.
-        synthetic: what they begin as.
+        settings: optimizer, space, clamp and patience are read.
+        classifier: converts between its inputs and images in [0, 1].
+        synthetic: what the images begin as.
 
     Example:
         >>> from limbeck.transfer.condense.method_settings import Distribution
@@ -33,7 +33,7 @@ class LearnedPixels:
     """
 
     def __init__(self, settings: Distribution, classifier: Classifier, synthetic: SyntheticSet) -> None:
-        self._of = settings
+        self._options = settings
         self._classifier = classifier
         self._learned = synthetic.learned
         self._inputs = synthetic.inputs.clone()  # [N, C, H, W], of which some stay as they are
@@ -50,23 +50,23 @@ class LearnedPixels:
         return float(self._optimizer.param_groups[0]["lr"])
 
     def images(self, rows: Tensor) -> Tensor:
-        """Some of the learned ones, in the space in which they are."""
+        """Some of the learned images, in the space in which they are learned."""
         return self._values[rows]
 
     def fixed(self, which: Tensor) -> Tensor:
-        """Images that stay as they are, bool `[N]`, in the same space."""
+        """The images that `which`, bool `[N]`, selects, in the same space."""
         return self._in_space(self._inputs[which.to(self._inputs.device)])
 
     def inputs(self, images: Tensor, per_image: int = 1) -> Tensor:
-        """Images of that space as the network takes them, `per_image` from each, see `split_images`."""
-        if self._of.space == "inputs" and per_image == 1:
+        """Images of that space as inputs of the network, `per_image` from each, see `split_images`."""
+        if self._options.space == "inputs" and per_image == 1:
             return images
-        # Cut as a student's are, before any whitening, which mixes the pixels of an image.
-        images = images if self._of.space == "images" else self._classifier.images_of(images)
+        # Split as for students: before whitening, which mixes the pixels of an image.
+        images = images if self._options.space == "images" else self._classifier.images_of(images)
         return self._classifier.prepare(split_images(images, per_image))
 
     def step(self) -> None:
-        """Follows the gradients that were added since the last step."""
+        """A step of the optimizer along the gradients accumulated since the last one."""
         self._optimizer.step()
         self.forget_gradients()
 
@@ -75,14 +75,14 @@ class LearnedPixels:
 
     @torch.no_grad()
     def finish(self, loss: float) -> Tensor:
-        """Ends an iteration: values go back into their range, and the rate is halved where losses have long not fallen.
+        """Ends an iteration: clamps values to their range, and halves the rate after `patience` without a lower loss.
 
         Returns:
             All images as inputs `[N, C, H, W]`.
         """
-        if self._of.clamp and self._of.space == "images":
+        if self._options.clamp and self._options.space == "images":
             self._values.clamp_(0, 1)
-        elif self._of.clamp:
+        elif self._options.clamp:
             self._values.copy_(self._classifier.prepare(self._classifier.images_of(self._values).clamp(0, 1)))
         if self._plateau is not None:
             self._plateau.step(loss)
@@ -90,23 +90,23 @@ class LearnedPixels:
 
     @property
     def state_bytes(self) -> int:
-        """Of `state_dict` once there was a step."""
-        copies = 2 if self._of.optimizer == "adamw" else int(self._of.image_momentum > 0)
+        """Bytes of `state_dict` after a step."""
+        copies = 2 if self._options.optimizer == "adamw" else int(self._options.image_momentum > 0)
         return (1 + copies) * self._values.nbytes
 
     def state_dict(self) -> dict[str, Tensor]:
         state = {"values": self._values.detach(), "rate": torch.tensor(self.rate, dtype=torch.float64)}
         if self._plateau is not None:
-            since = [self._plateau.best, self._plateau.num_bad_epochs]
-            state["plateau"] = torch.tensor(since, dtype=torch.float64)
+            plateau = [self._plateau.best, self._plateau.num_bad_epochs]
+            state["plateau"] = torch.tensor(plateau, dtype=torch.float64)
         kept = self._optimizer.state.get(self._values, {})
-        return state | {f"optimizer.{name}": one for name, one in kept.items() if one is not None}
+        return state | {f"optimizer.{name}": value for name, value in kept.items() if value is not None}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over what `state_dict` told.
+        """Restores what `state_dict` returned.
 
         Raises:
-            UserError: it is of other images.
+            UserError: the state is of other images.
         """
         values = state.get("values")
         if values is None or values.shape != self._values.shape:
@@ -120,24 +120,24 @@ class LearnedPixels:
         if self._plateau is not None:
             self._plateau.best, bad = state["plateau"].tolist()
             self._plateau.num_bad_epochs = int(bad)
-        start = "optimizer."
+        prefix = "optimizer."
         self._optimizer.state.clear()
         self._optimizer.state[self._values] = {
             # AdamW counts its steps on the CPU.
-            name.removeprefix(start): one.clone() if not one.ndim else one.to(self._values.device, copy=True)
-            for name, one in state.items()
-            if name.startswith(start)
+            name.removeprefix(prefix): tensor.clone() if not tensor.ndim else tensor.to(self._values.device, copy=True)
+            for name, tensor in state.items()
+            if name.startswith(prefix)
         }
 
     def _make_optimizer(self) -> Optimizer:
-        rate, decay = self._of.image_rate, self._of.weight_decay
-        if self._of.optimizer == "adamw":
+        rate, decay = self._options.image_rate, self._options.weight_decay
+        if self._options.optimizer == "adamw":
             return AdamW([self._values], lr=rate, weight_decay=decay)
-        return SGD([self._values], lr=rate, momentum=self._of.image_momentum, weight_decay=decay)
+        return SGD([self._values], lr=rate, momentum=self._options.image_momentum, weight_decay=decay)
 
     def _in_space(self, inputs: Tensor) -> Tensor:
         inputs = inputs.detach().clone()
-        return self._classifier.images_of(inputs) if self._of.space == "images" else inputs
+        return self._classifier.images_of(inputs) if self._options.space == "images" else inputs
 
     def _all_inputs(self) -> Tensor:
         inputs = self._inputs.clone()

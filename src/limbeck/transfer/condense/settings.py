@@ -1,4 +1,4 @@
-"""What a recipe may say of `condense`; without importing torch."""
+"""Settings of `condense`. torch is not imported."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -15,13 +15,13 @@ from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.method_settings import Crops, Distribution, Mask, Matching
 from limbeck.transfer.condense.methods import METHODS
-from limbeck.transfer.condense.network_at_hand import with_network_at_hand
+from limbeck.transfer.condense.network_of_experts import with_network_at_hand
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 SNAPSHOTS_SAID = "snapshots_said"
-"""In the context of a validation: whether experts are made with so many snapshots, whatever the method reads."""
+"""Key in the context of a validation: whether the number of snapshots is given, so that the method's is not checked."""
 
 
 def _views(spec: Any) -> Any:
@@ -138,7 +138,7 @@ class CondenseSettings(MakerSettings):
     @field_validator("budget", mode="before")
     @classmethod
     def _of_each_class(cls, budget: Any) -> Any:
-        """Before the usual check, which would offer a share, too."""
+        """Runs before the usual check, whose message would also offer a share."""
         try:
             fits = parse_budget(budget).kind != "share"
         except UserError:
@@ -184,17 +184,17 @@ class CondenseSettings(MakerSettings):
 
     @property
     def own_labels(self) -> bool:
-        """True, but for crops with a teacher's labels, who is to be asked about every view."""
+        """Whether the set's labels are used as they are; False for crops whose teacher is asked about every view."""
         return self.by != "crops" or self.labels != "teacher"
 
     @property
     def holds_out(self) -> bool:
-        """Whether images are held out of the training images, to judge iterations by."""
+        """Whether some training images are held out to judge iterations."""
         return self.choose != "last"
 
     @property
     def initial(self) -> MakerSettings | None:
-        """Of the maker that chooses what images begin as, if one does."""
+        """Settings of the maker that chooses what images begin as, if one does."""
         if not isinstance(self.initialise, dict) or self.initial_folder is not None or self.by == "crops":
             return None
         budget = parse_budget(self.budget)
@@ -206,12 +206,12 @@ class CondenseSettings(MakerSettings):
 
     @property
     def initial_folder(self) -> str | None:
-        """Of the transfer set that images begin as, if they begin as one."""
+        """Folder of the transfer set that images begin as, if they begin as one."""
         return self.initialise.get("set") if isinstance(self.initialise, dict) else None
 
     @property
     def labelled_by_teacher(self) -> bool:
-        """Whether a teacher gives labels, or rates images by theirs, so that it must know these classes."""
+        """Whether a teacher gives labels or rates crops by class, so that it must know the images' classes."""
         return self.labels == "teacher" or self.by == "crops"
 
     @property

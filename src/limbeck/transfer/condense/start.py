@@ -1,4 +1,4 @@
-"""What images begin as, and the labels that they begin with."""
+"""The images and labels that learning begins with."""
 
 import time
 import warnings
@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.cost import Cost
 from limbeck.data.image_set import ImageSet
 from limbeck.data.multi_formation import merge_images
+from limbeck.data.storage import in_levels
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
@@ -23,7 +24,7 @@ from limbeck.transfer.condense.start_labels import Labels, soft_labels
 from limbeck.transfer.condense.synthetic import SyntheticSet
 from limbeck.transfer.maker import MakerContext
 
-_BATCH = 256  # images that are normalised, or whitened, at a time
+_BATCH = 256  # images normalised or whitened at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +32,12 @@ class Start:
     """Images before anything is learned, class after class.
 
     Attributes:
-        synthetic: with their labels.
-        classes: of each, int64 `[N]`.
-        rows: where in the pool the P images are that each was made of, int64 `[N, P]`; -1 for what is from elsewhere.
+        synthetic: the images with their labels.
+        classes: class of each image, int64 `[N]`.
+        rows: rows in the pool of the P images that each was made of, int64 `[N, P]`; -1 for one from elsewhere.
         provenance: columns `source` and `source_id` of N values.
-        right: how many judges are right about each, int64 `[N]`, of several in one the fewest; None where none judged.
-        judges: how many there were.
+        right: how many judges are right about each image, int64 `[N]`, the fewest of its P; None where none judged.
+        judges: how many judges there were.
         cost: of choosing and labelling.
     """
 
@@ -61,23 +62,23 @@ def initial_set(
     context: MakerContext | None = None,
     chosen: Chosen | None = None,
 ) -> Start:
-    """Images of all classes that the pool has, as many of each, and their labels.
+    """The images that learning begins with, evenly over the pool's classes, and their labels.
 
-    They are drawn at random ("real"); at random among those that the first judge is right about, then the next judges
-    where a class has too few ("correct"); by another maker; or normal noise in the network's space. Which ones hangs on
-    seed and ids alone. Soft labels are the mean logits of those judges that are right about an image, of all where none
-    is, which is warned of; labels of the teacher are its logits.
+    They are drawn at random ("real"); drawn at random among those that the first judge classifies correctly, then the
+    next judges where a class has too few ("correct"); chosen by another maker; or normal noise in the network's space.
+    The choice depends on seed and ids alone. A soft label is the mean of the logits of all judges that are right about
+    the image, or, with a warning, of all judges where none is; a teacher's labels are its logits.
 
     Args:
         settings: `initialise`, `labels`, `learned` and `per_image` of the maker.
         pool: real images with labels.
-        classifier: the network on which images are learned, whose space they are in.
+        classifier: the network on which images are learned; they are in its input space.
         judges: fully taught networks of the pool's classes.
         count: N.
         seed: any whole number.
-        teacher: that gives labels.
-        context: what another maker may use that chooses the images.
-        chosen: what `chosen_for` gave, where another maker has chosen already.
+        teacher: gives labels.
+        context: for another maker that chooses the images.
+        chosen: what `chosen_for` returned, where another maker has chosen already.
 
     Raises:
         UserError: a pool without labels, more images than it has, or fewer than it has classes; judges or teacher
@@ -118,10 +119,10 @@ def initial_set(
 
 
 def chosen_for(settings: CondenseSettings, pool: ImageSet, *, count: int, context: MakerContext) -> Chosen:
-    """Images that another maker chooses, which no judge is asked about.
+    """The images that another maker, or a set on disk, gives to begin with.
 
     Args:
-        settings: of `condense`, which name that maker.
+        settings: of `condense`; `initialise` names the maker or the set.
         pool, count, context: see `initial_set`.
 
     Raises:
@@ -140,11 +141,13 @@ def _check(
     if pool.labels is None:
         raise UserError(f"images are condensed class by class, and {pool.name!r} has no labels; give labelled ones.")
     if (settings.labels == "soft" or settings.initialise == "correct") and not judges:
-        what = "`labels: soft`" if settings.labels == "soft" else "`initialise: correct`"
-        raise UserError(f"{what} needs `judges`, networks that are taught to the end, got none; set `experts.judges`.")
+        setting = "`labels: soft`" if settings.labels == "soft" else "`initialise: correct`"
+        raise UserError(
+            f"{setting} needs `judges`, networks that are taught to the end, got none; set `experts.judges`."
+        )
     if settings.labels == "teacher" and teacher is None:
         raise UserError("`labels: teacher` needs a teacher, got none; give one, or take 'soft' or 'hard' labels.")
-    networks = {"`classifier`": classifier, **{f"`judges[{i}]`": one for i, one in enumerate(judges)}}
+    networks = {"`classifier`": classifier, **{f"`judges[{i}]`": judge for i, judge in enumerate(judges)}}
     if settings.labels == "teacher" and teacher is not None:
         networks["`teacher`"] = teacher
     for argument, network in networks.items():
@@ -156,7 +159,7 @@ def _check(
 
 
 def _quotas(settings: CondenseSettings, pool: ImageSet, count: int) -> Tensor:
-    """Images of each class, int64 `[K]`: as many of each that the pool has, where it has as many."""
+    """Images per class, int64 `[K]`: evenly over the classes that the pool has, as far as each has enough images."""
     sizes, parts = pool.class_counts(), settings.per_image
     present = int((sizes > 0).sum())
     if count < present:
@@ -167,10 +170,10 @@ def _quotas(settings: CondenseSettings, pool: ImageSet, count: int) -> Tensor:
     of_pool = settings.initialise in ("real", "correct")
     room = sizes // parts if of_pool else (sizes > 0) * count
     if count > int(room.sum()) or int(room[sizes > 0].min()) == 0:
-        each = f", each put together of {parts}," if parts > 1 else ""
+        clause = f", each put together of {parts}," if parts > 1 else ""
         raise UserError(
-            f"`count` must be at most {int(room.sum())}, as images{each} begin as those of {pool.name!r}, got {count}; "
-            "lower `budget`."
+            f"`count` must be at most {int(room.sum())}, as images{clause} begin as those of {pool.name!r}, got "
+            f"{count}; lower `budget`."
         )
     return shares(count, room)
 
@@ -202,32 +205,32 @@ def _labels(
     classes: Tensor,
     inputs: Tensor,
 ) -> Labels:
-    """Logits `[N, K]`, or class numbers; of several images in one the mean."""
+    """Logits `[N, K]`, averaged over the parts of an image, or class numbers int64 `[N]`."""
     if settings.labels == "hard":
         return Labels(classes, None, (), Cost())
     if chosen is None:
-        levels = (classifier.images_of(inputs).detach() * 255).round().clamp(0, 255).to(torch.uint8)
+        levels = in_levels(classifier.images_of(inputs).detach())
         images = ImageSet(levels, classes, classes=[str(k) for k in range(classifier.num_classes)], name="noise")
     else:
         images = chosen.images
     if settings.labels == "soft":
-        found = soft_labels(judges, images, "judges")
+        labels = soft_labels(judges, images, "judges")
     else:
         assert teacher is not None, "looked at before"
-        found = replace(soft_labels([teacher], images, "teacher"), right=None, remarks=())
-    return replace(found, values=found.values.unflatten(0, (len(classes), -1)).mean(1))
+        labels = replace(soft_labels([teacher], images, "teacher"), right=None, remarks=())
+    return replace(labels, values=labels.values.unflatten(0, (len(classes), -1)).mean(1))
 
 
 def _inputs(classifier: Classifier, images: ImageSet, parts: int) -> Tensor:
-    """float32 `[N, C, H, W]` as the network takes them."""
+    """The images, `parts` merged into one, as inputs of the network: float32 `[N, C, H, W]`."""
     device = device_of(classifier)
-    found = []
+    batches = []
     for rows in torch.arange(len(images)).split(_BATCH // parts * parts):
         pixels = images.floats(rows).float() if images.has_floats else images.gather(rows)
         merged = merge_images(pixels, parts)
         with torch.no_grad():
-            found.append(classifier.prepare(merged.to(device)).float().cpu())
-    return torch.cat(found)
+            batches.append(classifier.prepare(merged.to(device)).float().cpu())
+    return torch.cat(batches)
 
 
 def _noise(classifier: Classifier, pool: ImageSet, count: int, seed: int) -> Tensor:
@@ -240,13 +243,13 @@ def _rate(settings: CondenseSettings) -> float:
 
 
 def _learned(classes: Tensor, share: float, seed: int) -> Tensor:
-    """bool `[N]`: that share of each class's images, drawn at random, and one at least."""
+    """Which images are learned, bool `[N]`: a share of each class, drawn at random, at least one."""
     learned = torch.ones(len(classes), dtype=torch.bool)
     if share == 1:
         return learned
     keys = words(derive_seed(seed, "learned"), 0, torch.arange(len(classes)))
-    for one in classes.unique():
-        rows = (classes == one).nonzero().flatten()
+    for label in classes.unique():
+        rows = (classes == label).nonzero().flatten()
         order = rows[keys[rows].argsort()]
         learned[order[max(1, round(share * len(rows))) :]] = False
     return learned
@@ -258,7 +261,7 @@ def _provenance(chosen: Chosen | None, count: int, parts: int) -> dict[str, Any]
     if parts == 1:
         return {"source": list(chosen.sources), "source_id": list(chosen.source_ids)}
     ids = [chosen.source_ids[start : start + parts] for start in range(0, count * parts, parts)]
-    return {"source": list(chosen.sources[::parts]), "source_id": [" ".join(map(str, some)) for some in ids]}
+    return {"source": list(chosen.sources[::parts]), "source_id": [" ".join(map(str, part_ids)) for part_ids in ids]}
 
 
 def _warn(remarks: Sequence[str]) -> None:

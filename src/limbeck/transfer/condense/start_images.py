@@ -1,4 +1,4 @@
-"""Which images others begin as: at random, such as are classified correctly, or those of another maker."""
+"""Chooses the images that learning begins with: at random, correctly classified ones, or those of another maker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +19,8 @@ from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 
 INITIAL = "initial"
-"""In the maker's folder: that of the maker which chooses what images begin as."""
-_FEWEST, _MOST = 32, 256  # images of a class that a judge is shown at a time
+"""Folder, in the maker's own, of the maker that chooses the images."""
+_FEWEST, _MOST = 32, 256  # limits on the images of a class that a judge sees at a time
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Chosen:
 
     Attributes:
         images: M of them.
-        rows: where in the pool each is, int64 `[M]`; -1 for what is from elsewhere.
+        rows: row of each in the pool, int64 `[M]`; -1 for one from elsewhere.
         sources, source_ids: where each is from, and its id there.
         cost: of choosing.
-        remarks: what is to be warned of.
+        remarks: texts of warnings.
     """
 
     images: ImageSet
@@ -55,8 +55,11 @@ def random_images(pool: ImageSet, quotas: Tensor, seed: int) -> Chosen:
 
 
 def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[Classifier]) -> Chosen:
-    """Such as the first judge is right about, drawn alike; where a class has too few, the next judges', then others."""
-    found, passes, short = [], 0, []
+    """Images that the first judge classifies correctly; where a class has too few, the next judges', then any.
+
+    They are tried in the same random order as that of `random_images`.
+    """
+    rows, passes, lacking = [], 0, []
     for label, (order, quota) in enumerate(zip(_orders(pool, seed), quotas.tolist(), strict=True)):
         right = torch.zeros(len(order), dtype=torch.bool)
         taken: list[Tensor] = []
@@ -73,38 +76,38 @@ def correct_images(pool: ImageSet, quotas: Tensor, seed: int, judges: Sequence[C
                 taken.append(hits[:missing])
         count = sum(map(len, taken))
         if count < quota:
-            short.append(f"{pool.classes[label]!r} ({count} of {quota})")
+            lacking.append(f"{pool.classes[label]!r} ({count} of {quota})")
             taken.append((~right).nonzero().flatten()[: quota - count])
-        found.append(order[torch.cat(taken)] if taken else order[:0])
+        rows.append(order[torch.cat(taken)] if taken else order[:0])
     cost = Cost(images_read=passes, teacher_passes=passes)
-    return replace(_of_pool(pool, torch.cat(found), cost), remarks=_too_few(short))
+    return replace(_of_pool(pool, torch.cat(rows), cost), remarks=_too_few(lacking))
 
 
 def chosen_by_maker(settings: CondenseSettings, pool: ImageSet, quotas: Tensor, context: MakerContext) -> Chosen:
-    """Those of another maker's transfer set, or of one on disk, by class.
+    """The images of another maker's transfer set, or of one on disk, sorted by class.
 
     Raises:
         UserError: what the maker raises; it makes images round by round; see `chosen_on_disk`.
     """
     if settings.initial_folder is not None:
         return chosen_on_disk(settings, pool, quotas)
-    wanted = settings.initial
-    assert wanted is not None, "settings name a maker"
-    made = find_maker(wanted.maker).make(wanted, replace(context, folder=context.folder / INITIAL, pool=pool))
+    initial = settings.initial
+    assert initial is not None, "settings name a maker"
+    made = find_maker(initial.maker).make(initial, replace(context, folder=context.folder / INITIAL, pool=pool))
     if made.source.steps_per_round is not None:
         raise UserError(
-            f"`initialise` must name a maker whose images are there from the beginning, and {wanted.title} makes them "
+            f"`initialise` must name a maker whose images are there from the beginning, and {initial.title} makes them "
             "round by round; make a transfer set of them first, and condense that."
         )
-    return _chosen_of(made.source.images(0), wanted.title, settings, pool, quotas, made.cost)
+    return _chosen_of(made.source.images(0), initial.title, settings, pool, quotas, made.cost)
 
 
 def chosen_on_disk(settings: CondenseSettings, pool: ImageSet, quotas: Tensor) -> Chosen:
-    """Those of the transfer set that settings name.
+    """The images of the transfer set in the folder that settings name, sorted by class.
 
     Raises:
-        UserError: it is not there or damaged; each of its images is cut into several when it is used; no labels, other
-            classes, another shape or number of images.
+        UserError: the set is missing or damaged; its images are cut into several when they are used; they have no
+            labels, other classes, or another shape or number.
     """
     folder = settings.initial_folder
     assert folder is not None, "settings name a set"
@@ -133,10 +136,16 @@ def _chosen_of(
     counts = images.class_counts()
     parts = settings.per_image
     if len(images) != int(quotas.sum()) or bool((counts % parts).any()) or bool((counts[quotas > 0] == 0).any()):
-        odd = few([f"{name!r} {n}" for name, n, q in zip(pool.classes, counts, quotas, strict=True) if n != q])
-        each = f", {parts} for each that is kept" if parts > 1 else ""
+        odd = few(
+            [
+                f"{name!r} {count}"
+                for name, count, quota in zip(pool.classes, counts, quotas, strict=True)
+                if count != quota
+            ]
+        )
+        clause = f", {parts} for each that is kept" if parts > 1 else ""
         raise UserError(
-            f"`initialise` must give {int(quotas.sum())} images, some of each class{each}, got {len(images)} of "
+            f"`initialise` must give {int(quotas.sum())} images, some of each class{clause}, got {len(images)} of "
             f"{whose} ({odd}); choose a criterion that goes by class."
         )
     order = images.labels.argsort(stable=True)
@@ -144,7 +153,7 @@ def _chosen_of(
 
 
 def _orders(pool: ImageSet, seed: int) -> list[Tensor]:
-    """Rows of every class, int64 each, in an order that hangs on seed and ids alone."""
+    """Rows of every class, int64, each in a random order that depends on seed and ids alone."""
     assert pool.labels is not None
     order = words(derive_seed(seed, "initial"), 0, pool.ids).argsort()
     labels = pool.labels[order]
@@ -158,15 +167,15 @@ def _of_pool(pool: ImageSet, rows: Tensor, cost: Cost) -> Chosen:
 
 def _of_set(transfer_set: TransferSet, images: ImageSet, order: Tensor, pool: ImageSet, cost: Cost) -> Chosen:
     places = order.tolist()
-    known = transfer_set.provenance
-    sources = known.get("source", [images.name] * len(images))
-    source_ids = known.get("source_id", images.ids)
+    provenance = transfer_set.provenance
+    sources = provenance.get("source", [images.name] * len(images))
+    source_ids = provenance.get("source_id", images.ids)
     sources = [str(sources[place]) for place in places]
     ids = [None if source_ids[place] is None else int(source_ids[place]) for place in places]
-    at = {one: row for row, one in enumerate(pool.ids.tolist())}
+    row_of = {image_id: row for row, image_id in enumerate(pool.ids.tolist())}
     rows = [
-        at.get(one, -1) if one is not None and source == pool.name else -1
-        for one, source in zip(ids, sources, strict=True)
+        row_of.get(image_id, -1) if image_id is not None and source == pool.name else -1
+        for image_id, source in zip(ids, sources, strict=True)
     ]
     return Chosen(images.subset(images.ids[order]), torch.tensor(rows), sources, ids, cost)
 

@@ -1,4 +1,4 @@
-"""Soft labels that images begin with."""
+"""The soft labels that learning begins with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of, evaluating, whole_outputs
 
-_BATCH = 256  # floating images that a judge is shown at a time
+_BATCH = 256  # floating images that a judge sees at a time
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Labels:
 
     Attributes:
         values: logits float32 `[N, K]`, or class numbers int64 `[N]`.
-        right: how many judges are right about each, int64 `[N]`; None where none judged.
-        remarks: what is to be warned of.
+        right: how many judges are right about each image, int64 `[N]`; None where none judged.
+        remarks: texts of warnings.
         cost: of the judges' answers.
     """
 
@@ -33,10 +33,10 @@ class Labels:
 
 
 def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = "judges") -> Labels:
-    """The mean logits of those judges that are right about an image, of all where none is.
+    """For each image the mean logits of the judges that are right about it, or of all where none is.
 
     Args:
-        judges: at least one, of the images' classes.
+        judges: at least one; their classes are those of the images.
         images: with labels.
         argument: what messages call the judges.
 
@@ -51,20 +51,20 @@ def soft_labels(judges: Sequence[Classifier], images: ImageSet, argument: str = 
     assert images.labels is not None, "images have labels"
     sums = of_right = torch.zeros(len(images), images.num_classes, dtype=torch.float64)
     right = torch.zeros(len(images), dtype=torch.int64)
-    for place, judge in enumerate(judges):
+    for number, judge in enumerate(judges):
         logits = _logits(judge, images).double()
         if not torch.isfinite(logits).all():
-            raise UserError(f"logits of `{argument}` must be finite, got some of number {place} that are not.")
+            raise UserError(f"logits of `{argument}` must be finite, got some of number {number} that are not.")
         hits = logits.argmax(1) == images.labels
         sums, of_right, right = sums + logits, of_right + logits * hits[:, None], right + hits
-    # 0 / 0 in the published code, where none is right.
+    # Where no judge is right the published code divides 0 by 0.
     values = torch.where(right[:, None] > 0, of_right / right[:, None].clamp(min=1), sums / len(judges))
     passes = len(judges) * len(images)
     return Labels(values.float(), right, _none_right(right), Cost(teacher_passes=passes))
 
 
 def _logits(judge: Classifier, images: ImageSet) -> Tensor:
-    """float32 `[N, K]`, of floats where the set has them: whitened images leave [0, 1], and 8 bits would clip them."""
+    """Logits float32 `[N, K]`, of floating images if the set has them: 8 bits would clip whitened ones to [0, 1]."""
     if not images.has_floats:
         return whole_outputs(judge, images).logits
     device = device_of(judge)

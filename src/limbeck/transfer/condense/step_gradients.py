@@ -1,4 +1,4 @@
-"""The gradient of one step on images, and what it needs of being pulled back through."""
+"""The gradient of one step on images, and its vector-Jacobian products."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.autograd import grad
 from torch.nn import functional as F
 
-from limbeck.transfer.condense.flat import FlatNetwork
-from limbeck.transfer.condense.replayed import Replayed
+from limbeck.transfer.condense.cuda_graphs import Replayed
+from limbeck.transfer.condense.flat_network import FlatNetwork
 
 
 def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
-    """Cross entropy with soft labels, which are logits themselves, at temperature 1.
+    """Cross entropy with soft labels that are given as logits, at temperature 1.
 
     `-mean_i sum_k softmax(y_i)_k log softmax(f_i)_k`
 
@@ -30,13 +30,13 @@ def soft_cross_entropy(logits: Tensor, target_logits: Tensor) -> Tensor:
 
 
 class StepVJP(NamedTuple):
-    """The gradient of a step, `[P]`, and the gradients of its product with a vector.
+    """The gradient of a step, and the gradients of its dot product with a vector.
 
     Attributes:
-        descent: the gradient itself.
-        inputs: of the product, by images `[b, C, H, W]`.
-        labels: by soft labels `[b, K]`; without meaning for hard ones.
-        theta: by parameters `[P]`.
+        descent: the gradient of the step itself, `[P]`.
+        inputs: gradient of the product by images, `[b, C, H, W]`.
+        labels: by soft labels, `[b, K]`; meaningless for hard ones.
+        theta: by parameters, `[P]`.
     """
 
     descent: Tensor
@@ -46,24 +46,23 @@ class StepVJP(NamedTuple):
 
 
 class StepGradients:
-    """Gradients of the cross entropy on images `[b, C, H, W]`, as they are seen, at parameters `[P]` of a network.
+    """Gradients of the cross entropy on augmented images `[b, C, H, W]` at parameters `[P]` of a network.
 
     Args:
-        network: P parameters.
-        replayed: whether all is recorded as CUDA graphs and replayed: the same numbers but for rounding, without
-            launching some hundred small kernels for each step. What is returned is then overwritten by the next call.
-            For GPUs alone.
+        network: has P parameters.
+        replayed: whether everything is recorded as CUDA graphs and replayed: the same numbers but for rounding, without
+            launching some hundred small kernels per step. Results are then overwritten by the next call. Only for GPUs.
     """
 
     def __init__(self, network: FlatNetwork, *, replayed: bool = False) -> None:
         self._network = network
-        # Functions of their own, not methods, or what was recorded would keep itself alive.
+        # Functions, not methods: recordings of these would hold a reference to themselves and stay alive.
         self._descend = partial(_descend, network)
         self._pull = {through: partial(_pull, network, through_parameters=through) for through in (True, False)}
         self._compute: Callable[..., tuple[Tensor, ...]] = Replayed() if replayed else _launched
 
     def graph(self, theta: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
-        """The gradient `[P]` with its own graph."""
+        """The gradient `[P]` with a graph, to be differentiated again."""
         return _gradient(self._network, theta, seen, labels, create_graph=True)
 
     def descent(self, theta: Tensor, seen: Tensor, labels: Tensor) -> Tensor:
@@ -73,7 +72,10 @@ class StepGradients:
     def pull(
         self, theta: Tensor, seen: Tensor, labels: Tensor, vector: Tensor, *, through_parameters: bool = True
     ) -> StepVJP:
-        """The gradient, and those of its product with a vector `[P]`; that by parameters is zero if not wanted."""
+        """The gradient and its vector-Jacobian products with `vector` `[P]`.
+
+        The product by parameters is zero without `through_parameters`.
+        """
         return StepVJP(*self._compute(self._pull[through_parameters], theta, seen, labels, vector))
 
 
@@ -97,14 +99,14 @@ def _pull(
     theta, seen = leaf(theta), leaf(seen)
     if soft := labels.is_floating_point():
         labels = leaf(labels)
-    wanted = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
+    variables = [seen, *([labels] if soft else []), *([theta] if through_parameters else [])]
     descent = _gradient(network, theta, seen, labels, create_graph=True)
-    of_seen, *others = grad(descent, wanted, vector, materialize_grads=True)
+    of_seen, *others = grad(descent, variables, vector, materialize_grads=True)
     of_labels = others.pop(0) if soft else labels
     of_theta = others.pop() if through_parameters else torch.zeros_like(vector)
     return descent.detach(), of_seen, of_labels, of_theta
 
 
 def leaf(tensor: Tensor) -> Tensor:
-    """The same values, of which a gradient may be taken."""
+    """The same values as a leaf of a new graph, with a gradient."""
     return tensor.detach().requires_grad_()

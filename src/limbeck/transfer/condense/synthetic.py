@@ -1,4 +1,4 @@
-"""Images that are learned, as a network sees them, with their labels and the rate to learn from them at."""
+"""The images that are learned, as inputs of a network, with their labels and the rate at which to learn from them."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from limbeck.errors import UserError
 
 
 class SyntheticSet:
-    """What condensing learns; one image a row.
+    """What condensing learns; one image per row.
 
     Args:
         inputs: float32 `[N, C, H, W]`, in the network's normalised space: zero is the mean colour.
@@ -28,7 +28,7 @@ class SyntheticSet:
 
     def __init__(self, inputs: Tensor, labels: Tensor, rate: Tensor | float, learned: Tensor | None = None) -> None:
         self.inputs = inputs.detach().to(torch.float32).clone()
-        # Logits lose nothing in float32, and class numbers are no numbers to compute with.
+        # Logits lose nothing in float32; class numbers are indices, not values.
         self.labels = labels.detach().to(torch.float32 if labels.is_floating_point() else torch.int64).clone()
         self.rate = torch.as_tensor(rate, dtype=torch.float32).detach().clone()
         self.learned = torch.ones(len(inputs), dtype=torch.bool) if learned is None else learned.detach().clone()
@@ -45,11 +45,11 @@ class SyntheticSet:
         return self.labels.is_floating_point()
 
     def classes(self) -> Tensor:
-        """Class numbers, int64 `[N]`: of soft labels those that they have now, which learning may change."""
+        """Class numbers, int64 `[N]`; for soft labels the most probable classes, which learning may change."""
         return self.labels.argmax(1) if self.soft else self.labels
 
     def to(self, device: torch.device) -> "SyntheticSet":
-        """Itself, now on `device`."""
+        """Moves all tensors to `device`; returns itself."""
         for name, value in self.state_dict().items():
             setattr(self, name, value.to(device))
         return self
@@ -58,16 +58,16 @@ class SyntheticSet:
         return {"inputs": self.inputs, "labels": self.labels, "rate": self.rate, "learned": self.learned}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over tensors of `state_dict`.
+        """Restores tensors of `state_dict`.
 
         Raises:
             UserError: they are of another set.
         """
         for name, value in self.state_dict().items():
             if name not in state or state[name].shape != value.shape or state[name].dtype != value.dtype:
-                found = f"{state[name].dtype} {list(state[name].shape)}" if name in state else "none"
+                got = f"{state[name].dtype} {list(state[name].shape)}" if name in state else "none"
                 raise UserError(
-                    f"`{name}` of the synthetic set must be {value.dtype} {list(value.shape)}, got {found}: the "
+                    f"`{name}` of the synthetic set must be {value.dtype} {list(value.shape)}, got {got}: the "
                     "state is that of another set."
                 )
         for name, value in self.state_dict().items():

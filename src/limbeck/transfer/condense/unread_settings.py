@@ -1,10 +1,10 @@
-"""Settings of `condense` that others make idle; without importing torch."""
+"""Settings of `condense` that have no effect because of others. torch is not imported."""
 
 from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from limbeck.transfer.condense.network_at_hand import is_network_in
+from limbeck.transfer.condense.network_of_experts import is_network_in
 
 if TYPE_CHECKING:
     from limbeck.transfer.condense.settings import CondenseSettings
@@ -18,32 +18,33 @@ class _Reader(NamedTuple):
 
 
 _OF_DISTANCE = _Reader(
-    lambda one: one.by != "distribution" or one.distribution.distance == "characteristic",
+    lambda settings: settings.by != "distribution" or settings.distribution.distance == "characteristic",
     "`distribution.distance` is not 'characteristic'",
 )
 _OF_CALIBRATION = _Reader(
-    lambda one: one.by != "distribution" or one.distribution.calibration > 0, "`distribution.calibration` is 0"
+    lambda settings: settings.by != "distribution" or settings.distribution.calibration > 0,
+    "`distribution.calibration` is 0",
 )
 _IDLE_EXPERTS = "nothing is learned, labelled or looked at by experts"
 _READERS = {
-    "experts": _Reader(lambda one: one.reads_trajectories or one.reads_judges, _IDLE_EXPERTS),
-    "initialise": _Reader(lambda one: one.by != "crops", "`by: crops` begins with crops"),
-    "views": _Reader(lambda one: one.by != "crops", "`by: crops` learns nothing"),
-    "keep": _Reader(lambda one: one.by != "crops" or one.keep == "uint8", "`by: crops` keeps 8 bits"),
+    "experts": _Reader(lambda settings: settings.reads_trajectories or settings.reads_judges, _IDLE_EXPERTS),
+    "initialise": _Reader(lambda settings: settings.by != "crops", "`by: crops` begins with crops"),
+    "views": _Reader(lambda settings: settings.by != "crops", "`by: crops` learns nothing"),
+    "keep": _Reader(lambda settings: settings.by != "crops" or settings.keep == "uint8", "`by: crops` keeps 8 bits"),
     "distribution.frequencies": _OF_DISTANCE,
     "distribution.phase": _OF_DISTANCE,
     "distribution.image_momentum": _Reader(
-        lambda one: one.by != "distribution" or one.distribution.optimizer == "sgd",
+        lambda settings: settings.by != "distribution" or settings.distribution.optimizer == "sgd",
         "`distribution.optimizer` is not 'sgd'",
     ),
     "distribution.calibrate": _OF_CALIBRATION,
     "distribution.calibration_within": _OF_CALIBRATION,
-    "use.temperature": _Reader(lambda one: not one.own_labels, "no teacher is asked about views of the set"),
+    "use.temperature": _Reader(lambda settings: not settings.own_labels, "no teacher is asked about views of the set"),
 }
 
 
 def unread_settings(settings: "CondenseSettings") -> list[str]:
-    """What is neither published for the method nor the default, and changes nothing, in sentences without full stops.
+    """Settings that are neither the method's nor the default and have no effect; sentences without full stops.
 
     Example:
         >>> from limbeck.transfer.condense import Settings
@@ -55,9 +56,9 @@ def unread_settings(settings: "CondenseSettings") -> list[str]:
     kind = type(settings)
     usual = [kind.model_validate({"budget": settings.budget, "method": settings.method}), kind.model_construct()]
     idle = [
-        f"`{name}` is of `by: {way}`"
-        for name, way in _GROUPS.items()
-        if settings.by != way and _differs(settings, usual, name)
+        f"`{name}` is of `by: {by}`"
+        for name, by in _GROUPS.items()
+        if settings.by != by and _differs(settings, usual, name)
     ]
     groups = [f"{', '.join(idle)}, and nothing of it is read by `by: {settings.by}`"] if idle else []
     return groups + [
@@ -68,7 +69,7 @@ def unread_settings(settings: "CondenseSettings") -> list[str]:
 
 
 def _but(settings: "CondenseSettings", name: str) -> str:
-    """Experts that nothing reads may still have told the network."""
+    """An exception for a sentence: experts that nothing reads may still have provided the network."""
     folder = settings.experts.folder if name == "experts" else None
     if folder is None or not is_network_in(folder, settings.network):
         return ""
@@ -77,4 +78,4 @@ def _but(settings: "CondenseSettings", name: str) -> str:
 
 def _differs(settings: "CondenseSettings", usual: "list[CondenseSettings]", name: str) -> bool:
     value = attrgetter(name)
-    return value(settings) not in [value(one) for one in usual]
+    return value(settings) not in [value(default) for default in usual]

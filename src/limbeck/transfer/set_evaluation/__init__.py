@@ -1,4 +1,4 @@
-"""Judging a transfer set by what fresh networks learn from it."""
+"""Judges a transfer set by the accuracy of fresh networks that are taught on it."""
 
 from typing import TYPE_CHECKING
 

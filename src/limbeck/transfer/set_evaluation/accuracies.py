@@ -1,4 +1,4 @@
-"""What networks come to that are taught on a transfer set from fresh weights: several of them, of several seeds."""
+"""Accuracies of networks that are taught on a transfer set from fresh weights, over architectures and seeds."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,22 +24,22 @@ from limbeck.workers.shares import check_workers
 
 SEARCH = "search"
 _SHARED = 0.1
-"""Share of validation images that may be test images, as some data sets hold duplicates across their splits."""
+"""Largest share of validation images that may be test images: some data sets hold duplicates across their splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAccuracy:
-    """What one network came to on the test images.
+    """Accuracy of one network on the test images, over seeds.
 
     Attributes:
         network: its name, with its options.
-        model, options: of it; "" for one from Python.
+        model, options: of the network; model "" for one from Python.
         seeds: of weights, order and views.
         top1: accuracy of each seed after the last step, 0 to 1.
         labels, protocol: how it was taught, see `evaluate_set`.
-        learning_rate: at which it was.
+        learning_rate: at which it was taught.
         tried: rate -> accuracy on validation images, where rates were searched.
-        steps: of training, each.
+        steps: training steps per seed.
         seconds: of all seeds, without the search.
     """
 
@@ -61,12 +61,12 @@ class NetworkAccuracy:
 
     @property
     def half_width(self) -> float | None:
-        """Of the mean's 95 % interval over seeds; None for one seed."""
+        """Half the width of the mean's 95 % interval over seeds; None for one seed."""
         return mean_interval(self.top1)[1]
 
     @property
     def at_an_end(self) -> bool:
-        """Whether the rate that was chosen is the lowest or highest of those tried, beyond which may lie a better."""
+        """Whether the chosen rate is the lowest or highest one tried, so that a better one may lie beyond."""
         return len(self.tried) > 2 and self.learning_rate in (min(self.tried), max(self.tried))
 
     def to_dict(self) -> dict[str, Any]:
@@ -75,8 +75,8 @@ class NetworkAccuracy:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "NetworkAccuracy":
-        """What `to_dict` gave."""
-        return cls(**{**content, "tried": {one["learning_rate"]: one["top1"] for one in content["tried"]}})
+        """Restores what `to_dict` returned."""
+        return cls(**{**content, "tried": {trial["learning_rate"]: trial["top1"] for trial in content["tried"]}})
 
 
 def evaluate_set(
@@ -99,31 +99,30 @@ def evaluate_set(
 ) -> list[NetworkAccuracy]:
     """Teaches fresh networks on a transfer set and judges each once, after its last step, on test images.
 
-    Each network is taught as the set says (`TransferSet.use`), but for what is said here. A seed gives the student
-    that `limbeck distill` gives with it. Test images choose nothing: a rate is searched on validation images.
+    Each network is taught as the set says (`TransferSet.use`), except where arguments say otherwise. A seed gives the
+    same student as in `limbeck distill`. Test images choose nothing: a rate is searched on validation images.
 
     Args:
         transfer_set: condensed, or any other.
         test: labelled images; classes are found by name.
         networks: see `NetworkSpec`; by default the one that the set is made for.
-        seeds: how many from 0, or which.
+        seeds: how many, counted from 0, or a list of them.
         labels: "kept", "hard", "soft" or "teacher", see `teaching_on`.
-        protocol: "kept" for the set's own, or "sre2l", "sre2l-small" or "rded", in which a teacher answers to every
-            view.
-        teacher: that is asked with `labels` "teacher" and with a protocol.
+        protocol: "kept" for the set's own, or "sre2l", "sre2l-small" or "rded", in which a teacher labels every view.
+        teacher: asked with `labels` "teacher", with a protocol, or where the set asks one.
         temperature: of its answers; by default the set's own where it asks a teacher, the published one, or 20.
         rate: learning rate; None for the set's own (the learned one), "search" for the best of `rates` on `validation`
-            images, sought for each network with the first of the seeds.
+            images, found for each network with the first seed.
         rates: see `rate`; for "search" alone.
         validation: labelled images that are no test images; for "search" alone.
         training: settings on top of the set's own, see `TrainingSettings`.
-        folder: where runs are kept, so that the same call goes on with what an interruption left; None keeps nothing.
-        workers: runs that go on side by side, in processes of this machine or of a Ray cluster (with `folder`).
-        progress: who watches.
+        folder: where runs are kept, so that the same call resumes after an interruption; None keeps nothing.
+        workers: number of parallel runs, in processes of this machine or of a Ray cluster (with `folder`).
+        progress: is told of the progress.
 
     Raises:
-        UserError: what does not fit together, before any training.
-        Interrupted: by Ctrl-C or SIGTERM; with a `folder` the same call goes on.
+        UserError: arguments do not fit together; raised before any training.
+        Interrupted: by Ctrl-C or SIGTERM; with a `folder` the same call resumes.
 
     Example:
         >>> chosen = TransferSet(images, use={"training": {"steps": 5, "views": "none"}})
@@ -136,9 +135,9 @@ def evaluate_set(
     taught, teaching = teaching_on(
         transfer_set, labels=labels, protocol=protocol, training=training, temperature=temperature
     )
-    found = [network_on(transfer_set, spec) for spec in networks]
-    _check_names(found)
-    _check_use(transfer_set, found, {**teaching.training, **({} if rate is None else {"learning_rate": rate})})
+    resolved = [network_on(transfer_set, spec) for spec in networks]
+    _check_names(resolved)
+    _check_use(transfer_set, resolved, {**teaching.training, **({} if rate is None else {"learning_rate": rate})})
     _check_teacher(teaching, teacher)
     if teacher is not None and len(teacher.classes) == taught.images.num_classes:
         teacher = numbered_as(teacher, taught.images, f"the teacher {teacher.name}")
@@ -148,27 +147,29 @@ def evaluate_set(
         teaching = teaching.at_rate(float(rate))
     with _kept(folder) as kept:
         make = partial(Runs, taught, teacher if teaching.asks_teacher else None, classes=test.classes)
-        how = {"workers": workers, "progress": progress or Silent(), "kept": kept}
-        chosen: dict[str, tuple[Teaching, dict[float, float]]] = {one.name: (teaching, {}) for one in found}
+        options = {"workers": workers, "progress": progress or Silent(), "kept": kept}
+        chosen: dict[str, tuple[Teaching, dict[float, float]]] = {network.name: (teaching, {}) for network in resolved}
         if judging is not None:
             tries = [
-                Run(network=one, seed=numbers[0], teaching=teaching.at_rate(value), evaluated_on="validation")
-                for one in found
-                for value in rates
+                Run(network=network, seed=numbers[0], teaching=teaching.at_rate(candidate), evaluated_on="validation")
+                for network in resolved
+                for candidate in rates
             ]
-            results = _run(partial(make, judging), tries, title="searching rates", **how)
-            for one in found:
-                own = [result["top1"] for run, result in zip(tries, results, strict=True) if run.network is one]
-                tried = dict(zip(map(float, rates), own, strict=True))
-                chosen[one.name] = teaching.at_rate(max(tried, key=lambda value: tried[value])), tried
+            results = _run(partial(make, judging), tries, title="searching rates", **options)
+            for network in resolved:
+                scores = [result["top1"] for run, result in zip(tries, results, strict=True) if run.network is network]
+                tried = dict(zip(map(float, rates), scores, strict=True))
+                chosen[network.name] = teaching.at_rate(max(tried, key=lambda candidate: tried[candidate])), tried
         runs = [
-            Run(network=one, seed=seed, teaching=chosen[one.name][0], evaluated_on="test")
-            for one in found
+            Run(network=network, seed=seed, teaching=chosen[network.name][0], evaluated_on="test")
+            for network in resolved
             for seed in numbers
         ]
-        results = _run(partial(make, test), runs, title="teaching fresh networks", **how)
-    rows = [results[place * len(numbers) : (place + 1) * len(numbers)] for place in range(len(found))]
-    return [_accuracy(one, numbers, *chosen[one.name], row) for one, row in zip(found, rows, strict=True)]
+        results = _run(partial(make, test), runs, title="teaching fresh networks", **options)
+    rows = [results[index * len(numbers) : (index + 1) * len(numbers)] for index in range(len(resolved))]
+    return [
+        _accuracy(network, numbers, *chosen[network.name], row) for network, row in zip(resolved, rows, strict=True)
+    ]
 
 
 def _accuracy(
@@ -183,23 +184,23 @@ def _accuracy(
         model=network.model,
         options=network.options,
         seeds=seeds,
-        top1=[one["top1"] for one in results],
+        top1=[result["top1"] for result in results],
         labels=teaching.labels,
         protocol=teaching.protocol,
         learning_rate=results[0]["learning_rate"],
         tried=tried,
         steps=results[0]["steps"],
-        seconds=sum(one["seconds"] for one in results),
+        seconds=sum(result["seconds"] for result in results),
     )
 
 
 def _run(
     make: Any, runs: Sequence[Run], *, title: str, kept: Path, workers: int, progress: Progress
 ) -> list[dict[str, Any]]:
-    """The results of all runs, those that are there already read."""
-    placed = [replace(one, folder=kept / one.slug) for one in runs]
+    """The results of all runs; finished ones are only read."""
+    placed = [replace(run, folder=kept / run.slug) for run in runs]
     run_shards(partial(make, placed), "run", range(len(placed)), workers, progress, title, shared=[kept])
-    return [read_result(one) for one in placed]
+    return [read_result(run) for run in placed]
 
 
 @contextmanager
@@ -222,18 +223,21 @@ def _numbers(seeds: int | Sequence[int]) -> list[int]:
 
 
 def _check_names(networks: Sequence[Network]) -> None:
-    names = [one.name for one in networks]
+    names = [network.name for network in networks]
     if not names:
         raise UserError("`networks` must name at least one, got none.")
-    twice = [name for place, name in enumerate(names) if name in names[:place]]
-    if twice:
-        raise UserError(f"`networks` must be distinct, got {twice[0]} twice; seeds are what repeats a network.")
+    duplicates = [name for index, name in enumerate(names) if name in names[:index]]
+    if duplicates:
+        raise UserError(f"`networks` must be distinct, got {duplicates[0]} twice; seeds are what repeats a network.")
 
 
 def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training: Mapping[str, Any]) -> None:
-    """Floats are of a space of their own, which no default hits; a network from Python brings its own."""
+    """Raises a UserError for a set of floats whose `use` lacks what training needs, unless networks are from Python.
+
+    Floats are in a space of their own, for which no default is right; networks from Python bring their normalisation.
+    """
     absent = lacking(transfer_set, training)
-    if transfer_set.floats is None or not absent or all(one.make is not None for one in networks):
+    if transfer_set.floats is None or not absent or all(network.make is not None for network in networks):
         return
     raise UserError(
         f"the images of the transfer set {transfer_set.images.name!r} are floats, as they were learned, and its `use` "
@@ -244,9 +248,9 @@ def _check_use(transfer_set: TransferSet, networks: Sequence[Network], training:
 
 def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:
     if teaching.asks_teacher and teacher is None:
-        what = "`labels` 'teacher'" if teaching.labels == "teacher" else "the set, as it says itself,"
-        what = what if teaching.protocol == "kept" else f"`protocol` {teaching.protocol!r}"
-        raise UserError(f"{what} asks a teacher about every view; give a `teacher` (--teacher).")
+        subject = "`labels` 'teacher'" if teaching.labels == "teacher" else "the set, as it says itself,"
+        subject = subject if teaching.protocol == "kept" else f"`protocol` {teaching.protocol!r}"
+        raise UserError(f"{subject} asks a teacher about every view; give a `teacher` (--teacher).")
     if teacher is not None and not teaching.asks_teacher:
         raise UserError(
             "`teacher` is asked with `labels` 'teacher' or with a `protocol`, or where the set names one; give one "
@@ -257,7 +261,7 @@ def _check_teacher(teaching: Teaching, teacher: Classifier | None) -> None:
 def _judging(
     rate: float | str | None, rates: Sequence[float], validation: ImageSet | None, test: ImageSet, taught: TransferSet
 ) -> ImageSet | None:
-    """The images that choose a rate; None where none is chosen."""
+    """The images that choose a learning rate; None where none is searched."""
     if rate == SEARCH:
         if validation is None:
             raise UserError("`rate` 'search' needs `validation` images (--validation); test images choose nothing.")
@@ -284,21 +288,21 @@ def _judging(
 
 def _shared(validation: ImageSet, test: ImageSet) -> float:
     """The share of validation images whose pixels are those of a test image."""
-    own, others = ({bytes(row) for row in images.digests().numpy()} for images in (validation, test))
-    return len(own & others) / max(1, len(own))
+    digests, test_digests = ({bytes(row) for row in images.digests().numpy()} for images in (validation, test))
+    return len(digests & test_digests) / max(1, len(digests))
 
 
 def _labelled(images: ImageSet, taught: TransferSet, argument: str) -> ImageSet:
-    """Images to judge on, with labels as the set numbers its classes."""
+    """Images to judge on, with their labels numbered as the set's classes."""
     if images.labels is None:
         raise UserError(f"`{argument}` must be labelled to judge on, got {images.name!r} without labels.")
-    own = taught.images
-    if not own.classes:
+    set_images = taught.images
+    if not set_images.classes:
         columns = images.num_classes if taught.soft_labels is None else taught.soft_labels.shape[1]
         if columns != images.num_classes:
             raise UserError(
                 f"`{argument}` must have the {columns} classes of the soft labels, got {images.num_classes}."
             )
         return images
-    classes: Classes = classes_of(own, f"the transfer set ({own.name})")
+    classes: Classes = classes_of(set_images, f"the transfer set ({set_images.name})")
     return match_classes(images, classes, stacklevel=4)

@@ -1,4 +1,4 @@
-"""How students are taught on a set where the set itself does not say so, as published; without importing torch."""
+"""Published protocols of teaching students on a set, in place of the set's own. torch is not imported."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -6,9 +6,9 @@ from typing import Any, Literal, NamedTuple
 Labels = Literal["kept", "hard", "soft", "teacher"]
 LABELS: tuple[Labels, ...] = ("kept", "hard", "soft", "teacher")
 RATES = (0.001, 0.005, 0.01, 0.05, 0.1)
-"""Learning rates that validation images choose among, as in DD-Ranking."""
+"""Learning rates among which validation images choose, as in DD-Ranking."""
 TEMPERATURE = 20.0
-"""Of a teacher that is asked about every view."""
+"""Temperature of a teacher that is asked about every view."""
 
 
 class Protocol(NamedTuple):
@@ -16,8 +16,8 @@ class Protocol(NamedTuple):
 
     Attributes:
         summary: one line.
-        training: (images, classes, pixels a side) -> the settings of training.
-        temperature: of the teacher, whose answers are all that is learned.
+        training: (number of images, of classes, pixels per side) -> settings of training.
+        temperature: of the teacher's answers, from which alone students learn.
     """
 
     summary: str
@@ -43,13 +43,14 @@ def _sre2l_small(images: int, classes: int, side: int) -> Mapping[str, Any]:
 
 
 def _rded(images: int, classes: int, side: int) -> Mapping[str, Any]:
-    """Images of several crops have these in another order each time, and are cropped to half of them at least.
+    """Images made of several crops have these shuffled each time, and are cropped to at least half of their area.
 
-    Those of one crop are seen whole, as torchvision leaves them that draws boxes of all the image in another shape.
+    Images of one crop are seen whole: torchvision, which draws boxes of the full area in other aspect ratios, leaves
+    them so.
     """
-    each = images / max(1, classes)
-    batch = (10 if each < 10 else 50 if each < 50 else 100) * (2 if classes >= 100 else 1)
-    factor = 2 if side >= 128 else 1  # crops of an image, a side
+    per_class = images / max(1, classes)
+    batch = (10 if per_class < 10 else 50 if per_class < 50 else 100) * (2 if classes >= 100 else 1)
+    factor = 2 if side >= 128 else 1  # crops of an image per side
     shuffled = [{"shuffled-patches": {"factor": factor}}] if factor > 1 else []
     boxes = {"area": [1 / factor, 1.0], **({"ratio": [1.0, 1.0]} if factor == 1 else {})}
     views = [*shuffled, {"resized-crop-flip": boxes}, {"cutmix": {"share": 1.0}}]

@@ -1,4 +1,4 @@
-"""DD-Ranking of a set: its label-robust and its augmentation-robust score, measured."""
+"""Measures the scores of DD-Ranking for a set: the label-robust and the augmentation-robust one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +28,7 @@ from limbeck.transfer.set_evaluation.protocols import RATES
 from limbeck.transfer.set_evaluation.teaching import NetworkSpec, asks_teacher, teaching_on
 
 HELD_OUT = 0.1
-"""Share of the training images that choose learning rates."""
+"""Share of the training images that is held out to choose learning rates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Ranking:
     """Both scores of a set, and the accuracies that they are made of.
 
     Attributes:
-        network: that all of them are of.
+        network: the one whose accuracies they are.
         label_robust, augmentation_robust: scores with their parts.
         full: accuracy after all the real images, 0 to 1.
         accuracies: "set", "set, hard labels", "random images", and the first and the last "without augmentation".
@@ -50,7 +50,7 @@ class Ranking:
 
     def to_dict(self) -> dict[str, Any]:
         """Json-able."""
-        return {**asdict(self), "accuracies": {name: one.to_dict() for name, one in self.accuracies.items()}}
+        return {**asdict(self), "accuracies": {name: accuracy.to_dict() for name, accuracy in self.accuracies.items()}}
 
 
 def rank_set(
@@ -71,28 +71,29 @@ def rank_set(
 ) -> Ranking:
     """Teaches a network on the set and on as many random real images, in several ways, and scores the differences.
 
-    The rates of random images, and of the set with hard labels, are chosen by images held out of the training images;
-    the published package lets test images choose them. What is reported is the last step, not the best one.
+    The learning rates for random images, and for the set with hard labels, are chosen by images held out of the
+    training images; the published package lets test images choose them. Accuracies are those after the last step, not
+    the best ones.
 
     Args:
         transfer_set: taught on as it says.
         test: labelled images, which choose nothing.
-        train: the real images; each seed draws its own random ones, as many of each class as students see
-            of the set: of stored images that hold four, four times as many.
-        full: accuracy of the network after all the real images with hard labels, 0 to 1, or the settings of training
-            by which to find it, as {"epochs": 50}.
+        train: the real images; each seed draws its own random ones, as many of each class as students see of the set:
+            where each stored image holds four, four times as many.
+        full: accuracy of the network taught on all the real images with hard labels, 0 to 1, or the settings of
+            training to measure it by, as {"epochs": 50}.
         network: see `evaluate_set`.
-        seeds: how many, from 0.
-        teacher: gives random images their labels where the set has soft ones, or is asked about every view of these
-            and of the set where that is how it is taught on.
-        rates: that are searched.
-        validation: a share or count of `train` to hold out, or images of their own; random images are drawn from those
-            of `train` that are not among them, `full` is after all of `train`.
-        training: on top of what the set says.
+        seeds: how many, counted from 0.
+        teacher: labels random images where the set has soft labels, or, where the set is taught on with a teacher, is
+            asked about every view of both.
+        rates: learning rates to search.
+        validation: a share or count of `train` to hold out, or other images; random images are drawn from the rest of
+            `train`, while `full` is of all of `train`.
+        training: settings on top of the set's own.
         folder, workers, progress: see `evaluate_set`.
 
     Raises:
-        UserError: what does not fit together, before any training.
+        UserError: arguments do not fit together; raised before any training.
 
     Source: see `limbeck.evaluation.dd_ranking`.
     """
@@ -110,14 +111,16 @@ def rank_set(
         searched={"rate": SEARCH, "rates": rates, "validation": held_out},
     )
     accuracies = _accuracies(measuring, transfer_set, draws)
-    own = (transfer_set.use or {}).get("student", {})
-    whole = TransferSet(train, use={"student": own})
-    at = full if isinstance(full, int | float) else measuring.of("full", whole, labels="hard", training=full).mean
-    means = {name: one.mean for name, one in accuracies.items()}
+    student = (transfer_set.use or {}).get("student", {})
+    real = TransferSet(train, use={"student": student})
+    full_accuracy = (
+        full if isinstance(full, int | float) else measuring.of("full", real, labels="hard", training=full).mean
+    )
+    means = {name: accuracy.mean for name, accuracy in accuracies.items()}
     return Ranking(
         network=accuracies["set"].network,
         label_robust=label_robust_score(
-            full_hard=at,
+            full_hard=full_accuracy,
             synthetic_hard=means["set, hard labels"],
             synthetic=means["set"],
             random=means["random images"],
@@ -128,19 +131,19 @@ def rank_set(
             synthetic_plain=means["set without augmentation"],
             random_plain=means["random images without augmentation"],
         ),
-        full=at,
+        full=full_accuracy,
         accuracies=accuracies,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Measuring:
-    """What networks come to on one set after another.
+    """Measures the accuracy on one set after another.
 
     Attributes:
         test, seeds, training, teacher, folder: see `rank_set`.
         common: further arguments of `evaluate_set`.
-        searched: those by which a learning rate is chosen.
+        searched: arguments of `evaluate_set` by which a learning rate is chosen.
     """
 
     test: ImageSet
@@ -152,33 +155,33 @@ class _Measuring:
     searched: Mapping[str, Any]
 
     def of(self, name: str, chosen: TransferSet, **how: Any) -> NetworkAccuracy:
-        """Of a set, taught on in some way."""
-        where = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
+        """Accuracy on a set, with further arguments of `evaluate_set`."""
+        folder = None if self.folder is None else self.folder / name.replace(", ", "-").replace(" ", "-")
         labelling = {"teacher": self.teacher} if how.get("labels", "kept") == "kept" and asks_teacher(chosen) else {}
-        usual = {"seeds": self.seeds, "training": self.training, **self.common, **labelling}
-        (found,) = evaluate_set(chosen, self.test, folder=where, **{**usual, **how})
-        return found
+        defaults = {"seeds": self.seeds, "training": self.training, **self.common, **labelling}
+        (accuracy,) = evaluate_set(chosen, self.test, folder=folder, **{**defaults, **how})
+        return accuracy
 
     def of_random(self, name: str, draws: Sequence[TransferSet], **how: Any) -> NetworkAccuracy:
-        """Of random images, others for each seed, at the rate that is best for the first."""
+        """Accuracy on random images, drawn anew for each seed, at the rate that is best for the first."""
         first, *others = draws
-        found = [self.of(f"{name} 0", first, seeds=[0], **self.searched, **how)]
+        accuracies = [self.of(f"{name} 0", first, seeds=[0], **self.searched, **how)]
         for seed, draw in enumerate(others, start=1):
-            found.append(self.of(f"{name} {seed}", draw, seeds=[seed], rate=found[0].learning_rate, **how))
-        return _joined(found)
+            accuracies.append(self.of(f"{name} {seed}", draw, seeds=[seed], rate=accuracies[0].learning_rate, **how))
+        return _joined(accuracies)
 
 
 def _accuracies(
     measuring: _Measuring, transfer_set: TransferSet, draws: Sequence[TransferSet]
 ) -> dict[str, NetworkAccuracy]:
     plain = {**(measuring.training or {}), **_unaugmented(transfer_set, measuring.training)}
-    hard, bare = {"labels": "hard", **measuring.searched}, "without augmentation"
+    hard, suffix = {"labels": "hard", **measuring.searched}, "without augmentation"
     return {
         "set": measuring.of("set", transfer_set),
         "set, hard labels": measuring.of("set, hard labels", transfer_set, **hard),
         "random images": measuring.of_random("random images", draws),
-        f"set {bare}": measuring.of(f"set {bare}", transfer_set, training=plain),
-        f"random images {bare}": measuring.of_random(f"random images {bare}", draws, training=plain),
+        f"set {suffix}": measuring.of(f"set {suffix}", transfer_set, training=plain),
+        f"random images {suffix}": measuring.of_random(f"random images {suffix}", draws, training=plain),
     }
 
 
@@ -186,9 +189,9 @@ def _joined(found: Sequence[NetworkAccuracy]) -> NetworkAccuracy:
     """Accuracies of one seed each as one of many."""
     return replace(
         found[0],
-        seeds=[seed for one in found for seed in one.seeds],
-        top1=[top1 for one in found for top1 in one.top1],
-        seconds=sum(one.seconds for one in found),
+        seeds=[seed for accuracy in found for seed in accuracy.seeds],
+        top1=[top1 for accuracy in found for top1 in accuracy.top1],
+        seconds=sum(accuracy.seconds for accuracy in found),
     )
 
 
@@ -196,14 +199,14 @@ def _held_out(train: ImageSet, validation: int | float | ImageSet) -> tuple[Imag
     """The training images that random ones are drawn from, and those that choose rates."""
     if not isinstance(validation, ImageSet):
         return train.split(validation, seed=0)
-    chosen = {bytes(row) for row in validation.digests().numpy()}
-    others = torch.tensor([bytes(row) not in chosen for row in train.digests().numpy()])
-    if not others.any():
+    digests = {bytes(row) for row in validation.digests().numpy()}
+    unused = torch.tensor([bytes(row) not in digests for row in train.digests().numpy()])
+    if not unused.any():
         raise UserError(
             f"`validation` must leave images of `train` to draw at random, got all {len(train):,} of them; give fewer, "
             "or a share of `train` to hold out, as 0.1."
         )
-    return (train if others.all() else train.subset(train.ids[others])), validation
+    return (train if unused.all() else train.subset(train.ids[unused])), validation
 
 
 def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Classifier | None) -> TransferSet:
@@ -212,13 +215,15 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
     assert train.labels is not None
     rows: list[Tensor] = []
     for label, count in enumerate(counts):
-        own = (train.labels == label).nonzero().flatten()
-        if len(own) < count:
+        class_rows = (train.labels == label).nonzero().flatten()
+        if len(class_rows) < count:
             raise UserError(
                 f"`train` must have {count} images of {train.classes[label]!r} to draw at random, as the set has, got "
-                f"{len(own)}."
+                f"{len(class_rows)}."
             )
-        rows.append(own[torch.randperm(len(own), generator=generator(seed, "random images", label))[:count]])
+        rows.append(
+            class_rows[torch.randperm(len(class_rows), generator=generator(seed, "random images", label))[:count]]
+        )
     images = train.subset(train.ids[torch.cat(rows)])
     bare = TransferSet(images, use=transfer_set.use)
     objective = weighted_sum(teaching_on(transfer_set, training={"steps": 1})[1].objective)
@@ -231,13 +236,13 @@ def _random(transfer_set: TransferSet, train: ImageSet, seed: int, teacher: Clas
         )
     if asks_teacher(transfer_set):
         return bare
-    places, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
-    logits = predict(teacher, images)[:, list(places)]
+    columns, _ = class_places(classes_of(images), classes_of(teacher, f"the teacher {teacher.name}"))
+    logits = predict(teacher, images)[:, list(columns)]
     return replace(bare, soft_labels=logits, soft_label_kind="logits")
 
 
 def _counts(transfer_set: TransferSet) -> list[int]:
-    """Images of each class that students see, which are more than are stored where each holds several."""
+    """Number of images of each class that students see: more than are stored where each is cut into several."""
     images, soft = transfer_set.images, transfer_set.soft_targets
     if images.labels is not None:
         counts = images.class_counts()
@@ -257,7 +262,7 @@ def _matched(train: ImageSet, transfer_set: TransferSet) -> ImageSet:
 
 
 def _unaugmented(transfer_set: TransferSet, training: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The settings that show images as they are."""
+    """Settings of training without augmentation."""
     settled = teaching_on(transfer_set, training=training)[1].training
     return {"views": "none"} | ({"normalised_views": None} if "normalised_views" in settled else {})
 

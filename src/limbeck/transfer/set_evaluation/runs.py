@@ -1,4 +1,4 @@
-"""The runs of an evaluation: one network of one seed, taught and judged; each has a folder and can be gone on with."""
+"""The runs of an evaluation, each one network with one seed, taught and judged; a run's folder lets it be resumed."""
 
 import hashlib
 import re
@@ -25,13 +25,13 @@ RESULT = "accuracy.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What is taught once.
+    """One training and its evaluation.
 
     Attributes:
-        network: from fresh weights.
+        network: taught from fresh weights.
         seed: of weights, order and views.
-        teaching: how.
-        evaluated_on: on which images.
+        teaching: how it is taught.
+        evaluated_on: which images it is judged on.
         folder: of the run.
     """
 
@@ -43,7 +43,7 @@ class Run:
 
     @property
     def slug(self) -> str:
-        """Of its folder."""
+        """Name of its folder."""
         words = [self.network.name, f"seed {self.seed}"]
         if self.evaluated_on == "validation":
             words.append(f"rate {self.teaching.training['learning_rate']:g}")
@@ -52,13 +52,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Runs:
-    """Teaches and judges; goes to worker processes.
+    """Teaches and judges networks; can be sent to worker processes.
 
     Args:
-        transfer_set: what is taught on.
-        teacher: that is asked about every view, or None.
-        images: that networks are judged on.
-        runs: of which each is done once.
+        transfer_set: networks are taught on it.
+        teacher: asked about every view, or None.
+        images: networks are judged on them.
+        runs: each is done once.
         classes: names, for a set that has none.
     """
 
@@ -69,21 +69,21 @@ class Runs:
     classes: Sequence[str] = ()
 
     def run(self, index: int) -> None:
-        """Leaves `accuracy.json` in the folder of a run, unless it is there."""
-        one = self.runs[index]
-        student = fresh(one.network, self.transfer_set, one.seed, self.classes)
-        with RunFolder.open(one.folder, self._recipe(one, student), resume=True) as run_folder:
+        """Does a run and writes `accuracy.json` to its folder, unless it is there already."""
+        run = self.runs[index]
+        student = fresh(run.network, self.transfer_set, run.seed, self.classes)
+        with RunFolder.open(run.folder, self._recipe(run, student), resume=True) as run_folder:
             if run_folder.read(RESULT) is not None:
                 run_folder.set_state(FINISHED)
                 return
-            start, teaching = time.perf_counter(), one.teaching
+            start, teaching = time.perf_counter(), run.teaching
             result = fit(
                 student,
                 self.transfer_set,
                 weighted_sum(teaching.objective),
                 settings=teaching.settings,
                 run_folder=run_folder,
-                seed=one.seed,
+                seed=run.seed,
                 teacher=self.teacher,
             )
             top1 = evaluate(result.student, self.images).top1
@@ -93,7 +93,7 @@ class Runs:
             run_folder.checkpoint.unlink(missing_ok=True)
 
     def _recipe(self, one: Run, student: Classifier) -> dict[str, Any]:
-        """What it hangs on, so that a run is never gone on with on other images, or with these seen otherwise."""
+        """All that the result depends on, so that a run is never resumed on other images or with another network."""
         return {
             "network": one.network.described,
             "seed": one.seed,
@@ -109,10 +109,10 @@ class Runs:
 
 
 def read_result(run: Run) -> dict[str, Any]:
-    """What `Runs.run` left."""
-    found: Mapping[str, Any] | None = RunFolder(run.folder).read(RESULT)
-    assert found is not None, f"{run.folder} has no {RESULT}"
-    return dict(found)
+    """The result that `Runs.run` wrote."""
+    result: Mapping[str, Any] | None = RunFolder(run.folder).read(RESULT)
+    assert result is not None, f"{run.folder} has no {RESULT}"
+    return dict(result)
 
 
 def _hash(values: Tensor | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Fresh networks taught on a transfer set, as the set says, or otherwise where one wants to know what that is worth."""
+"""How fresh networks are taught on a transfer set: as the set says, or otherwise, to compare."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.set_evaluation.protocols import LABELS, PROTOCOLS, TEMPERATURE, Labels
 
 USUAL_RATE = 0.01
-"""Of sets that carry none."""
+"""Learning rate of sets that carry none."""
 NetworkSpec = str | Mapping[str, Any] | Callable[..., nn.Module] | None
 """A model's name, {"model": name, "options": {...}}, a class or function of `num_classes`, a function from a seed to a
 fresh classifier, or None for the one that the set is made for."""
@@ -30,10 +30,10 @@ class Network:
     """A network that is taught from fresh weights.
 
     Attributes:
-        name: of it and those of its options that are not the usual ones, for tables.
+        name: the model with its options other than defaults, for tables.
         model: see `limbeck ls models`; "" for one from Python.
-        options: of it.
-        make: seed -> classifier; None for one by name.
+        options: of the model.
+        make: seed -> classifier; None for a model by name.
     """
 
     name: str
@@ -86,23 +86,23 @@ def teaching_on(
     training: Mapping[str, Any] | None = None,
     temperature: float | None = None,
 ) -> tuple[TransferSet, Teaching]:
-    """The set with the labels that are wanted, and how a network is taught on it.
+    """The set with the labels asked for, and how a network is taught on it.
 
     Args:
-        transfer_set: any; what a condensed one carries as its `use` holds wherever nothing else is said.
-        labels: "kept", as the set says: by its `use`, which may have a teacher asked, or else its soft labels where it
-            has some; "hard", classes (of soft labels the most probable one); "soft", its soft labels alone, at
-            temperature 1; "teacher", answers to every view.
-        protocol: "kept" or one of `PROTOCOLS`, which asks a teacher.
-        training: settings on top of those; one of `steps` and `epochs` takes the place of the other.
-        temperature: T of a teacher's answers; the set's own where it asks one, the published one, or 20. The divergence
-            from them is not multiplied by T², as in SRe2L and RDED.
+        transfer_set: any; the `use` that a condensed set carries holds unless arguments say otherwise.
+        labels: "kept", as the set says: by its `use`, which may ask a teacher, or else by its soft labels if it has
+            some; "hard", classes (of soft labels the most probable one); "soft", its soft labels alone, at temperature
+            1; "teacher", a teacher's answers to every view.
+        protocol: "kept" or one of `PROTOCOLS`, which ask a teacher.
+        training: settings on top of those; `steps` and `epochs` replace each other.
+        temperature: T of a teacher's answers; by default the set's own where it asks one, the published one, or 20. The
+            divergence from them is not multiplied by T², as in SRe2L and RDED.
 
-    A batch never holds an image twice: it is as large as the set at most.
+    A batch never holds an image twice: it is at most as large as the set.
 
     Raises:
-        UserError: labels that the set has not, unknown names, a temperature that nothing reads, and a set that does not
-            say for how long.
+        UserError: labels that the set does not have, unknown names, a temperature that nothing reads, or a set that
+            does not say how long to train.
 
     Example:
         >>> chosen, teaching = teaching_on(TransferSet(images), training={"epochs": 10, "batch_size": 1000})
@@ -133,13 +133,13 @@ def teaching_on(
     asks = labels == "teacher" or protocol != "kept" or (labels == "kept" and asks_teacher(transfer_set))
     _check_temperature(temperature, asks=asks)
     taught, objective = _labelled(transfer_set, labels if protocol == "kept" else "teacher", protocol, temperature)
-    found = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
-    _ = found.settings  # checks them
-    return taught, found
+    teaching = Teaching(training=settled, objective=objective, labels=labels, protocol=protocol, asks_teacher=asks)
+    _ = teaching.settings  # checks them
+    return taught, teaching
 
 
 def asks_teacher(transfer_set: TransferSet) -> bool:
-    """Whether a set is made to be taught on by a teacher's answers to every view.
+    """Whether a set is to be used with a teacher's answers to every view.
 
     Example:
         >>> asks_teacher(TransferSet(images)), asks_teacher(TransferSet(images, use={"teacher": {"weights": "a.pth"}}))
@@ -149,24 +149,24 @@ def asks_teacher(transfer_set: TransferSet) -> bool:
 
 
 def lacking(transfer_set: TransferSet, training: Mapping[str, Any]) -> list[str]:
-    """What neither a set's `use` nor settings of training say, so that limbeck's defaults would hold.
+    """Names what neither a set's `use` nor settings of training give, so that limbeck's defaults would hold.
 
     Args:
         transfer_set: see `teaching_on`.
-        training: settings beside its own.
+        training: settings in addition to the set's own.
 
     Example:
         >>> lacking(TransferSet(images, use={"student": {"mean": [0.5], "std": [0.2]}}), {})
         ['the learning rate (`training.learning_rate`)']
     """
     use = transfer_set.use or {}
-    own, said = use.get("student", {}), {**use.get("training", {}), **training}
+    student, stated = use.get("student", {}), {**use.get("training", {}), **training}
     absent = {
-        "its normalisation (`student.mean` and `student.std`, or `student.whitening`)": not own.get("whitening")
-        and not {"mean", "std"} <= own.keys(),
-        "the learning rate (`training.learning_rate`)": "learning_rate" not in said,
+        "its normalisation (`student.mean` and `student.std`, or `student.whitening`)": not student.get("whitening")
+        and not {"mean", "std"} <= student.keys(),
+        "the learning rate (`training.learning_rate`)": "learning_rate" not in stated,
     }
-    return [what for what, absence in absent.items() if absence]
+    return [description for description, absence in absent.items() if absence]
 
 
 def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
@@ -179,18 +179,18 @@ def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
         >>> network_on(TransferSet(images), {"model": "convnet_d3", "options": {"width": 16}}).name
         'convnet_d3 (width 16)'
     """
-    own = (transfer_set.use or {}).get("student", {})
+    student = (transfer_set.use or {}).get("student", {})
     if spec is None:
-        if "model" not in own:
+        if "model" not in student:
             raise UserError(
                 f"the transfer set {transfer_set.images.name!r} does not say which network it is made for; name one, "
                 "as `networks=['convnet_d3']` (--network convnet_d3)."
             )
-        spec = {"model": own["model"], "options": own.get("options", {})}
+        spec = {"model": student["model"], "options": student.get("options", {})}
     if isinstance(spec, str):
         name = canonical(spec)
-        same = name == own.get("model")
-        return _named(name, own.get("options", {}) if same else {})
+        same = name == student.get("model")
+        return _named(name, student.get("options", {}) if same else {})
     if isinstance(spec, Mapping):
         unknown = sorted(set(spec) - {"model", "options"})
         if unknown or "model" not in spec:
@@ -210,9 +210,9 @@ def network_on(transfer_set: TransferSet, spec: NetworkSpec) -> Network:
 
 
 def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Sequence[str] = ()) -> Classifier:
-    """The network with the weights of a seed, which sees images in the space and size that the set is made for.
+    """A network with the weights of a seed, for images in the space and size that the set is made for.
 
-    Images of another size, as test images may be, it resizes to that.
+    It resizes images of another size, as test images may be.
 
     Args:
         network: see `network_on`.
@@ -229,39 +229,39 @@ def fresh(network: Network, transfer_set: TransferSet, seed: int, classes: Seque
         (8, 8)
     """
     if network.make is not None:
-        made = network.make(seed)
-        if not isinstance(made, Classifier):
+        classifier = network.make(seed)
+        if not isinstance(classifier, Classifier):
             raise UserError(
-                f"{network.name} must make a Classifier out of a seed, got a {type(made).__name__}; `lb.wrap` makes "
-                "one."
+                f"{network.name} must make a Classifier out of a seed, got a {type(classifier).__name__}; `lb.wrap` "
+                "makes one."
             )
-        return made
-    own, images = (transfer_set.use or {}).get("student", {}), transfer_set.images
+        return classifier
+    student, images = (transfer_set.use or {}).get("student", {}), transfer_set.images
     classes = images.classes or tuple(classes)
     return create(
         network.model,
         num_classes=len(classes),
         seed=seed,
-        channels=own.get("channels", images.shape[0]),
-        input_size=own.get("input_size") or images.shape[1:],
+        channels=student.get("channels", images.shape[0]),
+        input_size=student.get("input_size") or images.shape[1:],
         classes=classes,
-        **_space(own),
+        **_space(student),
         **network.options,
     )
 
 
 def _space(own: Mapping[str, Any]) -> dict[str, Any]:
-    """How a set's student sees images: whitened, or at mean and deviation."""
+    """The normalisation of a set's student: whitening, or mean and deviation."""
     if own.get("whitening") is not None:
         return {"whitening": Whitening.of_tensors(own["whitening"])}
     return {name: own[name] for name in ("mean", "std") if own.get(name) is not None}
 
 
 def _named(name: str, options: Mapping[str, Any]) -> Network:
-    known = entry(name).options
-    changed = {key: value for key, value in options.items() if key not in known or value != known[key].default}
-    words = ", ".join(f"{key} {value}" for key, value in sorted(changed.items()))
-    return Network(name=f"{name} ({words})" if words else name, model=name, options=dict(options))
+    available = entry(name).options
+    changed = {key: value for key, value in options.items() if key not in available or value != available[key].default}
+    text = ", ".join(f"{key} {value}" for key, value in sorted(changed.items()))
+    return Network(name=f"{name} ({text})" if text else name, model=name, options=dict(options))
 
 
 def _published(protocol: str, transfer_set: TransferSet) -> Mapping[str, Any]:
@@ -270,20 +270,20 @@ def _published(protocol: str, transfer_set: TransferSet) -> Mapping[str, Any]:
 
 
 def _over(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """One budget: the one that was said last."""
+    """`base` updated by `changes`; `steps` and `epochs` replace each other."""
     other = {"steps": "epochs", "epochs": "steps"}
     dropped = {other[key] for key in changes if key in other}
     return {**{key: value for key, value in base.items() if key not in dropped}, **changes}
 
 
 def _learned(use: Mapping[str, Any]) -> float:
-    """The rate that a set carries."""
+    """The learning rate that a set carries, or the usual one."""
     rate = use.get("training", {}).get("learning_rate")
     return float(rate) if isinstance(rate, int | float) else USUAL_RATE
 
 
 def _check_of_8_bits(transfer_set: TransferSet, protocol: str) -> None:
-    """Raises a UserError for images that are used as floats, which a protocol's augmentation would round."""
+    """Raises a UserError for images that are used as floats, as a protocol's augmentation would round them."""
     name, per_image = transfer_set.images.name, transfer_set.per_image
     if per_image > 1:
         raise UserError(
@@ -303,13 +303,13 @@ def _labelled(
 ) -> tuple[TransferSet, Any]:
     match labels:
         case "kept":
-            own = (transfer_set.use or {}).get("objective")
+            objective = (transfer_set.use or {}).get("objective")
             if asks_teacher(transfer_set):
                 transfer_set = replace(transfer_set, soft_labels=None)
             if temperature is not None:
-                return transfer_set, _at_temperature(own, temperature)
+                return transfer_set, _at_temperature(objective, temperature)
             soft = transfer_set.soft_labels is not None
-            return transfer_set, own or (
+            return transfer_set, objective or (
                 {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
             )
         case "hard":
@@ -350,13 +350,13 @@ def _at_temperature(own: Any, temperature: float) -> dict[str, Any]:
 
 
 def _divergence(temperature: float) -> dict[str, Any]:
-    """The divergence from a teacher's answers; `kd` multiplies by T², which is taken back."""
+    """The divergence from a teacher's answers; the weight undoes the T² of `kd`."""
     heat = float(temperature)
     return {"kd": {"weight": heat**-2, "temperature": heat}}
 
 
 def _hard(transfer_set: TransferSet) -> TransferSet:
-    """The set with classes for labels, and no others."""
+    """The set with hard labels alone."""
     images, soft = transfer_set.images, transfer_set.soft_targets
     if images.labels is None:
         if soft is None:

@@ -1,4 +1,4 @@
-"""Experts: networks taught on all the images, and the ways that they took through the space of weights."""
+"""Experts: networks taught on all the images, and snapshots of their parameters along the way."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Whether experts can be made, before anything is."""
+"""Checks that experts can be made, before any is."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from limbeck.transfer.condense.expert_settings import Experts
 from limbeck.transfer.condense.experts.formats import BYTES
 
 _BESIDE = 2**15
-"""Bytes of the small files in the folder of an expert."""
+"""Bytes of the small files in an expert's folder."""
 
 
 def check_experts(
@@ -21,14 +21,14 @@ def check_experts(
     """Numbers of the snapshots that every expert will have, rising.
 
     Raises:
-        UserError: all that does not fit together.
+        UserError: names all that does not fit together.
     """
     check_ready(network, "network")
     kept = sorted({*(range(snapshots) if isinstance(snapshots, int) else snapshots)})
     wrong = [*_network(network, images), *_snapshots(kept, settings)]
     if wrong:
         raise UserError("; ".join(wrong) + ".")
-    last = [] if settings.judges else [settings.epochs]  # which the experts' judgement then is
+    last = [] if settings.judges else [settings.epochs]  # without judges, the experts' last snapshots judge
     return tuple(sorted({*kept, *last}))
 
 
@@ -66,24 +66,24 @@ def _snapshots(kept: Sequence[int], settings: Experts) -> list[str]:
 
 
 def parameters(network: Classifier) -> int:
-    """How many a network has."""
-    return sum(one.numel() for one in network.network.parameters())
+    """Number of a network's parameters."""
+    return sum(parameter.numel() for parameter in network.network.parameters())
 
 
 def bytes_of(settings: Experts, size: int, snapshots: int) -> int:
-    """Room that an expert of `size` parameters takes, with what it takes to go on with it.
+    """Bytes on disk of an expert with `size` parameters, including its checkpoint.
 
     Example:
         >>> bytes_of(Experts(), 320_010, snapshots=6)  # CIFAR-10, one image per class
         6432968
     """
-    first = 2 * size if settings.format == "differences" else 0  # which is kept whole
+    first = 2 * size if settings.format == "differences" else 0  # the first snapshot is kept whole
     resuming = (2 + (settings.momentum > 0)) * 4 * size  # weights, the last snapshot, momenta
     return snapshots * BYTES[settings.format] * size + first + resuming + _BESIDE
 
 
 def check_room(folder: Path, settings: Experts, network: Classifier, snapshots: int, experts: int) -> int:
-    """Bytes that so many experts will take; raises a UserError where they would not fit on the disk."""
+    """Bytes on disk of so many experts; raises a UserError where they would not fit."""
     needed, free = experts * bytes_of(settings, parameters(network), snapshots), free_bytes(folder)
     if needed > free:
         raise UserError(

@@ -23,7 +23,7 @@ _SCORES = "curriculum.safetensors"
 
 
 def share_shown(settings: Curriculum, epoch: int) -> tuple[float, float]:
-    """From and up to which share of each class, easy images first, is shown in epoch 0, 1, ...
+    """The images shown in an epoch: from which to which share of each class, sorted from easy to hard.
 
     Source: Li et al., "Prioritize alignment in dataset distillation", 2024, https://arxiv.org/abs/2408.03360.
 
@@ -37,13 +37,13 @@ def share_shown(settings: Curriculum, epoch: int) -> tuple[float, float]:
 
 
 class CurriculumPasses:
-    """Number of a pass over the images -> positions of those that it shows; at least one of each class.
+    """Callable: number of a pass over the images -> positions of those that it shows; at least one of each class.
 
     Args:
         settings: of the curriculum.
         scores: of the images, `[N]`; low is easy. Equal scores go by ascending id.
         images: labelled.
-        interval: images that make an epoch of the settings, where that is not a pass.
+        interval: number of images that make an epoch of the settings, where that is not a pass.
 
     Example:
         >>> passes = CurriculumPasses(Curriculum(whole_from=2), torch.rand(200), images)
@@ -57,9 +57,9 @@ class CurriculumPasses:
         self.interval = interval
         # int64 [N]: class by class, easy ones first
         order = torch.from_numpy(np.lexsort((images.ids.numpy(), scores.numpy(), images.labels.numpy())))
-        self._sizes = images.class_counts()[images.labels]  # [N] images of one's class
+        self._sizes = images.class_counts()[images.labels]  # [N] images in the class of each
         starts = images.class_counts().cumsum(0) - images.class_counts()
-        self._ranks = torch.empty_like(order)  # [N] easier images of one's class
+        self._ranks = torch.empty_like(order)  # [N] easier images in the class of each
         self._ranks[order] = torch.arange(len(order)) - starts[images.labels[order]]
         self._starts = [0]
 
@@ -67,14 +67,14 @@ class CurriculumPasses:
         return self.positions(self.epoch(number))
 
     def positions(self, epoch: int) -> Tensor:
-        """Of the images that an epoch of the settings shows, int64 `[n]`, rising."""
+        """Positions of the images that an epoch of the settings shows, int64 `[n]`, rising."""
         easiest, hardest = share_shown(self.settings, epoch)
         first = (self._sizes * easiest).round().long().minimum(self._sizes - 1)
         end = (self._sizes * hardest).round().long().maximum(first + 1)
         return ((self._ranks >= first) & (self._ranks < end)).nonzero().squeeze(1)
 
     def epoch(self, number: int) -> int:
-        """That of the settings in which a pass begins."""
+        """Epoch of the settings in which a pass begins."""
         if self.interval is None:
             return number
         while len(self._starts) <= number:
@@ -82,7 +82,7 @@ class CurriculumPasses:
         return self._starts[number] // self.interval
 
     def sizes(self) -> list[int]:
-        """Images of epochs 0, 1, ... of the settings, up to the last change."""
+        """Number of images in epochs 0, 1, ... of the settings, up to the last change."""
         changes = [self.settings.whole_from, *(epoch for epoch, _ in self.settings.drops)]
         return [len(self.positions(epoch)) for epoch in range(max(changes) + 1)]
 
@@ -90,7 +90,7 @@ class CurriculumPasses:
 def curriculum_for(
     settings: Curriculum, images: ImageSet, folder: Path, *, seed: int, interval: int | None, progress: Progress
 ) -> tuple[CurriculumPasses, Cost]:
-    """The curriculum of all experts in a folder, where the images' scores are kept, and what finding these took."""
+    """The curriculum of all experts in a folder, and what scoring the images cost; the folder keeps the scores."""
     path = folder / _SCORES
     if not path.exists():
         criterion = find_criterion(settings.score)
@@ -107,7 +107,7 @@ def curriculum_for(
 
 
 def cost_of_scores(folder: Path) -> Cost:
-    """What finding the scores in a folder of experts took; nothing where it has none."""
+    """What scoring the images for a folder of experts cost; nothing where it holds no scores."""
     if not (folder / _SCORES).exists():
         return Cost()
     with safe_open(folder / _SCORES, framework="pt") as file:

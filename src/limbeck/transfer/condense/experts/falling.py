@@ -1,6 +1,6 @@
-"""Whether the training loss of experts still falls over the snapshots that are read of them.
+"""Whether the training loss of experts falls over the snapshots that are read.
 
-Where it does not, an expert goes nowhere that images could be taught to lead to: such start epochs are worth nothing.
+Where it does not, an expert makes no progress for images to reproduce: such start epochs are useless.
 """
 
 from collections.abc import Sequence
@@ -11,42 +11,42 @@ from statistics import fmean, variance
 from limbeck.transfer.condense.experts.store import ExpertStore
 
 _RISE, _ERRORS = 0.01, 4.0
-"""A loss rises where it does by more than this share of itself, and than so many standard errors of the difference."""
+"""A loss counts as rising above this share of itself and above so many standard errors of the difference."""
 _FEWEST = 6
-"""Intervals of which the later half is asked whether it falls as a whole."""
+"""From so many intervals on, the later half is checked to fall as a whole."""
 
 
 def where_not_falling(losses: Sequence[Sequence[float]]) -> list[int]:
-    """Places of the intervals whose mean loss does not fall below that before, rising.
+    """Indices of the intervals whose mean loss does not fall, rising.
 
-    An interval counts where its mean is above that of the one before by more than 1 %, and by more than four standard
-    errors of the difference, so that noise is none; where six intervals or more are known, so does the last one if its
-    mean is not below that of the middle one, as where training stands still.
+    An interval counts where its mean exceeds that of the one before by more than 1 %, and, to exclude noise, by more
+    than four standard errors of the difference. Of six intervals or more, the last also counts if its mean is not below
+    that of the middle one, as where training stands still.
 
     Args:
-        losses: of each interval between two snapshots those that were noted; such of fewer than two tell nothing.
+        losses: the losses noted in each interval between two snapshots; intervals with fewer than two are ignored.
 
     Example:
         >>> where_not_falling([[2.0, 2.1], [1.5, 1.6], [1.9, 1.9]])
         [2]
     """
-    known = [place for place, noted in enumerate(losses) if len(noted) > 1]
-    means = {place: fmean(losses[place]) for place in known}
-    squares = {place: variance(losses[place]) / len(losses[place]) for place in known}
-    found = []
-    for before, place in pairwise(known):
+    counted = [place for place, values in enumerate(losses) if len(values) > 1]
+    means = {place: fmean(losses[place]) for place in counted}
+    squares = {place: variance(losses[place]) / len(losses[place]) for place in counted}
+    rising = []
+    for before, place in pairwise(counted):
         noise = _ERRORS * sqrt(squares[before] + squares[place])
         if means[place] - means[before] > max(noise, _RISE * means[before]):
-            found.append(place)
-    if not found and len(known) >= _FEWEST and means[known[-1]] >= means[known[len(known) // 2]]:
-        found.append(known[-1])
-    return found
+            rising.append(place)
+    if not rising and len(counted) >= _FEWEST and means[counted[-1]] >= means[counted[len(counted) // 2]]:
+        rising.append(counted[-1])
+    return rising
 
 
 def loss_that_does_not_fall(store: ExpertStore) -> str | None:
-    """In a sentence where the loss of experts does not fall, at first; None where it falls, or cannot tell.
+    """A sentence about the first interval in which the loss of experts does not fall; None if it falls or cannot tell.
 
-    Of a curriculum it tells nothing: images that come in or are left out change it, whatever an expert learns.
+    With a curriculum the loss tells nothing: images that come in or drop out change it, whatever an expert learns.
     """
     if store.about["settings"].get("curriculum") is not None or len(store.kept) < 3:
         return None

@@ -1,9 +1,9 @@
-"""In which form the parameters of a snapshot are kept, and what that loses.
+"""The formats in which the parameters of a snapshot are kept, and what they lose.
 
-Between two snapshots weights move by a few per cent of themselves. To round them to the 8 bits of bfloat16 would cost a
-few thousandths of the squared distance; to the 11 bits of float16 it costs less than a ten-thousandth; to round the
+Between two snapshots weights move by a few per cent of themselves. Rounding them to the 8 bits of bfloat16 would cost a
+few thousandths of the squared distance; to the 11 bits of float16 it costs less than a ten-thousandth; rounding the
 *differences* to bfloat16, three millionths (a ConvNet of width 32 on CIFAR-10, a snapshot every half epoch). Each
-difference is taken to what those before add up to, so that errors do not.
+difference is taken to the sum of the stored ones before it, so that errors do not add up.
 """
 
 from typing import NamedTuple
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 DIFFERENCE = torch.bfloat16
-"""No whole snapshot is kept in this type, which therefore marks differences."""
+"""Dtype of differences; no whole snapshot has it, so it marks them."""
 BYTES = {"float16": 2, "float32": 4, "differences": 2}
-"""Of a parameter in a snapshot; the first of a chain of differences takes 4."""
+"""Bytes per parameter of a snapshot by format; the first snapshot of a chain of differences takes 4."""
 
 
 class Encoded(NamedTuple):
@@ -22,7 +22,7 @@ class Encoded(NamedTuple):
 
     Attributes:
         kept: what is written, `[P]`.
-        theta: what will be read, float32 `[P]`.
+        theta: what reading it gives, float32 `[P]`.
     """
 
     kept: Tensor
@@ -30,11 +30,11 @@ class Encoded(NamedTuple):
 
 
 def encode(theta: Tensor, before: Tensor | None, form: str) -> Encoded:
-    """Parameters in a form of `BYTES`.
+    """Encodes parameters in one of the formats of `BYTES`.
 
     Args:
         theta: float32 `[P]`.
-        before: what will be read of the snapshot before, or None for the first one.
+        before: what reading the snapshot before gives, or None for the first one.
         form: "float16", "float32" or "differences".
 
     Example:
@@ -49,7 +49,7 @@ def encode(theta: Tensor, before: Tensor | None, form: str) -> Encoded:
 
 
 def decode(kept: Tensor, before: Tensor | None) -> Tensor:
-    """Parameters float32 `[P]` from what was kept, and from those of the snapshot before if that is a difference."""
+    """Parameters float32 `[P]` from what was kept; a difference is added to `before`, those of the snapshot before."""
     if kept.dtype != DIFFERENCE:
         return kept.float()
     assert before is not None, "a chain begins with a whole snapshot"
@@ -57,11 +57,11 @@ def decode(kept: Tensor, before: Tensor | None) -> Tensor:
 
 
 class Precision(NamedTuple):
-    """How much of what an expert moves a form keeps.
+    """How precisely a format keeps the movement of an expert.
 
     Attributes:
-        error: squared distance between parameters and what will be read of them.
-        moved: squared distance to the snapshot before, as they will be read; NaN of the first one.
+        error: squared distance between parameters and what reading them gives.
+        moved: squared distance to the snapshot before, both as read; NaN for the first one.
     """
 
     error: float
@@ -69,12 +69,12 @@ class Precision(NamedTuple):
 
     @property
     def lost(self) -> float:
-        """The error as a share of what was moved."""
+        """The error relative to the movement."""
         return self.error / self.moved if self.moved else float("inf")
 
 
 def measure(theta: Tensor, encoded: Encoded, before: Tensor | None) -> Tensor:
-    """`Precision` as float64 `[2]` on the device of the parameters, which is not waited for."""
+    """`Precision` as a tensor float64 `[2]` on the parameters' device, without waiting for the device."""
     read = encoded.theta.double()
     error = (read - theta.double()).square().sum()
     moved = torch.full_like(error, float("nan")) if before is None else (read - before.double()).square().sum()

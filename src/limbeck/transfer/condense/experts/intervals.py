@@ -1,4 +1,4 @@
-"""After which step an expert's snapshots are taken: each interval, an epoch or some steps, ends in one."""
+"""The steps after which snapshots of an expert are taken: at the end of each interval, an epoch or some steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Intervals:
-    """Steps of a training, interval after interval.
+    """The steps of a training, divided into intervals.
 
     Epochs follow each other without a gap, so that a batch may belong to two: an epoch ends with the step that shows
     its last image.
 
     Args:
-        images: shown in epochs 0, 1, ...; the last number is that of all that follow.
-        batch_size: images a step.
-        steps: of every interval; None for epochs.
+        images: number of images shown in epochs 0, 1, ...; the last number holds for all later epochs.
+        batch_size: images per step.
+        steps: per interval; None for epochs.
 
     Example:
         >>> Intervals([100], batch_size=64).step(1), Intervals([100], batch_size=64).step(3)  # 300 images in 5 steps

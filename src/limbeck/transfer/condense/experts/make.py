@@ -1,4 +1,4 @@
-"""Making experts: what is there already is found, what was begun is gone on with, the rest is taught by workers."""
+"""Makes experts: finds finished ones, resumes those that were begun, and has workers teach the rest."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -27,14 +27,14 @@ from limbeck.transfer.condense.experts.pace import measured_step
 from limbeck.transfer.condense.experts.store import cost_of
 from limbeck.transfer.condense.experts.teach import MakeTeaching, Networks, Teaching, TrainingTask
 from limbeck.transfer.condense.experts.together import Together
-from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK, PLAN_FILE, WHITENING_EPSILON
+from limbeck.transfer.condense.network_of_experts import EXPERTS_FILE, NETWORK, PLAN_FILE, WHITENING_EPSILON
 from limbeck.workers import open_crew
 from limbeck.workers.crew import Task
 from limbeck.workers.shares import check_workers, computing_on, threads_each
 
 _VERSION = 1
 _GROWING = ("count", "epochs", "judges", "folder", "seed")
-"""Settings that may change when experts are made again, as what is there serves on, and the seed, which is apart."""
+"""Settings left out of the plan: those with which existing experts stay of use, and the seed, which it has itself."""
 
 
 def make_experts(
@@ -52,26 +52,26 @@ def make_experts(
 ) -> Cost:
     """Teaches experts on images, and keeps snapshots of their parameters; `ExpertStore.open` reads them.
 
-    What `folder` holds is found and gone on with, after a kill as well as with more experts, judges, snapshots or
-    epochs than before: experts are the same to the bit, in whatever order and by however many workers they are taught.
-    Several calls for one folder, as those of a comparison's runs, share out what there is to teach.
+    What `folder` holds is found and resumed, after a kill as well as with more experts, judges, snapshots or epochs
+    than before: experts are the same to the bit, in whatever order and by however many workers they are taught.
+    Several calls for one folder, as by the runs of a comparison, share the work.
 
     Args:
         settings: how many, and how they are taught; by plain or sharpness-aware SGD at a constant rate.
-        networks: seed -> fresh network, whose parameters say all; must survive pickling for several workers.
-        images: labelled, or what loads them, which every worker calls for itself.
+        networks: seed -> fresh network without state beside its parameters; picklable for several workers.
+        images: labelled, or a function that loads them, which every worker calls for itself.
         folder: of the experts.
-        snapshots: which of them are kept: so many from the one before the first step, number 0, on, or these numbers.
-            No expert is taught beyond the last one, unless `settings.judges` is 0: then also the last of all is kept.
-        seed: of weights, order and views; by default that of `settings`. Every expert has its own.
-        workers: that teach side by side: processes of this machine, or of the Ray cluster that RAY_ADDRESS names or
+        snapshots: which of them are kept: the first so many, from number 0 before the first step on, or these numbers.
+            No expert is taught beyond the last one, unless `settings.judges` is 0: then the end is kept, too.
+        seed: of weights, order and views; by default that of `settings`. Every expert derives its own from it.
+        workers: how many teach in parallel: processes of this machine, or of the Ray cluster that RAY_ADDRESS names or
             this process is connected to, whose nodes must share `folder` and the files of the images.
-        progress: who watches.
-        before: is called first where not all is there yet.
-        whitening_epsilon: that of networks which see whitened images, written down for whoever builds such networks.
+        progress: is told of the progress.
+        before: called first where anything is missing.
+        whitening_epsilon: that of networks which see whitened images, recorded for those who build such networks.
 
     Returns:
-        What all of them took, whenever that was.
+        The cost of all of them, whenever they were taught.
 
     Raises:
         UserError: settings, network and images do not fit together; the folder holds other experts; the disk has no
@@ -89,48 +89,48 @@ def make_experts(
     check_seed(seed)
     check_workers(workers)
     folder, watch = Path(folder), progress or Silent()
-    here = images if isinstance(images, ImageSet) else images()
-    if here.labels is None:
-        raise UserError(f"experts are taught on labelled images, and {here.name!r} has no labels.")
+    image_set = images if isinstance(images, ImageSet) else images()
+    if image_set.labels is None:
+        raise UserError(f"experts are taught on labelled images, and {image_set.name!r} has no labels.")
     network = networks(0)
-    kept = check_experts(settings, network, here, snapshots)
+    kept = check_experts(settings, network, image_set, snapshots)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     waiting = f"waiting for another run that begins or ends with the experts in {str(folder)!r}"
     alone = partial(only_one, folder, lambda: watch.say(waiting))
     with alone():
-        noted = {} if whitening_epsilon is None else {WHITENING_EPSILON: whitening_epsilon}
-        plan = {**_claim(folder, settings, network, here, seed, workers, noted), **noted}
+        epsilon_note = {} if whitening_epsilon is None else {WHITENING_EPSILON: whitening_epsilon}
+        plan = {**_claim(folder, settings, network, image_set, seed, workers, epsilon_note), **epsilon_note}
         if before is not None and not _is_complete(folder, settings, kept):
             before()
-        passes, scoring = _passes(settings, here, folder, seed, watch)
+        passes, scoring = _passes(settings, image_set, folder, seed, watch)
         rest: dict[str, Any] = {
             "settings": settings,
             "networks": networks,
-            "intervals": intervals_of(settings, here, passes),
+            "intervals": intervals_of(settings, image_set, passes),
             "passes": passes,
             "folder": folder.absolute(),
             "kept": kept,
             "seed": seed,
             "about": {name: plan[name] for name in ("images", "seed", "settings")},
         }
-    teaching = Teaching(images=here, **rest)
+    teaching = Teaching(images=image_set, **rest)
     tasks = [
         *(TrainingTask("expert", number) for number in range(settings.count)),
         *(TrainingTask("judge", number) for number in range(settings.judges)),
     ]
-    todo = [one for one in tasks if not teaching.is_done(one)]
+    todo = [task for task in tasks if not teaching.is_done(task)]
     if todo:
         _announce(todo, teaching, network, min(workers, len(todo)), int(plan["threads"]), watch)
-        make = MakeTeaching(images, here.fingerprint, rest)
+        make = MakeTeaching(images, image_set.fingerprint, rest)
         _teach(todo, teaching, make, min(workers, len(todo)), int(plan["threads"]), watch)
     with alone():
         _complete(folder, plan, settings, kept)
-    return sum((cost_of(teaching.place(one)) for one in tasks), scoring)
+    return sum((cost_of(teaching.place(task)) for task in tasks), scoring)
 
 
 def intervals_of(settings: Experts, images: ImageSet, passes: CurriculumPasses | None) -> Intervals:
-    """After which steps snapshots are taken. A batch is never larger than an epoch, so that no step ends two."""
+    """The steps after which snapshots are taken. No batch is larger than an epoch, so that no step ends two epochs."""
     sizes = [len(images)] if passes is None else passes.sizes()
     return Intervals(sizes, min(settings.batch_size, *sizes), settings.steps_per_snapshot)
 
@@ -153,16 +153,16 @@ def _announce(
     threads: int,
     progress: Progress,
 ) -> None:
-    """Tells what will be done, how long and how much room it takes; raises a UserError where there is not so much."""
-    experts, snapshots = sum(one.kind == "expert" for one in tasks), len(teaching.kept)
+    """Says what will be done and what it takes; raises a UserError where the disk has not enough room."""
+    experts, snapshots = sum(task.kind == "expert" for task in tasks), len(teaching.kept)
     needed = check_room(teaching.folder, teaching.settings, network, snapshots, experts)
     steps = sum(map(teaching.steps, tasks))
     with computing_on(threads):
-        each, memory = measured_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
+        step_seconds, memory = measured_step(teaching.settings, network, teaching.images, teaching.intervals.batch_size)
     progress.say(
         f"{_counted(experts, 'expert')} of {_counted(snapshots, 'snapshot')} to teach, and "
         f"{_counted(len(tasks) - experts, 'judge')}: {steps:,} steps, "
-        f"{rough_time(each * steps / workers)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory"
+        f"{rough_time(step_seconds * steps / workers)} on a machine as idle as now, {memory / 2**20:,.0f} MiB of memory"
         f"{'' if workers == 1 else f' for each of {workers} workers'}, and {needed / 2**20:,.0f} MiB on disk"
     )
 
@@ -179,7 +179,7 @@ def _teach(
     threads: int,
     progress: Progress,
 ) -> None:
-    total = sum(teaching.steps(one) for one in tasks)
+    total = sum(teaching.steps(task) for task in tasks)
     together = Together(progress, "teaching experts", total)
     with together:
         if workers == 1:
@@ -193,7 +193,7 @@ def _teach(
 
 
 def _share_out(tasks: Sequence[TrainingTask], teaching: Teaching, together: Together) -> None:
-    """Teaches those that no other run is teaching, and then waits for the others, which a run that ended leaves."""
+    """Teaches those that no other run is teaching, then waits for the others and finishes any that a run has left."""
     parts = {task: together.part(str(task)) for task in tasks}
     taught_elsewhere = [task for task in tasks if not teaching(task, parts[task], wait=False)]
     for task in taught_elsewhere:
@@ -210,7 +210,7 @@ def _claim(
     workers: int,
     noted: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Makes the folder, or finds it with the same plan, which is returned."""
+    """Prepares the folder, or checks that it holds the same plan; returns the plan."""
     plan: dict[str, Any] = {
         "version": _VERSION,
         "settings": settings.model_dump(mode="json", exclude=set(_GROWING)),
@@ -218,17 +218,19 @@ def _claim(
         "network": fingerprint(network),
         "seed": seed,
     }
-    for name in (PLAN_FILE, EXPERTS_FILE):  # the second of which says it all again, once there are experts
+    for name in (PLAN_FILE, EXPERTS_FILE):  # once there are experts, the second holds the plan, too
         if (folder / name).exists():
             return _same(folder / name, plan)
     path = folder / PLAN_FILE
-    strangers = sorted(one.name for one in folder.iterdir() if not one.name.startswith(".") and one.name != NETWORK)
+    strangers = sorted(
+        entry.name for entry in folder.iterdir() if not entry.name.startswith(".") and entry.name != NETWORK
+    )
     if strangers:
         raise UserError(
             f"the folder {str(folder)!r} holds files that are no experts ({', '.join(strangers[:3])}); choose another."
         )
     save_model(network, folder / NETWORK)
-    # Threads shape rounding, so that whoever goes on, with however many workers, takes as many.
+    # The number of threads affects rounding, so a resumed run takes the same, with however many workers.
     small = (
         default_device().type != "cpu"
         or work_of_step(network, None, images.shape, min(settings.batch_size, len(images))) < ONE_THREAD
@@ -245,7 +247,7 @@ def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{str(path)!r} is damaged ({error}); choose another folder.") from error
     differing = [name for name in plan if name != "settings" and before.get(name) != plan[name]]
     then, now = before.get("settings", {}), plan["settings"]
-    changed = [name for name in now if name in then and then[name] != now[name]]  # others came with later versions
+    changed = [name for name in now if name in then and then[name] != now[name]]  # later versions add others
     differing += [f"`experts.{name}` ({then.get(name)!r} then, {now[name]!r} now)" for name in changed]
     if differing:
         raise UserError(
@@ -256,27 +258,27 @@ def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete(folder: Path, plan: dict[str, Any], settings: Experts, kept: Sequence[int]) -> None:
-    """Writes down what is complete, and what earlier calls made beyond what this one was for."""
+    """Records what is complete, and what earlier calls completed beyond it."""
     now, before = _extent(settings, kept), _extents(folder)
-    if any(_holds(one, now) for one in before[:1]):
+    if any(_holds(extent, now) for extent in before[:1]):
         return
-    earlier = [{name: one[name] for name in now} for one in before if not _holds(now, one)]
+    earlier = [{name: extent[name] for name in now} for extent in before if not _holds(now, extent)]
     more = {"earlier": earlier} if earlier else {}
     atomic_write_text(folder / EXPERTS_FILE, json.dumps({**plan, **now, **more}, indent=1) + "\n")
 
 
 def _is_complete(folder: Path, settings: Experts, kept: Sequence[int]) -> bool:
-    """Whether all of them have been written down as complete before."""
-    return any(_holds(one, _extent(settings, kept)) for one in _extents(folder))
+    """Whether all that is asked for has been recorded as complete."""
+    return any(_holds(extent, _extent(settings, kept)) for extent in _extents(folder))
 
 
 def _extents(folder: Path) -> list[dict[str, Any]]:
-    """What has been written down as complete, the last first."""
+    """What has been recorded as complete, latest first."""
     path = folder / EXPERTS_FILE
     if not path.exists():
         return []
-    about = json.loads(path.read_text())
-    return [about, *about.get("earlier", [])]
+    record = json.loads(path.read_text())
+    return [record, *record.get("earlier", [])]
 
 
 def _extent(settings: Experts, kept: Sequence[int]) -> dict[str, Any]:
@@ -284,7 +286,7 @@ def _extent(settings: Experts, kept: Sequence[int]) -> dict[str, Any]:
 
 
 def _holds(more: Mapping[str, Any], less: Mapping[str, Any]) -> bool:
-    """Whether experts that are complete already are all that is to be."""
+    """Whether the extent `more` includes all of `less`."""
     enough = all(more[name] >= less[name] for name in ("count", "judges"))
     alike = more["epochs"] == less["epochs"] and bool(more["judges"]) == bool(less["judges"])
     return enough and alike and {*more["kept"]} >= {*less["kept"]}

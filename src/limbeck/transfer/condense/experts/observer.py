@@ -1,4 +1,4 @@
-"""The observer of the loop that takes an expert's snapshots."""
+"""Observer of the training loop that takes an expert's snapshots."""
 
 import warnings
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ PARAMETERS = "parameters"
 """Name of the one tensor in the file of a snapshot."""
 _VERSION = 1
 _LEAST = torch.finfo(torch.float32).tiny
-"""Squared distance below which two snapshots are one, as a loss that divides by it is computed in float32."""
+"""Squared distance below which two snapshots count as equal: a loss in float32 could not divide by it."""
 _MUCH = 0.01
-"""Share of what an expert moves above which losing it is worth a warning."""
+"""Relative loss of an expert's movement from which on a warning is due."""
 
 
 def snapshot_path(folder: Path, number: int) -> Path:
@@ -38,7 +38,7 @@ def save_parameters(network: Classifier, path: Path) -> None:
 
 
 class _Waiting(NamedTuple):
-    """A snapshot that is not on disk yet."""
+    """A snapshot that is not written yet."""
 
     number: int
     step: int
@@ -48,19 +48,18 @@ class _Waiting(NamedTuple):
 
 
 class Snapshots:
-    """Keeps all parameters, in the order in which the network lists them, after some steps of its training.
+    """Takes snapshots of all parameters, in the order in which the network lists them, after some steps of training.
 
-    They stay on the network's device, as they will be kept, until a checkpoint is written; then they are on disk before
-    it is.
+    Snapshots stay encoded on the network's device until a checkpoint is due; they are written before it is.
 
     Args:
-        student: as it is before the first step.
+        student: the network before its first step.
         numbers: steps done -> number of the snapshot.
         folder: of the expert.
         form: see `formats`.
 
     Raises:
-        UserError: when they are written: two are equal, or one is not finite.
+        UserError: when snapshots are written: two are equal, or one is not finite.
 
     Example:
         >>> snapshots = Snapshots(student, {0: 0, 2: 1}, Path("expert"), "float16")
@@ -82,10 +81,10 @@ class Snapshots:
         self._take(step)
 
     def after_epoch(self, epoch: int, student: Classifier) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The last snapshot, which the next one is a difference to; all are on disk by then."""
+        """The last snapshot, which the next one may be a difference to; writes all that wait."""
         self.write()
         if self._before is None:
             return {}
@@ -109,14 +108,19 @@ class Snapshots:
         self._before = number, encoded.theta
 
     def write(self) -> None:
-        """Writes those that are not on disk yet."""
-        for one in self._waiting:
-            precision = Precision(*one.measured.tolist())
-            self._check(one.number, precision)
-            about = {"version": _VERSION, "snapshot": one.number, "step": one.step, "before": one.before}
-            metadata = {key: str(value) for key, value in {**about, **precision._asdict()}.items()}
-            with atomic_path(snapshot_path(self.folder, one.number)) as temporary:
-                write_tensors(temporary, {PARAMETERS: one.kept.cpu()}, metadata)
+        """Writes the snapshots that are not on disk yet."""
+        for snapshot in self._waiting:
+            precision = Precision(*snapshot.measured.tolist())
+            self._check(snapshot.number, precision)
+            fields = {
+                "version": _VERSION,
+                "snapshot": snapshot.number,
+                "step": snapshot.step,
+                "before": snapshot.before,
+            }
+            metadata = {key: str(value) for key, value in {**fields, **precision._asdict()}.items()}
+            with atomic_path(snapshot_path(self.folder, snapshot.number)) as temporary:
+                write_tensors(temporary, {PARAMETERS: snapshot.kept.cpu()}, metadata)
         self._waiting.clear()
 
     def _check(self, number: int, precision: Precision) -> None:
@@ -133,7 +137,7 @@ class Snapshots:
                 + (", or `experts.format: differences`, which keeps small steps." if self.form == "float16" else ".")
             )
         if precision.lost > _MUCH:
-            warnings.warn(  # in the same words for all snapshots of all experts, so that it is shown once
+            warnings.warn(  # the same text for all snapshots and experts, so that it is shown once
                 f"`experts.format: {self.form}` loses more than {_MUCH:.0%} of the squared distance between some "
                 "snapshots, which are close together; `differences` or `float32` keeps more.",
                 stacklevel=2,

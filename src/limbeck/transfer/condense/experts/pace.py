@@ -1,4 +1,4 @@
-"""How long a step of teaching takes, and how much memory."""
+"""Measures the time and memory of a training step."""
 
 from copy import deepcopy
 
@@ -15,12 +15,12 @@ from limbeck.transfer.condense.expert_settings import Experts
 
 
 def measured_step(settings: Experts, network: Classifier, images: ImageSet, batch_size: int) -> tuple[float, int]:
-    """Seconds and bytes of a step of an expert, see `measured_passes`; the bytes with weights and momenta.
+    """Seconds and bytes of an expert's step, see `measured_passes`; bytes include weights and momenta.
 
     Args:
         settings: of the training.
-        network: of the experts' kind, which stays as it is.
-        images: labelled; the first ones are taken.
+        network: of the experts' kind; not changed.
+        images: labelled; the first ones are used.
         batch_size: of a step.
     """
     assert images.labels is not None, "experts are taught on labelled images"
@@ -33,7 +33,7 @@ def measured_step(settings: Experts, network: Classifier, images: ImageSet, batc
         default_device(),
         passes=1 if settings.sharpness is None else 2,
     )
-    weights = sum(one.nbytes for one in network.network.parameters())
+    weights = sum(parameter.nbytes for parameter in network.network.parameters())
     return seconds, memory + (2 if settings.momentum else 1) * weights
 
 
@@ -46,15 +46,15 @@ def measured_passes(
     *,
     passes: int = 1,
 ) -> tuple[float, int]:
-    """Seconds and bytes of passes forwards and back over a batch, which are nearly all of a step.
+    """Seconds and bytes of forward and backward passes over a batch, which make up nearly all of a step.
 
     Args:
-        network: which stays as it is.
+        network: not changed.
         pixels: uint8 or float `[B, C, H, W]`.
         labels: int64 `[B]`.
         views: of floats after normalisation.
         device: where to compute.
-        passes: over the batch in a step.
+        passes: per step.
     """
     pupil = deepcopy(network).to(device).train()
     pixels, labels = pixels.to(device), labels.to(device)

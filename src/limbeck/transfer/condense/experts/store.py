@@ -1,4 +1,4 @@
-"""Experts on disk: their snapshots by number, the network that they are of, and those that judge."""
+"""Experts on disk: their snapshots by number, their network, and the judges."""
 
 import hashlib
 import json
@@ -22,19 +22,19 @@ from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.experts.curriculum import cost_of_scores
 from limbeck.transfer.condense.experts.formats import DIFFERENCE, Precision, decode
 from limbeck.transfer.condense.experts.observer import PARAMETERS, snapshot_path
-from limbeck.transfer.condense.network_at_hand import EXPERTS_FILE, NETWORK
+from limbeck.transfer.condense.network_of_experts import EXPERTS_FILE, NETWORK
 
 COST_FILE = "cost.json"
-"""In the folder of an expert or judge."""
+"""File in the folder of an expert or judge."""
 _ABOUT = ("count", "kept", "judges", "epochs", "network", "images")
 _EXTENT = ("count", "kept", "judges", "epochs")
 _BEGINNING = 4096
-"""Parameters of a snapshot that tell it from those of other trainings, which change all of them."""
+"""How many first parameters identify a snapshot: another training changes all of them."""
 _REMADE = "remove the folder of its expert or judge, and make the experts again, which finds the others."
 
 
 class Loss(NamedTuple):
-    """Mean training loss of an expert up to a step, since the last such line."""
+    """Mean training loss of an expert up to a step, since the previous record."""
 
     step: int
     loss: float
@@ -45,12 +45,12 @@ def expert_folder(folder: Path, number: int) -> Path:
 
 
 def cost_of(folder: Path) -> Cost:
-    """What teaching the expert or judge in its own folder took."""
+    """What teaching the expert or judge in this folder cost."""
     return Cost.from_dict(RunFolder(folder).read(COST_FILE, {}))
 
 
 def judge_path(folder: Path, number: int) -> Path:
-    """The file of a judge's parameters, in its own folder."""
+    """The file of a judge's parameters, in the judge's folder."""
     return folder / f"judge-{number:04d}" / "judge.safetensors"
 
 
@@ -59,7 +59,7 @@ class ExpertStore:
 
     Args:
         folder: of the experts.
-        about: what its `experts.json` says.
+        about: the content of its `experts.json`.
 
     Attributes:
         folder: the same.
@@ -91,18 +91,18 @@ class ExpertStore:
         judges: int | None = None,
         containing: Sequence[int] = (),
     ) -> "ExpertStore":
-        """The experts in a folder, all of what was last made there or so much of it.
+        """The experts in a folder: all that was last made there, or a part of it.
 
         Args:
             folder: of `make_experts`.
-            count: take only the first so many, so that what is done with them does not hang on later ones.
-            snapshots: take only so many, from number 0 on, or these numbers.
-            judges: take only the first so many; 0 for the experts themselves at their end.
-            containing: snapshots that are needed: where the experts that were last made lack one, those of an earlier
-                call are taken that has them all, if there was one.
+            count: takes only the first so many, so that results do not depend on later ones.
+            snapshots: takes only the first so many, from number 0 on, or these numbers.
+            judges: takes only the first so many; 0 for the experts themselves at their end.
+            containing: snapshots that are needed: where those last made lack one, the extent of an earlier call that
+                has them all is taken, if there was one.
 
         Raises:
-            UserError: there are none, not so many, or they are not finished.
+            UserError: there are no experts, fewer than asked for, or they are not finished.
         """
         folder = Path(folder)
         path = folder / EXPERTS_FILE
@@ -114,7 +114,7 @@ class ExpertStore:
                 else f"there are no experts in {str(folder)!r}; `limbeck experts` makes some."
             )
         about = _read_about(path)
-        earlier = next((one for one in about.pop("earlier", []) if {*containing} <= {*one["kept"]}), {})
+        earlier = next((extent for extent in about.pop("earlier", []) if {*containing} <= {*extent["kept"]}), {})
         if not {*containing} <= {*about["kept"]}:
             about |= earlier
         kept = range(snapshots) if isinstance(snapshots, int) else snapshots
@@ -124,7 +124,7 @@ class ExpertStore:
         return store
 
     def _check(self) -> None:
-        """Raises a UserError where something is not there."""
+        """Raises a UserError where a snapshot or judge is missing."""
         if not self.kept or self.count < 1:
             raise UserError(f"`count` and `snapshots` must be at least 1, got {self.count} and {list(self.kept)}.")
         needed = {*self.kept, *([] if self.about["judges"] else [self.about["epochs"]])}
@@ -152,7 +152,7 @@ class ExpertStore:
 
     @property
     def kept(self) -> tuple[int, ...]:
-        """Numbers of the snapshots that every expert has, rising; number 0 is the one before the first step."""
+        """Numbers of the snapshots that are taken of every expert, rising; number 0 is before the first step."""
         return tuple(self.about["kept"])
 
     @property
@@ -162,28 +162,28 @@ class ExpertStore:
 
     @property
     def extent(self) -> dict[str, Any]:
-        """How much of the folder is taken: "count", "kept", "judges" and "epochs"."""
+        """Which part of the folder is taken: "count", "kept", "judges" and "epochs"."""
         return {name: self.about[name] for name in _EXTENT}
 
     def part(self, **extent: Any) -> "ExpertStore":
-        """The same experts, but so much of the folder, whatever it holds by now.
+        """The same experts, restricted to an extent, whatever the folder holds by now.
 
         Args:
-            extent: of another's `extent`, all or some.
+            extent: entries of another store's `extent`, all or some.
 
         Raises:
-            UserError: not all of that is there.
+            UserError: something of that is missing.
         """
         store = ExpertStore(self.folder, {**self.about, **extent})
         store._check()
         return store
 
     def digest(self, snapshots: Sequence[int], *, judges: bool) -> str:
-        """32 hex digits of how the parameters begin, which a training of other images, seed or settings has otherwise.
+        """Hash (32 hex digits) of the first parameters, which differ between trainings of other images or settings.
 
         Args:
-            snapshots: numbers of those of every expert that count.
-            judges: whether those of `judges` do, too.
+            snapshots: numbers of the snapshots of every expert to include.
+            judges: whether `judges` are included, too.
         """
         digest = hashlib.blake2b(digest_size=16)
         for expert in range(self.count):
@@ -195,7 +195,7 @@ class ExpertStore:
 
     @cached_property
     def network(self) -> Classifier:
-        """An untaught network of the experts' kind, in evaluation mode; to be left so."""
+        """An untrained network of the experts' kind, in evaluation mode; not to be changed."""
         return load_model(self.folder / NETWORK)
 
     def theta(self, expert: int, snapshot: int) -> Tensor:
@@ -219,12 +219,12 @@ class ExpertStore:
 
     def _theta(self, expert: int, snapshot: int, first: int | None = None) -> Tensor:
         # Backwards to the last whole snapshot, then forwards over the differences.
-        found, before = [], snapshot
+        chain, before = [], snapshot
         while before is not None:
             kept, before = _read(snapshot_path(expert_folder(self.folder, expert), before), first)
-            found.append(kept)
+            chain.append(kept)
         theta = None
-        for kept in reversed(found):
+        for kept in reversed(chain):
             theta = decode(kept, theta)
         assert theta is not None
         if not torch.isfinite(theta).all():
@@ -236,7 +236,7 @@ class ExpertStore:
 
     @property
     def judges(self) -> list[Classifier]:
-        """Networks that were taught to the end, each anew, in evaluation mode."""
+        """The fully taught networks, loaded anew, in evaluation mode."""
         return [self.judge(number) for number in range(self._judging)]
 
     @property
@@ -244,7 +244,7 @@ class ExpertStore:
         return int(self.about["judges"]) or self.count
 
     def judge(self, number: int) -> Classifier:
-        """One of `judges` alone, of which each is a network of its own in memory."""
+        """A single one of `judges`, as each of them takes memory."""
         return self.load(self._judge_theta(number))
 
     def _judge_theta(self, number: int, first: int | None = None) -> Tensor:
@@ -253,31 +253,31 @@ class ExpertStore:
         return self._theta(number, self.about["epochs"], first)
 
     def load(self, theta: Tensor) -> Classifier:
-        """A classifier of its own with these parameters `[P]`, in evaluation mode."""
-        whitening = self.network.whitening  # megabytes, of which one copy does for all
+        """A new classifier with these parameters `[P]`, in evaluation mode."""
+        whitening = self.network.whitening  # megabytes, so all classifiers share it
         classifier = deepcopy(self.network, {} if whitening is None else {id(whitening): whitening})
         vector_to_parameters(theta.detach().clone(), classifier.network.parameters())
         return classifier
 
     def precision(self, expert: int, snapshot: int) -> Precision:
-        """What keeping a snapshot lost, and how far it is from the one before."""
+        """What encoding a snapshot lost, and how far it is from the one before."""
         about = self._about(expert, snapshot)
         return Precision(float(about["error"]), float(about["moved"]))
 
     def losses(self, expert: int) -> list[Loss]:
-        """How the training loss of an expert fell."""
+        """The recorded training losses of an expert."""
         lines = RunFolder(expert_folder(self.folder, expert)).metrics()
         return [Loss(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
 
     def mean_losses(self) -> list[float]:
-        """Training loss between each two neighbours in `kept`, the mean over all experts; NaN where none was noted.
+        """Mean training loss over all experts between neighbours in `kept`; NaN where none was recorded.
 
         Start epochs are worth matching as long as it falls.
         """
         return [sum(losses) / len(losses) if losses else float("nan") for losses in self.losses_between()]
 
     def losses_between(self) -> list[list[float]]:
-        """Training losses of all experts that were noted between each two neighbours in `kept`."""
+        """Recorded training losses of all experts between neighbours in `kept`."""
         between: list[list[float]] = [[] for _ in self.kept[1:]]
         for expert in range(self.count):
             steps = [int(self._about(expert, number)["step"]) for number in self.kept]
@@ -288,7 +288,7 @@ class ExpertStore:
         return between
 
     def cost(self) -> Cost:
-        """Of teaching these experts and judges, and of scoring images for their curriculum, whenever that was."""
+        """The cost of teaching these experts and judges, and of scoring images for their curriculum."""
         folders = [expert_folder(self.folder, number) for number in range(self.count)]
         folders += [judge_path(self.folder, number).parent for number in range(self.about["judges"])]
         return sum((cost_of(folder) for folder in folders), cost_of_scores(self.folder))
@@ -299,9 +299,9 @@ class ExpertStore:
 
 
 def _read(path: Path, first: int | None = None) -> tuple[Tensor, int | None]:
-    """What was kept of a snapshot, or its first so many, and the number of that which it is a difference to, if it is.
+    """What a snapshot's file holds, or its first values alone, and the number of the snapshot it is a difference to.
 
-    Of the rest of the file nothing is read.
+    The number is None for a whole snapshot. With `first`, the rest of the file is not read.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -312,7 +312,7 @@ def _read(path: Path, first: int | None = None) -> tuple[Tensor, int | None]:
 
 
 def _open_header(path: Path) -> None:
-    """Raises a UserError for a file that is cut off, or none of a snapshot; now, not in the middle of learning."""
+    """Raises a UserError for a file that is truncated or no snapshot, now and not in the middle of learning."""
     try:
         with safe_open(path, framework="pt") as file:
             file.get_slice(PARAMETERS)
@@ -321,7 +321,7 @@ def _open_header(path: Path) -> None:
 
 
 def _read_about(path: Path) -> dict[str, Any]:
-    """What is complete in a folder of experts."""
+    """The content of `experts.json`, checked for its keys."""
     try:
         about = dict(json.loads(path.read_text()))
         if absent := [name for name in _ABOUT if name not in about]:
@@ -334,7 +334,7 @@ def _read_about(path: Path) -> dict[str, Any]:
 
 
 def listed(numbers: Sequence[int]) -> str:
-    """Rising numbers in words, ranges in short: "0 to 5, 50".
+    """Rising numbers as text with ranges: "0 to 5, 50".
 
     Example:
         >>> listed([0, 1, 2, 5, 7, 8])

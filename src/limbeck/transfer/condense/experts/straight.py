@@ -8,10 +8,10 @@ from limbeck.transfer.condense.experts.store import ExpertStore
 
 
 class StraightStore:
-    """Experts taken for straight lines from their first to their last snapshot, evenly divided.
+    """Experts replaced by straight lines from their first to their last snapshot.
 
-    Only two snapshots of each are read, and any number between them, whole or not, is a point of the line. Source:
-    Zhong et al., "Dataset distillation by matching convexified trajectory", 2024, https://arxiv.org/abs/2406.19827.
+    Only these two snapshots are read; any number between theirs, whole or not, is a point of the line. Source: Zhong et
+    al., "Dataset distillation by matching convexified trajectory", 2024, https://arxiv.org/abs/2406.19827.
 
     Args:
         store: of the experts.

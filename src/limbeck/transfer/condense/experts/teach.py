@@ -1,4 +1,4 @@
-"""One expert, or one judge, taught through the ordinary loop; whatever was begun is gone on with."""
+"""Teaches one expert or judge by the ordinary training loop, and resumes what was begun."""
 
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -28,7 +28,7 @@ Networks = Callable[[int], Classifier]
 
 
 class TrainingTask(NamedTuple):
-    """Who is to be taught: an expert, whose snapshots are kept, or a judge, who is taught to the end."""
+    """A network to teach: an expert, whose snapshots are kept, or a judge, which is taught to the end."""
 
     kind: Literal["expert", "judge"]
     number: int
@@ -39,18 +39,18 @@ class TrainingTask(NamedTuple):
 
 @dataclass(frozen=True)
 class Teaching:
-    """What teaches one after another, in this process or a worker.
+    """Teaches experts and judges one after another, in this process or a worker.
 
     Attributes:
-        settings: of the training; how many experts there are does not matter.
+        settings: of the training; their numbers of experts and judges are not read.
         networks: seed -> fresh network.
         images: to teach on.
         intervals: between snapshots.
-        passes: which images each pass shows, of a curriculum.
+        passes: of a curriculum, the images that each pass shows; None without one.
         folder: of all experts.
         kept: numbers of the snapshots.
-        seed: of all experts; each has its own.
-        about: what is written down in the folder of each, as a note.
+        seed: each expert derives its own from it.
+        about: noted in the folder of each.
     """
 
     settings: Experts
@@ -64,12 +64,12 @@ class Teaching:
     about: dict[str, Any]
 
     def __call__(self, task: TrainingTask, progress: Progress, *, wait: bool = True) -> bool:
-        """Teaches one as far as it is to be, unless another run has, with whom experts are shared.
+        """Teaches one network as far as settings ask, unless another run that shares the experts has done so.
 
         Args:
-            task: who is taught.
-            progress: who watches.
-            wait: whether one that another run is teaching is waited for, and not left to it.
+            task: what to teach.
+            progress: is told of the progress.
+            wait: whether to wait for a network that another run is teaching, instead of leaving it to that run.
 
         Returns:
             Whether it is taught now.
@@ -87,7 +87,7 @@ class Teaching:
 
     def _teach(self, task: TrainingTask, progress: Progress) -> None:
         folder = self.place(task)
-        wait_until_free(folder)  # of a worker whose master was killed, and which saves its run
+        wait_until_free(folder)  # a worker whose master was killed may still be saving
         steps, seed = self.steps(task), derive_seed(self.seed, task.kind, task.number)
         recipe = {task.kind: task.number, **self.about, "steps": steps}
         with RunFolder.open(folder, recipe, resume=True, may_change=("steps", *self.about)) as run_folder:
@@ -117,14 +117,14 @@ class Teaching:
         return expert_folder(self.folder, number) if task.kind == "expert" else judge_path(self.folder, number).parent
 
     def steps(self, task: TrainingTask) -> int:
-        """Of all of its training."""
+        """Number of steps of its whole training."""
         return self.intervals.step(self.kept[-1] if task.kind == "expert" else self.settings.epochs)
 
     def is_done(self, task: TrainingTask) -> bool:
-        """Whether it was taught as far.
+        """Whether it has been taught as far as settings ask.
 
         Raises:
-            UserError: a judge was taught for more epochs.
+            UserError: a judge has been taught for more epochs than that.
         """
         run_folder = RunFolder(self.place(task))
         if not run_folder.finished:
@@ -141,23 +141,23 @@ class Teaching:
         return done == wanted
 
     def _snapshots(self, student: Classifier, run_folder: RunFolder) -> Snapshots:
-        """Takes those that are missing; where training has gone beyond one, all begins again, to the same bits."""
+        """Takes the missing snapshots; where training is beyond one, it begins again, which gives the same bits."""
         folder = run_folder.path
         done = checkpoint_step(run_folder)
         if any(self.intervals.step(number) <= done for number in missing(folder, self.kept)):
             run_folder.checkpoint.unlink()
-        known = [int(path.stem) for path in snapshot_path(folder, 0).parent.glob("[0-9]*.safetensors")]
-        numbers = {self.intervals.step(number): number for number in sorted({*known, *self.kept})}
+        existing = [int(path.stem) for path in snapshot_path(folder, 0).parent.glob("[0-9]*.safetensors")]
+        numbers = {self.intervals.step(number): number for number in sorted({*existing, *self.kept})}
         return Snapshots(student, numbers, folder, self.settings.format)
 
 
 @dataclass(frozen=True)
 class MakeTeaching:
-    """Makes what teaches, in whatever process it is called.
+    """Makes `Teaching` in whatever process it is called.
 
     Attributes:
-        images: or what loads them.
-        fingerprint: of the images that it began with.
+        images: to teach on, or a function that loads them.
+        fingerprint: of the images in the process that began.
         rest: all other attributes of `Teaching`.
     """
 
@@ -175,7 +175,7 @@ class MakeTeaching:
 
 
 def training_settings(settings: Experts, steps: int, batch_size: int) -> TrainingSettings:
-    """How an expert is taught: in one precision and memory order everywhere, so that it is the same everywhere."""
+    """Settings of an expert's training: precision and memory format are fixed, so that it is the same everywhere."""
     views, sharpness = settings.views, settings.sharpness
     return TrainingSettings.model_validate(
         {
@@ -197,11 +197,11 @@ def training_settings(settings: Experts, steps: int, batch_size: int) -> Trainin
 
 
 def missing(folder: Path, kept: Iterable[int]) -> list[int]:
-    """Which snapshots are not in an expert's folder."""
+    """Numbers of the snapshots that an expert's folder lacks."""
     return [number for number in kept if not snapshot_path(folder, number).exists()]
 
 
 def checkpoint_step(run_folder: RunFolder) -> int:
-    """Steps after which its checkpoint was written; -1 where there is none."""
+    """Step of a run's checkpoint; -1 where there is none."""
     path = run_folder.checkpoint
     return Checkpoint.load(path).step if path.exists() else -1

@@ -1,4 +1,4 @@
-"""The progress of many trainings as one line: steps of all of them, whoever does them."""
+"""The progress of many trainings in one line, which counts the steps of all of them."""
 
 from types import TracebackType
 from typing import Self
@@ -7,10 +7,10 @@ from limbeck.progress import Progress
 
 
 class Together:
-    """A stage of so many steps, shown inside `with`.
+    """A stage of the progress with the steps of all trainings, shown inside `with`.
 
     Args:
-        progress: who watches.
+        progress: where it is shown.
         title: of the stage.
         total: steps of all trainings.
     """
@@ -29,7 +29,7 @@ class Together:
         self.progress.end()
 
     def part(self, title: str) -> "Part":
-        """Who watches one training; of one that begins anew, as its worker died, what it had told is forgotten."""
+        """The progress of one training; starts at 0 again where a training begins anew because its worker died."""
         self._done[title] = 0
         return Part(self, title)
 

@@ -1,4 +1,4 @@
-"""Where a network sees the class of an image, and by how much more its pixels are learned there."""
+"""Where a network sees the class of an image, and how much faster pixels are learned there."""
 
 from typing import TYPE_CHECKING
 

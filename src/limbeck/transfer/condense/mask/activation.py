@@ -1,4 +1,4 @@
-"""Class activation maps, by torchcam: deterministic, in batches, and without a trace in the network."""
+"""Class activation maps by torchcam: deterministic, in batches, and with the network left as it was."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ Kind = Literal["smooth-grad-cam++", "grad-cam++", "grad-cam"]
 KINDS = ("smooth-grad-cam++", "grad-cam++", "grad-cam")
 _COPIES: dict[Kind, int] = {"smooth-grad-cam++": 4, "grad-cam++": 1}
 _NOISE = 0.3
-"""Deviation of the noise in the network's normalised space; copies and noise are torchcam's own."""
+"""Deviation of the noise in the network's normalised space; numbers of copies and noise are torchcam's defaults."""
 
 
 def maps(
@@ -34,31 +34,31 @@ def maps(
     first: int = 0,
     batch_size: int = 64,
 ) -> Tensor:
-    """Where a network sees a class in each image: one map an image, which runs from 0 to 1.
+    """Where a network sees a class in each image: one map per image, with values from 0 to 1.
 
-    The network computes in evaluation mode and is left as it was, modes, gradients and hooks; so are torch's global
-    generators. The noise of an image hangs on the seed and on its row alone, so batches of any size have the same.
+    The network computes in evaluation mode; its modes, gradients and hooks are left as they were, and so are torch's
+    global generators. The noise of an image depends on the seed and its row alone, whatever the batch size.
 
     Args:
-        classifier: any network with a layer whose output is a map `[B, C, h, w]`, or tokens that its taps lay out so.
-        layer: path of that module; None for its last stage.
-        inputs: float `[N, C, H, W]`, normalised already, see `Classifier.prepare`.
-        classes: int64 `[N]`, whose map is wanted, among the network's own.
-        kind: "grad-cam" weighs channels by their mean gradient, "grad-cam++" by gradients that are positive, and
+        classifier: a network with a layer whose output is a map `[B, C, h, w]`, or tokens that its taps lay out so.
+        layer: path of that module; None for the last stage.
+        inputs: float `[N, C, H, W]`, normalised, see `Classifier.prepare`.
+        classes: int64 `[N]`, the class, among the network's own, whose map is wanted.
+        kind: "grad-cam" weights channels by their mean gradient, "grad-cam++" by positive gradients, and
             "smooth-grad-cam++" by those of four noisy copies (standard deviation 0.3), of which the last one's map is
-            weighed. All are torchcam's formulas, which has sum(A * g^3) for sum(A) * g^3 in Grad-CAM++'s denominator:
+            weighted. The formulas are torchcam's, which has sum(A * g^3) for sum(A) * g^3 in Grad-CAM++'s denominator:
             the same where a mean over the map follows.
         seed: of the noise.
-        size: height and width that maps are brought to, bilinearly; None for those of the inputs.
-        first: row of the first input, where these are some of many.
-        batch_size: images of one pass.
+        size: height and width that maps are resized to, bilinearly; None for those of the inputs.
+        first: row of the first input, where the inputs are a part of more.
+        batch_size: images per pass.
 
     Returns:
         float32 `[N, height, width]`, on the network's device. A map is 0 everywhere where nothing speaks for the class.
 
     Raises:
         UserError: torchcam is missing; an argument is out of range; the layer is unknown, has no map, or the logits do
-            not hang on it.
+            not depend on it.
 
     Example:
         >>> classifier = lb.create("resnet20", num_classes=10)
@@ -74,17 +74,17 @@ def maps(
     check_batch_size(batch_size)
     layer = layer_of(classifier, layer)
     height, width = size or (int(inputs.shape[2]), int(inputs.shape[3]))
-    device, found = device_of(classifier), []
+    device, resized = device_of(classifier), []
     with _extracting(classifier, layer, kind, seed) as extractor:
         for rows in torch.arange(len(inputs)).split(batch_size):
             shown = inputs.detach()[rows.to(inputs.device)].to(device, copy=True).requires_grad_()
-            one = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist())  # [B, h, w]
-            found.append(functional.interpolate(one.float()[:, None], (height, width), mode="bilinear")[:, 0])
-    return torch.cat(found).clamp_(0, 1)  # the last bit of an interpolation may be above 1
+            batch = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist())  # [B, h, w]
+            resized.append(functional.interpolate(batch.float()[:, None], (height, width), mode="bilinear")[:, 0])
+    return torch.cat(resized).clamp_(0, 1)  # the last bit of an interpolation may be above 1
 
 
 def passes_of(kind: Kind) -> int:
-    """How often a network is shown an image for one map of it: as it is, and its copies.
+    """Forward passes per map: one of the image itself and one of each noisy copy.
 
     Example:
         >>> passes_of("smooth-grad-cam++"), passes_of("grad-cam")
@@ -94,10 +94,10 @@ def passes_of(kind: Kind) -> int:
 
 
 def layer_of(classifier: Classifier, layer: str | None = None) -> str:
-    """Path of the module whose map is read: the one that is named, else the network's last stage.
+    """Path of the module whose map is read: the named one, else the network's last stage.
 
-    The last tokens of a transformer that reads its answer off a class token say nothing of it; there it is the stage
-    before.
+    For a transformer that classifies by a class token it is the stage before the last, whose other tokens do not affect
+    the logits.
 
     Raises:
         UserError: no such module, or no stages and none named.
@@ -138,7 +138,7 @@ def _check(classifier: Classifier, inputs: Tensor, classes: Tensor, kind: str) -
 
 @contextmanager
 def _extracting(classifier: Classifier, layer: str, kind: Kind, seed: int) -> Iterator["_Extractor"]:
-    # Whatever else draws in a network, does so from generators of our own, too.
+    # Whatever else in a network draws random numbers uses our own generators, too.
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -151,7 +151,7 @@ def _extracting(classifier: Classifier, layer: str, kind: Kind, seed: int) -> It
 
 
 class _Extractor:
-    """torchcam's extractor, with noise of our own and every layout of stages."""
+    """torchcam's extractor with our own noise, for every layout of stages."""
 
     def __init__(self, classifier: Classifier, layer: str, kind: Kind, seed: int) -> None:
         try:
@@ -167,8 +167,8 @@ class _Extractor:
         if kind == "grad-cam":
             self.cam = GradCAM(classifier.network, layer, reshape_transform=self._as_map)
             return
-        # torchcam's own class of "grad-cam++" leaves out alpha's denominator (0.5), its smooth one does not: with one
-        # copy and no noise they are the same otherwise.
+        # torchcam's own class for "grad-cam++" leaves out alpha's denominator (0.5); its smooth class does not, and is
+        # the same otherwise with one copy and no noise.
         copies = _COPIES[kind]
         self.cam = SmoothGradCAMpp(classifier.network, layer, num_samples=copies, reshape_transform=self._as_map)
         self.cam._distrib = self.noise  # in place of torch's global generator
@@ -181,7 +181,7 @@ class _Extractor:
         self.cam.__exit__(*error)
 
     def of(self, shown: Tensor, classes: list[int], rows: list[int]) -> Tensor:
-        """Maps `[B, h, w]` of inputs `[B, C, H, W]` that stand in these rows of the whole."""
+        """Maps `[B, h, w]` of inputs `[B, C, H, W]`; `rows` are their rows among all inputs."""
         self.noise.rows, self.noise.drawn = rows, 0
         logits = self.classifier.network(shown)
         if not torch.isfinite(logits).all():  # torchcam takes NaN for 0
@@ -206,20 +206,20 @@ class _Extractor:
             raise UserError(f"{where} must put out one tensor, got {type(output).__name__}; name another module.")
         taps = self.classifier.taps
         fits = output.ndim == (3 if taps.layout == "tokens" else 4)
-        found = taps.as_map(output) if fits else output
-        if found.ndim != 4:
+        stage = taps.as_map(output) if fits else output
+        if stage.ndim != 4:
             raise UserError(
                 f"{where} must put out a map [B, C, h, w], got shape {list(output.shape)}; name another module."
             )
-        return found
+        return stage
 
 
 class _Noise:
-    """What torchcam draws the noise of its copies from: for every image a stream of its own.
+    """The distribution from which torchcam draws the noise of its copies, with a random stream per image.
 
     Attributes:
-        rows: of the images of this pass among all.
-        drawn: copies of them so far.
+        rows: rows of this pass's images among all images.
+        drawn: number of copies drawn for them so far.
     """
 
     def __init__(self, seed: int, deviation: float) -> None:
@@ -234,4 +234,4 @@ class _Noise:
             return torch.zeros(size)
         self.drawn += 1
         streams = [generator(self.seed, row, self.drawn) for row in self.rows]
-        return self.deviation * torch.stack([torch.randn(size[1:], generator=one) for one in streams])
+        return self.deviation * torch.stack([torch.randn(size[1:], generator=stream) for stream in streams])

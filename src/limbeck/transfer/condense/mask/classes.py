@@ -1,4 +1,4 @@
-"""Which class of one network is meant by the classes of other images."""
+"""Finds the classes of images among those of another network."""
 
 import warnings
 from collections import Counter
@@ -18,15 +18,15 @@ _IMAGENET = 1000
 
 
 def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = True) -> Tensor:
-    """For each class, its number among those of a network that may know others.
+    """The number of each class among those of a network, which may have other classes.
 
-    Names are found as they are, else by their words: case, hyphens, a plural's s and further synonyms make no
-    difference. A network of 1000 classes without names, or with numbers for names, knows ImageNet's in their usual
-    order, also by one synonym each, and WordNet ids ("n01440764") stand for the names that ImageNet has for them.
+    Names are matched exactly, else by their words: case, hyphens, a plural's s and further synonyms make no difference.
+    A network of 1000 classes without names, or with numbers for names, has ImageNet's in their usual order; one synonym
+    of each suffices, and WordNet ids ("n01440764") stand for ImageNet's names.
 
     Args:
         classes: the K names.
-        network: that is asked.
+        network: its classes are searched.
         by_name: False takes the number of a class for its number at the network, whatever that is there, as the
             reference implementation does when it asks a network of ImageNet's thousand classes about ten; a warning
             says where names contradict that.
@@ -55,9 +55,9 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
     if ours == theirs or (len(ours) == network.num_classes and not (_are_named(ours) and _are_named(theirs))):
         return torch.arange(len(ours))
     if not (_are_named(ours) and _are_named(theirs)):
-        who = f"`network` {network.name} must name its" if _are_named(ours) else "the images must name their"
+        subject = f"`network` {network.name} must name its" if _are_named(ours) else "the images must name their"
         raise UserError(
-            f"{who} classes, so that the {len(ours)} of the images are found among the "
+            f"{subject} classes, so that the {len(ours)} of the images are found among the "
             f"{network.num_classes} of {network.name}; give `classes`, or set `class_map` false to have class i asked "
             "for as number i."
         )
@@ -65,9 +65,9 @@ def class_map(classes: Sequence[str], network: Classifier, *, by_name: bool = Tr
     exact = {composed(name): place for place, name in enumerate(theirs) if counts[name] == 1}
     places = [exact.get(composed(name)) for name in ours]
     if None in places:
-        there = [all_spellings(name) for name in theirs]
+        spellings = [all_spellings(name) for name in theirs]
         places = [
-            _by_words(name, theirs, there, network) if place is None else place
+            _by_words(name, theirs, spellings, network) if place is None else place
             for name, place in zip(ours, places, strict=True)
         ]
     return torch.tensor(places)
@@ -89,7 +89,7 @@ def _doubt_numbers(classes: Sequence[str], network: Classifier) -> None:
 
 
 def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Tokens]], network: Classifier) -> int:
-    """Where among `names` the one stands that shares most of its all_spellings with this name."""
+    """Index of the one among `names` that shares the largest part of its spellings with this name."""
     wanted = all_spellings(name)
     shares = [len(wanted & words) / len(wanted | words) for words in there]
     best = [place for place, share in enumerate(shares) if share and share == max(shares)]
@@ -97,8 +97,8 @@ def _by_words(name: str, names: Sequence[str], there: Sequence[frozenset[Tokens]
         return best[0]
     mend = "name another network in `mask`, or set `class_map` false to have classes asked for by number."
     if best:
-        found = few([f"{names[place]!r} ({place})" for place in best])
-        raise UserError(f"class {name!r} of the images may be {found} of {network.name}; rename it, {mend}")
+        candidates = few([f"{names[place]!r} ({place})" for place in best])
+        raise UserError(f"class {name!r} of the images may be {candidates} of {network.name}; rename it, {mend}")
     near = closest(name, names, 1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise UserError(
@@ -114,17 +114,20 @@ def _names_of(network: Classifier) -> tuple[str, ...]:
 
 
 def _are_named(names: Sequence[str]) -> bool:
-    """Whether names tell what classes are, as numbers do not."""
+    """Whether classes have names, other than mere numbers."""
     return bool(names) and Classes("", len(names), tuple(names)).numbers is None
 
 
 def _in_full(names: tuple[str, ...]) -> tuple[str, ...]:
-    """ImageNet's names in full, where some or all of its thousand go by WordNet ids or by one synonym each.
+    """Names with ImageNet's in full, where some or all of them are WordNet ids or single synonyms.
 
-    One synonym alone is not enough: that of 134, "crane", is that of another class for some, and "gong" one of 494.
+    A single synonym may be ambiguous: "crane", that of class 134, is also another class's, and "gong" one of 494.
     """
     full = tuple(imagenet_names().values()) if len(names) == _IMAGENET else ()
-    same = sum(not all_spellings(one).isdisjoint(all_spellings(other)) for one, other in zip(names, full, strict=False))
+    same = sum(
+        not all_spellings(name).isdisjoint(all_spellings(full_name))
+        for name, full_name in zip(names, full, strict=False)
+    )
     if full and same > 0.95 * _IMAGENET:
         return full
     if not any(name.startswith(("n0", "n1")) for name in names):

@@ -1,4 +1,4 @@
-"""How complex images are: how little of each shows what it is of."""
+"""How complex images are: the share of each that does not show its class."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,12 @@ from limbeck.transfer.condense.mask.discriminative import check_maps
 
 @dataclass(frozen=True)
 class Complexity:
-    """Comp-DD's index of a set, in 0..1: high where what matters is small and its surroundings are rich.
+    """Comp-DD's complexity index of a set, from 0 to 1: high where the subject is small in rich surroundings.
 
     Attributes:
-        images: float64 `[N]`, of each image.
-        per_class: class -> mean of its images; classes without images are left out.
-        mean: of the classes.
+        images: float64 `[N]`, index of each image.
+        per_class: class -> mean over its images; classes without images are left out.
+        mean: over the classes.
     """
 
     images: Tensor
@@ -37,7 +37,7 @@ class Complexity:
 
 
 def complexity(maps: Tensor, threshold: float = 0.5) -> Tensor:
-    """1 - the share of a map that reaches the threshold, of each map.
+    """For each map, 1 - the share of its pixels that reach the threshold.
 
     Args:
         maps: float `[N, H, W]` in [0, 1].
@@ -73,17 +73,17 @@ def image_complexity(
     batch_size: int = 64,
     progress: Progress | None = None,
 ) -> Complexity:
-    """The index of images by the maps of a network for their own classes.
+    """The complexity index of images, by a network's activation maps for their own classes.
 
     Args:
         images: labelled, as `limbeck.load` takes them; of a name the training images.
-        network: that knows the classes by name, see `class_map`, or its weights by name or path, as
-            "timm:resnet18.tv_in1k"; published with an ImageNet ResNet-18.
+        network: knows the classes by name, see `class_map`; or its weights by name or path, as "timm:resnet18.tv_in1k".
+            The published index uses an ImageNet ResNet-18.
         layer, kind, seed: see `maps`.
-        threshold: from which on a pixel shows the class.
+        threshold: value from which on a pixel shows the class.
         by_name: see `class_map`.
-        batch_size: images of one pass.
-        progress: who watches.
+        batch_size: images per pass.
+        progress: is told of the progress.
 
     Raises:
         UserError: images without labels; see `maps` and `class_map`.
@@ -99,18 +99,18 @@ def image_complexity(
     if not 0 <= threshold <= 1:
         raise UserError(f"`threshold` must be a number from 0 to 1, got {threshold!r}.")
     layer, places = layer_of(network, layer), class_map(images.classes, network, by_name=by_name)
-    found = torch.empty(len(images), dtype=torch.float64)
+    values = torch.empty(len(images), dtype=torch.float64)
     size = images.shape[1:]
     progress = progress or Silent()
     progress.begin(f"activation maps of {images.name}", len(images))
     for rows, pixels in images.batches(batch_size):
         inputs = network.prepare(pixels.to(device_of(network)))
-        wanted, first = places[images.labels[rows]], int(rows[0])
-        seen = maps(network, layer, inputs, wanted, kind, seed, size=size, first=first, batch_size=batch_size)
-        found[rows] = complexity(seen, threshold).cpu()
+        targets, first = places[images.labels[rows]], int(rows[0])
+        seen = maps(network, layer, inputs, targets, kind, seed, size=size, first=first, batch_size=batch_size)
+        values[rows] = complexity(seen, threshold).cpu()
         progress.update(first + len(rows))
     progress.end()
-    return Complexity(found, _per_class(found, images.labels, images.classes))
+    return Complexity(values, _per_class(values, images.labels, images.classes))
 
 
 def _per_class(values: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""By how much more pixels are learned where a network sees the class."""
+"""How much faster pixels are learned where a network sees the class."""
 
 from typing import Literal
 
@@ -40,7 +40,7 @@ def discriminative_mask(maps: Tensor, threshold: float | Literal["mean"] = "mean
 
 
 def check_maps(maps: Tensor) -> None:
-    """Raises a UserError for what is no activation map."""
+    """Raises a UserError unless `maps` are activation maps."""
     if maps.ndim != 3 or not maps.numel() or not maps.is_floating_point():
         raise UserError(f"`maps` must be floating [N, H, W], got {maps.dtype} {list(maps.shape)}.")
     if not bool(((maps >= 0) & (maps <= 1)).all()):  # NaN is neither

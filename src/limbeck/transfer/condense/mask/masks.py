@@ -19,18 +19,18 @@ from limbeck.transfer.condense.method_settings import Mask
 
 
 class Masks:
-    """EDF's discriminative area enhancement: factors of the pixels' gradients, made anew every so many iterations.
+    """EDF's discriminative area enhancement: factors of the pixels' gradients, renewed every few iterations.
 
     Args:
         settings: of the mask.
-        network: that looks, see `mask_network`; it is left as it was.
+        network: gives the maps, see `mask_network`; it is left as it was.
         classes: names of the images' K classes.
         seed: of the maps' noise.
-        batch_size: images of one pass.
+        batch_size: images per pass.
 
     Attributes:
         maps: float32 `[N, H, W]`, those of the latest factors; None before the first.
-        passes: images that the network was shown so far, noisy copies among them.
+        passes: images that the network has seen so far, including noisy copies.
 
     Raises:
         UserError: the network has no such layer, or does not know a class, see `class_map`.
@@ -56,16 +56,16 @@ class Masks:
         self._factors: Tensor | None = None
 
     def check_size(self, shape: tuple[int, int, int]) -> None:
-        """Raises a UserError where the network cannot be shown images [C, H, W] at the size that they are brought to.
+        """Raises a UserError where the network cannot take images [C, H, W] at the size that they are resized to.
 
         Args:
             shape: of the images.
         """
         size = self.network.input_size or shape[1:]
         with torch.no_grad(), evaluating(self.network):
-            shown = self.network.prepare(torch.zeros(1, *shape, device=device_of(self.network)))
+            inputs = self.network.prepare(torch.zeros(1, *shape, device=device_of(self.network)))
             try:
-                self.network.network(shown)
+                self.network.network(inputs)
             except (RuntimeError, ValueError) as error:  # pooled to nothing, or no multiple of a transformer's patches
                 raise UserError(
                     f"`mask.size` must be one at which {self.network.name} sees images, got {size[0]}x{size[1]} "
@@ -73,18 +73,18 @@ class Masks:
                 ) from error
 
     def due(self, iteration: int) -> bool:
-        """Whether that iteration makes maps anew, for which alone pixels are looked at."""
+        """Whether an iteration renews the maps; in others pixels are not read."""
         return self.maps is None or iteration % self.settings.every == 0
 
     def __call__(self, images: Tensor, classes: Tensor, iteration: int) -> Tensor:
         """Factors of the gradients of all images, the same for all channels.
 
-        They are those of the last iteration that `every` divides, at which images and classes were what they were then.
+        They are of the images and classes at the last iteration that `every` divides.
 
         Args:
-            images: float `[N, C, H, W]` in [0, 1] units, all of the set; values beyond are seen as they are. Where no
-                maps are `due`, anything of that shape.
-            classes: int64 `[N]` in 0..K-1, whose maps are wanted: of soft labels the largest.
+            images: float `[N, C, H, W]` in [0, 1] units, the whole set; values beyond are not clipped. Where no maps
+                are `due`, anything of that shape.
+            classes: int64 `[N]` in 0..K-1, whose maps are wanted; of soft labels the most probable ones.
             iteration: >= 0.
 
         Returns:
@@ -97,7 +97,7 @@ class Masks:
                 f"`images` must be the {len(self.maps)} of {list(self.maps.shape[1:])} pixels that the mask is kept "
                 f"for, got {list(images.shape)}."
             )
-        if self._factors is None:  # which in every iteration would have the host wait for a GPU
+        if self._factors is None:  # kept, as making them in every iteration would wait for the GPU
             factors = discriminative_mask(self.maps, self.settings.threshold, self.settings.beta)
             self._factors = factors[:, None].to(images.device)
         return self._factors
@@ -115,14 +115,14 @@ class Masks:
         return torch.cat(parts)
 
     def measured(self, images: Tensor, classes: Tensor) -> tuple[float, int]:
-        """Seconds of the maps of all these images, and bytes, from some of them; nothing of it is kept."""
-        some = min(len(images), self.batch_size)
+        """Seconds and bytes of the maps of all these images, measured on one batch; the maps are not kept."""
+        sample = min(len(images), self.batch_size)
         device = device_of(self.network)
-        seconds, memory = measured(lambda: self._maps_of(images[:some], classes[:some], 0, 0), device)
-        return seconds * len(images) / some, memory
+        seconds, memory = measured(lambda: self._maps_of(images[:sample], classes[:sample], 0, 0), device)
+        return seconds * len(images) / sample, memory
 
     def _maps_of(self, images: Tensor, classes: Tensor, iteration: int, first: int) -> Tensor:
-        """Of a batch: prepared, images may be many times as large."""
+        """Maps of a batch: only a batch at a time, as prepared images may be many times as large."""
         with torch.no_grad():
             inputs = self.network.prepare(images.detach().to(device_of(self.network)))
         return maps(
@@ -138,42 +138,42 @@ class Masks:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The maps that are in force, which a resumed run goes on with, and how many passes they have taken so far."""
+        """The current maps, with which a resumed run continues, and how many passes have been made so far."""
         return {} if self.maps is None else {"maps": self.maps, "passes": torch.tensor(self.passes)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes over what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self._factors = None
-        # Where the network is, as they would be without a stop: a mean of theirs is rounded otherwise elsewhere.
+        # On the network's device, as without a stop: on another, the mean of a map is rounded differently.
         self.maps = state["maps"].to(device_of(self.network), copy=True) if "maps" in state else None
         self.passes = int(state["passes"]) if "passes" in state else 0
 
 
 def _taking(network: Classifier, size: int) -> Classifier:
-    """The same network, and weights, for images of another size."""
-    other = copy.copy(network)
-    other.input_size = (size, size)
-    return other
+    """The same network, with shared weights, for images of another size."""
+    resized = copy.copy(network)
+    resized.input_size = (size, size)
+    return resized
 
 
 def mask_network(settings: Mask, *, teacher: Classifier | None, expert: Classifier | None) -> Classifier:
-    """The network that looks: the teacher, a fully taught expert, or weights by name, file or folder (also of a run).
+    """The network that gives the maps: the teacher, a fully taught expert, or weights by name, file or (run) folder.
 
     Raises:
-        UserError: it is not there.
+        UserError: there is no such network.
 
     Example:
         >>> mask_network(Mask(network="expert"), teacher=None, expert=student) is student
         True
     """
-    there = {"teacher": teacher, "expert": expert}
-    if settings.network not in there:
+    networks = {"teacher": teacher, "expert": expert}
+    if settings.network not in networks:
         return load(settings.network)
-    found = there[settings.network]
-    if found is None:
+    network = networks[settings.network]
+    if network is None:
         other = "'expert'" if settings.network == "teacher" else "'teacher'"
         raise UserError(
             f"`mask.network` {settings.network!r} is not there; give one, or name {other} or weights that tell these "
             "classes apart, as 'timm:resnet18.tv_in1k'."
         )
-    return found
+    return network

@@ -1,8 +1,8 @@
-"""Layers whose gradients are differentiated again: the same numbers, in less time and memory.
+"""Layers for double backward: the same numbers as torch's in less time and memory.
 
-Torch differentiates the backward pass of a group norm as the many small operations that it consists of, and keeps what
-each of them needs. Here its kernel is used in both passes, and the derivative of the second is written down. Average
-pools of 2x2 pixels become those of ConvNets (`limbeck.models.halving`).
+To differentiate the backward pass of a group norm, torch splits it into many small operations and keeps what each of
+them needs. Here the fused kernels are used in both passes, and the derivative of the backward pass is written out.
+Average pools of 2x2 pixels become those of ConvNets (`limbeck.models.halving`).
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _norm_backward = torch.ops.aten.native_group_norm_backward.default
 
 
 def for_two_gradients(network: nn.Module) -> None:
-    """Has a network's norms and pools, its own ones and not copies, use what is here.
+    """Makes the norms and pools of a network use these layers, in place.
 
     Example:
         >>> network = lb.create("convnet_d3", num_classes=10, width=4).network
@@ -29,7 +29,7 @@ def for_two_gradients(network: nn.Module) -> None:
         True
     """
     for module in network.modules():
-        # Classes that are derived from these may compute something else.
+        # Subclasses may compute something else.
         if type(module) is nn.GroupNorm and module.affine:
             module.__class__ = GroupNorm
         elif type(module) is nn.AvgPool2d and _halves(module):
@@ -37,10 +37,10 @@ def for_two_gradients(network: nn.Module) -> None:
 
 
 class GroupNorm(nn.GroupNorm):
-    """As torch's."""
+    """torch's group norm with a faster double backward."""
 
     def forward(self, input: Tensor) -> Tensor:
-        # Contiguous before it goes in: what is made inside has no gradient.
+        # Made contiguous out here: inside the function, autograd would not see the copy.
         return _Norm.apply(input.contiguous(), self.weight, self.bias, self.num_groups, self.eps)  # pyright: ignore
 
 
@@ -53,9 +53,9 @@ class _Norm(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, epsilon: float) -> Tensor:
         batch, channels = x.shape[:2]
-        found, mean, inverse = _norm(x, weight, bias, batch, channels, x[0, 0].numel(), groups, epsilon)
+        result, mean, inverse = _norm(x, weight, bias, batch, channels, x[0, 0].numel(), groups, epsilon)
         ctx.save_for_backward(x, weight, mean, inverse)
-        return found
+        return result
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor) -> Any:
@@ -66,14 +66,14 @@ class _NormBackward(Function):
     r"""From dy: dx = P(w dy), dw = sum dy z, db = sum dy, with z = r (x - m), P(v) = r (v - avg v - z avg(v z)).
 
     Averages are over a group's pixels, sums over images and pixels of a channel; m and r, mean and inverse deviation of
-    a group, hang on x. P is its own transpose, so that for cotangents (a, b, c) of (dx, dw, db)
+    a group, depend on x. P is its own transpose, so that for cotangents (a, b, c) of (dx, dw, db)
 
         of dy: w P(a) + b z + c
         of w:  sum dy P(a)
         of x:  P(q) - r^2 z (avg(a g) - avg a avg g - h k),  q = b dy - r (k a + h g),
                g = w dy, h = avg(a z), k = avg(g z).
 
-    All of it are sums of a, dy and x with factors of channels, made of the sums of a, a z, dy, dy z and a dy.
+    All are linear combinations of a, dy and x with factors per channel, made of the sums of a, a z, dy, dy z and a dy.
     """
 
     @staticmethod
@@ -92,10 +92,10 @@ class _NormBackward(Function):
         groups = mean.shape[1]
         batch, channels = x.shape[:2]
         pixels, a = x[0, 0].numel(), a.contiguous()
-        m, r = (one.repeat_interleave(channels // groups, 1) for one in (mean, inverse))  # [B, C]
+        m, r = (statistic.repeat_interleave(channels // groups, 1) for statistic in (mean, inverse))  # [B, C]
 
         def average(v: Tensor) -> Tensor:
-            """Over the group of each channel, from sums over channels, [B, C]."""
+            """Averages over the group of each channel, from sums per channel, [B, C]."""
             of_group = v.view(batch, groups, -1).sum(2, keepdim=True) / (channels // groups * pixels)
             return of_group.expand(-1, -1, channels // groups).reshape(batch, channels)
 
@@ -120,8 +120,8 @@ class _NormBackward(Function):
 
 
 def _sums(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
-    """Of v and of v z over the pixels of each channel, [B, C], from a channel's mean and inverse deviation, [B, C]."""
-    # The kernel is faster on CPUs; on GPUs the plain sums are what was tried.
+    """Sums of v and v z over the pixels of each channel, [B, C]; mean and inverse deviation are per channel, [B, C]."""
+    # The kernel is faster on CPUs; on GPUs only the plain sums have been tried.
     return (sums_by_kernel if v.device.type == "cpu" else plain_sums)(v, x, mean, inverse)
 
 
@@ -131,10 +131,10 @@ def plain_sums(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Ten
 
 
 def sums_by_kernel(v: Tensor, x: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
-    """The kernel's, as if each channel were a group."""
+    """The same by torch's kernel, as if each channel were a group."""
     batch, channels = mean.shape
     flat = (1, batch * channels, x[0, 0].numel())
     moments, sizes = (mean.reshape(1, -1), inverse.reshape(1, -1)), (*flat, batch * channels)
-    weights = mean.new_ones(batch * channels)  # nothing hangs on them, but some versions of torch want them
+    weights = mean.new_ones(batch * channels)  # they change nothing, but some versions of torch require them
     _, of_z, of_one = _norm_backward(v.view(flat), x.view(flat), *moments, weights, *sizes, [False, True, True])
     return of_one.view(batch, channels), of_z.view(batch, channels)

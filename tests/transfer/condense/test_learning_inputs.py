@@ -17,9 +17,9 @@ from limbeck.models.weights.folder import save as save_model
 from limbeck.training.checkpoint import Checkpoint
 from limbeck.transfer.condense import Maker, Settings, learning
 from limbeck.transfer.condense import engine as engine_module
-from limbeck.transfer.condense.begun import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.engine import Engine, MatchingEngine
 from limbeck.transfer.condense.experts import make_experts
+from limbeck.transfer.condense.learning_inputs import BEGUN, CHECKPOINT
 from limbeck.transfer.condense.network import FreshNetworks
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")

@@ -1,4 +1,4 @@
-"""The network of experts that are there already, for settings that say none; without importing torch."""
+"""The network of existing experts, for settings that name none. torch is not imported."""
 
 import json
 from collections.abc import Mapping
@@ -11,24 +11,24 @@ from limbeck.errors import UserError
 from limbeck.transfer.condense.expert_settings import Network
 
 PLAN_FILE, EXPERTS_FILE, NETWORK = "plan.json", "experts.json", "network"
-"""In a folder of experts: what they are of, so that others are not made there; what is complete, written when it is,
-which says all of that again; and an untaught network of the kind."""
+"""In a folder of experts: the plan, so that no other experts are made there; what is complete, with all of the plan
+again; and an untrained network of their kind."""
 WHITENING_EPSILON = "whitening_epsilon"
-"""In these files, of networks that see whitened images."""
+"""Key in these files, of networks that see whitened images."""
 _WITH_WHITENING = 2
 """Version of the record of a network that sees whitened images."""
 
 
 def with_network_at_hand(values: Any) -> Any:
-    """Settings of `condense` with the network of the experts in the folder that they name, if they name no other.
+    """Settings of `condense`, completed by the network of the experts in `experts.folder` if they name no network.
 
-    Folders of earlier versions do not tell the `whitening_epsilon` of whitened images, which is then the usual one.
+    Folders of earlier versions do not record `whitening_epsilon`, which is then the default.
 
     Args:
-        values: as a recipe has them; what is no mapping, names no such folder or a network, stays as it is.
+        values: as a recipe has them; returned as they are if they are no mapping, name a network, or no such folder.
 
     Raises:
-        UserError: the folder's network is damaged, or none that a name makes.
+        UserError: the folder's network is damaged, or no name makes it.
 
     Example:
         >>> with_network_at_hand({"experts": {"folder": "nowhere"}})
@@ -44,49 +44,49 @@ def with_network_at_hand(values: Any) -> Any:
 
 
 def network_in(folder: str | Path) -> dict[str, Any] | None:
-    """Settings of the network of the experts in a folder; None where that holds none, as `open_experts` tells.
+    """Settings of the network of the experts in a folder; None where it holds none, which `open_experts` reports.
 
     Raises:
-        UserError: it is damaged, or none that a name makes.
+        UserError: the network is damaged, or no name makes it.
 
     Example:
         >>> network_in("nowhere")
     """
-    place = Path(folder).expanduser()
-    path = place / NETWORK / "config.json"
+    root = Path(folder).expanduser()
+    path = root / NETWORK / "config.json"
     if not path.is_file():
         return None
-    # The folder is one of `models.weights`, which knows classifiers and so torch; checked when it is opened.
+    # Reading it by `models.weights`, which checks it when experts are opened, would import torch.
     try:
         record = dict(json.loads(path.read_text(encoding="utf-8")))
         network = {"model": str(record["name"]), "options": dict(record["options"])}
         if record["version"] == _WITH_WHITENING:
-            return {**network, "whitening": True, **_epsilon_in(place)}
+            return {**network, "whitening": True, **_epsilon_in(root)}
         return {**network, "mean": record["mean"], "std": record["std"]}
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"{str(place)!r} does not tell the network of its experts ({error}); say it (`network`)."
+            f"{str(root)!r} does not tell the network of its experts ({error}); say it (`network`)."
         ) from error
 
 
 def is_network_in(folder: str | Path, network: Network) -> bool:
-    """Whether settings of a network are those of the experts in a folder; False where it tells none.
+    """Whether settings of a network equal those of the experts in a folder; False where it records none.
 
     Example:
         >>> is_network_in("nowhere", Network())
         False
     """
     try:
-        found = network_in(folder)
-    except UserError:  # which is of no account to whoever says the network
+        stored = network_in(folder)
+    except UserError:  # a damaged record does not matter where settings name the network
         return False
-    return found is not None and Network.model_validate(found) == network
+    return stored is not None and Network.model_validate(stored) == network
 
 
 def _epsilon_in(folder: Path) -> dict[str, float]:
-    """`whitening_epsilon`, where the folder tells it."""
+    """`whitening_epsilon`, where the folder records it."""
     for name in (EXPERTS_FILE, PLAN_FILE):
         if (folder / name).is_file():
-            known = dict(json.loads((folder / name).read_text(encoding="utf-8"))).get(WHITENING_EPSILON)
-            return {} if known is None else {WHITENING_EPSILON: float(known)}
+            epsilon = dict(json.loads((folder / name).read_text(encoding="utf-8"))).get(WHITENING_EPSILON)
+            return {} if epsilon is None else {WHITENING_EPSILON: float(epsilon)}
     return {}

@@ -1,4 +1,4 @@
-"""What learning began with, kept in its checkpoint: who goes on is to learn from the same."""
+"""What learning began with, noted in its checkpoint, so that a resumed run learns from the same."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from limbeck.models.classifier import Classifier
 from limbeck.training.checkpoint import Checkpoint
 
 CHECKPOINT = "learning.safetensors"
-"""In the maker's folder: all that the next iteration hangs on."""
+"""File in the maker's folder with all that the next iteration depends on."""
 BEGUN = "begun"
-"""Among the notes of the checkpoint."""
+"""Key among the notes of the checkpoint."""
 
 
 class Begun:
-    """What is read while images are learned, by name: as it is now, and as it was where there is a run to go on with.
+    """The inputs of learning by name: as they are now, and as the run that is resumed noted them.
 
     Args:
         folder: of the maker.
@@ -35,15 +35,15 @@ class Begun:
         self.now: dict[str, Any] = {}
 
     def note(self, name: str, value: Any, what: str) -> None:
-        """Takes note of what something is.
+        """Notes an input of learning.
 
         Args:
-            name: of it in the checkpoint.
-            value: that JSON can hold.
-            what: it is, in words, as the beginning of a sentence in the plural.
+            name: its key in the checkpoint.
+            value: what identifies it, as JSON can hold it.
+            what: plural noun for it, with which the message of an error begins.
 
         Raises:
-            UserError: learning began with another.
+            UserError: learning began with another value.
         """
         self.now[name] = value
         if name in self.before and self.before[name] != value:
@@ -54,7 +54,7 @@ class Begun:
 
 
 def digest_of(network: Classifier) -> str:
-    """32 hex digits of weights and buffers, which a newer version of a library does not change."""
+    """Hash (32 hex digits) of weights and buffers alone: unlike `fingerprint`, new versions of libraries keep it."""
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -6,7 +6,7 @@ import torch
 import limbeck as lb
 from limbeck.errors import UserError
 from limbeck.models import Classifier
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 
 
 def classifier(model: str = "convnet_d3", **options: Any) -> lb.Classifier:

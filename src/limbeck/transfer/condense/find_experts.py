@@ -1,4 +1,4 @@
-"""The experts of a run: those that are there, or those that are made for it."""
+"""Finds the experts of a run in a folder, or makes them."""
 
 import hashlib
 import json
@@ -12,10 +12,11 @@ from limbeck.errors import UserError
 from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
-from limbeck.transfer.condense.network_at_hand import WHITENING_EPSILON
+from limbeck.transfer.condense.network_of_experts import WHITENING_EPSILON
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.maker import MakerContext
 
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
     from limbeck.models.classifier import Classifier
 
 EXPERTS = "experts"
-"""In the maker's folder, in that which the runs of a comparison share, or, of one that stands alone, in the cache."""
+"""Folder of experts: in the cache, in the folder that the runs of a comparison share, or in the maker's own."""
 _GROWING = {"count", "judges", "folder"}
 
 
 def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tuple[int, ...]:
-    """Numbers of the snapshots that learning reads of every expert, rising; number 0 is before the first step.
+    """Numbers of the snapshots that learning reads of every expert, rising; number 0 is the one before the first step.
 
     Args:
         settings: of the maker.
-        epochs: that experts are taught for; by default as settings have it.
+        epochs: how long experts are taught; by default `experts.epochs`.
 
     Example:
         >>> snapshots_read(CondenseSettings(budget="1/class", method="mtt"))
@@ -50,7 +51,7 @@ def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tup
 
 
 def snapshots_at_hand(settings: CondenseSettings, store: ExpertStore) -> tuple[int, ...]:
-    """Numbers of the snapshots of these experts that learning reads; where it reads ways to their end, all of them."""
+    """Numbers of the snapshots in a store that learning reads: all where it follows experts to their end."""
     if not settings.reads_trajectories:
         return ()
     if settings.by == "distribution" or settings.matching.straight:
@@ -61,38 +62,38 @@ def snapshots_at_hand(settings: CondenseSettings, store: ExpertStore) -> tuple[i
 def open_experts(
     settings: CondenseSettings, images: "ImageSet", networks: "Callable[[int], Classifier]"
 ) -> ExpertStore | None:
-    """Experts in the folder that settings name, if they name one and read any.
+    """The experts in the folder that settings name; None where they name none or read no experts.
 
-    Of the images, and of networks that know their mean, is asked last: it may take a pass over all images.
-
-    All of them, or the first so many where settings have another number than the method's own, and judges likewise.
-    Where ways are read from end to end, these may be the folder's own ends, whatever `experts.epochs` is.
+    These are all experts of the folder, or the first few where settings give another number than the method's; the same
+    holds for judges. Where experts are followed from start to end, the ends may be the folder's, whatever
+    `experts.epochs` is. What may take a pass over all images, their fingerprint and networks normalised by their mean,
+    is checked last.
 
     Raises:
-        UserError: there are none, too few snapshots, they are of another network or of other images, or were made
-            otherwise than settings say.
+        UserError: there are no experts or too few snapshots; they are of another network, of other images, or were made
+            with other settings than given.
     """
     folder = settings.experts.folder
     if folder is None or not (settings.reads_trajectories or settings.reads_judges):
         return None
-    place, read = Path(folder).expanduser(), snapshots_read(settings)
-    store = ExpertStore.open(place, containing=read, **_requested(settings))
+    path, read = Path(folder).expanduser(), snapshots_read(settings)
+    store = ExpertStore.open(path, containing=read, **_requested(settings))
     _check_made_alike(settings, store, folder)
     _check_snapshots(settings, store, folder)
     theirs, ours = store.network.classes, images.classes
-    if theirs != ours and {*theirs} == {*ours}:  # images are numbered as a teacher does
+    if theirs != ours and {*theirs} == {*ours}:  # the images take their numbering from a teacher
         raise UserError(
             f"`experts.folder` {folder!r} holds experts that number the classes {few(theirs)}, and the images are "
             f"numbered {few(ours)}, as the teacher does; leave `experts.folder` out, which makes experts for that, or "
             "make some on images whose `classes` are in the teacher's order."
         )
-    if store.about["images"] != images.fingerprint:  # before the network, whose normalisation is theirs
+    if store.about["images"] != images.fingerprint:  # before the network, which is normalised by the images
         choose, seed = settings.choose, settings.experts.seed
         rest = f", a tenth of which `choose: {choose}` holds out by `experts.seed` {seed}" if settings.holds_out else ""
-        same = f" -s choose={choose}" if settings.holds_out else ""
+        flag = f" -s choose={choose}" if settings.holds_out else ""
         raise UserError(
             f"`experts.folder` {folder!r} holds experts of other images than {images.name!r}{rest}; give these, or "
-            f"make experts of yours by `limbeck experts{same}`."
+            f"make experts of yours by `limbeck experts{flag}`."
         )
     if store.about["network"] != fingerprint(networks(0)):
         raise UserError(
@@ -104,16 +105,16 @@ def open_experts(
 
 
 def _normalised(network: Network, store: ExpertStore) -> str:
-    """How a network sees images, where experts are of others; their `whitening_epsilon` as far as they tell it."""
+    """What a message calls the normalisation in which networks differ: with whitening, epsilon here and there."""
     if not (network.whitening and store.network.whitening):
         return "normalisation"
-    known = store.about.get(WHITENING_EPSILON)
-    theirs = "which the folder does not tell" if known is None else f"which is {known:g} there"
-    return f"`network.whitening_epsilon` ({network.whitening_epsilon:g}, {theirs})"
+    epsilon = store.about.get(WHITENING_EPSILON)
+    stored = "which the folder does not tell" if epsilon is None else f"which is {epsilon:g} there"
+    return f"`network.whitening_epsilon` ({network.whitening_epsilon:g}, {stored})"
 
 
 def _requested(settings: CondenseSettings) -> dict[str, int]:
-    """How many experts and judges are wanted, as far as that is not the method's own choice."""
+    """Numbers of experts and judges, where they are not the method's own."""
     changed = _changed(settings)
     return {name: changed[name] for name in ("count", "judges") if name in changed}
 
@@ -121,18 +122,21 @@ def _requested(settings: CondenseSettings) -> dict[str, int]:
 def _changed(settings: CondenseSettings) -> dict[str, Any]:
     """Settings of the experts that are not the method's own."""
     usual = Experts.model_validate(METHODS[settings.method].values.get("experts", {})).model_dump(mode="json")
-    said = settings.experts.model_dump(mode="json")
-    return {name: value for name, value in said.items() if value != usual[name]}
+    values = settings.experts.model_dump(mode="json")
+    return {name: value for name, value in values.items() if value != usual[name]}
 
 
 def _check_made_alike(settings: CondenseSettings, store: ExpertStore, folder: str) -> None:
-    """Experts of another method's settings may be read, but not where a recipe says how they were made."""
-    made = {**store.about["settings"], "seed": store.about["seed"]}
+    """Raises a UserError where the recipe sets how experts are made and these were made otherwise.
+
+    Experts made with another method's settings may be read as long as the recipe leaves those settings out.
+    """
+    stored = {**store.about["settings"], "seed": store.about["seed"]}
     for name, value in _changed(settings).items():
-        if name in made and made[name] != value:
+        if name in stored and stored[name] != value:
             raise UserError(
                 f"`experts.{name}` is {json.dumps(value)}, and the experts in `experts.folder` {folder!r} were made "
-                f"with {json.dumps(made[name])}; leave `experts.{name}` out, or give a folder of such experts."
+                f"with {json.dumps(stored[name])}; leave `experts.{name}` out, or give a folder of such experts."
             )
 
 
@@ -149,12 +153,12 @@ def _check_snapshots(settings: CondenseSettings, store: ExpertStore, folder: str
             else f"`experts.folder` {folder!r} must hold snapshots {listed(read)}, got {listed(store.kept)}; `limbeck "
             "experts` with the same folder makes the others, or raise `matching.start_from`."
         )
-    whole = snapshots_read(settings, int(store.about["epochs"]))
-    if not {*whole} <= kept:
+    needed = snapshots_read(settings, int(store.about["epochs"]))
+    if not {*needed} <= kept:
         raise UserError(
-            f"`experts.folder` {folder!r} must hold snapshots {listed(whole)}, as its experts have {whole[-1]} epochs, "
-            f"got {listed(store.kept)}; `limbeck experts` with the same folder, method and `--epochs {whole[-1]}` "
-            "makes the others."
+            f"`experts.folder` {folder!r} must hold snapshots {listed(needed)}, as its experts have {needed[-1]} "
+            f"epochs, got {listed(store.kept)}; `limbeck experts` with the same folder, method and `--epochs "
+            f"{needed[-1]}` makes the others."
         )
 
 
@@ -167,42 +171,42 @@ def experts_for(
     before: Callable[[], None] | None = None,
     begun: Mapping[str, Any] | None = None,
 ) -> tuple[ExpertStore | None, Cost]:
-    """Experts as settings need them, made now as far as they are not there, and what they took, whenever that was.
+    """The experts that settings need, and what they cost, whenever they were made; missing ones are made now.
 
-    Without any the first is None.
+    The store is None where settings read no experts.
 
     Args:
         settings: of the maker.
-        images: that they are taught on.
-        networks: fresh ones.
-        context: whose shared folder, if there is one, holds those of all runs of a comparison, and whose `kept` those
-            that others may find.
-        before: is called before the first expert is taught, if any is still to be.
-        begun: how much of a folder of experts was read by the run that goes on, see `ExpertStore.extent`, and is now.
+        images: to teach experts on.
+        networks: fresh networks of the experts' kind.
+        context: its `shared` folder, if any, holds the experts of all runs of a comparison; its `kept` folder those
+            that later runs may find.
+        before: called before the first expert is taught, if any is missing.
+        begun: how much of a folder of experts the run that is resumed has read, see `ExpertStore.extent`.
 
     Raises:
         UserError: see `open_experts` and `make_experts`.
-        Interrupted: stopped; calling it again goes on.
+        Interrupted: stopped; the same call resumes.
     """
     if not (settings.reads_trajectories or settings.reads_judges):
         return None, Cost()
-    if (found := open_experts(settings, images, networks)) is not None:
-        found = found.part(**begun) if begun else found
-        return found, found.cost()
-    wanted = settings.experts
+    if (store := open_experts(settings, images, networks)) is not None:
+        store = store.part(**begun) if begun else store
+        return store, store.cost()
+    experts = settings.experts
     read = snapshots_read(settings)
-    if not read and wanted.judges:
-        # Judges alone: experts are made as few and short as they can be.
-        wanted, read = wanted.model_copy(update={"count": 1}), (0, 1)
-    read = read or (wanted.epochs,)
+    if not read and experts.judges:
+        # Only judges are needed: one expert of one epoch is the least that can be made.
+        experts, read = experts.model_copy(update={"count": 1}), (0, 1)
+    read = read or (experts.epochs,)
     if not settings.reads_judges:
-        # Nobody is taught beyond what is read: the experts at their end are what nobody asks.
-        wanted = wanted.model_copy(update={"judges": 0, "epochs": read[-1]})
+        # No expert is taught beyond the last snapshot that is read: nothing asks fully taught ones.
+        experts = experts.model_copy(update={"judges": 0, "epochs": read[-1]})
     folder = (context.shared or context.kept or context.folder) / EXPERTS / _key(settings, images, networks)
     if context.shared is None and context.kept is not None:
         context.progress.say(f"experts stay in {folder}, where whoever needs such finds them (`limbeck cache`)")
     cost = make_experts(
-        wanted,
+        experts,
         networks,
         images,
         folder,
@@ -213,15 +217,34 @@ def experts_for(
         before=before,
         whitening_epsilon=settings.network.whitening_epsilon if settings.network.whitening else None,
     )
-    return ExpertStore.open(folder, count=wanted.count, snapshots=read, judges=wanted.judges), cost
+    return ExpertStore.open(folder, count=experts.count, snapshots=read, judges=experts.judges), cost
+
+
+def remarks_on_experts(settings: CondenseSettings, store: ExpertStore) -> list[str]:
+    """What is wrong with the experts that learning reads, if anything; sentences without full stops."""
+    if not (read := snapshots_at_hand(settings, store)):
+        return []
+    sentence = loss_that_does_not_fall(store.part(kept=list(read)))
+    lower = "`matching.start_to` and `grow_to`" if settings.by == "trajectories" else "`experts.epochs`"
+    return [] if sentence is None else [f"{sentence}; lower {lower}, or teach experts at another `learning_rate`"]
+
+
+def remarks_on_their_number(settings: CondenseSettings, store: ExpertStore) -> list[str]:
+    """A sentence where learning reads fewer experts than `experts.count`; without full stop."""
+    if not settings.reads_trajectories or store.count >= settings.experts.count:
+        return []
+    return [
+        f"{str(store.folder)!r} holds {store.count} of the {settings.experts.count} experts of `experts.count`, and no "
+        "others are read; `limbeck experts` with the same folder makes more"
+    ]
 
 
 def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
-    """A name for all that experts and judges hang on, but how many there are."""
+    """Hash of all that experts and judges depend on, except how many there are."""
     growing = _GROWING if settings.reads_judges else {*_GROWING, "epochs"}
-    about = {
+    content = {
         "experts": settings.experts.model_dump(mode="json", exclude=growing),
         "network": fingerprint(networks(0)),
         "images": images.fingerprint,
     }
-    return hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""Learned images as a transfer set that says itself how students are to be taught on it."""
+"""Condensed images as a transfer set that carries how students are to be taught on it."""
 
 import warnings
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.data.joined import content_ids
+from limbeck.data.storage import in_levels
 from limbeck.data.transfer_set import TransferSet
 from limbeck.models.forward import FrozenTeacher, whole_outputs
 from limbeck.transfer.budget import parse_budget
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _MUCH = 0.05
-"""Mean change of a value by 8 bits, in units of [0, 1], above which images are kept as floats."""
+"""Mean change of a value by rounding to 8 bits, in units of [0, 1], above which images are kept as floats."""
 
 
 def transfer_set_of(
@@ -40,24 +41,24 @@ def transfer_set_of(
     """The images in units of [0, 1] with their labels, and how students are taught on them.
 
     Args:
-        synthetic: what was learned.
+        synthetic: the learned images.
         settings: of the maker.
-        networks: of the network that it was learned on.
-        network: one of these, which knows normalised images from others.
-        pool: that it stands for.
+        networks: fresh networks of the kind that the images were learned on.
+        network: one of these; converts normalised inputs to images.
+        pool: images that the set stands for.
         start: what the images began as.
         seed: of the set.
     """
     floats = network.images_of(synthetic.inputs.cpu()).detach().float()
-    lost = rounding(floats)
-    much = settings.network.whitening or lost["change"] > _MUCH
-    exact = settings.keep == "float16" or (settings.keep == "auto" and much)
-    levels = (floats * 255).round().clamp(0, 255).to(torch.uint8)
-    floats = _halved(floats) if exact else floats
-    digests = ImageSet.of_floats(floats).digests() if exact else ImageSet(levels).digests()
-    about = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}
+    rounding_loss = rounding(floats)
+    loses_much = settings.network.whitening or rounding_loss["change"] > _MUCH
+    as_floats = settings.keep == "float16" or (settings.keep == "auto" and loses_much)
+    levels = in_levels(floats)
+    floats = _halved(floats) if as_floats else floats
+    digests = ImageSet.of_floats(floats).digests() if as_floats else ImageSet(levels).digests()
+    description = {"classes": pool.classes, "name": f"condensed {pool.name}", "ids": _distinct(content_ids(digests))}
     labels = start.classes
-    images = ImageSet.of_floats(floats, labels, **about) if exact else ImageSet(levels, labels, **about)
+    images = ImageSet.of_floats(floats, labels, **description) if as_floats else ImageSet(levels, labels, **description)
     soft = synthetic.labels.cpu() if synthetic.soft else None
     return TransferSet(
         images,
@@ -74,7 +75,7 @@ def transfer_set_of(
             "budget": parse_budget(settings.budget).label,
             "pool": pool.name,
             "seed": seed,
-            **({} if exact else {"rounding": dict(lost)}),
+            **({} if as_floats else {"rounding": dict(rounding_loss)}),
         },
         use=use_of(
             settings,
@@ -103,10 +104,10 @@ def set_of_crops(
     Args:
         crops: the images.
         settings: of the maker.
-        networks: of the student's kind.
-        pool: that they are of.
-        teacher: that rated them.
-        named: the same as recipes name it.
+        networks: fresh networks of the student's kind.
+        pool: images that the crops were taken from.
+        teacher: rated the crops.
+        named: the teacher as recipes name it.
         seed: of the set.
     """
     ids = _distinct(content_ids(ImageSet(crops.images).digests()))
@@ -143,27 +144,27 @@ def use_of(
     soft: bool,
     teacher: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """How a student is taught on the set, as recipes say it; see `TransferSet.use`.
+    """How a student is taught on the set, in the form of recipes; see `TransferSet.use`.
 
     Args:
         settings: of the maker.
-        networks: of the network that images were made on, and the student's.
-        pool: that the set stands for.
-        count: how many there are when they are used.
-        rate: of the student's training.
+        networks: fresh networks of the kind that images were made on, and of the student's.
+        pool: images that the set stands for.
+        count: number of images when they are used.
+        rate: learning rate of the student's training.
         soft: whether there are soft labels.
         teacher: as recipes name it; asked about every view where settings leave labels to it.
     """
     use, by_teacher = settings.use, not settings.own_labels
-    crops = PROTOCOLS["rded"].training(count, pool.num_classes, min(pool.shape[1:]))
-    batch_size = crops["batch_size"] if use.batch_size is None else use.batch_size
-    usual = list(crops["views"]) if settings.by == "crops" else "none"
-    views = usual if use.image_views is None else use.image_views
+    published = PROTOCOLS["rded"].training(count, pool.num_classes, min(pool.shape[1:]))
+    batch_size = published["batch_size"] if use.batch_size is None else use.batch_size
+    usual_views = list(published["views"]) if settings.by == "crops" else "none"
+    views = usual_views if use.image_views is None else use.image_views
     return {
         "student": student_of(networks, pool.shape),
         "training": {
             "epochs": use.epochs,
-            "batch_size": min(batch_size, count),  # so that an epoch has a step at least
+            "batch_size": min(batch_size, count),  # so that an epoch has at least one step
             "optimizer": use.optimizer,
             "learning_rate": rate,
             "momentum": use.momentum,
@@ -179,17 +180,19 @@ def use_of(
 
 
 def _objective(temperature: float | None, *, soft: bool) -> dict[str, Any]:
-    """Of labels, or of a teacher's answers at a temperature, without the factor T² that `kd` has."""
+    """The objective for the set's labels, or for a teacher's answers at a temperature, without the T² of `kd`."""
     if temperature is not None:
         return {"kd": {"weight": temperature**-2, "temperature": temperature}}
     return {"kd": {"weight": 1.0, "temperature": 1.0}} if soft else {"cross_entropy": 1.0}
 
 
 def student_of(networks: FreshNetworks, shape: tuple[int, int, int]) -> dict[str, Any]:
-    """A network of this kind for images (C, H, W), as recipes have it under `student`."""
+    """`student` of a recipe: a network of this kind for images of shape (C, H, W)."""
     built = networks.built
     whitening = built.get("whitening")
-    normalisation = {"whitening": whitening.tensors()} if whitening else {k: list(built[k]) for k in ("mean", "std")}
+    normalisation = (
+        {"whitening": whitening.tensors()} if whitening else {name: list(built[name]) for name in ("mean", "std")}
+    )
     return {
         "model": networks.model,
         "options": networks.options,
@@ -218,7 +221,7 @@ def rounding(floats: Tensor) -> Mapping[str, float]:
 
 
 def _halved(floats: Tensor) -> Tensor:
-    """In half precision, as far as that goes."""
+    """Images in half precision; warns of values beyond its range, which are clipped."""
     limit = torch.finfo(torch.float16).max
     if beyond := int((floats.abs() > limit).sum()):
         warnings.warn(
@@ -230,18 +233,18 @@ def _halved(floats: Tensor) -> Tensor:
 
 
 def _rate(settings: CondenseSettings, synthetic: SyntheticSet) -> float:
-    """The learned one, or that of `use` where none was learned."""
+    """The learned learning rate, or that of `use` where none was learned."""
     learned = settings.by == "trajectories" and settings.iterations > 0
     return float(synthetic.rate) if learned else settings.use.learning_rate
 
 
 def _distinct(ids: Tensor) -> Tensor:
-    """Ids as they are, but of equal images the second and later ones get others."""
+    """Ids made distinct: of equal images, whose ids are equal, the second and later ones get other ids."""
     taken: set[int] = set()
-    found = []
-    for one in ids.tolist():
-        while one in taken:
-            one += 1
-        taken.add(one)
-        found.append(one)
-    return torch.tensor(found)
+    distinct = []
+    for image_id in ids.tolist():
+        while image_id in taken:
+            image_id += 1
+        taken.add(image_id)
+        distinct.append(image_id)
+    return torch.tensor(distinct)

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 from limbeck.models.halving import Halving
+from limbeck.transfer.condense.double_backward import GroupNorm, for_two_gradients, plain_sums, sums_by_kernel
 from limbeck.transfer.condense.estimate import PeakMemory
-from limbeck.transfer.condense.twice import GroupNorm, for_two_gradients, plain_sums, sums_by_kernel
 
 
 def pair(make: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:

@@ -10,20 +10,20 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from limbeck.errors import UserError
 from limbeck.memory import keep_freed_memory
 from limbeck.models.classifier import Classifier
-from limbeck.transfer.condense.twice import for_two_gradients
+from limbeck.transfer.condense.double_backward import for_two_gradients
 
 
 class FlatNetwork:
-    """A network whose parameters come from outside as one vector, in the order in which the network lists them.
+    """A network whose parameters are passed in as one vector, in the order in which the network lists them.
 
-    It computes as in evaluation mode, so that equal parameters and inputs have equal results. Neither the classifier
-    that it is made from nor any buffer is ever written.
+    It computes in evaluation mode, so that equal parameters and inputs give equal results. Neither the given classifier
+    nor any buffer is ever written.
 
     Args:
-        classifier: whose network it is; its weights do not matter.
+        classifier: its architecture is used; its weights do not matter.
 
     Raises:
-        UserError: the network keeps statistics of what it saw (batch norm), which are no parameters, or has none.
+        UserError: the network keeps running statistics (batch norm), which are no parameters, or has no parameters.
 
     Example:
         >>> network = FlatNetwork(lb.create("convnet_d3", num_classes=10, input_size=8, width=4))
@@ -36,7 +36,7 @@ class FlatNetwork:
         keep_freed_memory()
         self.classifier = deepcopy(classifier).eval()
         self._network = deepcopy(self.classifier.network)
-        # Without the matrices of a whitening, which what is computed here does not need.
+        # Without whitening, whose matrices are not needed here: inputs are normalised already.
         self._computing = Classifier(
             self._network,
             num_classes=classifier.num_classes,
@@ -52,7 +52,7 @@ class FlatNetwork:
                     "norm, as convnet_d3 with `norm` instance, group, layer or none."
                 )
         for_two_gradients(self._network)
-        self._shapes = {name: one.shape for name, one in self._network.named_parameters()}
+        self._shapes = {name: parameter.shape for name, parameter in self._network.named_parameters()}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
         self.size = sum(self._sizes)
         if self.size == 0:
@@ -63,42 +63,42 @@ class FlatNetwork:
         return self.classifier.num_classes
 
     def to(self, device: torch.device) -> "FlatNetwork":
-        """Itself, its buffers now on `device`; vectors and inputs are to be there, too."""
+        """Moves its buffers to `device`, where vectors and inputs must be, too; returns itself."""
         self.classifier.to(device)
         self._computing.to(device)
         return self
 
     def vector(self, module: nn.Module) -> Tensor:
-        """Copy of all parameters `[P]` of a classifier or network of the same kind.
+        """A copy of all parameters `[P]` of a classifier or network of the same kind.
 
         Raises:
-            UserError: its parameters are others.
+            UserError: its parameters have other names or shapes.
         """
         network = module.network if isinstance(module, Classifier) else module
-        if {name: one.shape for name, one in network.named_parameters()} != self._shapes:
+        if {name: parameter.shape for name, parameter in network.named_parameters()} != self._shapes:
             raise UserError(
                 f"`module` must have the parameters of {self.classifier.name!r}, {self.size:,} in all, got a "
-                f"{type(network).__name__} with {sum(one.numel() for one in network.parameters()):,}; were its options "
-                "or classes others?"
+                f"{type(network).__name__} with {sum(parameter.numel() for parameter in network.parameters()):,}; were "
+                "its options or classes others?"
             )
         return parameters_to_vector(network.parameters()).detach().clone()
 
     def logits(self, theta: Tensor, inputs: Tensor) -> Tensor:
-        """Logits `[B, K]` of inputs `[B, C, H, W]`, normalised already, for parameters `[P]`."""
+        """Logits `[B, K]` of normalised inputs `[B, C, H, W]` at parameters `[P]`."""
         return functional_call(self._network, self._state(theta), (inputs,))
 
     def features(self, theta: Tensor, inputs: Tensor) -> Tensor:
-        """What goes into the classifier head `[B, D]`: of a ConvNet all of its last map."""
+        """Input of the classifier head `[B, D]`; for a ConvNet all of its last map."""
         with self._computing.tapping(("embedding",)) as recorder:
             embedding = recorder.take(self.logits(theta, inputs), ("embedding",)).embedding
         assert embedding is not None
         return embedding
 
     def load(self, theta: Tensor) -> Classifier:
-        """A classifier of its own with these parameters `[P]`, in evaluation mode."""
+        """A new classifier with these parameters `[P]`, in evaluation mode."""
         self._check(theta)
         classifier = deepcopy(self.classifier).to(theta.device)
-        # Parameters become views of the vector that they come from: a copy is theirs alone.
+        # Parameters become views of the vector they are taken from, so it is a copy.
         vector_to_parameters(theta.detach().clone(), classifier.network.parameters())
         return classifier
 

@@ -1,4 +1,4 @@
-"""The engine that settings ask for, and what it will take, told before there are experts."""
+"""Builds the engine that settings ask for, and estimates what it will take before there are experts."""
 
 from collections.abc import Callable
 
@@ -12,17 +12,17 @@ from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import Engine, MatchingEngine
 from limbeck.transfer.condense.estimate import Estimate
 from limbeck.transfer.condense.experts import ExpertStore
-from limbeck.transfer.condense.flat import FlatNetwork
+from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
 from limbeck.transfer.condense.settings import CondenseSettings
 from limbeck.transfer.condense.synthetic import SyntheticSet
 
 
 class RandomSnapshots:
-    """Networks as they are drawn in place of an expert's snapshots: steps on them take as long, and as much memory.
+    """Random networks in place of an expert's snapshots: steps on them take the same time and memory.
 
     Args:
-        fresh: seed -> a network; each snapshot has another seed.
+        fresh: seed -> network; each snapshot has its own seed.
         kept: numbers of the snapshots, rising.
     """
 
@@ -34,7 +34,7 @@ class RandomSnapshots:
     def theta(self, expert: int, snapshot: int) -> Tensor:
         """Parameters float32 `[P]`."""
         network = self._fresh(snapshot).network
-        return torch.cat([one.detach().flatten() for one in network.parameters()])
+        return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
 def engine_for(
@@ -50,7 +50,7 @@ def engine_for(
     seed: int,
     device: torch.device,
 ) -> Engine:
-    """What learns images as settings say, see `MatchingEngine` and `DistributionEngine`."""
+    """The engine that learns images as settings say, see `MatchingEngine` and `DistributionEngine`."""
     flat = FlatNetwork(network)
     if settings.by == "distribution":
         return DistributionEngine(
@@ -74,32 +74,32 @@ def estimate_without_experts(
     pool: ImageSet,
     *,
     fresh: Callable[[int], Classifier],
-    each: int,
+    images_per_class: int,
     snapshots: tuple[int, ...],
     seed: int,
     device: torch.device,
 ) -> Estimate:
-    """What learning will take, from a part of it on noise and on networks that nobody taught.
+    """What learning will take, measured on a part of it, with noise for images and untrained networks for experts.
 
     Args:
         settings: of the maker.
-        network: on which images are learned.
-        pool: that they stand for.
-        fresh: seed -> a network of that kind.
-        each: images of a class.
-        snapshots: numbers of those that are read of experts.
+        network: the one that images are learned on.
+        pool: images that the set stands for.
+        fresh: seed -> network of that kind.
+        images_per_class: of the set.
+        snapshots: numbers of the experts' snapshots that are read.
         seed: of the set.
         device: where images are learned.
 
     Raises:
-        UserError: there is not so much memory.
+        UserError: memory does not suffice.
     """
-    classes = (pool.class_counts() > 0).nonzero().flatten().repeat_interleave(each)
+    classes = (pool.class_counts() > 0).nonzero().flatten().repeat_interleave(images_per_class)
     size = network.input_size or pool.shape[1:]
     noise = torch.randn(len(classes), network.channels, *size, generator=generator(seed, "estimate"))
     labels = classes if settings.labels == "hard" else torch.zeros(len(classes), pool.num_classes)
     engine = engine_for(
-        settings.model_copy(update={"mask": None}),  # whose maps no estimate takes in
+        settings.model_copy(update={"mask": None}),  # estimates leave out its maps
         network,
         RandomSnapshots(fresh, snapshots),
         SyntheticSet(noise, labels, settings.matching.rate),
