@@ -23,7 +23,8 @@ def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> DatasetInfo:
         name: its name.
         part: a `DatasetInfo` of a repository on the hub, or a function from the name of a `split` to an `ImageSet`.
         remarks: for a function: `splits`, names or a mapping from name to number of images, by default "train" and
-            "test"; `num_classes`, `size` (height, width), `channels`, `licence`, and a `summary` or `remark` for listings.
+            "test"; `num_classes`, `size` (height, width), `channels`, `licence`, and a `summary` or `remark` for
+            listings.
 
     Raises:
         UserError: it is neither.
