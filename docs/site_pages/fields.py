@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from limbeck.docstrings import documented
 from site_pages.markdown import code
 
 _YAML = {"None": "`null`", "True": "`true`", "False": "`false`"}
@@ -32,17 +33,8 @@ def descriptions(settings: type) -> dict[str, str]:
     found: dict[str, str] = {}
     for one in reversed(settings.__mro__):
         if one.__module__.startswith("limbeck."):
-            found |= listed(one.__doc__ or "", "Attributes") | _below(one.__module__).get(one.__qualname__, {})
+            found |= documented(one.__doc__ or "", "Attributes") | _below(one.__module__).get(one.__qualname__, {})
     return found
-
-
-def listed(docstring: str, section: str) -> dict[str, str]:
-    """Names and texts of a section of a docstring, as "Args"; of several names on one line each has the text."""
-    found = re.search(rf"^{section}:\n((?:    .*\n?|\n)*)", inspect.cleandoc(docstring), re.MULTILINE)
-    if found is None:
-        return {}
-    entries = re.findall(r"^    (\w[\w, ]*): ((?:.*\n?)(?:^     +.*\n?)*)", found[1], re.MULTILINE)
-    return {name.strip(): " ".join(text.split()) for names, text in entries for name in names.split(",")}
 
 
 @cache

@@ -1,12 +1,12 @@
 """A page for every method: objectives, parts of criteria, criteria, and the methods of makers."""
 
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from limbeck.cli.listing import needs, written_sum
-from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry, objective_class
+from limbeck.docstrings import arguments_of
+from limbeck.objectives.catalogue import OBJECTIVES, ObjectiveEntry
 from limbeck.recipes.packaged import packaged_recipes
 from limbeck.recipes.published import PAIRS, TABLE, TABLE_CONDENSED, TABLE_WITHOUT_DATA, WITHOUT_DATA
 from limbeck.transfer.borrow.settings import CRITERIA as BORROW
@@ -18,7 +18,7 @@ from limbeck.transfer.generate.settings import GenerateSettings
 from limbeck.transfer.methods import Method
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 from site_pages.criteria import allocation_page, borrowing_page, criterion_page, representation_page, score_page
-from site_pages.fields import listed, shown, written
+from site_pages.fields import shown, written
 from site_pages.illustrations import illustration
 from site_pages.markdown import as_yaml, autodoc, code, contents, page, sentence, table
 from site_pages.measured import measured
@@ -116,16 +116,12 @@ def _with_options(name: str, entry: ObjectiveEntry) -> dict[str, Any]:
 
 
 def options_of_objective(name: str, entry: ObjectiveEntry) -> list[tuple[str, str, str]]:
-    """What the class says of each, and where that says "as for" one of its functions, what that says."""
-    said = listed(objective_class(name).__doc__ or "", "Args")
-    module = import_module("limbeck.objectives.functional")
+    """Option, default and text of each."""
+    texts = arguments_of(f"limbeck.objectives.{name}", entry.class_name)
     rows = []
     for option, value in entry.options.items():
-        text = said.get(option, "")
-        if function := re.match(r"as for `(\w+)`[;,.]? ?", text):
-            of_function = listed(getattr(module, function[1]).__doc__ or "", "Args").get(option, "").rstrip(".")
-            text = "; ".join(one for one in (of_function, text[function.end() :]) if one)
-        rows.append((code(option), written(round(value, 4) if isinstance(value, float) else value), shown(text)))
+        default = round(value, 4) if isinstance(value, float) else value
+        rows.append((code(option), written(default), shown(texts.get(option, ""))))
     return rows
 
 

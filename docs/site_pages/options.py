@@ -7,9 +7,10 @@ from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS
 from limbeck.data.normalised_views.options import CropScaleRotateOptions, DsaOptions
 from limbeck.data.view_catalogue import VIEWS
 from limbeck.data.views import Mixed, augmentation
+from limbeck.docstrings import documented
 from limbeck.models.catalogue import MODELS, TIMM
 from limbeck.models.options import Option
-from site_pages.fields import descriptions, listed, shown, written
+from site_pages.fields import descriptions, shown, written
 from site_pages.illustrations import illustration
 from site_pages.markdown import code, page, table
 
@@ -40,7 +41,7 @@ def views_page() -> str:
 def options_of_view(name: str) -> Rows:
     made = augmentation(name)
     kind = type(made.parts[0] if isinstance(made, Mixed) else made)
-    said, parameters = listed(kind.__doc__ or "", "Args"), inspect.signature(kind).parameters
+    said, parameters = documented(kind.__doc__ or "", "Args"), inspect.signature(kind).parameters
     return [
         (code(one), written(_rounded(parameters[one].default)), shown(said.get(one, "")))
         for one in VIEWS.built_in[name].options

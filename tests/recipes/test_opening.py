@@ -1,6 +1,7 @@
 """`limbeck validate`: all that would stop a run, at once and before it, and nothing of what would not."""
 
 import re
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,6 +64,14 @@ def test_nothing_is_wrong_with_what_runs() -> None:
         "from), 8 images to judge on (its validation images, for want of test images) of 2 classes",
         "images are brought to 8x8: `student.input_size` (`data.size` says another)",
     ]
+
+
+def test_classes_that_no_image_judges_are_told() -> None:
+    content = on_photos()
+    shutil.rmtree("photos/val/dog")
+    found = opened(content)
+    assert found.problems == []
+    assert found.remarks[2:] == ["no image to judge on is of 'dog', so accuracy says nothing of this class"]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

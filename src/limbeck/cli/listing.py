@@ -93,6 +93,7 @@ def list_objectives() -> None:
 
 
 def show_objective(name: str) -> None:
+    from limbeck.docstrings import arguments_of
     from limbeck.objectives.catalogue import NAMES, OBJECTIVES
     from limbeck.recipes.packaged import packaged_recipes
 
@@ -106,13 +107,17 @@ def show_objective(name: str) -> None:
         ["learns from", entry.summary],
         ["needs", ", ".join(needs(entry))],
         ["weight", f"{entry.weight:g}"],
-        ["options", "\n".join(f"{key}={shown(value)}" for key, value in entry.options.items())],
         ["published in", written_sum(entry.typical) if entry.typical else ""],
         ["paper", f"{entry.paper} ({entry.year})" if entry.year else entry.paper],
         ["recipe", recipe if recipe in packaged_recipes() else ""],
         ["from", "" if foreign is None else foreign.source],
     ]
     show_table(NAMES[name], ["", ""], [row for row in rows if row[1]])
+    if entry.options:
+        texts = arguments_of(f"limbeck.objectives.{NAMES[name]}", entry.class_name) if foreign is None else {}
+        options = [[option, shown(value), texts.get(option, "")] for option, value in entry.options.items()]
+        console.print()
+        show_table("", ["option", "default", ""], options)
 
 
 def needs(entry: Any) -> list[str]:

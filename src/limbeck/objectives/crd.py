@@ -72,7 +72,7 @@ class CRD(MemoryObjective):
             "independent", with repetition, which is cheaper for a million images.
         enqueue: teacher embeddings join the queue "before" the comparison, as in the reference implementation, where
             an image's own counts among its negatives, or "after" it.
-        queue_start: "rows" or "columns", see `Queue`.
+        queue_start: the queue begins with random numbers of length 1 by "rows", or by "columns", see `Queue`.
 
     Source: Tian, Krishnan and Isola, "Contrastive representation distillation", ICLR 2020, and their
     https://github.com/HobbitLong/RepDistiller; the queue is that of https://github.com/giakoumoglou/distillers

@@ -52,7 +52,8 @@ class RRD(MemoryObjective):
             implementation does, as no gradient reaches it; "learned" lets one through.
         enqueue: teacher embeddings join the queue "before" the comparison, so that it holds the image itself, as in
             the reference implementation; or "after" it.
-        queue_start: "rows" or, as in the reference implementation, "columns"; see `Queue`.
+        queue_start: the queue begins with random numbers of length 1 by "rows", or by "columns", as in the reference
+            implementation; see `Queue`.
 
     Source: https://github.com/giakoumoglou/distillers
     """

@@ -1,5 +1,6 @@
 """What was found in the user's own folders and files of images, in words."""
 
+from limbeck.data.classes import few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path
 from limbeck.recipes.inputs import Inputs
@@ -26,6 +27,22 @@ def found_images(recipe: Recipe, inputs: Inputs) -> list[str]:
     first = next((sets[part] for part in (TRAIN, TEST, VALIDATION) if part in own and sets[part] is not None), None)
     if first is not None:
         lines.append(_size(first, next(iter(own.values())), inputs))
+    return lines
+
+
+def absent_classes(inputs: Inputs) -> list[str]:
+    """A line for images to judge or choose by that have labels, and none of some class."""
+    lines = []
+    for part, images in ((VALIDATION, inputs.validation), (TEST, inputs.test)):
+        if images is None or images.labels is None:
+            continue
+        counts = images.class_counts().tolist()
+        absent = [repr(name) for name, count in zip(images.classes, counts, strict=False) if not count]
+        if absent:
+            lines.append(
+                f"no image {_USES[part]} is of {few(absent)}, so accuracy says nothing of "
+                f"{'this class' if len(absent) == 1 else f'these {len(absent)} of {len(counts)} classes'}"
+            )
     return lines
 
 
