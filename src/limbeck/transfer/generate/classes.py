@@ -71,11 +71,11 @@ def _least_obtained(wanted: NDArray[np.int64], labels: NDArray[np.int64], classe
     share = right / np.maximum(total, 1)
     least = np.argsort(np.where(total > 0, share, 2.0), kind="stable")[:_LEAST]
     rows: list[list[Value]] = []
-    some: list[int] = least[total[least] > 0].tolist()
-    for label in some:
+    shown: list[int] = least[total[least] > 0].tolist()
+    for label in shown:
         others = np.bincount(labels[(wanted == label) & (labels != label)], minlength=len(classes))
-        taken = f"{classes[int(others.argmax())]} {int(others.max()):,}" if others.any() else None
-        rows.append([classes[label], int(total[label]), int(right[label]), float(share[label]), taken])
+        confused_with = f"{classes[int(others.argmax())]} {int(others.max()):,}" if others.any() else None
+        rows.append([classes[label], int(total[label]), int(right[label]), float(share[label]), confused_with])
     columns = ["Class wanted", "Images", "Obtained", "Share", "Mostly taken for"]
     title = f"The {len(rows)} of {len(classes):,} classes that were obtained least"
     return TableFigure(title=title, columns=columns, rows=rows, percent=["Share"], beside="alone")

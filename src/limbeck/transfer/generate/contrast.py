@@ -118,8 +118,8 @@ class Contrast:
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         """A step of the head, down the gradients of `parameters`."""
-        for one, gradient in zip(self.parameters, gradients, strict=True):
-            one.grad = gradient
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
         self.adam.step()
         self.adam.zero_grad()
 
@@ -129,23 +129,23 @@ class Contrast:
 
     def state_dict(self) -> dict[str, Tensor]:
         """All of it, as tensors, of which the ring's is no copy."""
-        found = {f"head.{name}": one for name, one in self.head.state_dict().items()}
-        for number, one in enumerate(self.parameters):
-            found |= {f"adam.{number}.{name}": value for name, value in self.adam.state.get(one, {}).items()}
-        return found | {f"ring.{name}": one for name, one in self.ring.state_dict().items()}
+        state = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
+        for number, parameter in enumerate(self.parameters):
+            state |= {f"adam.{number}.{name}": value for name, value in self.adam.state.get(parameter, {}).items()}
+        return state | {f"ring.{name}": tensor for name, tensor in self.ring.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Goes back, or on, to a state."""
         parts: dict[str, dict[str, Tensor]] = {"head": {}, "adam": {}, "ring": {}}
-        for name, one in state.items():
+        for name, tensor in state.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = one
+            parts[part][rest] = tensor
         self.head.load_state_dict(parts["head"])
         self.adam.state.clear()
         for name, value in parts["adam"].items():
             number, _, key = name.partition(".")
-            one = self.parameters[int(number)]
-            self.adam.state[one][key] = value.clone() if key == "step" else value.to(one.device, copy=True)
+            tensor = self.parameters[int(number)]
+            self.adam.state[tensor][key] = value.clone() if key == "step" else value.to(tensor.device, copy=True)
         self.ring.load_state_dict(parts["ring"])
 
 
@@ -179,9 +179,9 @@ class Ring:
     def append(self, rows: Tensor) -> None:
         """Takes the place of the oldest; of more than it holds, the last ones stay."""
         rows = rows.detach().to("cpu", torch.float32)[-len(self.rows) :]
-        before = min(len(rows), len(self.rows) - self.place)  # up to the end; the rest from the beginning
-        self.rows[self.place : self.place + before] = rows[:before]
-        self.rows[: len(rows) - before] = rows[before:]
+        split = min(len(rows), len(self.rows) - self.place)  # up to the end; the rest from the beginning
+        self.rows[self.place : self.place + split] = rows[:split]
+        self.rows[: len(rows) - split] = rows[split:]
         self.place = (self.place + len(rows)) % len(self.rows)
         self.filled = min(self.filled + len(rows), len(self.rows))
 

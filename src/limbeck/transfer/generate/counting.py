@@ -111,17 +111,17 @@ def check_warmup(settings: GenerateSettings, count: int) -> None:
     adversarial = settings.losses.adversarial if settings.steps_per_round is not None else 0.0
     parts = {"losses.adversarial": adversarial, "growth": settings.growth, "homogenise": settings.homogenise}
     waiting = [f"`{name}`" for name, part in parts.items() if part]
-    goes_on = settings.rounds is None and (settings.fresh > 0 or settings.replay is not None)
+    endless = settings.rounds is None and (settings.fresh > 0 or settings.replay is not None)
     rounds = settings.rounds or rounds_needed(settings, count)
-    if not waiting or goes_on or settings.warmup < rounds:
+    if not waiting or endless or settings.warmup < rounds:
         return
-    each = images_per_round(settings)
+    per_round = images_per_round(settings)
     budget = settings.rounds is None
-    more = f"the `budget` above {settings.warmup * each:,} images" if budget else "`rounds`"
+    remedy = f"the `budget` above {settings.warmup * per_round:,} images" if budget else "`rounds`"
     raise UserError(
-        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of {each:,} "
+        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of {per_round:,} "
         f"images make {'the budget' if budget else 'all images'}: what waits for the end of the warm-up "
-        f"({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower it, or raise {more}."
+        f"({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower it, or raise {remedy}."
     )
 
 
@@ -135,7 +135,7 @@ def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> No
     """
     if steps is None or settings.steps_per_round is None:
         return
-    rounds, each = rounds_of(settings, steps), images_per_round(settings)
+    rounds, size = rounds_of(settings, steps), images_per_round(settings)
     needed = rounds_needed(settings, count)
     if rounds >= needed:
         return
@@ -144,6 +144,6 @@ def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> No
     raise UserError(
         f"`training.steps` must be at least {enough - settings.steps_per_round + 1:,} for the {count:,} images of the "
         f"budget, got {steps:,}: that is {rounds:,} rounds, {warming}one every {settings.steps_per_round:,} steps, of "
-        f"{each:,} images each, {rounds * each:,} in all. {needed:,} rounds make enough: set `training.steps: "
-        f"{enough}`, a `budget` of {rounds * each:,}, or a smaller `steps_per_round`."
+        f"{size:,} images each, {rounds * size:,} in all. {needed:,} rounds make enough: set `training.steps: "
+        f"{enough}`, a `budget` of {rounds * size:,}, or a smaller `steps_per_round`."
     )

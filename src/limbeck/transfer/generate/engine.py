@@ -185,29 +185,29 @@ class Engine:
         self._count(batch, appended, student)
 
     def _count(self, batch: Batch, appended: Appended, student: Classifier | None) -> None:
-        tally, said = self.tally, batch.logits.argmax(1)  # int64 [n]
-        some = batch.images[:_COMPARED]
+        tally, labels = self.tally, batch.logits.argmax(1)  # int64 [n]
+        sample = batch.images[:_COMPARED]
         tally.calls += 1
-        tally.made += len(said)
+        tally.made += len(labels)
         tally.kept += len(appended.rows)
         tally.left += len(appended.left)
-        tally.compared += len(some)
-        tally.distinct += distinct_count(some)
-        tally.obtained += int((said == batch.labels).sum())
+        tally.compared += len(sample)
+        tally.distinct += distinct_count(sample)
+        tally.obtained += int((labels == batch.labels).sum())
         tally.passes += batch.passes
         if student is not None:
-            known = batch.student_logits
-            student_logits = self._student_logits(student, batch.images, batch.views) if known is None else known
-            tally.predicted += len(said)
-            tally.agreed += int((student_logits.argmax(1) == said).sum())
-        spread = within_class_spread(batch.embedding, said) if batch.embedding.numel() else None
+            in_batch = batch.student_logits
+            student_logits = self._student_logits(student, batch.images, batch.views) if in_batch is None else in_batch
+            tally.predicted += len(labels)
+            tally.agreed += int((student_logits.argmax(1) == labels).sum())
+        spread = within_class_spread(batch.embedding, labels) if batch.embedding.numel() else None
         tally.spread += [] if spread is None else [spread]
         tally.losses.append(dict(batch.losses))
         tally.layers.append(batch.layers.tolist())
 
     def _end_round(self, one_hot: float, student: Classifier | None) -> Round:
         tally = self.tally
-        losses = {name: _mean([one[name] for one in tally.losses]) for name in tally.losses[0]}
+        losses = {name: _mean([call[name] for call in tally.losses]) for name in tally.losses[0]}
         # Without its adversary a round counts as one whose adversarial loss is 0, as published: warm-up has none.
         absent = 0.0 if self.settings.losses.adversarial else None
         self.weight.update(batch_norm=losses.get("batch_norm"), adversarial=losses.get("adversarial", absent))
@@ -285,7 +285,7 @@ class Engine:
         if rule == "argmax":
             return None
         calls = range(self.calls, self.calls + self.settings.calls_per_round)
-        drawn = [wanted_labels(rule, size, len(held), seed=self.seed, call=one, held=held) for one in calls]
+        drawn = [wanted_labels(rule, size, len(held), seed=self.seed, call=call, held=held) for call in calls]
         return torch.stack(drawn)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -304,7 +304,9 @@ class Engine:
         self._labels = None if self.settings.labels == "argmax" else state["labels"]
         for prefix, part in self._stateful().items():
             start = f"{prefix}."
-            part.load_state_dict({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
+            part.load_state_dict(
+                {name[len(start) :]: tensor for name, tensor in state.items() if name.startswith(start)}
+            )
 
     def _stateful(self) -> "dict[str, GrowingWeight | Synthesis | Repository | Pruning]":
         parts = {"weight": self.weight, "synthesis": self.synthesis, "repository": self.repository}

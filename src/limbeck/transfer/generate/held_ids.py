@@ -33,13 +33,13 @@ class HeldIds:
 
     def rows(self, ids: np.ndarray, alive: np.ndarray) -> np.ndarray:
         """The row of each of `ids` (int64 [n]) that is held, int64 [n]; -1 of those that are not."""
-        found = np.full(len(ids), -1)
-        for known, rows in self._runs:
-            if len(known):
-                place = np.searchsorted(known, ids).clip(max=len(known) - 1)
-                held = (known[place] == ids) & alive[rows[place]]
-                found[held] = rows[place[held]]
-        return found
+        out = np.full(len(ids), -1)
+        for run_ids, rows in self._runs:
+            if len(run_ids):
+                place = np.searchsorted(run_ids, ids).clip(max=len(run_ids) - 1)
+                held = (run_ids[place] == ids) & alive[rows[place]]
+                out[held] = rows[place[held]]
+        return out
 
 
 def _sorted(ids: np.ndarray, rows: np.ndarray) -> _Run:

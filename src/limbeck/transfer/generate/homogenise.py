@@ -37,10 +37,10 @@ def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarra
         return np.empty(0, np.int64)
     low, high = np.percentile(factors, [25, 75])
     beyond = np.maximum(low - factors, factors - high)
-    found = np.flatnonzero(beyond > settings.spread * (high - low))
+    outliers = np.flatnonzero(beyond > settings.spread * (high - low))
     if settings.order == "worst-first":
-        found = found[np.argsort(-beyond[found], kind="stable")]
-    return found[: most + settings.one_more]
+        outliers = outliers[np.argsort(-beyond[outliers], kind="stable")]
+    return outliers[: most + settings.one_more]
 
 
 class Homogeniser:
@@ -93,14 +93,14 @@ class Homogeniser:
             return repository.column("embedding", torch.from_numpy(rows)).numpy()
 
         rows, labels = repository.rows.numpy(), repository.column("label").numpy()
-        found, ranks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        leaving, ranks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for label, lists in enumerate(self._lists):
             held = rows[labels == label]
             lists.update(held, embeddings)
             if len(held) > self.settings.neighbours:
-                found.append(held[strangest(outlier_factors(lists), self.settings, self.most)])
-                ranks.append(np.arange(len(found[-1])))
-        return torch.from_numpy(np.concatenate(found)[np.argsort(np.concatenate(ranks), kind="stable")])
+                leaving.append(held[strangest(outlier_factors(lists), self.settings, self.most)])
+                ranks.append(np.arange(len(leaving[-1])))
+        return torch.from_numpy(np.concatenate(leaving)[np.argsort(np.concatenate(ranks), kind="stable")])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Of all classes, one after the other, about 90 bytes an image with ten neighbours."""

@@ -52,9 +52,9 @@ def wanted_labels(
             raise UserError(f"`held` must be [{num_classes}], one for each class, got {list(counts.shape)}.")
         return biased_labels(counts, torch.rand(count, generator=random, dtype=torch.float64))
     if rule == "even":
-        whole = torch.arange(count // num_classes * num_classes) % num_classes
+        repeated = torch.arange(count // num_classes * num_classes) % num_classes
         rest = torch.randperm(num_classes, generator=random)[: count % num_classes]
-        return torch.cat([whole, rest])[torch.randperm(count, generator=random)]
+        return torch.cat([repeated, rest])[torch.randperm(count, generator=random)]
     if rule not in get_args(LabelRule):
         raise unknown_name("rule of labels", rule, get_args(LabelRule))
     labels = torch.randint(num_classes, (count,), generator=random)

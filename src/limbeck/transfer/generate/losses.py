@@ -45,8 +45,9 @@ def batch_norm_distance(found: Sequence[Moments], wanted: Sequence[Moments]) -> 
     """
     return torch.stack(
         [
-            torch.linalg.vector_norm(one.var - other.var) + torch.linalg.vector_norm(one.mean - other.mean)
-            for one, other in zip(found, wanted, strict=True)
+            torch.linalg.vector_norm(moments.var - reference.var)
+            + torch.linalg.vector_norm(moments.mean - reference.mean)
+            for moments, reference in zip(found, wanted, strict=True)
         ]
     )
 
@@ -96,7 +97,7 @@ def adversarial(
     teacher_logits, student_logits = _exact(teacher_logits), _exact(student_logits)
     if form == "l1":
         return -(teacher_logits - student_logits).abs().mean(dim=1)
-    teacher, student = (F.log_softmax(one / temperature, dim=1) for one in (teacher_logits, student_logits))
+    teacher, student = (F.log_softmax(logits / temperature, dim=1) for logits in (teacher_logits, student_logits))
     if form == "js":
         return -_jensen_shannon(teacher, student)
     if form == "js-clamped":
@@ -166,10 +167,11 @@ def total_variation(images: Tensor, *, norm: str = "l1") -> Tensor:
         below[:, :, :, 1:] - images[:, :, :-1, :-1],
         below[:, :, :, :-1] - images[:, :, :-1, 1:],
     )
-    there = [one for one in differences if one.numel()]  # images of one row have no neighbours below
+    # Images of one row have no neighbours below.
+    present = [difference for difference in differences if difference.numel()]
     if norm == "l2":
-        return sum((torch.linalg.vector_norm(one) for one in there), images.new_zeros(()))
-    return sum((one.abs().mean(dim=(1, 2, 3)) for one in there), images.new_zeros(len(images)))
+        return sum((torch.linalg.vector_norm(difference) for difference in present), images.new_zeros(()))
+    return sum((difference.abs().mean(dim=(1, 2, 3)) for difference in present), images.new_zeros(len(images)))
 
 
 def l2(images: Tensor) -> Tensor:
@@ -212,8 +214,8 @@ def contrast(local: Tensor, whole: Tensor, *, new: int, temperature: float = 0.1
     if not 1 <= new <= len(local):
         raise UserError(f"`new` must be between 1 and {len(local)}, the rows of `local`, got {new}.")
     check_positive("temperature", temperature)
-    found = _OwnRow.apply(_exact(local), _exact(whole).detach(), temperature)
-    return found[:new] + found[new:].mean() if len(found) > new else found
+    losses = _OwnRow.apply(_exact(local), _exact(whole).detach(), temperature)
+    return losses[:new] + losses[new:].mean() if len(losses) > new else losses
 
 
 class _OwnRow(torch.autograd.Function):
@@ -230,8 +232,8 @@ class _OwnRow(torch.autograd.Function):
             logits = (local[rows] @ whole.T).div_(temperature)
             total = logits.logsumexp(1)
             losses[rows] = total - logits.diagonal(start)
-            chances = logits.sub_(total[:, None]).exp_()
-            gradients[rows] = (chances @ whole - whole[rows]) / temperature
+            probabilities = logits.sub_(total[:, None]).exp_()
+            gradients[rows] = (probabilities @ whole - whole[rows]) / temperature
         ctx.save_for_backward(gradients)
         return losses
 

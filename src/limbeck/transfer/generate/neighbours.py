@@ -49,14 +49,14 @@ class NeighbourLists:
             rows: int64 [n], ascending.
             read: their embeddings, the same in every update.
         """
-        staying, known = np.isin(self.rows, rows, assume_unique=True), np.isin(rows, self.rows, assume_unique=True)
-        came = rows[~known]
-        if len(came) and staying.any() and came[0] < self.rows[staying][-1]:
+        staying, present = np.isin(self.rows, rows, assume_unique=True), np.isin(rows, self.rows, assume_unique=True)
+        new = rows[~present]
+        if len(new) and staying.any() and new[0] < self.rows[staying][-1]:
             self._clear()  # an older one came back
-            staying, came = np.empty(0, bool), rows
+            staying, new = np.empty(0, bool), rows
         self._remove(staying, read)
-        for start in range(0, len(came), _BLOCK):
-            self._append(came[start : start + _BLOCK], read)
+        for start in range(0, len(new), _BLOCK):
+            self._append(new[start : start + _BLOCK], read)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"rows": torch.from_numpy(self.rows), "places": torch.from_numpy(self.places.astype(np.int32))}
@@ -110,8 +110,8 @@ class NeighbourLists:
             distances = np.where(gone, np.inf, self.distances[changed])
             self.distances[changed] = np.take_along_axis(distances, order, axis=1)
         if not self._measured:
-            one, column = np.nonzero(self.places >= 0)
-            self.distances[one, column] = self._exact(one, self.places[one, column], read)
+            image, column = np.nonzero(self.places >= 0)
+            self.distances[image, column] = self._exact(image, self.places[image, column], read)
             self._measured = True
         short = np.flatnonzero((self.places >= 0).sum(axis=1) < min(self.count, len(self.rows) - 1))
         for start in range(0, len(short), _BLOCK):
@@ -122,12 +122,12 @@ class NeighbourLists:
         """Lists anew for the images at places `own`, of squared distances [B, n] and how far off these may be."""
         squares[np.arange(len(own)), own] = np.inf
         capacity = self.places.shape[1]
-        worth = np.isfinite(squares)
+        candidates = np.isfinite(squares)
         if len(self.rows) - 1 > capacity:
             # What is among the nearest for certain is at most so far away.
             limit = np.partition(squares + error, capacity - 1, axis=1)[:, capacity - 1 : capacity]
-            worth &= squares - error <= limit
-        mine, other = np.nonzero(worth)
+            candidates &= squares - error <= limit
+        mine, other = np.nonzero(candidates)
         self.places[own], self.distances[own] = -1, np.inf
         self._store(own[mine], other, self._exact(own[mine], other, read))
 
@@ -143,15 +143,15 @@ class NeighbourLists:
 
     def _approximate(self, own: np.ndarray, read: Read) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances of the images at `own` to all, [B, n], and how far off they may be."""
-        mine = read(self.rows[own]).astype(np.float64)
-        lengths = np.square(mine).sum(axis=1)[:, None]
+        embeddings = read(self.rows[own]).astype(np.float64)
+        lengths = np.square(embeddings).sum(axis=1)[:, None]
         squares, error = (np.empty((len(own), len(self.rows))) for _ in range(2))
         for start in range(0, len(self.rows), _COLUMNS):
             part = slice(start, start + _COLUMNS)
             others = read(self.rows[part]).astype(np.float64)
-            both = lengths + np.square(others).sum(axis=1)
-            squares[:, part] = both - 2 * (mine @ others.T)
-            error[:, part] = both * (4 * np.finfo(np.float64).eps * (mine.shape[1] + 8))
+            sums = lengths + np.square(others).sum(axis=1)
+            squares[:, part] = sums - 2 * (embeddings @ others.T)
+            error[:, part] = sums * (4 * np.finfo(np.float64).eps * (embeddings.shape[1] + 8))
         return squares, error
 
     def _exact(self, one: np.ndarray, other: np.ndarray, read: Read) -> np.ndarray:

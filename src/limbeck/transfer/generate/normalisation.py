@@ -44,15 +44,15 @@ class InputStatistics(NamedTuple):
         Args:
             normalisation: mean and std that are stated.
         """
-        found = []
+        names = []
         for name, (mean, std) in _COMMON.items():
-            other = [
-                ((here - m) / s * std + mean, spread / s * std)
-                for here, spread, m, s in zip(self.mean, self.std, *normalisation, strict=True)
+            channels = [
+                ((own_mean - m) / s * std + mean, own_std / s * std)
+                for own_mean, own_std, m, s in zip(self.mean, self.std, *normalisation, strict=True)
             ]
-            if all(_possible(*one) for one in other):
-                found.append(name)
-        return found
+            if all(_possible(*channel) for channel in channels):
+                names.append(name)
+        return names
 
 
 def _possible(mean: float, std: float) -> bool:
@@ -81,26 +81,26 @@ def input_statistics(classifier: Classifier, shape: tuple[int, int, int], *, see
     with torch.no_grad(), evaluating(classifier):
         inputs = classifier.prepare(pixels.to(classifier.mean.device))  # [N, C, H, W]
         first = _First(classifier.network)
-        layer, found = first(inputs)
-        wanted = running_moments(layer)
-        is_finite = all(part.isfinite().all() for part in wanted)
-        if is_untrained(wanted) or not is_finite or not first.is_linear(inputs):
+        layer, moments = first(inputs)
+        remembered = running_moments(layer)
+        is_finite = all(part.isfinite().all() for part in remembered)
+        if is_untrained(remembered) or not is_finite or not first.is_linear(inputs):
             return None
         shifts = torch.eye(inputs.shape[1], dtype=inputs.dtype, device=inputs.device)
-        columns = [first(inputs + one.view(1, -1, 1, 1))[1].mean - found.mean for one in shifts]
-        scale = (wanted.var + 1e-5).rsqrt()
+        columns = [first(inputs + offset.view(1, -1, 1, 1))[1].mean - moments.mean for offset in shifts]
+        scale = (remembered.var + 1e-5).rsqrt()
         matrix = torch.stack(columns, dim=1) * scale[:, None]  # [C of the layer, C]
         if len(matrix) < len(columns) or float(torch.linalg.cond(matrix.cpu())) > 1e3:
             return None
-        target = (wanted.mean - found.mean) * scale
+        target = (remembered.mean - moments.mean) * scale
         shift = torch.linalg.lstsq(matrix.cpu(), target.cpu()[:, None]).solution[:, 0].to(inputs.device)
-        alive = (wanted.var > 1e-6) & (found.var > 1e-6)
+        alive = (remembered.var > 1e-6) & (moments.var > 1e-6)
         if not alive.any():
             return None
-        spread = (wanted.var[alive] / found.var[alive]).median().sqrt()
+        spread = (remembered.var[alive] / moments.var[alive]).median().sqrt()
         mean, std = classifier.mean.flatten(), classifier.std.flatten()
-        own = (inputs.mean(dim=(0, 2, 3)) + shift, inputs.std(dim=(0, 2, 3)) * spread)
-    return InputStatistics(tuple((own[0] * std + mean).tolist()), tuple((own[1] * std).tolist()))
+        normalised = (inputs.mean(dim=(0, 2, 3)) + shift, inputs.std(dim=(0, 2, 3)) * spread)
+    return InputStatistics(tuple((normalised[0] * std + mean).tolist()), tuple((normalised[1] * std).tolist()))
 
 
 def is_untrained(moments: Moments) -> bool:
@@ -122,7 +122,7 @@ class _First:
             if not seen:
                 seen.append((module, moments_of(next(iter((*args, *kwargs.values()))))))
 
-        handles = [one.register_forward_pre_hook(record, with_kwargs=True) for one in self.layers]
+        handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in self.layers]
         try:
             self.network(inputs)
         finally:

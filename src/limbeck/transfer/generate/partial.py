@@ -97,8 +97,8 @@ def _sums(tensor: Tensor) -> list[Tensor]:
     hash of a large student before every short round would not be.
     """
     flat = tensor.detach().contiguous().flatten()
-    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    bits = flat.view(kinds[flat.element_size()]).long()
+    dtypes = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    bits = flat.view(dtypes[flat.element_size()]).long()
     places = torch.arange(1, len(bits) + 1, device=bits.device)
     return [bits.sum(), (bits * places).sum()]
 

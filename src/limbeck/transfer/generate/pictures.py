@@ -36,9 +36,9 @@ def _grid(held: Held, number: int, own: Tensor, classes: Sequence[str]) -> Pictu
     labels, wanted, confidence = (held.column(name, rows) for name in ("label", "wanted", "confidence"))
     order = labels.argsort(stable=True)
     captions = [_caption(classes, int(labels[place]), int(wanted[place])) for place in order]
-    some = "all" if len(rows) == len(own) else f"{len(rows)} of"
+    how_many = "all" if len(rows) == len(own) else f"{len(rows)} of"
     return Pictures(
-        title=f"Round {number + 1}: {some} {len(own):,} images that are left",
+        title=f"Round {number + 1}: {how_many} {len(own):,} images that are left",
         images=_smaller(held.column("images", rows))[order],
         ids=held.column("id", rows)[order],
         labels=labels[order],

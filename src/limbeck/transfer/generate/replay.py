@@ -34,7 +34,7 @@ def gaps(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
             f"`student_logits` must be {list(teacher_logits.shape)}, as the teacher's, got "
             f"{list(student_logits.shape)}."
         )
-    teacher, student = (one.detach().float().log_softmax(dim=1) for one in (teacher_logits, student_logits))
+    teacher, student = (logits.detach().float().log_softmax(dim=1) for logits in (teacher_logits, student_logits))
     return (teacher.exp() * (teacher - student)).sum(dim=1).clamp_min(0)
 
 
@@ -85,11 +85,11 @@ class PrioritisedReplay:
         rows = repository.rows
         if len(rows) <= self.settings.images or student is None:
             return rows[: max(0, len(rows) - self.settings.images)]
-        found = [
+        chunks = [
             gaps(repository.column("logits", part), self._student_logits(student, repository, part))
             for part in rows.split(_CHUNK)
         ]
-        return rows[learned(torch.cat(found), self.settings.images)]
+        return rows[learned(torch.cat(chunks), self.settings.images)]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {}

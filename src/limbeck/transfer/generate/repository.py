@@ -162,7 +162,7 @@ class Repository:
         columns = {name: values[places] for name, values in columns.items()}
         rows = self._write(columns, ids[places])
         left = self._drop_oldest()
-        return Appended(*(torch.from_numpy(one) for one in (rows, places, left)))
+        return Appended(*(torch.from_numpy(array) for array in (rows, places, left)))
 
     def remove(self, rows: Tensor | Sequence[int]) -> None:
         """Lets images go.
@@ -246,8 +246,8 @@ class Repository:
         length = int(state["length"])
         alive = np.unpackbits(state["held"].cpu().numpy(), count=length).astype(bool)
         rows = np.flatnonzero(alive)
-        own = {name.removeprefix("rows."): one for name, one in state.items() if name.startswith("rows.")}
-        self._columns.load_state_dict(length, rows, own)
+        columns = {name.removeprefix("rows."): tensor for name, tensor in state.items() if name.startswith("rows.")}
+        self._columns.load_state_dict(length, rows, columns)
         self._alive, self._length = _grown(alive, length), length
         self._checked = 0 if self.in_memory else min(checked, length)
         if not self._as_written(rows) or self._checksum(rows) != int(state["checksum"]):
@@ -277,17 +277,17 @@ class Repository:
 
     def _drop_oldest(self) -> np.ndarray:
         """Rows that `latest` has no room for."""
-        over = len(self) - self.capacity if self.latest and self.capacity is not None else 0
+        excess = len(self) - self.capacity if self.latest and self.capacity is not None else 0
         left: list[np.ndarray] = []
-        while over > 0:
-            here = np.flatnonzero(self._alive[self._oldest : self._oldest + _CHUNK])[:over] + self._oldest
-            self._oldest = int(here[-1]) + 1 if len(here) else self._oldest + _CHUNK
-            left.append(here)
-            over -= len(here)
-        found = np.concatenate(left) if left else np.empty(0, np.int64)
-        if len(found):
-            self.remove(torch.from_numpy(found))
-        return found
+        while excess > 0:
+            oldest = np.flatnonzero(self._alive[self._oldest : self._oldest + _CHUNK])[:excess] + self._oldest
+            self._oldest = int(oldest[-1]) + 1 if len(oldest) else self._oldest + _CHUNK
+            left.append(oldest)
+            excess -= len(oldest)
+        dropped = np.concatenate(left) if left else np.empty(0, np.int64)
+        if len(dropped):
+            self.remove(torch.from_numpy(dropped))
+        return dropped
 
     def _checksum(self, rows: np.ndarray) -> int:
         """Of the rows that are held, whatever else lies in the files."""
@@ -299,7 +299,9 @@ class Repository:
         rows = rows[rows >= self._checked]
         chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
         names = self.layout.columns
-        return all(as_written({name: self._columns.read(name, one) for name in names}, self.layout) for one in chunks)
+        return all(
+            as_written({name: self._columns.read(name, chunk) for name in names}, self.layout) for chunk in chunks
+        )
 
 
 def _grown(values: np.ndarray, length: int) -> np.ndarray:

@@ -149,12 +149,12 @@ class FileRows(Rows):
     def load_state_dict(self, length: int, rows: np.ndarray, state: Mapping[str, Tensor]) -> None:
         self._maps, self._written, self._synced = {}, length, length
         for name, column in self._layout.columns.items():
-            path, wanted = self._path(name), length * column.bytes
-            found = path.stat().st_size if path.is_file() else 0
-            if found < wanted:
+            path, needed = self._path(name), length * column.bytes
+            size = path.stat().st_size if path.is_file() else 0
+            if size < needed:
                 raise UserError(
-                    f"{str(path)!r} must hold {wanted:,} bytes, of the {length:,} images that the checkpoint knows, "
-                    f"got {found:,}; bring the file back, or remove the run's folder to begin anew."
+                    f"{str(path)!r} must hold {needed:,} bytes, of the {length:,} images that the checkpoint knows, "
+                    f"got {size:,}; bring the file back, or remove the run's folder to begin anew."
                 )
 
     def _path(self, name: str) -> Path:
@@ -166,11 +166,11 @@ class FileRows(Rows):
         shape = (self._written, *column.shape)
         if not self._written or not column.bytes:
             return np.empty(shape, column.dtype)
-        known = self._maps.get(name)
-        if known is None or len(known) < self._written:
-            mapped = np.memmap(self._path(name), column.dtype, "c", shape=shape)
-            known = self._maps[name] = np.asarray(mapped)
-        return known
+        mapped = self._maps.get(name)
+        if mapped is None or len(mapped) < self._written:
+            opened = np.memmap(self._path(name), column.dtype, "c", shape=shape)
+            mapped = self._maps[name] = np.asarray(opened)
+        return mapped
 
 
 class MemoryRows(Rows):
@@ -192,19 +192,18 @@ class MemoryRows(Rows):
         column = self._layout.columns[name]
         out = np.empty((len(rows), *column.shape), column.dtype)
         firsts = [int(block[0]) for block, _ in self._blocks]
-        where = np.searchsorted(firsts, rows, side="right") - 1
-        for place in np.unique(where).tolist():
-            here, (block, columns) = where == place, self._blocks[place]
-            out[here] = columns[name][np.searchsorted(block, rows[here])]
+        indices = np.searchsorted(firsts, rows, side="right") - 1
+        for index in np.unique(indices).tolist():
+            inside, (block, columns) = indices == index, self._blocks[index]
+            out[inside] = columns[name][np.searchsorted(block, rows[inside])]
         return out
 
     def storage(self, length: int, rows: np.ndarray) -> Storage:
         return TensorStorage(*(torch.from_numpy(self.read(name, rows)) for name in ("images", "digests")))
 
     def removed(self, alive: np.ndarray, count: int) -> None:
-        if (
-            sum(len(rows) for rows, _ in self._blocks) > 2 * count
-        ):  # each row moves at most once for every one that left
+        # Each row moves at most once for every one that left.
+        if sum(len(rows) for rows, _ in self._blocks) > 2 * count:
             self._keep(np.concatenate([rows[alive[rows]] for rows, _ in self._blocks]))
 
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:

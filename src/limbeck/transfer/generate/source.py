@@ -79,8 +79,8 @@ class GeneratingSource:
 
     def images(self, round: int) -> TransferSet:
         if self._set is None:
-            made = self.engine.repository.transfer_set(self._classes, about=self._about)
-            self._set = replace(made, known_logits=self._known_logits())
+            transfer_set = self.engine.repository.transfer_set(self._classes, about=self._about)
+            self._set = replace(transfer_set, known_logits=self._known_logits())
         return self._set
 
     def _known_logits(self) -> KnownLogits:
@@ -179,11 +179,11 @@ class GeneratingSource:
 
     def _take_up(self, begun: Tensor) -> Cost:
         """Goes over to what is on disk, if it was begun from the same; gives what that took."""
-        found = self._partial.load(begun)
-        if found is None:
+        state = self._partial.load(begun)
+        if state is None:
             return Cost()
-        self.load_state_dict(found)
-        return Cost.from_dict(from_json_tensor(found["spent"]))
+        self.load_state_dict(state)
+        return Cost.from_dict(from_json_tensor(state["spent"]))
 
 
 def check_other_network(teacher: Classifier, student: Classifier) -> None:

@@ -46,7 +46,7 @@ def _remembers(module: nn.Module) -> bool:
     if isinstance(module, nn.modules.instancenorm._InstanceNorm):
         return False
     kept = (getattr(module, "running_mean", None), getattr(module, "running_var", None))
-    return all(isinstance(one, Tensor) and one.ndim == 1 for one in kept)
+    return all(isinstance(tensor, Tensor) and tensor.ndim == 1 for tensor in kept)
 
 
 def places_of(classifier: Classifier) -> tuple[Place, ...]:
@@ -94,7 +94,7 @@ class BatchNormMoments:
             if not layers:
                 raise without_batch_norm(classifier)
             places = tuple(Place(path, "input") for path in layers)
-            wanted = [running_moments(one) for one in layers.values()]
+            wanted = [running_moments(layer) for layer in layers.values()]
         else:
             places, wanted = statistics.places, list(statistics.wanted)
             statistics.check(classifier)
@@ -151,14 +151,14 @@ class BatchNormMoments:
             UserError: statistics were given that are of other features.
         """
         for name in self._seen:
-            here, wanted = self._seen[name][0].mean, self._wanted[name]
-            if here.shape != wanted.mean.shape:
+            mean, wanted = self._seen[name][0].mean, self._wanted[name]
+            if mean.shape != wanted.mean.shape:
                 raise UserError(
                     f"the statistics of {name!r} are of {len(wanted.mean)} features, and {self._classifier.name} has "
-                    f"{len(here)} there; they are of another network. Export them for this one by "
+                    f"{len(mean)} there; they are of another network. Export them for this one by "
                     "`lb.export_statistics(teacher, images, path)`."
                 )
-            self._wanted[name] = Moments(*(part.to(here.device) for part in wanted))
+            self._wanted[name] = Moments(*(part.to(mean.device) for part in wanted))
         return [self._wanted[name] for name in self.names]
 
 
@@ -196,8 +196,8 @@ class _RecordInput:
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.seen is not None:
             features = next(iter((*args, *kwargs.values())))
-            found = moments_of(features.clone() if self.copies else features)
-            self.seen.setdefault(self.name, []).append(found)
+            moments = moments_of(features.clone() if self.copies else features)
+            self.seen.setdefault(self.name, []).append(moments)
 
     def __deepcopy__(self, memo: object) -> Self:
         return type(self)(None, self.name, self.copies)
@@ -264,7 +264,7 @@ def _mean(runs: Sequence[Moments]) -> Moments:
 def running_moments(layer: nn.Module) -> Moments:
     """What a batch norm remembers, in float32 at least; without gradient."""
     kept = cast(tuple[Tensor, Tensor], (layer.running_mean, layer.running_var))
-    return Moments(*(one.detach().to(torch.promote_types(one.dtype, torch.float32)) for one in kept))
+    return Moments(*(tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in kept))
 
 
 class MomentumMemory:
@@ -303,11 +303,13 @@ class MomentumMemory:
 
     def update(self, found: Sequence[Moments]) -> None:
         """After a round: the statistics of its last batch enter the memory; without graph."""
-        self.kept = self.mixed([Moments(*(part.detach().clone() for part in one)) for one in found])
+        self.kept = self.mixed([Moments(*(part.detach().clone() for part in layer)) for layer in found])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Empty before the first `update`."""
-        return {f"{index}.{name}": part for index, one in enumerate(self.kept) for name, part in one._asdict().items()}
+        return {
+            f"{index}.{name}": part for index, layer in enumerate(self.kept) for name, part in layer._asdict().items()
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         layers = range(len(state) // 2)

@@ -44,7 +44,7 @@ def _known_logits(images: ImageSet, known: KnownLogits | None, teacher: Classifi
     the teacher was asked to find out."""
     if known is None or known.views.key != "none" or len(images) < 2 * _LOOKED_AT:
         return None, 0
-    some = torch.arange(_LOOKED_AT) * (len(images) // _LOOKED_AT)
-    now = whole_outputs(teacher, images.subset(images.ids[some])).logits
-    same = torch.equal(now, known.read(some))
+    sample = torch.arange(_LOOKED_AT) * (len(images) // _LOOKED_AT)
+    logits = whole_outputs(teacher, images.subset(images.ids[sample])).logits
+    same = torch.equal(logits, known.read(sample))
     return (known.read(torch.arange(len(images))) if same else None), _LOOKED_AT

@@ -37,8 +37,8 @@ class Convolutional(nn.Module):
         self.size = tuple(size)
         channels, sizes = layout.channels, layout.sizes
         self.first = Mapped(latents, channels[0]) if layout.maps else Spread(latents, channels[0], sizes[0])
-        pairs = zip(channels[:-1], channels[1:], sizes[1:], strict=True)
-        self.doublings = nn.Sequential(*(Doubling(*one) for one in pairs))
+        doublings = zip(channels[:-1], channels[1:], sizes[1:], strict=True)
+        self.doublings = nn.Sequential(*(Doubling(*arguments) for arguments in doublings))
         self.factor = 2 if layout.sub_pixel else 1
         self.last = nn.Conv2d(channels[-1], colours * self.factor**2, 3, 1, 1)
         self.to(memory_format=torch.channels_last)

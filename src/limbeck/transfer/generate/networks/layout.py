@@ -52,7 +52,7 @@ def light(size: Size, width: int) -> Layout:
         (((7, 7), (14, 14), (28, 28), (56, 56), (112, 112)), (128, 128, 128, 64, 64))
     """
     sizes = _sizes(size, _doublings(size))[:-1]
-    inner = [2 * width if max(one) <= _WIDE_UP_TO else width for one in sizes[1:-1]]
+    inner = [2 * width if max(map_size) <= _WIDE_UP_TO else width for map_size in sizes[1:-1]]
     return Layout(sizes, (2 * width, *inner, width)[: len(sizes)], sub_pixel=True)
 
 
@@ -80,4 +80,4 @@ def _doublings(size: Size) -> int:
 
 def _sizes(size: Size, count: int) -> tuple[Size, ...]:
     height, width = size
-    return tuple((-(-height // 2**left), -(-width // 2**left)) for left in range(count, -1, -1))
+    return tuple((-(-height // 2**level), -(-width // 2**level)) for level in range(count, -1, -1))

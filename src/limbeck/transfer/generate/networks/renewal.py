@@ -50,9 +50,9 @@ def renew(network: ImageNetwork, *, seed: int, call: int) -> None:
         with own_randomness(seed, "generate", "renew", call):
             network.body.load_state_dict(network.remake().state_dict())
         return
-    for one in network.body.modules():
-        if isinstance(one, _LAYERS + _NORMS):
-            _draw(one.weight, one.bias, 1.0 if isinstance(one, _NORMS) else 0.0, random)
+    for module in network.body.modules():
+        if isinstance(module, _LAYERS + _NORMS):
+            _draw(module.weight, module.bias, 1.0 if isinstance(module, _NORMS) else 0.0, random)
 
 
 def renew_first(network: ImageNetwork, *, seed: int, call: int, gain_near_zero: bool = False) -> None:
@@ -85,8 +85,8 @@ def _renewable(
 ) -> tuple[list[nn.Linear | nn.Conv2d | nn.ConvTranspose2d], list[nn.BatchNorm1d | nn.BatchNorm2d]]:
     """Linear layers and convolutions, and batch norms, in order."""
     modules = list(network.body.modules())
-    layers = [one for one in modules if isinstance(one, _LAYERS)]
-    return layers, [one for one in modules if isinstance(one, _NORMS) and one.weight is not None]
+    layers = [module for module in modules if isinstance(module, _LAYERS)]
+    return layers, [module for module in modules if isinstance(module, _NORMS) and module.weight is not None]
 
 
 @torch.no_grad()

@@ -38,17 +38,17 @@ class Batch:
 
 def batch_of(parts: Mapping[str, Tensor], passes: int) -> Batch:
     """From what was kept, name -> [n, ...]."""
-    here = {name: one.cpu() for name, one in parts.items() if not name.endswith("features")}
-    losses = {name.removeprefix("losses."): one for name, one in here.items() if name.startswith("losses.")}
+    kept = {name: tensor.cpu() for name, tensor in parts.items() if not name.endswith("features")}
+    losses = {name.removeprefix("losses."): loss for name, loss in kept.items() if name.startswith("losses.")}
     return Batch(
-        images=here["images"].contiguous(),
-        labels=here["labels"],
-        views=here["views"],
-        logits=here["logits"],
-        embedding=here["embedding"],
-        student_logits=here.get("student_logits"),
+        images=kept["images"].contiguous(),
+        labels=kept["labels"],
+        views=kept["views"],
+        logits=kept["logits"],
+        embedding=kept["embedding"],
+        student_logits=kept.get("student_logits"),
         image_losses=losses,
-        losses={name: one.mean().item() for name, one in losses.items()},
-        layers=here["layers"].mean(dim=0) if "layers" in here else torch.empty(0),
+        losses={name: loss.mean().item() for name, loss in losses.items()},
+        layers=kept["layers"].mean(dim=0) if "layers" in kept else torch.empty(0),
         passes=passes,
     )

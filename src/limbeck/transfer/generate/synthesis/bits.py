@@ -50,8 +50,8 @@ def in_bits(images: Tensor, *, floor: bool = False) -> tuple[Tensor, Tensor]:
 
 def straight(smooth: Tensor, values: Tensor) -> Tensor:
     """`values`, with the gradient of `smooth`."""
-    found: Any = _Straight.apply(smooth, values)
-    return found
+    result: Any = _Straight.apply(smooth, values)
+    return result
 
 
 def view_of(levels: Tensor, bits: Tensor | None, views: Augmentation, draw: Tensor) -> Tensor:

@@ -41,9 +41,9 @@ class Found:
     def by_row(self) -> dict[str, Tensor]:
         """All of it, without graph, name -> [B, ...]."""
         count = len(self.logits)
-        found = {f"losses.{name}": loss.expand(count) for name, loss in self.losses.items()}
+        rows = {f"losses.{name}": loss.expand(count) for name, loss in self.losses.items()}
         for name in ("logits", "embedding", "labels", "student_logits", "features", "local_features"):
             value = getattr(self, name)
-            found |= {} if value is None else {name: value}
-        found |= {} if self.layers is None else {"layers": self.layers.expand(count, -1)}
-        return {name: value.detach() for name, value in found.items()}
+            rows |= {} if value is None else {name: value}
+        rows |= {} if self.layers is None else {"layers": self.layers.expand(count, -1)}
+        return {name: value.detach() for name, value in rows.items()}

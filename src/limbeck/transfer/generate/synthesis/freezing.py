@@ -18,11 +18,11 @@ def without_gradients(network: nn.Module) -> Iterator[None]:
         >>> layer.weight.requires_grad
         True
     """
-    learning = [one for one in network.parameters() if one.requires_grad]
-    for one in learning:
-        one.requires_grad_(False)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for one in learning:
-            one.requires_grad_(True)
+        for parameter in trainable:
+            parameter.requires_grad_(True)

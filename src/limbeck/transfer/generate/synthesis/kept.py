@@ -31,16 +31,16 @@ class Kept:
             total: its weighted losses, float32 [B].
             parts: what to keep, name -> [B, ...].
         """
-        found = {name: tensor.detach() for name, tensor in parts.items()}
+        detached = {name: tensor.detach() for name, tensor in parts.items()}
         total = total.detach()
         if self.keep == "best-batch":
             total = total.mean().expand_as(total)
         if self._least is None or self.keep == "last":
-            self.parts, self._least = found, total
+            self.parts, self._least = detached, total
             return
         better = total < self._least  # [B]
         self._least = torch.where(better, total, self._least)
-        for name, tensor in found.items():
+        for name, tensor in detached.items():
             rows = better.view(-1, *[1] * (tensor.ndim - 1))
             self.parts[name] = torch.where(rows, tensor, self.parts[name])
 

@@ -139,10 +139,10 @@ class Origin:
         """
         latents = self._draw("fresh", batch)
         with torch.no_grad():
-            found = self._made(self.network, latents, self.labels)
+            images = self._made(self.network, latents, self.labels)
             if self.average is not None:
-                found[1::2] = self._made(self.average, latents, self.labels)[1::2]
-            return found
+                images[1::2] = self._made(self.average, latents, self.labels)[1::2]
+            return images
 
     def by_average(self) -> Tensor:
         """Images of the call's latents by the average, without gradients."""
@@ -172,12 +172,12 @@ class Origin:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Of what outlives calls."""
-        found = put("network", self.network.state_dict())
+        state = put("network", self.network.state_dict())
         if self.average is not None:
-            found |= put("average", self.average.state_dict())
+            state |= put("average", self.average.state_dict())
         if self.meta is not None:
-            found |= put("meta", self.meta.state_dict())
-        return found if self._afresh else found | put("adam", adam_state(self.adam))
+            state |= put("meta", self.meta.state_dict())
+        return state if self._afresh else state | put("adam", adam_state(self.adam))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         load_module(self.network, take("network", state))
@@ -190,10 +190,10 @@ class Origin:
 
     def call_state(self) -> dict[str, Tensor]:
         """Of the call in progress, besides its number, labels and count."""
-        found = put("working", self.working.state_dict()) if self.meta is not None else {}
+        state = put("working", self.working.state_dict()) if self.meta is not None else {}
         if self.latents is not None:
-            found["latents"] = self.latents
-        return found | put("adam", adam_state(self.adam)) if self._afresh else found
+            state["latents"] = self.latents
+        return state | put("adam", adam_state(self.adam)) if self._afresh else state
 
     def load_call(self, number: int, labels: Tensor | None, count: int, state: Mapping[str, Tensor]) -> None:
         """Goes on with the call of a state."""

@@ -89,7 +89,7 @@ class Terms:
         if settings.losses.contrast:
             self.contrast = Contrast(teacher, shape, rate=settings.learning_rate, seed=seed, whole=views)
         self._units = tuple(
-            torch.tensor(one, device=computing.device).view(-1, 1, 1) for one in units_of(teacher, shape[0])
+            torch.tensor(values, device=computing.device).view(-1, 1, 1) for values in units_of(teacher, shape[0])
         )
         if settings.losses.activation and teacher.taps.embedding is None:
             raise UserError(
@@ -175,8 +175,8 @@ class Terms:
 
     def _distances(self) -> Tensor:
         assert self.moments is not None, "weights of losses are those of the settings, or 0"
-        found = self._last if self.memory is None else self.memory.mixed(self._last)
-        return batch_norm_distance(found, self.moments.reference)
+        moments = self._last if self.memory is None else self.memory.mixed(self._last)
+        return batch_norm_distance(moments, self.moments.reference)
 
     def _add_contrast(self, found: Found, shown: Shown, weight: float) -> None:
         assert self.contrast is not None, "weights of losses are those of the settings, or 0"
@@ -197,12 +197,12 @@ class Terms:
             return network(views, want=want)
 
     def state_dict(self) -> dict[str, Tensor]:
-        found = {} if self.memory is None else put("memory", self.memory.state_dict())
-        return found if self.contrast is None else found | put("contrast", self.contrast.state_dict())
+        state = {} if self.memory is None else put("memory", self.memory.state_dict())
+        return state if self.contrast is None else state | put("contrast", self.contrast.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if self.memory is not None:
             memory = take("memory", state)
-            self.memory.load_state_dict({name: one.to(self.computing.device) for name, one in memory.items()})
+            self.memory.load_state_dict({name: tensor.to(self.computing.device) for name, tensor in memory.items()})
         if self.contrast is not None:
             self.contrast.load_state_dict(take("contrast", state))
