@@ -61,7 +61,7 @@ def row_checks(columns: Columns) -> np.ndarray:
 
 
 def as_written(columns: Columns, layout: Layout) -> bool:
-    """Whether rows that were read are what was written."""
+    """Whether rows that were read match their digests and checksums."""
     digests = image_digests(torch.from_numpy(columns["images"])).numpy()
     labels, checks = columns["notes"]["label"], columns["notes"]["check"]
     possible = bool(((labels >= 0) & (labels < layout.num_classes)).all())

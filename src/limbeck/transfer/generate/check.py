@@ -12,12 +12,12 @@ from limbeck.transfer.generate.statistics import BatchNormMoments, batch_norms, 
 
 
 class Row(NamedTuple):
-    """A line of what was looked at.
+    """One line of a check.
 
     Attributes:
-        what: was looked at.
-        found: there.
-        doubt: why that is no good, and what helps; empty where it is.
+        what: what was looked at.
+        found: what was found there.
+        doubt: why that is a problem, and what helps; empty where it is none.
     """
 
     what: str
@@ -31,11 +31,11 @@ class TeacherCheck:
 
     Attributes:
         teacher: its name.
-        layers: batch norms, or where exported statistics are of, by path.
+        layers: paths of the batch norms, or of the layers that exported statistics are of.
         inputs: images that the first batch norm remembers; None where that cannot be told.
         normalisation: mean and std that the teacher states.
         floor: batch-norm loss of real images, where exported statistics say so.
-        scales: of every loss that it allows, of images at their start.
+        scales: of every loss that the teacher allows, for images at their start.
         even: weights by which all of them pull alike at the start, that of one-hot being 1.
         rows: all of it, to print.
         refusal: why the settings cannot be followed; empty where they can.
@@ -65,11 +65,11 @@ def check_teacher(
     student: Classifier | None = None,
     seed: int = 0,
 ) -> TeacherCheck:
-    """Looks at a teacher, without any data and in a few seconds.
+    """Checks a teacher, without any data and in a few seconds.
 
     Args:
         teacher: stays as it is.
-        settings: that images would be made by.
+        settings: by which images would be made.
         shape: (channels, height, width) of the images; None for those that the teacher states, 32 px where it states
             none.
         student: for the scale of the adversarial loss.

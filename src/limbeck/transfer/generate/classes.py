@@ -1,4 +1,4 @@
-"""What classes the made images were to have, and what they have by the teacher."""
+"""Which classes the made images were to have, and which the teacher gives them."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ def class_figures(wanted: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
 
 
 def obtained_share(wanted: Tensor, labels: Tensor) -> float | None:
-    """Share of the images that are of the class that was wanted, among those of which one was; None without any."""
+    """Share of images of the class that was wanted, among those for which a class was wanted; None without any."""
     has_target = wanted >= 0
     return float((wanted == labels)[has_target].double().mean()) if has_target.any() else None
 

@@ -1,6 +1,6 @@
 """Signs that a generator has collapsed, each with what to try: for the terminal while it runs, and for the report.
 
-They go by what is noted of every round, and by no data. None of them proves that images are good: batch-norm loss,
+They use what is noted of every round, and no data. None of them proves that images are good: batch-norm loss,
 agreement and divergence may all look well while a student learns nothing.
 """
 
@@ -16,8 +16,8 @@ from limbeck.transfer.words import few, percent
 _LAST = 3  # rounds that are looked at together, since one alone is noisy
 _FEW_DISTINCT = 0.5  # share of the images made
 _NEAR_ZERO, _OF_HIGHEST = 1e-3, 0.01  # divergence in nats, and of the highest so far
-# Divergence over log K, which is that of a student that knows nothing from a teacher that is sure. In short runs on
-# digits by all nine methods no round came below 0.017, 85 times as much.
+# Divergence over log K, the divergence of a student that knows nothing from a teacher that is sure. In short runs on
+# digits no round of any of the nine methods came below 0.017, 85 times as much.
 _NOTHING = 2e-4
 _IMAGES_EACH = 10  # of an even share, before a class without any is a sign
 _LOW = 0.5  # of the highest batch-norm loss
@@ -28,7 +28,7 @@ class Sign(NamedTuple):
     """One sign.
 
     Attributes:
-        kind: of it, the same in every round.
+        kind: its name, the same in every round.
         sentence: what is to be seen, without its full stop.
         advice: what to try, without its full stop.
     """
@@ -42,11 +42,11 @@ class Sign(NamedTuple):
 
 
 def signs_of_collapse(rounds: Sequence[Round], classes: Sequence[str], *, floor: float | None = None) -> list[Sign]:
-    """All that hold after the last of some rounds.
+    """All signs that hold after the last of some rounds.
 
     Args:
         rounds: from the first on.
-        classes: names of the teacher's.
+        classes: names of the teacher's classes.
         floor: batch-norm loss of real images, summed over layers, where it is known; below it, it is low.
 
     Example:
@@ -61,7 +61,7 @@ def signs_of_collapse(rounds: Sequence[Round], classes: Sequence[str], *, floor:
 
 
 def fresh_signs(rounds: Sequence[Round], classes: Sequence[str], *, floor: float | None = None) -> list[Sign]:
-    """Those that the last round brought: they hold after it, and did not before. A resumed run says them no other way.
+    """Signs that hold after the last round and did not before it, in a resumed run as well.
 
     Args:
         rounds, classes, floor: see `signs_of_collapse`.
@@ -145,7 +145,7 @@ def _disobedient(rounds: Sequence[Round], classes: Sequence[str], floor: float |
 def _nothing_to_learn(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
     values = [row.distillation for row in rounds if row.distillation is not None]
     latest = _mean(values[-_LAST:])
-    # What falls to near zero was learned; what was never above it was not there to be learned.
+    # A loss that fell to near zero was learned; one that was never above it had nothing to teach.
     fell = bool(values) and latest < _NEAR_ZERO and latest < _OF_HIGHEST * max(values)
     if len(values) <= _LAST or not (fell or latest < _NOTHING * math.log(max(len(classes), 2))):
         return None
@@ -162,7 +162,7 @@ _LOOKS: tuple[_Look, ...] = (_alike, _spread, _empty, _crowded, _disobedient, _n
 
 
 def _last(rounds: Sequence[Round]) -> list[Round]:
-    """The last few that made images."""
+    """The last few rounds that made images."""
     return [row for row in rounds if row.made][-_LAST:]
 
 
@@ -176,7 +176,7 @@ def _counts(rounds: Sequence[Round]) -> torch.Tensor:
 
 
 def _low(rounds: Sequence[Round], floor: float | None) -> bool:
-    """Whether the batch-norm loss is, or nobody measures it."""
+    """Whether the batch-norm loss is low, or is not measured."""
     values = [row.losses["batch_norm"] for row in rounds if "batch_norm" in row.losses]
     latest = _mean(values[-_LAST:])
     return not values or latest <= _LOW * max(values) or (floor is not None and latest <= floor)

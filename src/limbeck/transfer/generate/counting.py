@@ -1,4 +1,4 @@
-"""How many images, calls and rounds that are, and what of it cannot be; without importing torch."""
+"""How many images and rounds settings come to, and which of them are impossible; without importing torch."""
 
 from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
@@ -59,7 +59,7 @@ def images_per_round(settings: GenerateSettings) -> int:
 
 
 def rounds_needed(settings: GenerateSettings, count: int) -> int:
-    """Rounds that make so many images, if none is removed and none made twice.
+    """Rounds that make `count` images, if none is removed and none made twice.
 
     Example:
         >>> rounds_needed(GenerateSettings(budget=1000), 1000)
@@ -69,7 +69,7 @@ def rounds_needed(settings: GenerateSettings, count: int) -> int:
 
 
 def rounds_of(settings: GenerateSettings, steps: int) -> int:
-    """Rounds of a student's so many steps, those before it among them; the first one makes what all of these make.
+    """Rounds that are made over `steps` steps of a student, with the warm-up rounds before its first step.
 
     Example:
         >>> rounds_of(GenerateSettings(budget=107_520, steps_per_round=10).settled(10), steps=25)  # and 20 to warm up
@@ -80,7 +80,7 @@ def rounds_of(settings: GenerateSettings, steps: int) -> int:
 
 
 def steps_to_fill(settings: GenerateSettings, count: int) -> int:
-    """Steps of a student after which the budget is likely made, of a method that is done then.
+    """Steps of a student after which the budget is probably made, for a method that ends then.
 
     Raises:
         UserError: the method goes on without end, so that its images say nothing.

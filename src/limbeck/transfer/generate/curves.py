@@ -84,7 +84,7 @@ def layer_figures(history: History, floors: Sequence[float] | Tensor = ()) -> li
 
 
 def round_table(history: History) -> TableFigure:
-    """A row for each round, of very many some that are evenly spread."""
+    """A row for each round; of very many rounds, some that are evenly spread."""
     count = len(history)
     history = History([history[place] for place in _spread(count, MOST_ROWS)])
     columns = {

@@ -1,4 +1,4 @@
-"""How different images are that were made together: whether a generator has collapsed."""
+"""How much images that were made together differ: whether a generator has collapsed."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ _MOST_PIXELS = 4096
 def distinct_count(images: Tensor, *, tolerance: float = 2.0) -> int:
     """How many images are left if of those that nearly equal one another only the first is kept.
 
-    Of large images evenly spaced pixels are looked at, so that it takes as long as for small ones.
+    Of large images only evenly spaced pixels are compared, so that they take no longer than small ones.
 
     Args:
         images: uint8 `[n, C, H, W]`.

@@ -1,4 +1,4 @@
-"""What generating tells of itself: how rounds went, what the images are, and whether a generator has collapsed."""
+"""Evidence of generating: how rounds went, what the images are, and whether a generator has collapsed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ def evidence_of(
         held: the images.
         history: of the rounds that made them.
         settings: that they were made by.
-        teacher: that was inverted; it is asked about some images for the map and the distance alone.
-        real: images of the task, where some are at hand: they are looked at here, and made nothing.
+        teacher: that was inverted; it is run on some images for the map and the distances alone.
+        real: images of the task, where some are at hand; they are only compared with, and nothing was made of them.
         floors: batch-norm loss of real images in each layer, where it is known.
         seed: of the images that are made to compare with.
         device: where the teacher computes.

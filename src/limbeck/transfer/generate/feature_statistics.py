@@ -1,4 +1,4 @@
-"""Statistics of a teacher's features on its own data, exported once by whoever holds that, without any image."""
+"""Statistics of a teacher's features on its own data, exported once by whoever holds it; they contain no image."""
 
 import hashlib
 import json
@@ -30,16 +30,16 @@ from limbeck.transfer.generate.statistics import (
 )
 
 _FORMAT = "limbeck feature statistics 1"
-_BATCHES = 64  # that the floor is the mean of
+_BATCHES = 64  # at most, over which the floor is the mean
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """What the batch-norm loss compares images with, and what it is on real images: below that, less says nothing.
+    """What the batch-norm loss compares images with, and its value on real images, below which less says nothing.
 
     Attributes:
-        places: L, where features are read.
-        wanted: moments there, L.
+        places: where features are read, L of them.
+        wanted: moments there, L of them.
         floor: distance of real images there, the mean over batches of `batch_size`, [L].
         images: real ones that were looked at.
         batch_size: see `floor`.
@@ -70,10 +70,10 @@ class FeatureStatistics:
             save_file(tensors, temporary, metadata={"format": _FORMAT, "about": json.dumps(fields)})
 
     def check(self, classifier: Classifier) -> None:
-        """Warns where they are of other weights.
+        """Warns if the statistics are of other weights.
 
         Raises:
-            UserError: they are of modules that the classifier has not.
+            UserError: they are of modules that the classifier does not have.
         """
         modules = dict(classifier.network.named_modules())
         unknown = [place.path for place in self.places if place.path not in modules]
@@ -120,7 +120,7 @@ class FeatureStatistics:
 
 
 def exported(settings: GenerateSettings) -> FeatureStatistics | None:
-    """Those that the settings name; None for what a teacher's batch norms remember.
+    """The statistics that the settings name; None where those of the teacher's batch norms are used.
 
     Raises:
         UserError: a file that is missing, or holds something else.
@@ -143,7 +143,7 @@ def measure(
 ) -> FeatureStatistics:
     """Statistics of a teacher's features on images, each seen once and as it is.
 
-    Where the teacher has batch norms, what these remember is wanted; elsewhere the moments of all images.
+    Those to compare with are what the teacher's batch norms remember; without batch norm, moments of all images.
 
     Args:
         classifier: the teacher.
@@ -195,14 +195,14 @@ def _single(one: Moments) -> Moments:
 
 
 def _unmeasured(classifier: Classifier, batch_size: int) -> FeatureStatistics:
-    """Where to measure, without what."""
+    """Where to measure, with no moments yet."""
     places = places_of(classifier)
     empty = tuple(Moments(torch.zeros(0), torch.zeros(0)) for _ in places)
     return FeatureStatistics(places, empty, torch.zeros(0), 0, batch_size, classifier.name, _weights_hash(classifier))
 
 
 def _weights_hash(classifier: Classifier) -> str:
-    """16 hex digits of names, shapes and values in float32, however they are laid out or where they are."""
+    """16 hex digits of names, shapes and values in float32, whatever their memory layout and device."""
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(classifier.network.state_dict().items()):
         if tensor.is_floating_point():

@@ -1,4 +1,4 @@
-"""Which images a repository holds, by id: appending costs what is appended, on average."""
+"""Which images a repository holds, by id; the cost of appending is that of what is appended, on average."""
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def _sorted(ids: np.ndarray, rows: np.ndarray) -> _Run:
 
 
 def _merged(one: _Run, other: _Run, alive: np.ndarray) -> _Run:
-    """Without those that left, so that ids are distinct: of equal ones one is held at most."""
+    """Merges two runs without images that left, so that ids are distinct: of equal ones at most one is held."""
     ids, rows = (np.concatenate(parts) for parts in zip(one, other, strict=True))
     held = alive[rows]
     return _sorted(ids[held], rows[held])

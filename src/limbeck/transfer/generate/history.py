@@ -27,7 +27,7 @@ class Round:
         spread: how far the teacher's embeddings of those made are apart within a class, see `within_class_spread`.
         agreement: share of those made of which student and teacher say the same, before the student is taught on them.
         distillation: divergence of the student from the teacher on images that it was taught on before.
-        teacher_passes: answers of the teacher in this round.
+        teacher_passes: images that the teacher was run on in this round.
         seconds: it took to make the images.
 
     Example:

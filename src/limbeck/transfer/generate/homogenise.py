@@ -24,7 +24,7 @@ def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarra
     Args:
         factors: of a class, [n], the oldest first; see `outlier_factors`.
         settings: spread s, and in which order they leave.
-        most: of them leave.
+        most: how many leave; one more with `one_more`.
 
     Example:
         >>> factors = np.array([-1.0, -1.2, -1.01, -1.5, -1.02, -1.01, -1.03, -1.01])
@@ -44,10 +44,10 @@ def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarra
 
 
 class Homogeniser:
-    """Has outliers leave by their teacher's embedding, class by class: `Pruning` of an `Engine`.
+    """Removes outliers by the teacher's embedding, class by class: `Pruning` of an `Engine`.
 
     Args:
-        settings: of it.
+        settings: how outliers are found, and how many leave.
         num_classes: K.
         batch_size: of a call, for the settings' default of `most`.
 

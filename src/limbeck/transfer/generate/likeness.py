@@ -57,7 +57,7 @@ def likeness(
 
     Args:
         held: the made images.
-        teacher: is asked about some of each kind.
+        teacher: is run on some images of each kind.
         classes: its names for them.
         real: images of the task, where some are at hand.
         seed: of the images that are made to compare with.
@@ -142,7 +142,7 @@ def _map(kinds: Mapping[str, Seen], classes: Sequence[str]) -> PointsFigure:
 
 
 def _thinned(seen: Seen, most: int) -> Seen:
-    """Of all classes in turn, as rows may be sorted by class."""
+    """At most so many, evenly over classes, as rows may be sorted by class."""
     kept = spread(torch.arange(len(seen[0])), seen[1], most)
     return seen[0][kept], seen[1][kept]
 

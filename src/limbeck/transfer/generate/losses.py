@@ -1,4 +1,4 @@
-"""What images are optimised for, as functions of tensors: each of every image, [B], where it is one's own, else [].
+"""What images are optimised for, as functions of tensors: [B] where every image has a loss of its own, else [].
 
 All are minimised, so that what is sought (disagreement, activation, balance) is negative. Gradients flow into every
 argument, the teacher's and the student's logits alike; whoever optimises images freezes both networks. They compute in

@@ -62,7 +62,7 @@ class GenerateMaker:
             check_warmup(settings, count)
             check_steps(settings, count, context.steps)
         with collecting(problems):
-            if context.teacher is None:  # one that is still to be trained is looked at later
+            if context.teacher is None:  # a teacher that is still to be trained is checked later
                 build_network(settings.generator, shape=context.shape, num_classes=_classes(context), seed=0)
             else:
                 _check_channels(context.teacher, context.shape)
@@ -87,8 +87,8 @@ class GenerateMaker:
         return Made(source=fixed, cost=cost, evidence=evidence_so_far(source, settings, context))
 
     def _whole(self, source: GeneratingSource, context: MakerContext) -> Mapping[str, Tensor]:
-        """All images with their labels and what they took, as they are on disk; also those of a call that was stopped
-        after they were."""
+        """All images with their labels and cost, as they are on disk; also those of a call that was stopped after they
+        were written."""
         kept = PartialState(context.folder / MADE)
         state = kept.load(_ALONE)
         if state is not None and _COST in state:
@@ -119,7 +119,7 @@ class GenerateMaker:
         return FixedSource(_labelled(source, state))
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """None where all was made at once: nothing comes after what `make` told."""
+        """None where all was made at once: there is nothing to add to what `make` returned."""
         return evidence_so_far(source, settings, context) if isinstance(source, GeneratingSource) else None
 
     def _synthesiser(self, settings: GenerateSettings, context: MakerContext, teacher: Classifier) -> Synthesiser:

@@ -1,4 +1,4 @@
-"""The nearest neighbours of every image of a set that grows and shrinks, kept and not searched anew."""
+"""The nearest neighbours of every image in a set that grows and shrinks, updated rather than searched anew."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,16 +12,16 @@ Read = Callable[[np.ndarray], np.ndarray]
 _BLOCK = 256
 _COLUMNS = 4096
 _PAIRS = 2**22
-"""Numbers of differences at a time."""
+"""How many numbers of differences are in memory at a time."""
 
 
 class NeighbourLists:
     """For every image its nearest others, by Euclidean distance, at least `count` of them where there are so many.
 
-    Twice `count` are kept, so that few lists run short when images leave. An update compares what came with what is
-    there, in matrix products, and what ran short with it: for few of either it is linear in what is there. Products
-    only say which pairs are worth a look. Distances are taken from differences, in float64, so that they depend on the
-    pair alone, and equal embeddings are 0 apart. Of images equally far away the older, of lower row, is the nearer.
+    Twice `count` are kept, so that few lists run short when images leave. An update compares new images, and those
+    whose lists ran short, with all images by matrix products: with few of either, its cost is linear in the number of
+    images. The products only select candidate pairs. Their distances are computed from differences in float64, so that
+    they depend on the pair alone and equal embeddings are exactly 0 apart. Ties go to the older image, of lower row.
 
     Args:
         count: of neighbours.
@@ -43,11 +43,11 @@ class NeighbourLists:
         self._measured = True
 
     def update(self, rows: np.ndarray, read: Read) -> None:
-        """Goes over to other rows: what is not among them left, and what is new came.
+        """Changes to other rows: images that are not among them are removed, and new ones are added.
 
         Args:
             rows: int64 [n], ascending.
-            read: their embeddings, the same in every update.
+            read: gives their embeddings, which are the same in every update.
         """
         staying, present = np.isin(self.rows, rows, assume_unique=True), np.isin(rows, self.rows, assume_unique=True)
         new = rows[~present]
@@ -62,7 +62,7 @@ class NeighbourLists:
         return {"rows": torch.from_numpy(self.rows), "places": torch.from_numpy(self.places.astype(np.int32))}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back to what a state knows, as the next update shows, which takes the distances anew."""
+        """Restores the lists of a state; the next update computes their distances anew."""
         self.rows = state["rows"].cpu().numpy().astype(np.int64)
         self.places = state["places"].cpu().numpy().astype(np.int64)
         self.distances = np.full(self.places.shape, np.inf)
@@ -91,14 +91,14 @@ class NeighbourLists:
         )
 
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """How many neighbours each list has, int64 [n], and below which distance it lacks none, [n]."""
+        """How many neighbours each list has, int64 [n], and the distance below which it lacks none, [n]."""
         sizes = (self.places >= 0).sum(axis=1)
         complete = (sizes == len(self.rows) - 1) & (sizes < self.places.shape[1])
         last = self.distances[np.arange(len(sizes)), np.maximum(sizes - 1, 0)]
         return sizes, np.where(complete, np.inf, last)
 
     def _remove(self, staying: np.ndarray, read: Read) -> None:
-        """Of all images those that are `staying`, bool [n]."""
+        """Keeps only the images that are `staying`, bool [n]."""
         if not staying.all():
             renumbered = np.where(staying, np.cumsum(staying) - 1, -1)
             self.rows, old, self.distances = self.rows[staying], self.places[staying], self.distances[staying]
@@ -119,12 +119,12 @@ class NeighbourLists:
             self._fill(block, *self._approximate(block, read), read)
 
     def _fill(self, own: np.ndarray, squares: np.ndarray, error: np.ndarray, read: Read) -> None:
-        """Lists anew for the images at places `own`, of squared distances [B, n] and how far off these may be."""
+        """Builds new lists for the images at places `own`, by squared distances and bounds on their errors, [B, n]."""
         squares[np.arange(len(own)), own] = np.inf
         capacity = self.places.shape[1]
         candidates = np.isfinite(squares)
         if len(self.rows) - 1 > capacity:
-            # What is among the nearest for certain is at most so far away.
+            # An upper bound on the squared distance of the last neighbour that a list has room for.
             limit = np.partition(squares + error, capacity - 1, axis=1)[:, capacity - 1 : capacity]
             candidates &= squares - error <= limit
         mine, other = np.nonzero(candidates)
@@ -132,7 +132,7 @@ class NeighbourLists:
         self._store(own[mine], other, self._exact(own[mine], other, read))
 
     def _store(self, own: np.ndarray, other: np.ndarray, distances: np.ndarray) -> None:
-        """Makes the lists of the images at `own` of these pairs [m], the nearest of them."""
+        """Fills the lists of the images at `own` with the nearest of these pairs, [m] each."""
         order = np.lexsort((other, distances, own))
         own, other, distances = own[order], other[order], distances[order]
         _, starts, sizes = np.unique(own, return_index=True, return_counts=True)
@@ -142,7 +142,7 @@ class NeighbourLists:
         self.distances[own[fits], rank[fits]] = distances[fits]
 
     def _approximate(self, own: np.ndarray, read: Read) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances of the images at `own` to all, [B, n], and how far off they may be."""
+        """Squared distances of the images at `own` to all, and bounds on their errors, [B, n] each."""
         embeddings = read(self.rows[own]).astype(np.float64)
         lengths = np.square(embeddings).sum(axis=1)[:, None]
         squares, error = (np.empty((len(own), len(self.rows))) for _ in range(2))

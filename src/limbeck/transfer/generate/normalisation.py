@@ -23,11 +23,11 @@ _FLAT = 0.1  # photographs have 0.2 to 0.3; below this, images hardly show anyth
 
 
 class InputStatistics(NamedTuple):
-    """Of images that the first batch norm remembers, in units of [0, 1] by the normalisation that the teacher states.
+    """Statistics of the images that the first batch norm remembers, in units of [0, 1] by the stated normalisation.
 
     Attributes:
         mean: of each channel that the network takes.
-        std: of each; right to about a fifth, as it depends on how smooth images are.
+        std: of each channel; right to about a fifth, as it depends on how smooth images are.
     """
 
     mean: tuple[float, ...]
@@ -35,11 +35,11 @@ class InputStatistics(NamedTuple):
 
     @property
     def possible(self) -> bool:
-        """Whether images in [0, 1] can be so: their means lie in it, and bound how far they spread."""
+        """Whether images in [0, 1] can have these: means must lie in that range, and they limit the spread."""
         return all(_possible(mean, std) for mean, std in zip(self.mean, self.std, strict=True))
 
     def fits(self, normalisation: tuple[tuple[float, ...], tuple[float, ...]]) -> list[str]:
-        """Common normalisations by which they could be images in [0, 1], others than that which is stated.
+        """Common normalisations other than the stated one by which these could be statistics of images in [0, 1].
 
         Args:
             normalisation: mean and std that are stated.
@@ -63,10 +63,10 @@ def _possible(mean: float, std: float) -> bool:
 def input_statistics(classifier: Classifier, shape: tuple[int, int, int], *, seed: int = 0) -> InputStatistics | None:
     """Mean and spread of the images that the first batch norm remembers; None where that cannot be told.
 
-    Between images and the first batch norm stands a convolution. It is linear: what it makes of the channels' means is
-    found by shifting plausible images, channel by channel, and solved for those that are remembered; the spread is
-    found by comparing variances with those of plausible images (dead leaves, whose spectrum is that of photographs).
-    There is nothing to tell where more than that stands between, where filters see no means, or before training.
+    Between images and the first batch norm there is a convolution, which is linear. How it maps the channels' means is
+    measured by shifting plausible images, channel by channel, and solved for the remembered means; the spread comes
+    from comparing variances with those of plausible images (dead leaves, whose spectrum is that of photographs).
+    Nothing can be told where more than a convolution lies between, where filters ignore means, or before training.
 
     Args:
         classifier: the teacher.
@@ -104,7 +104,7 @@ def input_statistics(classifier: Classifier, shape: tuple[int, int, int], *, see
 
 
 def is_untrained(moments: Moments) -> bool:
-    """Whether they are those that a batch norm starts with."""
+    """Whether they are the moments that a batch norm starts with."""
     return bool((moments.mean == 0).all() and (moments.var == 1).all())
 
 
@@ -131,7 +131,7 @@ class _First:
         return seen[0]
 
     def is_linear(self, inputs: Tensor) -> bool:
-        """Whether nothing but sums stands before it."""
+        """Whether all that comes before the batch norm is linear."""
         nothing, once, twice = (self(inputs * factor)[1].mean for factor in (0, 1, 2))
         step = once - nothing
         return bool(torch.linalg.vector_norm(twice - once - step) <= 0.01 * torch.linalg.vector_norm(step))

@@ -39,7 +39,7 @@ def gaps(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
 
 
 def learned(gaps: Tensor, images: int) -> Tensor:
-    """Places of those that are too many, the smallest gaps first, of equal ones the oldest: int64 [max(0, n - images)].
+    """Places of those that are too many, smallest gaps first, of equal gaps the oldest: int64 [max(0, n - images)].
 
     Args:
         gaps: of n images, [n], the oldest first.
@@ -53,14 +53,14 @@ def learned(gaps: Tensor, images: int) -> Tensor:
 
 
 class PrioritisedReplay:
-    """Has those leave that are too many, on which student and teacher agree best: `Pruning` of an `Engine`.
+    """Removes what is too many, the images on which student and teacher agree best: `Pruning` of an `Engine`.
 
-    The teacher's answers are those that its images were made with; the student is asked anew every round, about the
-    views that the teacher saw. Without a student the oldest leave.
+    The teacher's logits are those that were stored when the images were made; the student is run anew every round, on
+    the views that the teacher saw. Without a student the oldest images leave.
 
     Args:
-        settings: of it.
-        views: of which the repository notes, for each image, the one that the teacher saw.
+        settings: how many images stay.
+        views: as the teacher's; the repository notes for each image which of them the teacher saw.
 
     Example:
         >>> repository = Repository(Path("repository"), shape=(1, 8, 8), num_classes=10)
@@ -95,11 +95,11 @@ class PrioritisedReplay:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing: all that it goes by is in the repository and the student."""
+        """Nothing: all that it depends on is in the repository and the student."""
 
     @torch.no_grad()
     def _student_logits(self, student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
-        """What a student says of the teacher's views of the images at `rows` (int64 [B]), float32 [B, K]."""
+        """A student's logits for the teacher's views of the images at `rows` (int64 [B]), float32 [B, K]."""
         images, draws = repository.column("images", rows), repository.column("view", rows)
         shown = view_of(images.float(), images, self.views, draws)
         return student(shown.to(device_of(student))).logits.float().cpu()

@@ -96,7 +96,7 @@ def _losses(
             losses["batch_norm"] = batch_norm_distance(moments.found, moments.reference).sum()
     losses["one_hot"] = one_hot(outputs.logits, labels)
     student_logits = torch.zeros_like(outputs.logits) if student is None else student(images).logits
-    # Where they agree is where a student will be that has learned; at its start that is hardly anywhere.
+    # "kl-where-equal" is for a student that has learned; at its start it agrees with the teacher hardly anywhere.
     form = "kl" if settings.adversarial == "kl-where-equal" else settings.adversarial
     losses["adversarial"] = adversarial(
         outputs.logits, student_logits, form=form, temperature=settings.adversarial_temperature

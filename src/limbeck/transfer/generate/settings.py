@@ -224,7 +224,7 @@ class GenerateSettings(MakerSettings):
 
     @classmethod
     def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
-        """Images of other data are among them where a `pool` is named, and longer trainings where that is wanted."""
+        """Images of other data are among them where a `pool` is named, and longer trainings where those are wanted."""
         pool, often = said.get("pool"), bool(said.get("asked_as_often"))
         controls = {
             name: control

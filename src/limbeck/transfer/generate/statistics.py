@@ -1,4 +1,4 @@
-"""Statistics of a batch in front of every batch norm, or where exported ones are of; and their memory over batches."""
+"""Statistics of a batch in front of every batch norm, or where exported ones were taken; their memory over batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
@@ -50,7 +50,7 @@ def _remembers(module: nn.Module) -> bool:
 
 
 def places_of(classifier: Classifier) -> tuple[Place, ...]:
-    """In front of every batch norm; of a network without, what goes in, all stages, and the embedding.
+    """Places in front of every batch norm; of a network without any, its input, all stages, and the embedding.
 
     Raises:
         UserError: a network without batch norm of which no tap says where else it is read.
@@ -119,7 +119,7 @@ class BatchNormMoments:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hooks are gone, and what they saw, too: no graph outlives its step."""
+        """Removes the hooks and what they saw: no graph outlives its step."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -134,7 +134,7 @@ class BatchNormMoments:
 
     @property
     def found(self) -> list[Moments]:
-        """Of the last forward pass, layer by layer.
+        """Moments of the last forward pass, layer by layer.
 
         Raises:
             UserError: there was none since the hooks were set.
@@ -145,7 +145,7 @@ class BatchNormMoments:
 
     @property
     def reference(self) -> list[Moments]:
-        """Of the data that the teacher was trained on, layer by layer; without gradient.
+        """Moments of the data that the teacher was trained on, layer by layer; without gradient.
 
         Raises:
             UserError: statistics were given that are of other features.
@@ -182,12 +182,12 @@ class _Begin:
         self.seen.clear()
 
     def __deepcopy__(self, memo: object) -> Self:
-        """A copy of the network records nothing: its hooks would have nobody to remove them."""
+        """A copy of the network records nothing: nothing would remove its hooks."""
         return type(self)({})
 
 
 class _RecordInput:
-    """What goes into a module; copied where the network might write over it later in the same pass."""
+    """Records what goes into a module; copied where the network might write over it later in the same pass."""
 
     def __init__(self, seen: dict[str, list[Moments]] | None, name: str, copies: bool) -> None:
         self.seen, self.name, self.copies = seen, name, copies
@@ -204,7 +204,7 @@ class _RecordInput:
 
 
 class _RecordStage:
-    """What comes out of a module, as a map."""
+    """Records what comes out of a module, as a map."""
 
     def __init__(self, seen: dict[str, list[Moments]] | None, name: str, taps: Taps) -> None:
         self.seen, self.name, self.taps = seen, name, taps

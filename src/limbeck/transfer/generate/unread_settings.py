@@ -36,7 +36,7 @@ _READERS = {
 
 
 def unread_settings(settings: "GenerateSettings") -> list[str]:
-    """What was set, is neither published for the method nor the default, and would change nothing, and why.
+    """Settings that would change nothing, and why; defaults and values published for the method are left out.
 
     Example:
         >>> from limbeck.transfer.generate.settings import GenerateSettings

@@ -36,7 +36,7 @@ class GrowingWeight:
     Args:
         start: the weight to begin with.
         growth: its settings; None keeps it as it is.
-        warmup_rounds: so many losses are only remembered.
+        warmup_rounds: how many rounds at the start only have their losses remembered.
 
     Attributes:
         value: in the next round.

@@ -35,7 +35,7 @@ def orthogonal_codes(num_classes: int, *, seed: int) -> Tensor:
 
 
 def read_codes(path: str, num_classes: int) -> Tensor:
-    """Codes of one's own, as embeddings of the classes' names: float32 [K, D].
+    """Codes of the user's own, such as embeddings of class names: float32 [K, D].
 
     Args:
         path: a file of one array of a row for each class, as npy or safetensors.

@@ -12,8 +12,8 @@ from limbeck.transfer.generate.networks.layout import Layout, Size
 class Convolutional(nn.Module):
     """From latents to a small map, which grows by nearest neighbours and convolutions to an image in [0, 1].
 
-    Batch norms take the statistics of the batch always, and remember none: in the published methods the network never
-    leaves training mode, so that what they remember is read by nobody.
+    Batch norms always use the statistics of the batch, and keep no running ones: in the published methods the network
+    never leaves training mode, so that nothing would read them.
 
     Args:
         layout: sizes and channels of its maps.
@@ -78,7 +78,7 @@ class Mapped(nn.Module):
 
 
 class Doubling(Mapped):
-    """The same on a map of twice the size, cut to `size` where that is odd."""
+    """As `Mapped`, on a map of twice the size, cut to `size` where that is odd."""
 
     def __init__(self, inputs: int, outputs: int, size: Size) -> None:
         super().__init__(inputs, outputs)

@@ -95,12 +95,12 @@ def build(
 
 @torch.no_grad()
 def _check_images(network: ImageNetwork, what: str, shape: tuple[int, int, int]) -> None:
-    """Two images by a copy, whose batch norms may note what they like."""
+    """Makes two images with a copy of the network, so that its own batch norms stay as they are."""
     labels = torch.zeros(2, dtype=torch.int64)
     inputs = network.latents if network.noisy is None else (*network.latents, network.noisy.codes.shape[1])
     try:
         images = deepcopy(network)(torch.randn(2, *inputs), labels)
-    except Exception as error:  # it is anybody's code
+    except Exception as error:  # the code is the user's own
         raise UserError(
             f"{what} fails on its first images, of latents {[2, *inputs]} ({type(error).__name__}: {error})."
         ) from error

@@ -14,7 +14,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def renew_if_due(network: ImageNetwork, settings: Generator, *, seed: int, call: int) -> bool:
-    """Lets a generator start afresh where its settings say so, and tells whether they did.
+    """Lets a generator start afresh where its settings say so, and returns whether it did.
 
     Args:
         network: changed in place; optimisers stay as they are, as published.
@@ -91,7 +91,7 @@ def _renewable(
 
 @torch.no_grad()
 def _draw(weight: Tensor, bias: Tensor | None, mean: float, random: torch.Generator, spread: float = _SPREAD) -> None:
-    """Drawn on the CPU, so that every device has the same."""
+    """Draws on the CPU, so that every device gets the same values."""
     weight.copy_(torch.randn(weight.shape, generator=random) * spread + mean)
     if bias is not None:
         bias.zero_()

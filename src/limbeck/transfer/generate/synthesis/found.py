@@ -1,4 +1,4 @@
-"""What one step finds."""
+"""What one step computes."""
 
 from dataclasses import dataclass, field
 
@@ -34,7 +34,7 @@ class Found:
         self.weighted = self.logits.new_zeros(len(self.logits))
 
     def add(self, name: str, loss: Tensor, weight: float) -> None:
-        """One more loss, [B] or []."""
+        """Adds a loss, [B] or []."""
         self.losses[name] = loss
         self.weighted = self.weighted + weight * loss
 

@@ -1,4 +1,4 @@
-"""What is kept of a call: of each image its best step, or of all the best one, or the last."""
+"""What is kept of a call: each image at its best step, all images at the best step, or at the last."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,7 +10,7 @@ Keep = Literal["best-image", "best-batch", "last"]
 
 
 class Kept:
-    """The best so far. The device decides what is better, and nobody waits for it.
+    """The best so far, compared on the device without waiting for it.
 
     Args:
         keep: "best-image", by the losses of each image and those of its batch; "best-batch" or "last".
@@ -25,7 +25,7 @@ class Kept:
         self._least: Tensor | None = None  # [B]
 
     def offer(self, total: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """One step.
+        """Offers the images of one step.
 
         Args:
             total: its weighted losses, float32 [B].

@@ -37,7 +37,7 @@ class Synthesiser:
 
     Args:
         settings: of the method.
-        teacher: a frozen copy of it is asked, in evaluation mode.
+        teacher: a frozen copy of it is used, in evaluation mode.
         shape: (C, H, W) of the images.
         num_classes: K.
         seed: of all that is drawn.
@@ -155,7 +155,7 @@ class Synthesiser:
         return found, {**found.by_row(), "images": bits, "views": draw}
 
     def _shown(self, call: Call, levels: Tensor, bits: Tensor | None, draw: Tensor, step: int) -> Shown:
-        """Counts the teacher's passes, too."""
+        """Images and their views as networks see them; counts the teacher's passes, too."""
         local, contrast = None, self.terms.contrast
         if contrast is not None:
             local = view_of(levels, bits, contrast.views, contrast.draw(len(levels), call=call.number, step=step))
@@ -182,21 +182,21 @@ class Synthesiser:
         return batch_of(parts, call.passes)
 
     def _network_outputs(self, call: Call, weights: Losses, student: Classifier | None) -> dict[str, Tensor]:
-        """What networks say of images as they are stored."""
+        """Outputs of the networks for images as they are stored."""
         bits = call.kept.parts["images"]
         shown = self._shown(call, bits.float(), bits, call.kept.parts["views"], self.settings.inner_steps)
         outputs = self.terms(shown, weights, student).by_row()
         return {name: tensor for name, tensor in outputs.items() if name in _NETWORK_OUTPUTS}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that later steps hang on besides settings and teacher; tensors that stay as they are."""
+        """All that later steps depend on besides settings and teacher, as copies."""
         state = put("origin", self.origin.state_dict()) | put("terms", self.terms.state_dict())
         if self._call is not None:
             state |= put("call", self._call.state_dict()) | put("call.origin", self.origin.call_state())
         return copied(state)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back, or on, to a state, in a call too."""
+        """Restores a state, also one in the middle of a call."""
         self.origin.load_state_dict(take("origin", state))
         self.terms.load_state_dict(take("terms", state))
         saved = take("call", state)

@@ -41,7 +41,7 @@ class Shown:
         views: of them, the same.
         local: boxes of them, enlarged, the same; None where there is no contrast.
         labels: int64 [B], that they are to have; None for those that the teacher gives.
-        call, step: in which that is.
+        call, step: in which they are seen.
     """
 
     images: Tensor
@@ -101,7 +101,7 @@ class Terms:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """What learns besides images, by `apply`."""
+        """What is learned besides images, by `apply`."""
         return [] if self.contrast is None else self.contrast.parameters
 
     def __call__(self, shown: Shown, weights: Losses, student: Classifier | None) -> Found:
@@ -146,7 +146,7 @@ class Terms:
 
     @contextmanager
     def open(self, student: Classifier | None) -> Iterator[None]:
-        """Hooks are in place; the student evaluates, and its weights want no gradients, which is undone."""
+        """Sets hooks, puts the student in evaluation mode and freezes its weights; all is undone afterwards."""
         with ExitStack() as stack:
             for hooks in (self.moments, self.contrast):
                 if hooks is not None:
@@ -162,7 +162,7 @@ class Terms:
                 self._last = ()  # no graph outlives its step
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
-        """A step of what learns besides images."""
+        """A step of what is learned besides images."""
         if self.contrast is not None:
             self.contrast.apply(gradients)
 
