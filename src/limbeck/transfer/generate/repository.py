@@ -26,7 +26,7 @@ class Appended(NamedTuple):
 
     Attributes:
         rows: of the images that are new, int64 [n], ascending.
-        places: of these in the batch, int64 [n]; the rest equal a held image or an earlier one of it.
+        places: of these in the batch, int64 [n]; the rest equal a held image or an earlier one of the batch.
         left: rows that left for them, int64 [m].
     """
 
