@@ -164,9 +164,9 @@ def _spread(count: int, most: int) -> Sequence[int]:
     return [round(place * (count - 1) / (most - 1)) for place in range(most)]
 
 
-def _ratio(one: Round) -> float:
+def _ratio(row: Round) -> float:
     """Largest class over smallest; NaN as long as a class is empty."""
-    counts = torch.as_tensor(one.counts)
+    counts = torch.as_tensor(row.counts)
     return float(counts.max()) / float(counts.min()) if len(counts) and bool(counts.min() > 0) else nan
 
 

@@ -190,8 +190,8 @@ def measure(
     return FeatureStatistics(places, tuple(wanted), floor, len(images), batch_size, classifier.name, weights)
 
 
-def _single(one: Moments) -> Moments:
-    return Moments(one.mean.float(), one.var.float())
+def _single(moments: Moments) -> Moments:
+    return Moments(moments.mean.float(), moments.var.float())
 
 
 def _unmeasured(classifier: Classifier, batch_size: int) -> FeatureStatistics:

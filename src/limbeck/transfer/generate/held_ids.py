@@ -47,8 +47,8 @@ def _sorted(ids: np.ndarray, rows: np.ndarray) -> _Run:
     return ids[order], rows[order]
 
 
-def _merged(one: _Run, other: _Run, alive: np.ndarray) -> _Run:
+def _merged(run: _Run, other: _Run, alive: np.ndarray) -> _Run:
     """Merges two runs without images that left, so that ids are distinct: of equal ones at most one is held."""
-    ids, rows = (np.concatenate(parts) for parts in zip(one, other, strict=True))
+    ids, rows = (np.concatenate(parts) for parts in zip(run, other, strict=True))
     held = alive[rows]
     return _sorted(ids[held], rows[held])

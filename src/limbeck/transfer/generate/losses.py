@@ -247,16 +247,16 @@ def _exact(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _divergence(one: Tensor, other: Tensor) -> Tensor:
-    """KL(one || other) of logarithms of probabilities [B, K], [B]."""
-    return F.kl_div(other, one, reduction="none", log_target=True).sum(dim=1)
+def _divergence(first: Tensor, other: Tensor) -> Tensor:
+    """KL(first || other) of logarithms of probabilities [B, K], [B]."""
+    return F.kl_div(other, first, reduction="none", log_target=True).sum(dim=1)
 
 
-def _jensen_shannon(one: Tensor, other: Tensor) -> Tensor:
-    mixture = torch.logaddexp(one, other) - log(2)
-    return (_divergence(one, mixture) + _divergence(other, mixture)) / 2
+def _jensen_shannon(first: Tensor, other: Tensor) -> Tensor:
+    mixture = torch.logaddexp(first, other) - log(2)
+    return (_divergence(first, mixture) + _divergence(other, mixture)) / 2
 
 
-def _jensen_shannon_clamped(one: Tensor, other: Tensor) -> Tensor:
-    one, other, mixture = (part.clamp(0.01, 0.99).log() for part in (one, other, (one + other) / 2))
-    return (_divergence(mixture, one) + _divergence(mixture, other)) / 2
+def _jensen_shannon_clamped(first: Tensor, other: Tensor) -> Tensor:
+    first, other, mixture = (part.clamp(0.01, 0.99).log() for part in (first, other, (first + other) / 2))
+    return (_divergence(mixture, first) + _divergence(mixture, other)) / 2

@@ -154,13 +154,13 @@ class NeighbourLists:
             error[:, part] = sums * (4 * np.finfo(np.float64).eps * (embeddings.shape[1] + 8))
         return squares, error
 
-    def _exact(self, one: np.ndarray, other: np.ndarray, read: Read) -> np.ndarray:
-        """Distances of the images at places `one` and `other`, [m] each, float64 [m]."""
-        out = np.empty(len(one))
-        step = max(1, _PAIRS // max(1, read(self.rows[:1]).shape[-1])) if len(one) else 1
-        for start in range(0, len(one), step):
+    def _exact(self, own: np.ndarray, other: np.ndarray, read: Read) -> np.ndarray:
+        """Distances of the images at places `own` and `other`, [m] each, float64 [m]."""
+        out = np.empty(len(own))
+        step = max(1, _PAIRS // max(1, read(self.rows[:1]).shape[-1])) if len(own) else 1
+        for start in range(0, len(own), step):
             pairs = slice(start, start + step)
-            difference = read(self.rows[one[pairs]]).astype(np.float64)
+            difference = read(self.rows[own[pairs]]).astype(np.float64)
             difference -= read(self.rows[other[pairs]])
             out[pairs] = np.sqrt(np.square(difference, out=difference).sum(axis=1))
         return out

@@ -217,10 +217,10 @@ def _optimisable(views: Augmentation, shape: tuple[int, int, int]) -> Augmentati
     return views
 
 
-def _alternating(one: Tensor, other: Tensor) -> Tensor:
-    """Rows of one and of the other in turn."""
-    rows = torch.arange(len(one), device=one.device).view(-1, *[1] * (one.ndim - 1))
-    return torch.where(rows % 2 == 0, one, other)
+def _alternating(first: Tensor, other: Tensor) -> Tensor:
+    """Rows of `first` and of `other` in turn."""
+    rows = torch.arange(len(first), device=first.device).view(-1, *[1] * (first.ndim - 1))
+    return torch.where(rows % 2 == 0, first, other)
 
 
 def _checked(batch: Batch, number: int) -> Batch:
