@@ -44,8 +44,8 @@ def columns_of(
         "logits": checked.numpy(),
         "embedding": _floats("embedding", embedding, layout.embedding, len(images)).numpy(),
     }
-    said = {"label": checked.argmax(dim=1), "confidence": checked.softmax(dim=1).amax(dim=1)}
-    for name, values in {**notes, **said, **{f"loss_{name}": one for name, one in losses.items()}}.items():
+    by_teacher = {"label": checked.argmax(dim=1), "confidence": checked.softmax(dim=1).amax(dim=1)}
+    for name, values in {**notes, **by_teacher, **{f"loss_{name}": loss for name, loss in losses.items()}}.items():
         columns["notes"][name] = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
     columns["notes"]["check"] = row_checks(columns)
     return columns
@@ -56,12 +56,12 @@ def row_checks(columns: Columns) -> np.ndarray:
     notes = columns["notes"].copy()
     notes["check"] = 0
     parts = (columns["digests"], notes, columns["logits"], columns["embedding"])
-    rows = np.concatenate([as_bytes(np.ascontiguousarray(one)) for one in parts], axis=1)  # [n, bytes]
+    rows = np.concatenate([as_bytes(np.ascontiguousarray(part)) for part in parts], axis=1)  # [n, bytes]
     return np.array([zlib.crc32(row.tobytes()) for row in rows], np.uint32)
 
 
 def as_written(columns: Columns, layout: Layout) -> bool:
-    """Whether rows that were read are what was written."""
+    """Whether rows that were read match their digests and checksums."""
     digests = image_digests(torch.from_numpy(columns["images"])).numpy()
     labels, checks = columns["notes"]["label"], columns["notes"]["check"]
     possible = bool(((labels >= 0) & (labels < layout.num_classes)).all())
@@ -69,7 +69,7 @@ def as_written(columns: Columns, layout: Layout) -> bool:
 
 
 def _floats(name: str, values: Tensor | None, width: int, count: int) -> Tensor:
-    found = torch.empty(count, 0) if values is None else values.detach().float().cpu()
-    if found.shape != (count, width) or not bool(found.isfinite().all()):
-        raise UserError(f"`{name}` must be finite numbers [{count}, {width}], got {list(found.shape)}.")
-    return found.contiguous()
+    floats = torch.empty(count, 0) if values is None else values.detach().float().cpu()
+    if floats.shape != (count, width) or not bool(floats.isfinite().all()):
+        raise UserError(f"`{name}` must be finite numbers [{count}, {width}], got {list(floats.shape)}.")
+    return floats.contiguous()

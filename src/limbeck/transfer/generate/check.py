@@ -12,12 +12,12 @@ from limbeck.transfer.generate.statistics import BatchNormMoments, batch_norms, 
 
 
 class Row(NamedTuple):
-    """A line of what was looked at.
+    """One line of a check.
 
     Attributes:
-        what: was looked at.
-        found: there.
-        doubt: why that is no good, and what helps; empty where it is.
+        what: what was looked at.
+        found: what was found there.
+        doubt: why that is a problem, and what helps; empty where it is none.
     """
 
     what: str
@@ -31,11 +31,11 @@ class TeacherCheck:
 
     Attributes:
         teacher: its name.
-        layers: batch norms, or where exported statistics are of, by path.
+        layers: paths of the batch norms, or of the layers that exported statistics are of.
         inputs: images that the first batch norm remembers; None where that cannot be told.
         normalisation: mean and std that the teacher states.
         floor: batch-norm loss of real images, where exported statistics say so.
-        scales: of every loss that it allows, of images at their start.
+        scales: of every loss that the teacher allows, for images at their start.
         even: weights by which all of them pull alike at the start, that of one-hot being 1.
         rows: all of it, to print.
         refusal: why the settings cannot be followed; empty where they can.
@@ -65,11 +65,11 @@ def check_teacher(
     student: Classifier | None = None,
     seed: int = 0,
 ) -> TeacherCheck:
-    """Looks at a teacher, without any data and in a few seconds.
+    """Checks a teacher, without any data and in a few seconds.
 
     Args:
         teacher: stays as it is.
-        settings: that images would be made by.
+        settings: by which images would be made.
         shape: (channels, height, width) of the images; None for those that the teacher states, 32 px where it states
             none.
         student: for the scale of the adversarial loss.
@@ -95,16 +95,16 @@ def check_teacher(
     rows += _normalisation_rows(teacher, inputs) if norms else []
     floor = None if statistics is None else float(statistics.floor.sum())
     if statistics is not None:
-        about = f"{floor:.4g} (batches of {statistics.batch_size} out of {statistics.images:,})"
-        rows.append(Row("batch-norm loss of real images", about))
+        description = f"{floor:.4g} (batches of {statistics.batch_size} out of {statistics.images:,})"
+        rows.append(Row("batch-norm loss of real images", description))
     if teacher.taps.embedding is None and (settings.losses.activation or settings.homogenise):
-        needs = "losses.activation" if settings.losses.activation else "homogenise"
+        option = "losses.activation" if settings.losses.activation else "homogenise"
         rows.append(
-            Row("embedding", "none", f"`{needs}` needs one, and no tap says where; `lb.wrap` it with `embedding`")
+            Row("embedding", "none", f"`{option}` needs one, and no tap says where; `lb.wrap` it with `embedding`")
         )
     scales = scales_at_start(settings, teacher, shape=shape, student=student, seed=seed)
     even = balanced(Losses(**dict.fromkeys(scales, 1.0)), scales, momentum=settings.momentum)
-    rows += [_scale_row(name, one, settings.losses, even) for name, one in scales.items()]
+    rows += [_scale_row(name, scale, settings.losses, even) for name, scale in scales.items()]
     refused = settings.losses.batch_norm > 0 and not layers
     return TeacherCheck(
         teacher=teacher.name,
@@ -124,17 +124,17 @@ def _batch_norm_row(teacher: Classifier, settings: GenerateSettings, statistics:
     if not norms:
         if statistics is not None:
             return Row("batch norm", f"none; exported statistics of {len(statistics.places)} layers in its place")
-        helps = str(without_batch_norm(teacher)) if settings.losses.batch_norm else ""
-        return Row("batch norm", "none", helps)
+        advice = str(without_batch_norm(teacher)) if settings.losses.batch_norm else ""
+        return Row("batch norm", "none", advice)
     paths = list(norms)
-    found = f"{len(paths)} layers, {paths[0]} to {paths[-1]}" if len(paths) > 1 else f"1 layer, {paths[0]}"
-    moments = [running_moments(one) for one in norms.values()]
-    if all(is_untrained(one) for one in moments):
+    layers = f"{len(paths)} layers, {paths[0]} to {paths[-1]}" if len(paths) > 1 else f"1 layer, {paths[0]}"
+    moments = [running_moments(norm) for norm in norms.values()]
+    if all(is_untrained(layer) for layer in moments):
         doubt = "its batch norms remember nothing: they are as they start, so it is untrained, or they were reset"
-        return Row("batch norm", found, doubt)
-    if not all(part.isfinite().all() for one in moments for part in one):
-        return Row("batch norm", found, "what its batch norms remember is not finite; the weights are damaged")
-    return Row("batch norm", found)
+        return Row("batch norm", layers, doubt)
+    if not all(part.isfinite().all() for layer in moments for part in layer):
+        return Row("batch norm", layers, "what its batch norms remember is not finite; the weights are damaged")
+    return Row("batch norm", layers)
 
 
 def _normalisation_rows(teacher: Classifier, inputs: InputStatistics | None) -> list[Row]:
@@ -142,18 +142,18 @@ def _normalisation_rows(teacher: Classifier, inputs: InputStatistics | None) -> 
     rows = [Row("normalisation", stated)]
     if inputs is None:
         return [*rows, Row("images it remembers", "cannot be told from its first batch norm")]
-    found = f"mean {_several(inputs.mean)}, std about {_several(inputs.std)}, in units of [0, 1]"
+    remembered = f"mean {_several(inputs.mean)}, std about {_several(inputs.std)}, in units of [0, 1]"
     if inputs.possible:
-        return [*rows, Row("images it remembers", found)]
-    others = inputs.fits(teacher.normalisation)
-    helps = f"; these are possible: {'; '.join(others)}" if others else ""
-    doubt = f"images in [0, 1] are not so, and its normalisation is hardly the one that it was trained with{helps}"
-    return [*rows, Row("images it remembers", found, doubt)]
+        return [*rows, Row("images it remembers", remembered)]
+    normalisations = inputs.fits(teacher.normalisation)
+    hint = f"; these are possible: {'; '.join(normalisations)}" if normalisations else ""
+    doubt = f"images in [0, 1] are not so, and its normalisation is hardly the one that it was trained with{hint}"
+    return [*rows, Row("images it remembers", remembered, doubt)]
 
 
 def _scale_row(name: str, scale: Scale, losses: Losses, even: Losses) -> Row:
-    weight, alike = getattr(losses, name), getattr(even, name)
-    pulls = f"; weight {alike:g} pulls like 1 of one_hot" if scale.gradient and name != "one_hot" else ""
+    weight, even_weight = getattr(losses, name), getattr(even, name)
+    pulls = f"; weight {even_weight:g} pulls like 1 of one_hot" if scale.gradient and name != "one_hot" else ""
     stated = f", the settings have {weight:g}" if weight else ""
     return Row(f"{name} at the start", f"{scale.value:.4g}{pulls}{stated}")
 

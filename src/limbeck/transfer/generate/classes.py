@@ -1,4 +1,4 @@
-"""What classes the made images were to have, and what they have by the teacher."""
+"""Which classes the made images were to have, and which the teacher gives them."""
 
 from collections.abc import Sequence
 
@@ -35,7 +35,7 @@ def class_figures(wanted: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
 
 
 def obtained_share(wanted: Tensor, labels: Tensor) -> float | None:
-    """Share of the images that are of the class that was wanted, among those of which one was; None without any."""
+    """Share of images of the class that was wanted, among those for which a class was wanted; None without any."""
     has_target = wanted >= 0
     return float((wanted == labels)[has_target].double().mean()) if has_target.any() else None
 
@@ -71,11 +71,11 @@ def _least_obtained(wanted: NDArray[np.int64], labels: NDArray[np.int64], classe
     share = right / np.maximum(total, 1)
     least = np.argsort(np.where(total > 0, share, 2.0), kind="stable")[:_LEAST]
     rows: list[list[Value]] = []
-    some: list[int] = least[total[least] > 0].tolist()
-    for label in some:
+    shown: list[int] = least[total[least] > 0].tolist()
+    for label in shown:
         others = np.bincount(labels[(wanted == label) & (labels != label)], minlength=len(classes))
-        taken = f"{classes[int(others.argmax())]} {int(others.max()):,}" if others.any() else None
-        rows.append([classes[label], int(total[label]), int(right[label]), float(share[label]), taken])
+        confused_with = f"{classes[int(others.argmax())]} {int(others.max()):,}" if others.any() else None
+        rows.append([classes[label], int(total[label]), int(right[label]), float(share[label]), confused_with])
     columns = ["Class wanted", "Images", "Obtained", "Share", "Mostly taken for"]
     title = f"The {len(rows)} of {len(classes):,} classes that were obtained least"
     return TableFigure(title=title, columns=columns, rows=rows, percent=["Share"], beside="alone")

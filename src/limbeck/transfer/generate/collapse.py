@@ -1,6 +1,6 @@
 """Signs that a generator has collapsed, each with what to try: for the terminal while it runs, and for the report.
 
-They go by what is noted of every round, and by no data. None of them proves that images are good: batch-norm loss,
+They use what is noted of every round, and no data. None of them proves that images are good: batch-norm loss,
 agreement and divergence may all look well while a student learns nothing.
 """
 
@@ -16,8 +16,8 @@ from limbeck.transfer.words import few, percent
 _LAST = 3  # rounds that are looked at together, since one alone is noisy
 _FEW_DISTINCT = 0.5  # share of the images made
 _NEAR_ZERO, _OF_HIGHEST = 1e-3, 0.01  # divergence in nats, and of the highest so far
-# Divergence over log K, which is that of a student that knows nothing from a teacher that is sure. In short runs on
-# digits by all nine methods no round came below 0.017, 85 times as much.
+# Divergence over log K, the divergence of a student that knows nothing from a teacher that is sure. In short runs on
+# digits no round of any of the nine methods came below 0.017, 85 times as much.
 _NOTHING = 2e-4
 _IMAGES_EACH = 10  # of an even share, before a class without any is a sign
 _LOW = 0.5  # of the highest batch-norm loss
@@ -28,7 +28,7 @@ class Sign(NamedTuple):
     """One sign.
 
     Attributes:
-        kind: of it, the same in every round.
+        kind: its name, the same in every round.
         sentence: what is to be seen, without its full stop.
         advice: what to try, without its full stop.
     """
@@ -42,11 +42,11 @@ class Sign(NamedTuple):
 
 
 def signs_of_collapse(rounds: Sequence[Round], classes: Sequence[str], *, floor: float | None = None) -> list[Sign]:
-    """All that hold after the last of some rounds.
+    """All signs that hold after the last of some rounds.
 
     Args:
         rounds: from the first on.
-        classes: names of the teacher's.
+        classes: names of the teacher's classes.
         floor: batch-norm loss of real images, summed over layers, where it is known; below it, it is low.
 
     Example:
@@ -56,12 +56,12 @@ def signs_of_collapse(rounds: Sequence[Round], classes: Sequence[str], *, floor:
     """
     if not rounds:
         return []
-    found = (look(rounds, classes, floor) for look in _LOOKS)
-    return [sign for sign in found if sign is not None]
+    signs = (look(rounds, classes, floor) for look in _LOOKS)
+    return [sign for sign in signs if sign is not None]
 
 
 def fresh_signs(rounds: Sequence[Round], classes: Sequence[str], *, floor: float | None = None) -> list[Sign]:
-    """Those that the last round brought: they hold after it, and did not before. A resumed run says them no other way.
+    """Signs that hold after the last round and did not before it, in a resumed run as well.
 
     Args:
         rounds, classes, floor: see `signs_of_collapse`.
@@ -76,27 +76,27 @@ def fresh_signs(rounds: Sequence[Round], classes: Sequence[str], *, floor: float
 
 
 def _alike(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
-    some = _last(rounds)
-    made, distinct = sum(one.made for one in some), sum(one.distinct for one in some)
+    recent = _last(rounds)
+    made, distinct = sum(row.made for row in recent), sum(row.distinct for row in recent)
     if not made or distinct >= _FEW_DISTINCT * made:
         return None
     return Sign(
         "distinct",
-        f"Only {distinct:,} of the {made:,} images of {_of(some)} differ from one another",
+        f"Only {distinct:,} of the {made:,} images of {_of(recent)} differ from one another",
         "try a lower `losses.batch_norm`, more `generator.latents`, a higher `latent_rate`, or a generator that starts "
         "afresh (`generator.renew`)",
     )
 
 
 def _spread(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
-    widest = max((one.spread for one in rounds if one.spread is not None), default=0.0)
-    some = [one for one in _last(rounds) if one.spread is not None]
-    now = _mean([one.spread for one in some if one.spread is not None])
-    if len(rounds) <= _LAST or math.isnan(now) or now >= _SPREAD_LEFT * widest:
+    widest = max((row.spread for row in rounds if row.spread is not None), default=0.0)
+    recent = [row for row in _last(rounds) if row.spread is not None]
+    latest = _mean([row.spread for row in recent if row.spread is not None])
+    if len(rounds) <= _LAST or math.isnan(latest) or latest >= _SPREAD_LEFT * widest:
         return None
     return Sign(
         "spread",
-        f"Images of a class look ever more alike to the teacher: their spread fell from {widest:.2g} to {now:.2g}",
+        f"Images of a class look ever more alike to the teacher: their spread fell from {widest:.2g} to {latest:.2g}",
         "try a lower `losses.one_hot`, a limit to its growth (`growth.most`), or `losses.contrast`",
     )
 
@@ -127,31 +127,31 @@ def _crowded(rounds: Sequence[Round], classes: Sequence[str], floor: float | Non
 
 
 def _disobedient(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
-    some = [one for one in _last(rounds) if one.obtained is not None and one.one_hot_weight > 0]
-    made, chance = sum(one.made for one in some), 1 / max(len(classes), 1)
+    recent = [row for row in _last(rounds) if row.obtained is not None and row.one_hot_weight > 0]
+    made, chance = sum(row.made for row in recent), 1 / max(len(classes), 1)
     if not made or (len(rounds) <= _LAST and len(rounds) > 1):
         return None
-    share = sum(one.made * (one.obtained or 0.0) for one in some) / made
+    share = sum(row.made * (row.obtained or 0.0) for row in recent) / made
     if share > chance + 3 * math.sqrt(chance * (1 - chance) / made) or not _low(rounds, floor):
         return None
     return Sign(
         "obtained",
-        f"{percent(share, 1)} of the images of {_of(some)} are of the class that was wanted, as by chance "
+        f"{percent(share, 1)} of the images of {_of(recent)} are of the class that was wanted, as by chance "
         f"({percent(chance, 1)}), while the batch-norm loss is low",
         "try a higher `losses.one_hot` or a lower `losses.batch_norm`, `growth`, or `generator.conditional: true`",
     )
 
 
 def _nothing_to_learn(rounds: Sequence[Round], classes: Sequence[str], floor: float | None) -> Sign | None:
-    known = [one.distillation for one in rounds if one.distillation is not None]
-    now = _mean(known[-_LAST:])
-    # What falls to near zero was learned; what was never above it was not there to be learned.
-    fell = bool(known) and now < _NEAR_ZERO and now < _OF_HIGHEST * max(known)
-    if len(known) <= _LAST or not (fell or now < _NOTHING * math.log(max(len(classes), 2))):
+    values = [row.distillation for row in rounds if row.distillation is not None]
+    latest = _mean(values[-_LAST:])
+    # A loss that fell to near zero was learned; one that was never above it had nothing to teach.
+    fell = bool(values) and latest < _NEAR_ZERO and latest < _OF_HIGHEST * max(values)
+    if len(values) <= _LAST or not (fell or latest < _NOTHING * math.log(max(len(classes), 2))):
         return None
     return Sign(
         "distillation",
-        f"The distillation loss is near zero ({now:.1g}): the student has nothing more to learn from these images",
+        f"The distillation loss is near zero ({latest:.1g}): the student has nothing more to learn from these images",
         "that is collapse rather than success while rounds go on: look at the images, and try a higher "
         "`losses.adversarial`, or fewer student steps a round (`steps_per_round`)",
     )
@@ -162,8 +162,8 @@ _LOOKS: tuple[_Look, ...] = (_alike, _spread, _empty, _crowded, _disobedient, _n
 
 
 def _last(rounds: Sequence[Round]) -> list[Round]:
-    """The last few that made images."""
-    return [one for one in rounds if one.made][-_LAST:]
+    """The last few rounds that made images."""
+    return [row for row in rounds if row.made][-_LAST:]
 
 
 def _of(rounds: Sequence[Round]) -> str:
@@ -176,10 +176,10 @@ def _counts(rounds: Sequence[Round]) -> torch.Tensor:
 
 
 def _low(rounds: Sequence[Round], floor: float | None) -> bool:
-    """Whether the batch-norm loss is, or nobody measures it."""
-    known = [one.losses["batch_norm"] for one in rounds if "batch_norm" in one.losses]
-    now = _mean(known[-_LAST:])
-    return not known or now <= _LOW * max(known) or (floor is not None and now <= floor)
+    """Whether the batch-norm loss is low, or is not measured."""
+    values = [row.losses["batch_norm"] for row in rounds if "batch_norm" in row.losses]
+    latest = _mean(values[-_LAST:])
+    return not values or latest <= _LOW * max(values) or (floor is not None and latest <= floor)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -35,7 +35,7 @@ class Contrast:
         shape: (channels, height, width) of the images.
         rate: of the head's Adam, whose betas are the usual 0.9 and 0.999; that of the generator, as published.
         seed: of the head and of all that is drawn.
-        whole: the other views, for whether local ones are mirrored, too.
+        whole: views of whole images; local ones are mirrored if these are.
         size: images that the ring holds, each with 2 D numbers of 4 bytes in main memory.
         drawn: of these, for each loss.
         temperature: > 0, that similarities are divided by.
@@ -89,12 +89,12 @@ class Contrast:
 
     @property
     def features(self) -> Tensor:
-        """Of the teacher's last pass, float32 [B, D], differentiable."""
+        """Features of the teacher's last pass, float32 [B, D], differentiable."""
         return self._features.found
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Of the head."""
+        """Parameters of the head."""
         return [*self.head.parameters()]
 
     def draw(self, count: int, *, call: int, step: int) -> Tensor:
@@ -103,12 +103,12 @@ class Contrast:
         return self.views.draw(rows, seed=derive_seed(self.seed, "generate", "local", call), view=step)
 
     def loss(self, local: Tensor, whole: Tensor, *, call: int, step: int) -> Tensor:
-        """Of each image, [B], its mean that of the new ones plus that of those before.
+        """Loss of each image, [B]; their mean is that of the new images plus that of those before.
 
         Args:
             local: features of local views, [B, D].
             whole: of the images as a whole, [B, D]; without gradient to them.
-            call, step: what is drawn of the ring hangs on them.
+            call, step: they determine what is drawn from the ring.
         """
         random = generator(self.seed, "generate", "ring", call, step)
         before = self.ring.draw(self.drawn, random).to(local.device, non_blocking=True)
@@ -118,8 +118,8 @@ class Contrast:
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
         """A step of the head, down the gradients of `parameters`."""
-        for one, gradient in zip(self.parameters, gradients, strict=True):
-            one.grad = gradient
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
         self.adam.step()
         self.adam.zero_grad()
 
@@ -128,24 +128,24 @@ class Contrast:
         self.ring.append(torch.cat([local, whole], 1))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All of it, as tensors, of which the ring's is no copy."""
-        found = {f"head.{name}": one for name, one in self.head.state_dict().items()}
-        for number, one in enumerate(self.parameters):
-            found |= {f"adam.{number}.{name}": value for name, value in self.adam.state.get(one, {}).items()}
-        return found | {f"ring.{name}": one for name, one in self.ring.state_dict().items()}
+        """All of it, as tensors; that of the ring is no copy."""
+        state = {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
+        for number, parameter in enumerate(self.parameters):
+            state |= {f"adam.{number}.{name}": value for name, value in self.adam.state.get(parameter, {}).items()}
+        return state | {f"ring.{name}": tensor for name, tensor in self.ring.state_dict().items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back, or on, to a state."""
+        """Restores a state."""
         parts: dict[str, dict[str, Tensor]] = {"head": {}, "adam": {}, "ring": {}}
-        for name, one in state.items():
+        for name, tensor in state.items():
             part, _, rest = name.partition(".")
-            parts[part][rest] = one
+            parts[part][rest] = tensor
         self.head.load_state_dict(parts["head"])
         self.adam.state.clear()
         for name, value in parts["adam"].items():
             number, _, key = name.partition(".")
-            one = self.parameters[int(number)]
-            self.adam.state[one][key] = value.clone() if key == "step" else value.to(one.device, copy=True)
+            tensor = self.parameters[int(number)]
+            self.adam.state[tensor][key] = value.clone() if key == "step" else value.to(tensor.device, copy=True)
         self.ring.load_state_dict(parts["ring"])
 
 
@@ -177,16 +177,16 @@ class Ring:
         self.place = 0
 
     def append(self, rows: Tensor) -> None:
-        """Takes the place of the oldest; of more than it holds, the last ones stay."""
+        """Overwrites the oldest rows; of more rows than it holds, the last ones stay."""
         rows = rows.detach().to("cpu", torch.float32)[-len(self.rows) :]
-        before = min(len(rows), len(self.rows) - self.place)  # up to the end; the rest from the beginning
-        self.rows[self.place : self.place + before] = rows[:before]
-        self.rows[: len(rows) - before] = rows[before:]
+        split = min(len(rows), len(self.rows) - self.place)  # so many up to the end; the rest from the beginning
+        self.rows[self.place : self.place + split] = rows[:split]
+        self.rows[: len(rows) - split] = rows[split:]
         self.place = (self.place + len(rows)) % len(self.rows)
         self.filled = min(self.filled + len(rows), len(self.rows))
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
-        """So many rows, each at most once, or all that there are."""
+        """`count` rows, each at most once, or all where there are fewer."""
         return self.rows[torch.randperm(self.filled, generator=random)[:count]]
 
     def state_dict(self) -> dict[str, Tensor]:

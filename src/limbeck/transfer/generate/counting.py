@@ -1,4 +1,4 @@
-"""How many images, calls and rounds that are, and what of it cannot be; without importing torch."""
+"""How many images and rounds settings come to, and which of them are impossible; without importing torch."""
 
 from limbeck.errors import UserError
 from limbeck.transfer.budget import parse_budget
@@ -59,7 +59,7 @@ def images_per_round(settings: GenerateSettings) -> int:
 
 
 def rounds_needed(settings: GenerateSettings, count: int) -> int:
-    """Rounds that make so many images, if none is removed and none made twice.
+    """Rounds that make `count` images, if none is removed and none made twice.
 
     Example:
         >>> rounds_needed(GenerateSettings(budget=1000), 1000)
@@ -69,7 +69,7 @@ def rounds_needed(settings: GenerateSettings, count: int) -> int:
 
 
 def rounds_of(settings: GenerateSettings, steps: int) -> int:
-    """Rounds of a student's so many steps, those before it among them; the first one makes what all of these make.
+    """Rounds that are made over `steps` steps of a student, with the warm-up rounds before its first step.
 
     Example:
         >>> rounds_of(GenerateSettings(budget=107_520, steps_per_round=10).settled(10), steps=25)  # and 20 to warm up
@@ -80,7 +80,7 @@ def rounds_of(settings: GenerateSettings, steps: int) -> int:
 
 
 def steps_to_fill(settings: GenerateSettings, count: int) -> int:
-    """Steps of a student after which the budget is likely made, of a method that is done then.
+    """Steps of a student after which the budget is probably made, for a method that ends then.
 
     Raises:
         UserError: the method goes on without end, so that its images say nothing.
@@ -111,17 +111,17 @@ def check_warmup(settings: GenerateSettings, count: int) -> None:
     adversarial = settings.losses.adversarial if settings.steps_per_round is not None else 0.0
     parts = {"losses.adversarial": adversarial, "growth": settings.growth, "homogenise": settings.homogenise}
     waiting = [f"`{name}`" for name, part in parts.items() if part]
-    goes_on = settings.rounds is None and (settings.fresh > 0 or settings.replay is not None)
+    endless = settings.rounds is None and (settings.fresh > 0 or settings.replay is not None)
     rounds = settings.rounds or rounds_needed(settings, count)
-    if not waiting or goes_on or settings.warmup < rounds:
+    if not waiting or endless or settings.warmup < rounds:
         return
-    each = images_per_round(settings)
+    per_round = images_per_round(settings)
     budget = settings.rounds is None
-    more = f"the `budget` above {settings.warmup * each:,} images" if budget else "`rounds`"
+    remedy = f"the `budget` above {settings.warmup * per_round:,} images" if budget else "`rounds`"
     raise UserError(
-        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of {each:,} "
+        f"`warmup_rounds` must be fewer than all rounds, got {settings.warmup:,}, and {rounds:,} of {per_round:,} "
         f"images make {'the budget' if budget else 'all images'}: what waits for the end of the warm-up "
-        f"({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower it, or raise {more}."
+        f"({', '.join(waiting)}) would never come. Leave `warmup_rounds` out, or lower it, or raise {remedy}."
     )
 
 
@@ -135,7 +135,7 @@ def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> No
     """
     if steps is None or settings.steps_per_round is None:
         return
-    rounds, each = rounds_of(settings, steps), images_per_round(settings)
+    rounds, size = rounds_of(settings, steps), images_per_round(settings)
     needed = rounds_needed(settings, count)
     if rounds >= needed:
         return
@@ -144,6 +144,6 @@ def check_steps(settings: GenerateSettings, count: int, steps: int | None) -> No
     raise UserError(
         f"`training.steps` must be at least {enough - settings.steps_per_round + 1:,} for the {count:,} images of the "
         f"budget, got {steps:,}: that is {rounds:,} rounds, {warming}one every {settings.steps_per_round:,} steps, of "
-        f"{each:,} images each, {rounds * each:,} in all. {needed:,} rounds make enough: set `training.steps: "
-        f"{enough}`, a `budget` of {rounds * each:,}, or a smaller `steps_per_round`."
+        f"{size:,} images each, {rounds * size:,} in all. {needed:,} rounds make enough: set `training.steps: "
+        f"{enough}`, a `budget` of {rounds * size:,}, or a smaller `steps_per_round`."
     )

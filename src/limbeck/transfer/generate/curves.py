@@ -34,25 +34,25 @@ def round_curves(history: History, *, floor: float | None = None) -> list[LineFi
         history: of the rounds.
         floor: batch-norm loss of real images, where it is known.
     """
-    both = [_ratio(one) for one in history]
-    share = [one.distinct / one.made if one.made else nan for one in history]
+    ratios = [_ratio(row) for row in history]
+    share = [row.distinct / row.made if row.made else nan for row in history]
     weights = history.column("one_hot_weight")
-    found = [
+    figures = [
         _curve(history, "Wanted class obtained", history.column("obtained"), share=True, note=_OBTAINED),
-        _curve(history, "Largest class over smallest", both, note=_COUNTED),
+        _curve(history, "Largest class over smallest", ratios, note=_COUNTED),
         _curve(history, "Distinct of the images made", share, share=True, note=_DISTINCT),
         _curve(history, "Spread within a class", history.column("spread"), note=_SPREAD),
         _curve(history, "Student's agreement on fresh images", history.column("agreement"), share=True, note=_AGREES),
         _curve(history, "Distillation loss on images of before", history.column("distillation"), note=_DIVERGES),
         *(_curve(history, "Weight of the one-hot loss", weights) for _ in range(len(set(weights)) > 1)),
     ]
-    found += [_loss(history, name, floor) for name in history.losses]
-    removed = [one.removed for one in history]
+    figures += [_loss(history, name, floor) for name in history.losses]
+    removed = [row.removed for row in history]
     if any(removed):
-        gone = (_numbers(history), [float(sum(removed[: place + 1])) for place in range(len(removed))])
-        lines = {"held": _points(history, history.column("held")), "removed": _thin(*gone)}
-        found.append(LineFigure(title="Images", x=_X, y="", lines=lines, small=True, beside="alone"))
-    return [one for one in found if any(points[0] for points in one.lines.values())]
+        cumulative = (_numbers(history), [float(sum(removed[: place + 1])) for place in range(len(removed))])
+        lines = {"held": _points(history, history.column("held")), "removed": _thin(*cumulative)}
+        figures.append(LineFigure(title="Images", x=_X, y="", lines=lines, small=True, beside="alone"))
+    return [figure for figure in figures if any(points[0] for points in figure.lines.values())]
 
 
 def layer_figures(history: History, floors: Sequence[float] | Tensor = ()) -> list[EvidenceFigure]:
@@ -62,48 +62,48 @@ def layer_figures(history: History, floors: Sequence[float] | Tensor = ()) -> li
         history: of the rounds.
         floors: the loss of real images in each layer, where it is known; then curves are shares of it.
     """
-    known = [one for one in history if len(one.layers)]
-    if not known:
+    measured = [row for row in history if len(row.layers)]
+    if not measured:
         return []
-    losses = torch.stack([torch.as_tensor(one.layers).double() for one in known])  # [rounds, L]
+    losses = torch.stack([torch.as_tensor(row.layers).double() for row in measured])  # [rounds, L]
     layers = losses.shape[1]
     floor = torch.as_tensor(floors).double() if len(floors) == layers else None
     shown = losses if floor is None else losses / floor.clamp_min(1e-12)
     groups = torch.arange(layers).tensor_split(min(layers, MOST_LINES))
-    numbers = [one.number + 1.0 for one in known]
+    numbers = [row.number + 1.0 for row in measured]
     lines = {_layer_name(group): _thin(numbers, shown[:, group].mean(1).tolist()) for group in groups}
-    words = "Means over layers, counted from the images on." if layers > MOST_LINES else ""
+    note = "Means over layers, counted from the images on." if layers > MOST_LINES else ""
     if floor is None:
         title = "Batch-norm loss by layer"
-        words += f" {_FLOORLESS}"
+        note += f" {_FLOORLESS}"
     else:
         title = "Batch-norm loss by layer, over that of real images"
-        words += f" {_FLOOR}"
-    chart = LineFigure(title=title, x=_X, y="", lines=lines, note=words.strip(), beside="alone")
-    return [*([chart] if len(known) > 1 else []), _layer_table(known, losses, floor)]
+        note += f" {_FLOOR}"
+    chart = LineFigure(title=title, x=_X, y="", lines=lines, note=note.strip(), beside="alone")
+    return [*([chart] if len(measured) > 1 else []), _layer_table(measured, losses, floor)]
 
 
 def round_table(history: History) -> TableFigure:
-    """A row for each round, of very many some that are evenly spread."""
+    """A row for each round; of very many rounds, some that are evenly spread."""
     count = len(history)
     history = History([history[place] for place in _spread(count, MOST_ROWS)])
     columns = {
-        "Made": [one.made for one in history],
-        "Distinct": [one.distinct for one in history],
-        "Removed": [one.removed for one in history],
-        "Held": [one.held for one in history],
-        "Obtained": [one.obtained for one in history],
-        "Largest over smallest class": [_ratio(one) for one in history],
-        "One-hot weight": [one.one_hot_weight for one in history],
-        **{_title(name): [one.losses.get(name) for one in history] for name in history.losses},
-        "Agreement": [one.agreement for one in history],
-        "Distillation loss": [one.distillation for one in history],
-        "Teacher passes": [one.teacher_passes for one in history],
-        "Seconds": [one.seconds for one in history],
+        "Made": [row.made for row in history],
+        "Distinct": [row.distinct for row in history],
+        "Removed": [row.removed for row in history],
+        "Held": [row.held for row in history],
+        "Obtained": [row.obtained for row in history],
+        "Largest over smallest class": [_ratio(row) for row in history],
+        "One-hot weight": [row.one_hot_weight for row in history],
+        **{_title(name): [row.losses.get(name) for row in history] for name in history.losses},
+        "Agreement": [row.agreement for row in history],
+        "Distillation loss": [row.distillation for row in history],
+        "Teacher passes": [row.teacher_passes for row in history],
+        "Seconds": [row.seconds for row in history],
     }
     shown = {name: values for name, values in columns.items() if any(_is_known(value) for value in values)}
     rows: list[list[Value]] = [
-        [one.number + 1, *(values[place] for values in shown.values())] for place, one in enumerate(history)
+        [row.number + 1, *(values[place] for values in shown.values())] for place, row in enumerate(history)
     ]
     return TableFigure(
         title="Every round" if len(history) == count else f"{len(history)} of {count} rounds",
@@ -126,12 +126,12 @@ _FLOORLESS = "Real images have a loss above zero, too, which is not known here; 
 
 
 def _loss(history: History, name: str, floor: float | None) -> LineFigure:
-    made = _curve(history, _title(name), history.column(name))
+    curve = _curve(history, _title(name), history.column(name))
     if name != "batch_norm" or floor is None:
-        return made
+        return curve
     ends = _numbers(history)
-    both = {"made": made.lines[made.title], "real": ([ends[0], ends[-1]], [floor, floor])}
-    return replace(made, lines=both, note=_REAL)
+    lines = {"made": curve.lines[curve.title], "real": ([ends[0], ends[-1]], [floor, floor])}
+    return replace(curve, lines=lines, note=_REAL)
 
 
 def _curve(history: History, title: str, values: Sequence[float], *, share: bool = False, note: str = "") -> LineFigure:
@@ -144,12 +144,12 @@ def _title(name: str) -> str:
 
 
 def _numbers(history: Sequence[Round]) -> list[float]:
-    return [one.number + 1.0 for one in history]
+    return [row.number + 1.0 for row in history]
 
 
 def _points(history: History, values: Sequence[float]) -> Points:
-    known = [(x, y) for x, y in zip(_numbers(history), values, strict=True) if math.isfinite(y)]
-    return _thin([x for x, _ in known], [y for _, y in known])
+    points = [(x, y) for x, y in zip(_numbers(history), values, strict=True) if math.isfinite(y)]
+    return _thin([x for x, _ in points], [y for _, y in points])
 
 
 def _thin(x: Sequence[float], y: Sequence[float]) -> Points:
@@ -164,9 +164,9 @@ def _spread(count: int, most: int) -> Sequence[int]:
     return [round(place * (count - 1) / (most - 1)) for place in range(most)]
 
 
-def _ratio(one: Round) -> float:
+def _ratio(row: Round) -> float:
     """Largest class over smallest; NaN as long as a class is empty."""
-    counts = torch.as_tensor(one.counts)
+    counts = torch.as_tensor(row.counts)
     return float(counts.max()) / float(counts.min()) if len(counts) and bool(counts.min() > 0) else nan
 
 
@@ -176,11 +176,11 @@ def _layer_name(group: Tensor) -> str:
 
 
 def _layer_table(known: Sequence[Round], losses: Tensor, floor: Tensor | None) -> TableFigure:
-    ends: Mapping[str, Tensor] = {f"Round {one.number + 1}": losses[place] for one, place in _ends(known)}
+    ends: Mapping[str, Tensor] = {f"Round {row.number + 1}": losses[place] for row, place in _ends(known)}
     columns = ["Layer", *ends, *(["Real images"] if floor is not None else [])]
     values = [*ends.values(), *([floor] if floor is not None else [])]
     rows: list[list[Value]] = [
-        [str(layer + 1), *(float(one[layer]) for one in values)] for layer in range(losses.shape[1])
+        [str(layer + 1), *(float(column[layer]) for column in values)] for layer in range(losses.shape[1])
     ]
     return TableFigure(title="Batch-norm loss of every layer", columns=columns, rows=rows, beside="alone")
 

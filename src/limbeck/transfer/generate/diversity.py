@@ -1,4 +1,4 @@
-"""How different images are that were made together: whether a generator has collapsed."""
+"""How much images that were made together differ: whether a generator has collapsed."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ _MOST_PIXELS = 4096
 def distinct_count(images: Tensor, *, tolerance: float = 2.0) -> int:
     """How many images are left if of those that nearly equal one another only the first is kept.
 
-    Of large images evenly spaced pixels are looked at, so that it takes as long as for small ones.
+    Of large images only evenly spaced pixels are compared, so that they take no longer than small ones.
 
     Args:
         images: uint8 `[n, C, H, W]`.
@@ -22,8 +22,8 @@ def distinct_count(images: Tensor, *, tolerance: float = 2.0) -> int:
     pixels = images.flatten(1)
     pixels = pixels[:, :: -(-pixels.shape[1] // _MOST_PIXELS)].double()  # whole numbers, so that all sums are exact
     squares = pixels.square().sum(1)
-    apart = squares[:, None] + squares - 2 * pixels @ pixels.T  # [n, n]
-    same = apart <= tolerance**2 * pixels.shape[1]
+    squared_distances = squares[:, None] + squares - 2 * pixels @ pixels.T  # [n, n]
+    same = squared_distances <= tolerance**2 * pixels.shape[1]
     kept: list[int] = []
     for place, alike in enumerate(same):
         if not alike[kept].any():
@@ -54,6 +54,6 @@ def within_class_spread(embedding: Tensor, labels: Tensor) -> float | None:
     _, place, counts = labels.unique(return_inverse=True, return_counts=True)
     several = counts[place] > 1
     sums = embedding.new_zeros(len(counts), embedding.shape[1]).index_add_(0, place, embedding)
-    apart = (embedding - sums[place] / counts[place, None]).square().sum(1)[several]
+    squared_deviations = (embedding - sums[place] / counts[place, None]).square().sum(1)[several]
     size = embedding.square().sum(1)[several]
-    return float((apart.sum() / size.sum()).sqrt()) if len(size) and size.sum() > 0 else None
+    return float((squared_deviations.sum() / size.sum()).sqrt()) if len(size) and size.sum() > 0 else None

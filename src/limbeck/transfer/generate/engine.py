@@ -53,7 +53,7 @@ class Pruning(Protocol):
         ...
 
     def leaving(self, repository: Repository, student: Classifier | None, *, outliers: bool) -> Tensor:
-        """Rows that should leave at the end of a round, int64 [n], the first ones rather than the last.
+        """Rows that should leave at the end of a round, int64 [n], those that should leave first at the front.
 
         Args:
             repository: of the images.
@@ -63,19 +63,19 @@ class Pruning(Protocol):
         ...
 
     def removed(self, rows: Tensor) -> None:
-        """Those that did leave."""
+        """Rows that did leave."""
         ...
 
     def state_dict(self) -> dict[str, Tensor]: ...
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """After the repository has its own."""
+        """Called after the repository has loaded its own."""
         ...
 
 
 @dataclass
 class Tally:
-    """What the round that is going on has made so far; sums over its calls."""
+    """What the current round has made so far; sums over its calls."""
 
     calls: int = 0
     made: int = 0
@@ -94,19 +94,19 @@ class Tally:
 
 
 class Engine:
-    """Makes the images of a repository, round by round; all that its next step hangs on is in its state.
+    """Makes the images of a repository, round by round; all that its next step depends on is in its state.
 
     Args:
         settings: of the maker, settled.
         synthesis: makes images.
         repository: holds them.
-        pruning: has some leave after a round; or None.
+        pruning: says which images leave after a round; or None.
         count: images wanted in the end.
         seed: of all that is drawn.
         rounds: of the whole run, where that is known.
 
     Attributes:
-        round: that is made next, or is being made.
+        round: number of the round that is made next, or is being made.
         calls: made so far.
     """
 
@@ -136,7 +136,7 @@ class Engine:
 
     @property
     def endless(self) -> bool:
-        """Whether new images take the place of old ones, so that it is never done."""
+        """Whether new images take the place of old ones, so that it never ends."""
         return bool(self.settings.fresh) or self.settings.replay is not None
 
     @property
@@ -152,7 +152,7 @@ class Engine:
 
         Args:
             student: as it is now, in evaluation mode; None where there is none.
-            between: called after every step and every call; what it raises leaves a state to go on from.
+            between: called after every step and every call; when it raises, the state can be resumed from.
         """
         early = self.settings.adversary_early and self.round == self.settings.warmup - 1
         adversary = student if early or not self.warming_up else None
@@ -185,29 +185,29 @@ class Engine:
         self._count(batch, appended, student)
 
     def _count(self, batch: Batch, appended: Appended, student: Classifier | None) -> None:
-        tally, said = self.tally, batch.logits.argmax(1)  # int64 [n]
-        some = batch.images[:_COMPARED]
+        tally, labels = self.tally, batch.logits.argmax(1)  # int64 [n]
+        sample = batch.images[:_COMPARED]
         tally.calls += 1
-        tally.made += len(said)
+        tally.made += len(labels)
         tally.kept += len(appended.rows)
         tally.left += len(appended.left)
-        tally.compared += len(some)
-        tally.distinct += distinct_count(some)
-        tally.obtained += int((said == batch.labels).sum())
+        tally.compared += len(sample)
+        tally.distinct += distinct_count(sample)
+        tally.obtained += int((labels == batch.labels).sum())
         tally.passes += batch.passes
         if student is not None:
-            known = batch.student_logits
-            student_logits = self._student_logits(student, batch.images, batch.views) if known is None else known
-            tally.predicted += len(said)
-            tally.agreed += int((student_logits.argmax(1) == said).sum())
-        spread = within_class_spread(batch.embedding, said) if batch.embedding.numel() else None
+            in_batch = batch.student_logits
+            student_logits = self._student_logits(student, batch.images, batch.views) if in_batch is None else in_batch
+            tally.predicted += len(labels)
+            tally.agreed += int((student_logits.argmax(1) == labels).sum())
+        spread = within_class_spread(batch.embedding, labels) if batch.embedding.numel() else None
         tally.spread += [] if spread is None else [spread]
         tally.losses.append(dict(batch.losses))
         tally.layers.append(batch.layers.tolist())
 
     def _end_round(self, one_hot: float, student: Classifier | None) -> Round:
         tally = self.tally
-        losses = {name: _mean([one[name] for one in tally.losses]) for name in tally.losses[0]}
+        losses = {name: _mean([call[name] for call in tally.losses]) for name in tally.losses[0]}
         # Without its adversary a round counts as one whose adversarial loss is 0, as published: warm-up has none.
         absent = 0.0 if self.settings.losses.adversarial else None
         self.weight.update(batch_norm=losses.get("batch_norm"), adversarial=losses.get("adversarial", absent))
@@ -251,18 +251,18 @@ class Engine:
 
     @torch.no_grad()
     def _student_logits(self, student: Classifier, images: Tensor, views: Tensor) -> Tensor:
-        """Logits [n, K] of a student in evaluation mode for the views of images, uint8 [n, C, H, W], of the teacher."""
+        """Logits [n, K] of a student in evaluation mode for the teacher's views of images, uint8 [n, C, H, W]."""
         return student(view_of(images.float(), images, self.views, views).to(device_of(student))).logits.cpu()
 
     def _prune(self, student: Classifier | None) -> int:
-        """Images leave, as long as enough stay to be done, and then what is too much."""
+        """Removes what should leave, but no more than keeps a full set full, then the excess; returns how many left."""
         before = len(self.repository)
         if self.pruning is not None:
             rows = self.pruning.leaving(self.repository, student, outliers=self._homogenises)
             # A set that is full stays so, or the last images would be made and removed without end.
             self._remove(rows[: before - self.count] if before >= self.count and not self.endless else rows)
         excess = len(self.repository) - self.count
-        if excess > 0:  # the last ones, which came when there were enough
+        if excess > 0:  # the last ones, which came after there were enough
             self._remove(self.repository.rows[-excess:])
         return before - len(self.repository)
 
@@ -280,12 +280,12 @@ class Engine:
             self.pruning.removed(rows)
 
     def _draw_labels(self) -> Tensor | None:
-        """Those of the calls of a round, int64 [calls, B], when all before it is there; None where the teacher says."""
+        """Labels of the calls of the next round, int64 [calls, B]; None where the teacher gives them."""
         rule, size, held = self.settings.labels, self.settings.batch_size, self.repository.class_counts()
         if rule == "argmax":
             return None
         calls = range(self.calls, self.calls + self.settings.calls_per_round)
-        drawn = [wanted_labels(rule, size, len(held), seed=self.seed, call=one, held=held) for one in calls]
+        drawn = [wanted_labels(rule, size, len(held), seed=self.seed, call=call, held=held) for call in calls]
         return torch.stack(drawn)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -304,7 +304,9 @@ class Engine:
         self._labels = None if self.settings.labels == "argmax" else state["labels"]
         for prefix, part in self._stateful().items():
             start = f"{prefix}."
-            part.load_state_dict({name[len(start) :]: one for name, one in state.items() if name.startswith(start)})
+            part.load_state_dict(
+                {name[len(start) :]: tensor for name, tensor in state.items() if name.startswith(start)}
+            )
 
     def _stateful(self) -> "dict[str, GrowingWeight | Synthesis | Repository | Pruning]":
         parts = {"weight": self.weight, "synthesis": self.synthesis, "repository": self.repository}

@@ -1,4 +1,4 @@
-"""What generating tells of itself: how rounds went, what the images are, and whether a generator has collapsed."""
+"""Evidence of generating: how rounds went, what the images are, and whether a generator has collapsed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ def evidence_of(
         held: the images.
         history: of the rounds that made them.
         settings: that they were made by.
-        teacher: that was inverted; it is asked about some images for the map and the distance alone.
-        real: images of the task, where some are at hand: they are looked at here, and made nothing.
+        teacher: that was inverted; it is run on some images for the map and the distances alone.
+        real: images of the task, where some are at hand; they are only compared with, and nothing was made of them.
         floors: batch-norm loss of real images in each layer, where it is known.
         seed: of the images that are made to compare with.
         device: where the teacher computes.
@@ -86,8 +86,8 @@ def evidence_of(
 def _rows(held: Held) -> Iterator[Mapping[str, Any]]:
     for rows in held.rows.split(_BATCH):
         columns = {"id": "id", "label": "label", "score": "confidence", "group": "round"}
-        found = {name: held.column(column, rows).numpy() for name, column in columns.items()}
-        yield {**found, "score": found["score"].astype(np.float64), "chosen": np.ones(len(rows), bool)}
+        batch = {name: held.column(column, rows).numpy() for name, column in columns.items()}
+        yield {**batch, "score": batch["score"].astype(np.float64), "chosen": np.ones(len(rows), bool)}
 
 
 def _planned(settings: GenerateSettings) -> str:
@@ -95,19 +95,19 @@ def _planned(settings: GenerateSettings) -> str:
 
 
 def _headline(held: Held, history: History, settings: GenerateSettings) -> str:
-    made, rounds = sum(one.made for one in history), len(history)
+    made, rounds = sum(row.made for row in history), len(history)
     kept = f", of which {len(held):,} are held" if made > len(held) else ""
-    passes = sum(one.teacher_passes for one in history)
-    took = f"{passes:,} teacher passes and {sum(one.seconds for one in history):,.0f} s"
+    passes = sum(row.teacher_passes for row in history)
+    cost = f"{passes:,} teacher passes and {sum(row.seconds for row in history):,.0f} s"
     return (
         f"{made:,} images{kept} of {len(history[-1].counts):,} classes, made from the teacher alone by "
-        f"{settings.method!r} in {rounds:,} round{'s' if rounds > 1 else ''}: {took}"
+        f"{settings.method!r} in {rounds:,} round{'s' if rounds > 1 else ''}: {cost}"
     )
 
 
 def _facts(history: History, obtained: float | None, like: Likeness | None) -> dict[str, str]:
-    last, made = history[-1], sum(one.made for one in history)
-    facts = {"rounds": f"{len(history):,}", "teacher passes": f"{sum(one.teacher_passes for one in history):,}"}
+    last, made = history[-1], sum(row.made for row in history)
+    facts = {"rounds": f"{len(history):,}", "teacher passes": f"{sum(row.teacher_passes for row in history):,}"}
     counts = torch.as_tensor(last.counts)
     if obtained is not None:
         facts["of the class that was wanted"] = percent(obtained, 1)
@@ -115,17 +115,17 @@ def _facts(history: History, obtained: float | None, like: Likeness | None) -> d
         empty = int((counts == 0).sum())
         ratio = float(counts.max()) / float(counts.min().clamp_min(1))
         facts["largest over smallest class"] = f"{empty:,} of {len(counts):,} empty" if empty else f"{ratio:.3g}"
-    facts["distinct of those made"] = percent(sum(one.distinct for one in history), made)
-    losses = [one.losses["batch_norm"] for one in history if "batch_norm" in one.losses]
+    facts["distinct of those made"] = percent(sum(row.distinct for row in history), made)
+    losses = [row.losses["batch_norm"] for row in history if "batch_norm" in row.losses]
     facts |= {"batch-norm loss": f"{losses[-1]:.3g}"} if losses else {}
     if last.one_hot_weight != history[0].one_hot_weight:
         facts["one-hot weight"] = f"{history[0].one_hot_weight:g} to {last.one_hot_weight:.3g}"
-    agreement = [one.agreement for one in history if one.agreement is not None]
+    agreement = [row.agreement for row in history if row.agreement is not None]
     facts |= {"student's agreement on fresh images": percent(agreement[-1], 1)} if agreement else {}
     if like is not None and like.distances:
         facts |= {
-            "distance from real images" if name == MADE else f"that of {name[0].lower()}{name[1:]}": f"{at:.3g}"
-            for name, at in like.distances.items()
+            "distance from real images" if name == MADE else f"that of {name[0].lower()}{name[1:]}": f"{distance:.3g}"
+            for name, distance in like.distances.items()
         }
     return facts
 

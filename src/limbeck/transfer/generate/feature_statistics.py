@@ -1,4 +1,4 @@
-"""Statistics of a teacher's features on its own data, exported once by whoever holds that, without any image."""
+"""Statistics of a teacher's features on its own data, exported once by whoever holds it; they contain no image."""
 
 import hashlib
 import json
@@ -30,16 +30,16 @@ from limbeck.transfer.generate.statistics import (
 )
 
 _FORMAT = "limbeck feature statistics 1"
-_BATCHES = 64  # that the floor is the mean of
+_BATCHES = 64  # at most, over which the floor is the mean
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """What the batch-norm loss compares images with, and what it is on real images: below that, less says nothing.
+    """What the batch-norm loss compares images with, and its value on real images, below which less says nothing.
 
     Attributes:
-        places: L, where features are read.
-        wanted: moments there, L.
+        places: where features are read, L of them.
+        wanted: moments there, L of them.
         floor: distance of real images there, the mean over batches of `batch_size`, [L].
         images: real ones that were looked at.
         batch_size: see `floor`.
@@ -62,24 +62,24 @@ class FeatureStatistics:
             UserError: no room, or no permission.
         """
         tensors = {"floor": self.floor}
-        for index, one in enumerate(self.wanted):
-            tensors |= {f"mean.{index}": one.mean.contiguous(), f"var.{index}": one.var.contiguous()}
-        about = {"places": self.places, "images": self.images, "batch_size": self.batch_size}
-        about |= {"teacher": self.teacher, "weights": self.weights}
+        for index, moments in enumerate(self.wanted):
+            tensors |= {f"mean.{index}": moments.mean.contiguous(), f"var.{index}": moments.var.contiguous()}
+        fields = {"places": self.places, "images": self.images, "batch_size": self.batch_size}
+        fields |= {"teacher": self.teacher, "weights": self.weights}
         with atomic_path(path) as temporary:
-            save_file(tensors, temporary, metadata={"format": _FORMAT, "about": json.dumps(about)})
+            save_file(tensors, temporary, metadata={"format": _FORMAT, "about": json.dumps(fields)})
 
     def check(self, classifier: Classifier) -> None:
-        """Warns where they are of other weights.
+        """Warns if the statistics are of other weights.
 
         Raises:
-            UserError: they are of modules that the classifier has not.
+            UserError: they are of modules that the classifier does not have.
         """
         modules = dict(classifier.network.named_modules())
-        strange = [place.path for place in self.places if place.path not in modules]
-        if strange:
+        unknown = [place.path for place in self.places if place.path not in modules]
+        if unknown:
             raise UserError(
-                f"the feature statistics are of {self.teacher}, and {classifier.name} has no module {strange[0]!r}; "
+                f"the feature statistics are of {self.teacher}, and {classifier.name} has no module {unknown[0]!r}; "
                 "export them for this teacher by `lb.export_statistics(teacher, images, path)`."
             )
         if self.weights != _weights_hash(classifier):
@@ -106,12 +106,12 @@ class FeatureStatistics:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != _FORMAT:
                     raise ValueError(f"its format is {metadata.get('format')!r}, and not {_FORMAT!r}")
-                about = json.loads(metadata["about"])
-                places = tuple(Place(*one) for one in about.pop("places"))
+                fields = json.loads(metadata["about"])
+                places = tuple(Place(*place) for place in fields.pop("places"))
                 pairs = (
                     [file.get_tensor(f"{name}.{index}") for name in Moments._fields] for index in range(len(places))
                 )
-                return cls(places, tuple(Moments(*pair) for pair in pairs), file.get_tensor("floor"), **about)
+                return cls(places, tuple(Moments(*pair) for pair in pairs), file.get_tensor("floor"), **fields)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"the feature statistics {str(path)!r} cannot be read ({error}); export them anew by "
@@ -120,7 +120,7 @@ class FeatureStatistics:
 
 
 def exported(settings: GenerateSettings) -> FeatureStatistics | None:
-    """Those that the settings name; None for what a teacher's batch norms remember.
+    """The statistics that the settings name; None where those of the teacher's batch norms are used.
 
     Raises:
         UserError: a file that is missing, or holds something else.
@@ -143,7 +143,7 @@ def measure(
 ) -> FeatureStatistics:
     """Statistics of a teacher's features on images, each seen once and as it is.
 
-    Where the teacher has batch norms, what these remember is wanted; elsewhere the moments of all images.
+    Those to compare with are what the teacher's batch norms remember; without batch norm, moments of all images.
 
     Args:
         classifier: the teacher.
@@ -166,46 +166,46 @@ def measure(
     frozen = FrozenTeacher(classifier, device=where)
     reader = BatchNormMoments(frozen.classifier, _unmeasured(frozen.classifier, batch_size))
     order = torch.randperm(len(images), generator=generator(seed, "feature-statistics"))  # sets may be sorted by class
-    first: list[list[Moments]] = []
+    first_batches: list[list[Moments]] = []
     sums: list[Tensor] = []
     with reader as moments:
         for positions in order.split(batch_size):
             frozen(images.gather(positions).to(where))
-            found = [Moments(*(part.cpu().double() for part in one)) for one in moments.found]
-            if len(first) < _BATCHES and (len(positions) == batch_size or not first):
-                first.append(found)
-            powers = [torch.stack([one.mean, one.var + one.mean**2]) * len(positions) for one in found]
+            batch_moments = [Moments(*(part.cpu().double() for part in layer)) for layer in moments.found]
+            if len(first_batches) < _BATCHES and (len(positions) == batch_size or not first_batches):
+                first_batches.append(batch_moments)
+            powers = [torch.stack([layer.mean, layer.var + layer.mean**2]) * len(positions) for layer in batch_moments]
             sums = [old + new for old, new in zip(sums, powers, strict=True)] if sums else powers
             if progress is not None:
                 progress(len(positions))
         places = tuple(moments.places[name] for name in moments.names)
     layers = batch_norms(classifier.network)
-    whole = [one / len(images) for one in sums]
-    pooled = [Moments(mean, (square - mean**2).clamp_min(0)) for mean, square in whole]
+    averages = [total / len(images) for total in sums]
+    pooled = [Moments(mean, (square - mean**2).clamp_min(0)) for mean, square in averages]
     wanted = [running_moments(layers[place.path]) for place in places] if layers else pooled
-    wanted = [Moments(*(part.float().cpu().clone() for part in one)) for one in wanted]
-    distances = [batch_norm_distance([_single(one) for one in found], wanted) for found in first]
+    wanted = [Moments(*(part.float().cpu().clone() for part in layer)) for layer in wanted]
+    distances = [batch_norm_distance([_single(layer) for layer in batch], wanted) for batch in first_batches]
     floor = torch.stack(distances).mean(dim=0)
     weights = _weights_hash(classifier)
     return FeatureStatistics(places, tuple(wanted), floor, len(images), batch_size, classifier.name, weights)
 
 
-def _single(one: Moments) -> Moments:
-    return Moments(one.mean.float(), one.var.float())
+def _single(moments: Moments) -> Moments:
+    return Moments(moments.mean.float(), moments.var.float())
 
 
 def _unmeasured(classifier: Classifier, batch_size: int) -> FeatureStatistics:
-    """Where to measure, without what."""
+    """Where to measure, with no moments yet."""
     places = places_of(classifier)
-    nothing = tuple(Moments(torch.zeros(0), torch.zeros(0)) for _ in places)
-    return FeatureStatistics(places, nothing, torch.zeros(0), 0, batch_size, classifier.name, _weights_hash(classifier))
+    empty = tuple(Moments(torch.zeros(0), torch.zeros(0)) for _ in places)
+    return FeatureStatistics(places, empty, torch.zeros(0), 0, batch_size, classifier.name, _weights_hash(classifier))
 
 
 def _weights_hash(classifier: Classifier) -> str:
-    """16 hex digits of names, shapes and values in float32, however they are laid out or where they are."""
-    found = hashlib.blake2b(digest_size=8)
+    """16 hex digits of names, shapes and values in float32, whatever their memory layout and device."""
+    digest = hashlib.blake2b(digest_size=8)
     for name, tensor in sorted(classifier.network.state_dict().items()):
         if tensor.is_floating_point():
-            found.update(f"{name}{list(tensor.shape)}".encode())
-            found.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return found.hexdigest()
+            digest.update(f"{name}{list(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
+    return digest.hexdigest()

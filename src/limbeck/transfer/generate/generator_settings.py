@@ -53,9 +53,9 @@ class Generator(SettingsGroup):
         find_generator(self.network, self.options)
         if self.network == "none":
             fields = ("conditional", "noisy", "average", "renew", "renew_once")
-            if of_a_network := [name for name in fields if getattr(self, name)]:
+            if ignored := [name for name in fields if getattr(self, name)]:
                 raise ValueError(
-                    f"`network: none` has neither weights nor inputs, and `{of_a_network[0]}` is about these; set it "
+                    f"`network: none` has neither weights nor inputs, and `{ignored[0]}` is about these; set it "
                     "to null or false, or name a network"
                 )
         if self.noisy and self.network == "large":

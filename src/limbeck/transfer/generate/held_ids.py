@@ -1,4 +1,4 @@
-"""Which images a repository holds, by id: appending costs what is appended, on average."""
+"""Which images a repository holds, by id; the cost of appending is that of what is appended, on average."""
 
 import numpy as np
 
@@ -33,13 +33,13 @@ class HeldIds:
 
     def rows(self, ids: np.ndarray, alive: np.ndarray) -> np.ndarray:
         """The row of each of `ids` (int64 [n]) that is held, int64 [n]; -1 of those that are not."""
-        found = np.full(len(ids), -1)
-        for known, rows in self._runs:
-            if len(known):
-                place = np.searchsorted(known, ids).clip(max=len(known) - 1)
-                held = (known[place] == ids) & alive[rows[place]]
-                found[held] = rows[place[held]]
-        return found
+        out = np.full(len(ids), -1)
+        for run_ids, rows in self._runs:
+            if len(run_ids):
+                place = np.searchsorted(run_ids, ids).clip(max=len(run_ids) - 1)
+                held = (run_ids[place] == ids) & alive[rows[place]]
+                out[held] = rows[place[held]]
+        return out
 
 
 def _sorted(ids: np.ndarray, rows: np.ndarray) -> _Run:
@@ -47,8 +47,8 @@ def _sorted(ids: np.ndarray, rows: np.ndarray) -> _Run:
     return ids[order], rows[order]
 
 
-def _merged(one: _Run, other: _Run, alive: np.ndarray) -> _Run:
-    """Without those that left, so that ids are distinct: of equal ones one is held at most."""
-    ids, rows = (np.concatenate(parts) for parts in zip(one, other, strict=True))
+def _merged(run: _Run, other: _Run, alive: np.ndarray) -> _Run:
+    """Merges two runs without images that left, so that ids are distinct: of equal ones at most one is held."""
+    ids, rows = (np.concatenate(parts) for parts in zip(run, other, strict=True))
     held = alive[rows]
     return _sorted(ids[held], rows[held])

@@ -27,7 +27,7 @@ class Round:
         spread: how far the teacher's embeddings of those made are apart within a class, see `within_class_spread`.
         agreement: share of those made of which student and teacher say the same, before the student is taught on them.
         distillation: divergence of the student from the teacher on images that it was taught on before.
-        teacher_passes: answers of the teacher in this round.
+        teacher_passes: images that the teacher was run on in this round.
         seconds: it took to make the images.
 
     Example:
@@ -88,13 +88,13 @@ class History(Sequence[Round]):
             [nan]
         """
         if name in Round.__dataclass_fields__:
-            return [_number(getattr(one, name)) for one in self]
-        return [_number(one.losses.get(name)) for one in self]
+            return [_number(getattr(row, name)) for row in self]
+        return [_number(row.losses.get(name)) for row in self]
 
     @property
     def losses(self) -> list[str]:
         """Names of all losses, in the order in which they came up."""
-        return list(dict.fromkeys(name for one in self for name in one.losses))
+        return list(dict.fromkeys(name for row in self for name in row.losses))
 
 
 def _number(value: float | None) -> float:

@@ -15,7 +15,7 @@ HISTORY = "history.jsonl"
 
 
 class HistoryFile:
-    """Rounds are added in order; those that come after a state that was gone back to are made, and written, again.
+    """Rounds are added in order; after going back to an earlier state, later rounds are made and written again.
 
     Args:
         folder: of the maker.
@@ -27,8 +27,8 @@ class HistoryFile:
     def __init__(self, folder: Path) -> None:
         self.path = folder / HISTORY
         self.count = 0
-        self._known: list[Round] = []  # in memory, as far as they were read or made here
-        self._checked = False  # whether no more than these are in the file
+        self._known: list[Round] = []  # in memory, as far as they were read or made by this object
+        self._checked = False  # whether the file holds no rounds beyond `count`
 
     def append(self, one: Round) -> None:
         """Adds a round.
@@ -47,9 +47,9 @@ class HistoryFile:
         self.count += 1
 
     def go_back(self, count: int) -> None:
-        """Forgets all rounds but the first so many."""
+        """Forgets all rounds but the first `count`."""
         self.count, self._checked = count, False
-        self._known = []  # others may have made other rounds since
+        self._known = []  # another process may have made other rounds since
 
     def read(self) -> History:
         """The rounds that count.

@@ -24,7 +24,7 @@ def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarra
     Args:
         factors: of a class, [n], the oldest first; see `outlier_factors`.
         settings: spread s, and in which order they leave.
-        most: of them leave.
+        most: how many leave; one more with `one_more`.
 
     Example:
         >>> factors = np.array([-1.0, -1.2, -1.01, -1.5, -1.02, -1.01, -1.03, -1.01])
@@ -37,17 +37,17 @@ def strangest(factors: np.ndarray, settings: Homogenise, most: int) -> np.ndarra
         return np.empty(0, np.int64)
     low, high = np.percentile(factors, [25, 75])
     beyond = np.maximum(low - factors, factors - high)
-    found = np.flatnonzero(beyond > settings.spread * (high - low))
+    outliers = np.flatnonzero(beyond > settings.spread * (high - low))
     if settings.order == "worst-first":
-        found = found[np.argsort(-beyond[found], kind="stable")]
-    return found[: most + settings.one_more]
+        outliers = outliers[np.argsort(-beyond[outliers], kind="stable")]
+    return outliers[: most + settings.one_more]
 
 
 class Homogeniser:
-    """Has outliers leave by their teacher's embedding, class by class: `Pruning` of an `Engine`.
+    """Removes outliers by the teacher's embedding, class by class: `Pruning` of an `Engine`.
 
     Args:
-        settings: of it.
+        settings: how outliers are found, and how many leave.
         num_classes: K.
         batch_size: of a call, for the settings' default of `most`.
 
@@ -93,14 +93,14 @@ class Homogeniser:
             return repository.column("embedding", torch.from_numpy(rows)).numpy()
 
         rows, labels = repository.rows.numpy(), repository.column("label").numpy()
-        found, ranks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        leaving, ranks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for label, lists in enumerate(self._lists):
             held = rows[labels == label]
             lists.update(held, embeddings)
             if len(held) > self.settings.neighbours:
-                found.append(held[strangest(outlier_factors(lists), self.settings, self.most)])
-                ranks.append(np.arange(len(found[-1])))
-        return torch.from_numpy(np.concatenate(found)[np.argsort(np.concatenate(ranks), kind="stable")])
+                leaving.append(held[strangest(outlier_factors(lists), self.settings, self.most)])
+                ranks.append(np.arange(len(leaving[-1])))
+        return torch.from_numpy(np.concatenate(leaving)[np.argsort(np.concatenate(ranks), kind="stable")])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Of all classes, one after the other, about 90 bytes an image with ten neighbours."""

@@ -1,4 +1,4 @@
-"""What the layers of a teacher see of each image, whatever its places."""
+"""What the layers of a teacher see of each image, averaged over places."""
 
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ class ImageFeatures:
     left out: for ResNet-34 the inputs of its four blocks, as published.
 
     Args:
-        classifier: the teacher, on its device and in eval mode; it is asked about one image, to measure it.
+        classifier: the teacher, on its device and in eval mode; it is run on one image, to measure it.
         shape: (channels, height, width) of images.
 
     Attributes:
@@ -78,7 +78,7 @@ class ImageFeatures:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hooks are gone, and what they saw, too: no graph outlives its step."""
+        """Removes the hooks and what they saw: no graph outlives its step."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -89,7 +89,7 @@ class ImageFeatures:
 
     @property
     def found(self) -> Tensor:
-        """Of the last forward pass, float32 [B, D], differentiable; of a layer that ran more than once the mean.
+        """Features of the last pass, float32 [B, D], differentiable; of a layer that ran more than once the mean.
 
         Raises:
             UserError: there was none since the hooks were set.

@@ -21,12 +21,12 @@ def wanted_labels(
     call: int,
     held: Tensor | Sequence[int] | None = None,
 ) -> Tensor:
-    """Labels of one call, a function of all that it is given: int64 [count] in 0..K-1.
+    """Labels of one call, a function of the arguments alone: int64 [count] in 0..K-1.
 
     Args:
         rule: "uniform" draws each for itself; "sorted" as well, in ascending order (CMI, DeepInversion); "even" takes
-            every class equally often, and of the rest no class twice, in random order; "balanced" draws rarer classes
-            rather, see `biased_labels`.
+            every class equally often, and of the rest no class twice, in random order; "balanced" prefers rarer
+            classes, see `biased_labels`.
         count: of the images of a call.
         num_classes: K.
         seed: of the run.
@@ -52,9 +52,9 @@ def wanted_labels(
             raise UserError(f"`held` must be [{num_classes}], one for each class, got {list(counts.shape)}.")
         return biased_labels(counts, torch.rand(count, generator=random, dtype=torch.float64))
     if rule == "even":
-        whole = torch.arange(count // num_classes * num_classes) % num_classes
+        repeated = torch.arange(count // num_classes * num_classes) % num_classes
         rest = torch.randperm(num_classes, generator=random)[: count % num_classes]
-        return torch.cat([whole, rest])[torch.randperm(count, generator=random)]
+        return torch.cat([repeated, rest])[torch.randperm(count, generator=random)]
     if rule not in get_args(LabelRule):
         raise unknown_name("rule of labels", rule, get_args(LabelRule))
     labels = torch.randint(num_classes, (count,), generator=random)
@@ -62,7 +62,7 @@ def wanted_labels(
 
 
 def biased_labels(held: Tensor | Sequence[int], uniforms: Tensor) -> Tensor:
-    """Labels of which rarer classes have more, by BSR's biased label generator.
+    """Labels that favour rarer classes, by BSR's biased label generator.
 
     p_k = (max_j n_j - n_k) / sum_i (max_j n_j - n_i) for n_k images held of class k, so that the largest class gets
     none. Where all classes are equal p is uniform; BSR's code divides by zero there.

@@ -57,7 +57,7 @@ def likeness(
 
     Args:
         held: the made images.
-        teacher: is asked about some of each kind.
+        teacher: is run on some images of each kind.
         classes: its names for them.
         real: images of the task, where some are at hand.
         seed: of the images that are made to compare with.
@@ -73,9 +73,9 @@ def likeness(
     def embed(images: ImageSet) -> Seen:
         nonlocal passes
         passes += len(images)
-        found = whole_outputs(teacher, images, ("embedding",), device=device)
-        assert found.embedding is not None
-        return found.embedding, found.logits.argmax(1)
+        outputs = whole_outputs(teacher, images, ("embedding",), device=device)
+        assert outputs.embedding is not None
+        return outputs.embedding, outputs.logits.argmax(1)
 
     rows = held.rows
     sample = spread(rows, held.column("label"), _most(held.column("images", rows[:1])))
@@ -83,15 +83,15 @@ def likeness(
     kinds: dict[str, Seen] = {MADE: embed(images)}
     if real is not None and len(real) >= FEWEST:
         seen = embed(_some(real, _most(real.gather(torch.arange(1)))))
-        own = real.labels is not None and tuple(real.classes) == tuple(classes)
-        kinds[REAL] = (seen[0], _labels(real, len(seen[0])) if own else seen[1])
+        labelled = real.labels is not None and tuple(real.classes) == tuple(classes)
+        kinds[REAL] = (seen[0], _labels(real, len(seen[0])) if labelled else seen[1])
     figures: list[EvidenceFigure] = [_map(kinds, classes)]
     distances: dict[str, float] = {}
     if REAL in kinds:
         side = max(images.shape[1:])
         beside = {} if side > _LARGE else {name: embed(_made_up(kind, images, seed)) for name, kind in _KINDS.items()}
-        others = {MADE: kinds[MADE], **beside}
-        distances = {name: energy_coefficient(seen[0], kinds[REAL][0]) for name, seen in others.items()}
+        compared = {MADE: kinds[MADE], **beside}
+        distances = {name: energy_coefficient(seen[0], kinds[REAL][0]) for name, seen in compared.items()}
         distances[HALVES] = distance_of_halves(kinds[REAL][0], seed=seed).highest
         figures.append(_table(distances, len(kinds[MADE][0]), len(kinds[REAL][0])))
     return Likeness(figures, distances, passes)
@@ -121,34 +121,34 @@ def _made_up(kind: str, like: ImageSet, seed: int) -> ImageSet:
 
 
 def _map(kinds: Mapping[str, Seen], classes: Sequence[str]) -> PointsFigure:
-    most = {MADE: _MAPPED, REAL: _BESIDE}
-    parts = {name: _thinned(seen, most[name]) for name, seen in kinds.items()}
+    limits = {MADE: _MAPPED, REAL: _BESIDE}
+    parts = {name: _thinned(seen, limits[name]) for name, seen in kinds.items()}
     embeddings = torch.cat([seen[0] for seen in parts.values()]).double().numpy()
     by = fastest_installed()
     places = tsne_map(embeddings, implementation=by).astype(np.float64)
-    words = f"t-SNE ({by}) of the teacher's embeddings of {sum(len(seen[0]) for seen in parts.values()):,} images. "
-    words += "Near means alike; distances between groups and their sizes mean nothing."
+    note = f"t-SNE ({by}) of the teacher's embeddings of {sum(len(seen[0]) for seen in parts.values()):,} images. "
+    note += "Near means alike; distances between groups and their sizes mean nothing."
     if REAL in parts:
-        words += " Where made and real images of a class lie apart, the teacher tells them from one another."
+        note += " Where made and real images of a class lie apart, the teacher tells them from one another."
     return PointsFigure(
         title="Images as the teacher sees them",
         points=(places[:, 0].tolist(), places[:, 1].tolist()),
         labels=torch.cat([seen[1] for seen in parts.values()]).tolist(),
         names=list(classes),
         parts={name.lower(): len(seen[0]) for name, seen in parts.items()},
-        note=words,
+        note=note,
         beside="together",
     )
 
 
 def _thinned(seen: Seen, most: int) -> Seen:
-    """Of all classes in turn, as rows may be sorted by class."""
+    """At most so many, evenly over classes, as rows may be sorted by class."""
     kept = spread(torch.arange(len(seen[0])), seen[1], most)
     return seen[0][kept], seen[1][kept]
 
 
 def _table(distances: Mapping[str, float], made: int, real: int) -> TableFigure:
-    rows: list[list[Value]] = [[name, at] for name, at in distances.items()]
+    rows: list[list[Value]] = [[name, distance] for name, distance in distances.items()]
     return TableFigure(
         title="Distance from real images, as the teacher sees them",
         columns=["Images", "Distance"],

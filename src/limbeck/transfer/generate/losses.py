@@ -1,4 +1,4 @@
-"""What images are optimised for, as functions of tensors: each of every image, [B], where it is one's own, else [].
+"""What images are optimised for, as functions of tensors: [B] where every image has a loss of its own, else [].
 
 All are minimised, so that what is sought (disagreement, activation, balance) is negative. Gradients flow into every
 argument, the teacher's and the student's logits alike; whoever optimises images freezes both networks. They compute in
@@ -45,8 +45,9 @@ def batch_norm_distance(found: Sequence[Moments], wanted: Sequence[Moments]) -> 
     """
     return torch.stack(
         [
-            torch.linalg.vector_norm(one.var - other.var) + torch.linalg.vector_norm(one.mean - other.mean)
-            for one, other in zip(found, wanted, strict=True)
+            torch.linalg.vector_norm(moments.var - reference.var)
+            + torch.linalg.vector_norm(moments.mean - reference.mean)
+            for moments, reference in zip(found, wanted, strict=True)
         ]
     )
 
@@ -96,7 +97,7 @@ def adversarial(
     teacher_logits, student_logits = _exact(teacher_logits), _exact(student_logits)
     if form == "l1":
         return -(teacher_logits - student_logits).abs().mean(dim=1)
-    teacher, student = (F.log_softmax(one / temperature, dim=1) for one in (teacher_logits, student_logits))
+    teacher, student = (F.log_softmax(logits / temperature, dim=1) for logits in (teacher_logits, student_logits))
     if form == "js":
         return -_jensen_shannon(teacher, student)
     if form == "js-clamped":
@@ -166,10 +167,11 @@ def total_variation(images: Tensor, *, norm: str = "l1") -> Tensor:
         below[:, :, :, 1:] - images[:, :, :-1, :-1],
         below[:, :, :, :-1] - images[:, :, :-1, 1:],
     )
-    there = [one for one in differences if one.numel()]  # images of one row have no neighbours below
+    # Images of one row have no neighbours below.
+    present = [difference for difference in differences if difference.numel()]
     if norm == "l2":
-        return sum((torch.linalg.vector_norm(one) for one in there), images.new_zeros(()))
-    return sum((one.abs().mean(dim=(1, 2, 3)) for one in there), images.new_zeros(len(images)))
+        return sum((torch.linalg.vector_norm(difference) for difference in present), images.new_zeros(()))
+    return sum((difference.abs().mean(dim=(1, 2, 3)) for difference in present), images.new_zeros(len(images)))
 
 
 def l2(images: Tensor) -> Tensor:
@@ -212,8 +214,8 @@ def contrast(local: Tensor, whole: Tensor, *, new: int, temperature: float = 0.1
     if not 1 <= new <= len(local):
         raise UserError(f"`new` must be between 1 and {len(local)}, the rows of `local`, got {new}.")
     check_positive("temperature", temperature)
-    found = _OwnRow.apply(_exact(local), _exact(whole).detach(), temperature)
-    return found[:new] + found[new:].mean() if len(found) > new else found
+    losses = _OwnRow.apply(_exact(local), _exact(whole).detach(), temperature)
+    return losses[:new] + losses[new:].mean() if len(losses) > new else losses
 
 
 class _OwnRow(torch.autograd.Function):
@@ -230,8 +232,8 @@ class _OwnRow(torch.autograd.Function):
             logits = (local[rows] @ whole.T).div_(temperature)
             total = logits.logsumexp(1)
             losses[rows] = total - logits.diagonal(start)
-            chances = logits.sub_(total[:, None]).exp_()
-            gradients[rows] = (chances @ whole - whole[rows]) / temperature
+            probabilities = logits.sub_(total[:, None]).exp_()
+            gradients[rows] = (probabilities @ whole - whole[rows]) / temperature
         ctx.save_for_backward(gradients)
         return losses
 
@@ -245,16 +247,16 @@ def _exact(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
-def _divergence(one: Tensor, other: Tensor) -> Tensor:
-    """KL(one || other) of logarithms of probabilities [B, K], [B]."""
-    return F.kl_div(other, one, reduction="none", log_target=True).sum(dim=1)
+def _divergence(first: Tensor, other: Tensor) -> Tensor:
+    """KL(first || other) of logarithms of probabilities [B, K], [B]."""
+    return F.kl_div(other, first, reduction="none", log_target=True).sum(dim=1)
 
 
-def _jensen_shannon(one: Tensor, other: Tensor) -> Tensor:
-    mixture = torch.logaddexp(one, other) - log(2)
-    return (_divergence(one, mixture) + _divergence(other, mixture)) / 2
+def _jensen_shannon(first: Tensor, other: Tensor) -> Tensor:
+    mixture = torch.logaddexp(first, other) - log(2)
+    return (_divergence(first, mixture) + _divergence(other, mixture)) / 2
 
 
-def _jensen_shannon_clamped(one: Tensor, other: Tensor) -> Tensor:
-    one, other, mixture = (part.clamp(0.01, 0.99).log() for part in (one, other, (one + other) / 2))
-    return (_divergence(mixture, one) + _divergence(mixture, other)) / 2
+def _jensen_shannon_clamped(first: Tensor, other: Tensor) -> Tensor:
+    first, other, mixture = (part.clamp(0.01, 0.99).log() for part in (first, other, (first + other) / 2))
+    return (_divergence(mixture, first) + _divergence(mixture, other)) / 2

@@ -62,7 +62,7 @@ class GenerateMaker:
             check_warmup(settings, count)
             check_steps(settings, count, context.steps)
         with collecting(problems):
-            if context.teacher is None:  # one that is still to be trained is looked at later
+            if context.teacher is None:  # a teacher that is still to be trained is checked later
                 build_network(settings.generator, shape=context.shape, num_classes=_classes(context), seed=0)
             else:
                 _check_channels(context.teacher, context.shape)
@@ -83,12 +83,12 @@ class GenerateMaker:
             return Made(source=source, cost=Cost(), evidence=evidence_so_far(source, settings, context))
         state = self._whole(source, context)
         cost = Cost.from_dict(from_json_tensor(state[_COST]))
-        made = FixedSource(_labelled(source, state))
-        return Made(source=made, cost=cost, evidence=evidence_so_far(source, settings, context))
+        fixed = FixedSource(_labelled(source, state))
+        return Made(source=fixed, cost=cost, evidence=evidence_so_far(source, settings, context))
 
     def _whole(self, source: GeneratingSource, context: MakerContext) -> Mapping[str, Tensor]:
-        """All images with their labels and what they took, as they are on disk; also those of a call that was stopped
-        after they were."""
+        """All images with their labels and cost, as they are on disk; also those of a call that was stopped after they
+        were written."""
         kept = PartialState(context.folder / MADE)
         state = kept.load(_ALONE)
         if state is not None and _COST in state:
@@ -96,10 +96,10 @@ class GenerateMaker:
             return state
         assert context.teacher is not None
         cost = source.fill()
-        made, labelling_cost = with_teacher_logits(source.images(0), context.teacher)
-        assert made.soft_labels is not None
+        transfer_set, labelling_cost = with_teacher_logits(source.images(0), context.teacher)
+        assert transfer_set.soft_labels is not None
         spent = json_tensor((cost + labelling_cost).to_dict())
-        state = {**source.state_dict(), _LOGITS: made.soft_labels, _COST: spent}
+        state = {**source.state_dict(), _LOGITS: transfer_set.soft_labels, _COST: spent}
         kept.save(_ALONE, state)
         source.forget()
         return state
@@ -119,7 +119,7 @@ class GenerateMaker:
         return FixedSource(_labelled(source, state))
 
     def evidence(self, settings: GenerateSettings, context: MakerContext, source: TransferSource) -> Evidence | None:
-        """None where all was made at once: nothing comes after what `make` told."""
+        """None where all was made at once: there is nothing to add to what `make` returned."""
         return evidence_so_far(source, settings, context) if isinstance(source, GeneratingSource) else None
 
     def _synthesiser(self, settings: GenerateSettings, context: MakerContext, teacher: Classifier) -> Synthesiser:
@@ -180,9 +180,9 @@ def embedding_width(teacher: Classifier, shape: tuple[int, int, int]) -> int:
     """Numbers of a teacher's embedding; 0 where it has none."""
     if teacher.taps.embedding is None:
         return 0
-    found = teacher(torch.zeros(1, *shape, device=device_of(teacher)), want=("logits", "embedding")).embedding
-    assert found is not None
-    return found.shape[1]
+    embedding = teacher(torch.zeros(1, *shape, device=device_of(teacher)), want=("logits", "embedding")).embedding
+    assert embedding is not None
+    return embedding.shape[1]
 
 
 def evidence_so_far(source: GeneratingSource, settings: GenerateSettings, context: MakerContext) -> Evidence:
@@ -228,11 +228,11 @@ def _labelled(source: GeneratingSource, state: Mapping[str, Tensor]) -> Transfer
 
 def _tell_idle(settings: GenerateSettings, count: int, context: MakerContext) -> None:
     """Says where classes of an even share are too small to have outliers."""
-    each = count / max(1, _classes(context))
-    if settings.homogenise is not None and each <= settings.homogenise.neighbours:
+    per_class = count / max(1, _classes(context))
+    if settings.homogenise is not None and per_class <= settings.homogenise.neighbours:
         context.progress.say(
             f"`homogenise` leaves classes of {settings.homogenise.neighbours:,} images or fewer alone (`neighbours`), "
-            f"and an even share of {count:,} is {each:,.1f} a class: hardly any outlier will leave"
+            f"and an even share of {count:,} is {per_class:,.1f} a class: hardly any outlier will leave"
         )
 
 

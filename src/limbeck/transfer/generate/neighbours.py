@@ -1,4 +1,4 @@
-"""The nearest neighbours of every image of a set that grows and shrinks, kept and not searched anew."""
+"""The nearest neighbours of every image in a set that grows and shrinks, updated rather than searched anew."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,16 +12,16 @@ Read = Callable[[np.ndarray], np.ndarray]
 _BLOCK = 256
 _COLUMNS = 4096
 _PAIRS = 2**22
-"""Numbers of differences at a time."""
+"""How many numbers of differences are in memory at a time."""
 
 
 class NeighbourLists:
     """For every image its nearest others, by Euclidean distance, at least `count` of them where there are so many.
 
-    Twice `count` are kept, so that few lists run short when images leave. An update compares what came with what is
-    there, in matrix products, and what ran short with it: for few of either it is linear in what is there. Products
-    only say which pairs are worth a look. Distances are taken from differences, in float64, so that they depend on the
-    pair alone, and equal embeddings are 0 apart. Of images equally far away the older, of lower row, is the nearer.
+    Twice `count` are kept, so that few lists run short when images leave. An update compares new images, and those
+    whose lists ran short, with all images by matrix products: with few of either, its cost is linear in the number of
+    images. The products only select candidate pairs. Their distances are computed from differences in float64, so that
+    they depend on the pair alone and equal embeddings are exactly 0 apart. Ties go to the older image, of lower row.
 
     Args:
         count: of neighbours.
@@ -43,26 +43,26 @@ class NeighbourLists:
         self._measured = True
 
     def update(self, rows: np.ndarray, read: Read) -> None:
-        """Goes over to other rows: what is not among them left, and what is new came.
+        """Changes to other rows: images that are not among them are removed, and new ones are added.
 
         Args:
             rows: int64 [n], ascending.
-            read: their embeddings, the same in every update.
+            read: gives their embeddings, which are the same in every update.
         """
-        staying, known = np.isin(self.rows, rows, assume_unique=True), np.isin(rows, self.rows, assume_unique=True)
-        came = rows[~known]
-        if len(came) and staying.any() and came[0] < self.rows[staying][-1]:
+        staying, present = np.isin(self.rows, rows, assume_unique=True), np.isin(rows, self.rows, assume_unique=True)
+        new = rows[~present]
+        if len(new) and staying.any() and new[0] < self.rows[staying][-1]:
             self._clear()  # an older one came back
-            staying, came = np.empty(0, bool), rows
+            staying, new = np.empty(0, bool), rows
         self._remove(staying, read)
-        for start in range(0, len(came), _BLOCK):
-            self._append(came[start : start + _BLOCK], read)
+        for start in range(0, len(new), _BLOCK):
+            self._append(new[start : start + _BLOCK], read)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"rows": torch.from_numpy(self.rows), "places": torch.from_numpy(self.places.astype(np.int32))}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back to what a state knows, as the next update shows, which takes the distances anew."""
+        """Restores the lists of a state; the next update computes their distances anew."""
         self.rows = state["rows"].cpu().numpy().astype(np.int64)
         self.places = state["places"].cpu().numpy().astype(np.int64)
         self.distances = np.full(self.places.shape, np.inf)
@@ -91,14 +91,14 @@ class NeighbourLists:
         )
 
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """How many neighbours each list has, int64 [n], and below which distance it lacks none, [n]."""
+        """How many neighbours each list has, int64 [n], and the distance below which it lacks none, [n]."""
         sizes = (self.places >= 0).sum(axis=1)
         complete = (sizes == len(self.rows) - 1) & (sizes < self.places.shape[1])
         last = self.distances[np.arange(len(sizes)), np.maximum(sizes - 1, 0)]
         return sizes, np.where(complete, np.inf, last)
 
     def _remove(self, staying: np.ndarray, read: Read) -> None:
-        """Of all images those that are `staying`, bool [n]."""
+        """Keeps only the images that are `staying`, bool [n]."""
         if not staying.all():
             renumbered = np.where(staying, np.cumsum(staying) - 1, -1)
             self.rows, old, self.distances = self.rows[staying], self.places[staying], self.distances[staying]
@@ -110,8 +110,8 @@ class NeighbourLists:
             distances = np.where(gone, np.inf, self.distances[changed])
             self.distances[changed] = np.take_along_axis(distances, order, axis=1)
         if not self._measured:
-            one, column = np.nonzero(self.places >= 0)
-            self.distances[one, column] = self._exact(one, self.places[one, column], read)
+            image, column = np.nonzero(self.places >= 0)
+            self.distances[image, column] = self._exact(image, self.places[image, column], read)
             self._measured = True
         short = np.flatnonzero((self.places >= 0).sum(axis=1) < min(self.count, len(self.rows) - 1))
         for start in range(0, len(short), _BLOCK):
@@ -119,20 +119,20 @@ class NeighbourLists:
             self._fill(block, *self._approximate(block, read), read)
 
     def _fill(self, own: np.ndarray, squares: np.ndarray, error: np.ndarray, read: Read) -> None:
-        """Lists anew for the images at places `own`, of squared distances [B, n] and how far off these may be."""
+        """Builds new lists for the images at places `own`, by squared distances and bounds on their errors, [B, n]."""
         squares[np.arange(len(own)), own] = np.inf
         capacity = self.places.shape[1]
-        worth = np.isfinite(squares)
+        candidates = np.isfinite(squares)
         if len(self.rows) - 1 > capacity:
-            # What is among the nearest for certain is at most so far away.
+            # An upper bound on the squared distance of the last neighbour that a list has room for.
             limit = np.partition(squares + error, capacity - 1, axis=1)[:, capacity - 1 : capacity]
-            worth &= squares - error <= limit
-        mine, other = np.nonzero(worth)
+            candidates &= squares - error <= limit
+        mine, other = np.nonzero(candidates)
         self.places[own], self.distances[own] = -1, np.inf
         self._store(own[mine], other, self._exact(own[mine], other, read))
 
     def _store(self, own: np.ndarray, other: np.ndarray, distances: np.ndarray) -> None:
-        """Makes the lists of the images at `own` of these pairs [m], the nearest of them."""
+        """Fills the lists of the images at `own` with the nearest of these pairs, [m] each."""
         order = np.lexsort((other, distances, own))
         own, other, distances = own[order], other[order], distances[order]
         _, starts, sizes = np.unique(own, return_index=True, return_counts=True)
@@ -142,25 +142,25 @@ class NeighbourLists:
         self.distances[own[fits], rank[fits]] = distances[fits]
 
     def _approximate(self, own: np.ndarray, read: Read) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances of the images at `own` to all, [B, n], and how far off they may be."""
-        mine = read(self.rows[own]).astype(np.float64)
-        lengths = np.square(mine).sum(axis=1)[:, None]
+        """Squared distances of the images at `own` to all, and bounds on their errors, [B, n] each."""
+        embeddings = read(self.rows[own]).astype(np.float64)
+        lengths = np.square(embeddings).sum(axis=1)[:, None]
         squares, error = (np.empty((len(own), len(self.rows))) for _ in range(2))
         for start in range(0, len(self.rows), _COLUMNS):
             part = slice(start, start + _COLUMNS)
             others = read(self.rows[part]).astype(np.float64)
-            both = lengths + np.square(others).sum(axis=1)
-            squares[:, part] = both - 2 * (mine @ others.T)
-            error[:, part] = both * (4 * np.finfo(np.float64).eps * (mine.shape[1] + 8))
+            sums = lengths + np.square(others).sum(axis=1)
+            squares[:, part] = sums - 2 * (embeddings @ others.T)
+            error[:, part] = sums * (4 * np.finfo(np.float64).eps * (embeddings.shape[1] + 8))
         return squares, error
 
-    def _exact(self, one: np.ndarray, other: np.ndarray, read: Read) -> np.ndarray:
-        """Distances of the images at places `one` and `other`, [m] each, float64 [m]."""
-        out = np.empty(len(one))
-        step = max(1, _PAIRS // max(1, read(self.rows[:1]).shape[-1])) if len(one) else 1
-        for start in range(0, len(one), step):
+    def _exact(self, own: np.ndarray, other: np.ndarray, read: Read) -> np.ndarray:
+        """Distances of the images at places `own` and `other`, [m] each, float64 [m]."""
+        out = np.empty(len(own))
+        step = max(1, _PAIRS // max(1, read(self.rows[:1]).shape[-1])) if len(own) else 1
+        for start in range(0, len(own), step):
             pairs = slice(start, start + step)
-            difference = read(self.rows[one[pairs]]).astype(np.float64)
+            difference = read(self.rows[own[pairs]]).astype(np.float64)
             difference -= read(self.rows[other[pairs]])
             out[pairs] = np.sqrt(np.square(difference, out=difference).sum(axis=1))
         return out

@@ -23,11 +23,11 @@ _FLAT = 0.1  # photographs have 0.2 to 0.3; below this, images hardly show anyth
 
 
 class InputStatistics(NamedTuple):
-    """Of images that the first batch norm remembers, in units of [0, 1] by the normalisation that the teacher states.
+    """Statistics of the images that the first batch norm remembers, in units of [0, 1] by the stated normalisation.
 
     Attributes:
         mean: of each channel that the network takes.
-        std: of each; right to about a fifth, as it depends on how smooth images are.
+        std: of each channel; right to about a fifth, as it depends on how smooth images are.
     """
 
     mean: tuple[float, ...]
@@ -35,24 +35,24 @@ class InputStatistics(NamedTuple):
 
     @property
     def possible(self) -> bool:
-        """Whether images in [0, 1] can be so: their means lie in it, and bound how far they spread."""
+        """Whether images in [0, 1] can have these: means must lie in that range, and they limit the spread."""
         return all(_possible(mean, std) for mean, std in zip(self.mean, self.std, strict=True))
 
     def fits(self, normalisation: tuple[tuple[float, ...], tuple[float, ...]]) -> list[str]:
-        """Common normalisations by which they could be images in [0, 1], others than that which is stated.
+        """Common normalisations other than the stated one by which these could be statistics of images in [0, 1].
 
         Args:
             normalisation: mean and std that are stated.
         """
-        found = []
+        names = []
         for name, (mean, std) in _COMMON.items():
-            other = [
-                ((here - m) / s * std + mean, spread / s * std)
-                for here, spread, m, s in zip(self.mean, self.std, *normalisation, strict=True)
+            channels = [
+                ((own_mean - m) / s * std + mean, own_std / s * std)
+                for own_mean, own_std, m, s in zip(self.mean, self.std, *normalisation, strict=True)
             ]
-            if all(_possible(*one) for one in other):
-                found.append(name)
-        return found
+            if all(_possible(*channel) for channel in channels):
+                names.append(name)
+        return names
 
 
 def _possible(mean: float, std: float) -> bool:
@@ -63,10 +63,10 @@ def _possible(mean: float, std: float) -> bool:
 def input_statistics(classifier: Classifier, shape: tuple[int, int, int], *, seed: int = 0) -> InputStatistics | None:
     """Mean and spread of the images that the first batch norm remembers; None where that cannot be told.
 
-    Between images and the first batch norm stands a convolution. It is linear: what it makes of the channels' means is
-    found by shifting plausible images, channel by channel, and solved for those that are remembered; the spread is
-    found by comparing variances with those of plausible images (dead leaves, whose spectrum is that of photographs).
-    There is nothing to tell where more than that stands between, where filters see no means, or before training.
+    Between images and the first batch norm there is a convolution, which is linear. How it maps the channels' means is
+    measured by shifting plausible images, channel by channel, and solved for the remembered means; the spread comes
+    from comparing variances with those of plausible images (dead leaves, whose spectrum is that of photographs).
+    Nothing can be told where more than a convolution lies between, where filters ignore means, or before training.
 
     Args:
         classifier: the teacher.
@@ -81,30 +81,30 @@ def input_statistics(classifier: Classifier, shape: tuple[int, int, int], *, see
     with torch.no_grad(), evaluating(classifier):
         inputs = classifier.prepare(pixels.to(classifier.mean.device))  # [N, C, H, W]
         first = _First(classifier.network)
-        layer, found = first(inputs)
-        wanted = running_moments(layer)
-        is_finite = all(part.isfinite().all() for part in wanted)
-        if is_untrained(wanted) or not is_finite or not first.is_linear(inputs):
+        layer, moments = first(inputs)
+        remembered = running_moments(layer)
+        is_finite = all(part.isfinite().all() for part in remembered)
+        if is_untrained(remembered) or not is_finite or not first.is_linear(inputs):
             return None
         shifts = torch.eye(inputs.shape[1], dtype=inputs.dtype, device=inputs.device)
-        columns = [first(inputs + one.view(1, -1, 1, 1))[1].mean - found.mean for one in shifts]
-        scale = (wanted.var + 1e-5).rsqrt()
+        columns = [first(inputs + offset.view(1, -1, 1, 1))[1].mean - moments.mean for offset in shifts]
+        scale = (remembered.var + 1e-5).rsqrt()
         matrix = torch.stack(columns, dim=1) * scale[:, None]  # [C of the layer, C]
         if len(matrix) < len(columns) or float(torch.linalg.cond(matrix.cpu())) > 1e3:
             return None
-        target = (wanted.mean - found.mean) * scale
+        target = (remembered.mean - moments.mean) * scale
         shift = torch.linalg.lstsq(matrix.cpu(), target.cpu()[:, None]).solution[:, 0].to(inputs.device)
-        alive = (wanted.var > 1e-6) & (found.var > 1e-6)
+        alive = (remembered.var > 1e-6) & (moments.var > 1e-6)
         if not alive.any():
             return None
-        spread = (wanted.var[alive] / found.var[alive]).median().sqrt()
+        spread = (remembered.var[alive] / moments.var[alive]).median().sqrt()
         mean, std = classifier.mean.flatten(), classifier.std.flatten()
-        own = (inputs.mean(dim=(0, 2, 3)) + shift, inputs.std(dim=(0, 2, 3)) * spread)
-    return InputStatistics(tuple((own[0] * std + mean).tolist()), tuple((own[1] * std).tolist()))
+        normalised = (inputs.mean(dim=(0, 2, 3)) + shift, inputs.std(dim=(0, 2, 3)) * spread)
+    return InputStatistics(tuple((normalised[0] * std + mean).tolist()), tuple((normalised[1] * std).tolist()))
 
 
 def is_untrained(moments: Moments) -> bool:
-    """Whether they are those that a batch norm starts with."""
+    """Whether they are the moments that a batch norm starts with."""
     return bool((moments.mean == 0).all() and (moments.var == 1).all())
 
 
@@ -122,7 +122,7 @@ class _First:
             if not seen:
                 seen.append((module, moments_of(next(iter((*args, *kwargs.values()))))))
 
-        handles = [one.register_forward_pre_hook(record, with_kwargs=True) for one in self.layers]
+        handles = [layer.register_forward_pre_hook(record, with_kwargs=True) for layer in self.layers]
         try:
             self.network(inputs)
         finally:
@@ -131,7 +131,7 @@ class _First:
         return seen[0]
 
     def is_linear(self, inputs: Tensor) -> bool:
-        """Whether nothing but sums stands before it."""
+        """Whether all that comes before the batch norm is linear."""
         nothing, once, twice = (self(inputs * factor)[1].mean for factor in (0, 1, 2))
         step = once - nothing
         return bool(torch.linalg.vector_norm(twice - once - step) <= 0.01 * torch.linalg.vector_norm(step))

@@ -1,4 +1,4 @@
-"""What happens between two steps of making images: keeping what is there, showing how far it is, stopping."""
+"""What happens between two steps of making images: saving the state, showing progress, stopping."""
 
 import time
 from collections.abc import Callable
@@ -7,25 +7,25 @@ from limbeck.interruption import Interrupted, StopRequest
 from limbeck.progress import Progress
 
 SAVE_SECONDS = 20.0
-"""Least time between two states that are kept while images are made."""
+"""Least time between two saves of the state while images are made."""
 WORTH_SHOWING = 2.0
-"""Seconds from which on making images has a line or a bar of its own."""
-_SHARE = 0.05  # of the time, at most, that goes into states that are kept
+"""Seconds after which making images gets a line or a bar of its own."""
+_SHARE = 0.05  # of the time, at most, that goes into saving the state
 
 
 class Pace:
     """Called after every step of an optimiser.
 
     Args:
-        save: keeps what is there.
+        save: saves the state.
         stop: true once somebody wants to stop.
         progress: who watches.
         total: how often it will be called, about.
         note: a few words on how it goes.
-        clock: seconds from any beginning.
+        clock: seconds since an arbitrary start.
 
     Raises:
-        Interrupted: somebody wants to stop; what is there was kept.
+        Interrupted: somebody wants to stop; the state was saved.
     """
 
     def __init__(
@@ -46,11 +46,11 @@ class Pace:
         self.clock = clock
         self.done = 0
         self.begun = self.saved = clock()
-        self.writing = 0.0  # seconds that it took to keep the last state
+        self.writing = 0.0  # seconds that the last save took
         self._shown = False
 
     def __call__(self) -> bool:
-        """False: whoever asks goes on, unless this raises."""
+        """Returns False, so that the caller goes on, unless it raises."""
         self.done += 1
         now = self.clock()
         if self.stop:
@@ -69,7 +69,7 @@ class Pace:
             self.progress.end()
 
     def _show(self) -> None:
-        done = min(self.done, self.total)  # pruned images are made up for, which nobody knew before
+        done = min(self.done, self.total)  # replacing pruned images takes steps that the total does not include
         if not self._shown:
             self.progress.begin("making images", self.total, done)
             self._shown = True

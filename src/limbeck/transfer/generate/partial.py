@@ -1,4 +1,4 @@
-"""What a source keeps on disk while it makes images, so that little is lost when it is stopped on the way."""
+"""What a source keeps on disk while it makes images, so that little is lost when it is stopped midway."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _BEGUN = "begun"
 
 
 class PartialState:
-    """One file, replaced in one atomic step, that tells what its content was begun from.
+    """One file, replaced in one atomic step, that records what its content was begun from.
 
     Args:
         path: of the file.
@@ -42,7 +42,7 @@ class PartialState:
             save_file(own_memory(state), temporary, metadata={_BEGUN: _hex(begun)})
 
     def load(self, begun: Tensor) -> dict[str, Tensor] | None:
-        """What was kept, if it was begun from the same; None where it was not, is damaged or not there."""
+        """What was kept, if it was begun from the same; None if not, or if the file is damaged or missing."""
         try:
             with safe_open(self.path, framework="pt") as file:
                 if (file.metadata() or {}).get(_BEGUN) != _hex(begun):
@@ -56,12 +56,12 @@ class PartialState:
 
 
 def follow(before: Tensor, number: int, student: nn.Module | None) -> Tensor:
-    """A hash, uint8 [16], of all that the images of a round hang on besides settings, seed and teacher.
+    """A hash, uint8 [16], of all that the images of a round depend on besides settings, seed and teacher.
 
     Args:
         before: that of the round before.
         number: of the round.
-        student: whose weights the images hang on, or None.
+        student: whose weights the images depend on, or None.
 
     Example:
         >>> first = follow(torch.zeros(16, dtype=torch.uint8), 0, None)
@@ -91,14 +91,14 @@ def from_json_tensor(content: Tensor) -> Any:
 
 
 def _sums(tensor: Tensor) -> list[Tensor]:
-    """Two sums over the bits of a tensor, of which one goes by where they stand.
+    """Two sums over the bits of a tensor, the second one weighted by position.
 
-    Integers wrap around, so that no order of summing changes them: exact, and as quick as memory is read, which a
-    hash of a large student before every short round would not be.
+    Integers wrap around, so that the order of summation does not matter: the sums are exact, and as fast as memory is
+    read, unlike a hash of a large student before every short round.
     """
     flat = tensor.detach().contiguous().flatten()
-    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    bits = flat.view(kinds[flat.element_size()]).long()
+    dtypes = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    bits = flat.view(dtypes[flat.element_size()]).long()
     places = torch.arange(1, len(bits) + 1, device=bits.device)
     return [bits.sum(), (bits * places).sum()]
 

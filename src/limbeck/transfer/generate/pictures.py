@@ -1,4 +1,4 @@
-"""Made images to look at, round by round, so that it is to be seen how they became what they are."""
+"""Made images to look at, round by round, which shows how they developed."""
 
 from collections.abc import Sequence
 
@@ -14,14 +14,14 @@ _SIDE = 112  # pixels at most; a page shows no more
 
 
 def grids(held: Held, classes: Sequence[str]) -> list[Pictures]:
-    """Some images of the first round that any are left of, of the last and of some between, sorted by class; with the
+    """Some images of the first round of which any are left, of the last and of some between, sorted by class, with the
     teacher's confidence.
 
-    Nothing chooses them but their place: neither the surest nor the best.
+    They are chosen by position alone, and are neither the surest nor the best.
 
     Args:
-        held: with the images.
-        classes: names of the teacher's.
+        held: the images.
+        classes: names of the teacher's classes.
     """
     if not len(held):
         return []
@@ -36,9 +36,9 @@ def _grid(held: Held, number: int, own: Tensor, classes: Sequence[str]) -> Pictu
     labels, wanted, confidence = (held.column(name, rows) for name in ("label", "wanted", "confidence"))
     order = labels.argsort(stable=True)
     captions = [_caption(classes, int(labels[place]), int(wanted[place])) for place in order]
-    some = "all" if len(rows) == len(own) else f"{len(rows)} of"
+    how_many = "all" if len(rows) == len(own) else f"{len(rows)} of"
     return Pictures(
-        title=f"Round {number + 1}: {some} {len(own):,} images that are left",
+        title=f"Round {number + 1}: {how_many} {len(own):,} images that are left",
         images=_smaller(held.column("images", rows))[order],
         ids=held.column("id", rows)[order],
         labels=labels[order],
@@ -53,7 +53,7 @@ def _caption(classes: Sequence[str], label: int, wanted: int) -> str:
 
 
 def _smaller(images: Tensor) -> Tensor:
-    """uint8 `[n, C, h, w]`, of large images no more than a page has room for."""
+    """Images uint8 `[n, C, h, w]`, large ones reduced to what a page has room for."""
     side = max(images.shape[2:])
     if side <= _SIDE:
         return images

@@ -1,4 +1,4 @@
-"""What has images leave, by the settings."""
+"""What removes images, by the settings."""
 
 from collections.abc import Mapping
 

@@ -34,12 +34,12 @@ def gaps(teacher_logits: Tensor, student_logits: Tensor) -> Tensor:
             f"`student_logits` must be {list(teacher_logits.shape)}, as the teacher's, got "
             f"{list(student_logits.shape)}."
         )
-    teacher, student = (one.detach().float().log_softmax(dim=1) for one in (teacher_logits, student_logits))
+    teacher, student = (logits.detach().float().log_softmax(dim=1) for logits in (teacher_logits, student_logits))
     return (teacher.exp() * (teacher - student)).sum(dim=1).clamp_min(0)
 
 
 def learned(gaps: Tensor, images: int) -> Tensor:
-    """Places of those that are too many, the smallest gaps first, of equal ones the oldest: int64 [max(0, n - images)].
+    """Places of those that are too many, smallest gaps first, of equal gaps the oldest: int64 [max(0, n - images)].
 
     Args:
         gaps: of n images, [n], the oldest first.
@@ -53,14 +53,14 @@ def learned(gaps: Tensor, images: int) -> Tensor:
 
 
 class PrioritisedReplay:
-    """Has those leave that are too many, on which student and teacher agree best: `Pruning` of an `Engine`.
+    """Removes what is too many, the images on which student and teacher agree best: `Pruning` of an `Engine`.
 
-    The teacher's answers are those that its images were made with; the student is asked anew every round, about the
-    views that the teacher saw. Without a student the oldest leave.
+    The teacher's logits are those that were stored when the images were made; the student is run anew every round, on
+    the views that the teacher saw. Without a student the oldest images leave.
 
     Args:
-        settings: of it.
-        views: of which the repository notes, for each image, the one that the teacher saw.
+        settings: how many images stay.
+        views: as the teacher's; the repository notes for each image which of them the teacher saw.
 
     Example:
         >>> repository = Repository(Path("repository"), shape=(1, 8, 8), num_classes=10)
@@ -85,21 +85,21 @@ class PrioritisedReplay:
         rows = repository.rows
         if len(rows) <= self.settings.images or student is None:
             return rows[: max(0, len(rows) - self.settings.images)]
-        found = [
+        chunks = [
             gaps(repository.column("logits", part), self._student_logits(student, repository, part))
             for part in rows.split(_CHUNK)
         ]
-        return rows[learned(torch.cat(found), self.settings.images)]
+        return rows[learned(torch.cat(chunks), self.settings.images)]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Nothing: all that it goes by is in the repository and the student."""
+        """Nothing: all that it depends on is in the repository and the student."""
 
     @torch.no_grad()
     def _student_logits(self, student: Classifier, repository: Repository, rows: Tensor) -> Tensor:
-        """What a student says of the teacher's views of the images at `rows` (int64 [B]), float32 [B, K]."""
+        """A student's logits for the teacher's views of the images at `rows` (int64 [B]), float32 [B, K]."""
         images, draws = repository.column("images", rows), repository.column("view", rows)
         shown = view_of(images.float(), images, self.views, draws)
         return student(shown.to(device_of(student))).logits.float().cpu()

@@ -26,7 +26,7 @@ class Appended(NamedTuple):
 
     Attributes:
         rows: of the images that are new, int64 [n], ascending.
-        places: of these in the batch, int64 [n]; the others have a picture that is held, or was in the batch before.
+        places: of these in the batch, int64 [n]; the rest equal a held image or an earlier one of the batch.
         left: rows that left for them, int64 [m].
     """
 
@@ -36,18 +36,18 @@ class Appended(NamedTuple):
 
 
 class Repository:
-    """Images uint8 with a row of columns each; to append and to remove costs the same however many there are.
+    """Images uint8 with a row of columns each; appending and removing cost the same however many there are.
 
-    Images have numbers, rows, in order of age, which no other image gets. Equal pictures are held once; the id of an
-    image comes from its content. Columns: round, call, the label that was wanted and that which the teacher gives, its
-    confidence, logits and embedding, the view that it answered to, losses.
+    Every image has a number, its row, in order of age, which no other image gets. Equal images are held once; the id of
+    an image comes from its content. Columns: round, call, the label that was wanted, the teacher's label, confidence,
+    logits and embedding, the view that the teacher saw, losses.
 
-    It lies in files that only grow and are memory-mapped, about 20 bytes an image in memory; `state_dict` says which of
-    their rows are held, so that a state of an earlier round is right after the files grew: what was written since is
-    overwritten by the repeated round. Where `capacity` is small, images are in memory and in the state instead.
+    Columns lie in files that only grow and are memory-mapped, with about 20 bytes an image in memory; `state_dict` says
+    which of their rows are held, so that the state of an earlier round stays valid after the files grew: a repeated
+    round overwrites what was written since. Where `capacity` is small, images are in memory and in the state instead.
 
     Args:
-        folder: for the files, of its own; there may be those of another run, which are overwritten.
+        folder: for the files, and for nothing else; those of another run are overwritten.
         shape: (C, H, W).
         num_classes: K.
         embedding: numbers of the teacher's embedding; 0 where it is not kept.
@@ -91,9 +91,9 @@ class Repository:
         self._alive = np.zeros(1024, bool)
         self._counts = np.zeros(self.layout.num_classes, np.int64)
         self._held = HeldIds()
-        self._length = 0  # rows there ever were
+        self._length = 0  # rows that were ever appended
         self._oldest = 0  # no row below is held
-        self._checked = 0  # rows below are as they were written, as far as they are held
+        self._checked = 0  # held rows below are known to be as they were written
 
     def __len__(self) -> int:
         return int(self._counts.sum())
@@ -108,7 +108,7 @@ class Repository:
 
     @property
     def rows(self) -> Tensor:
-        """Those that are held, int64 [n], ascending: the oldest first."""
+        """The rows that are held, int64 [n], ascending: the oldest first."""
         return torch.from_numpy(self._rows())
 
     def class_counts(self) -> Tensor:
@@ -127,7 +127,7 @@ class Repository:
         view: Tensor | int = -1,
         losses: Mapping[str, Tensor | float] | None = None,
     ) -> Appended:
-        """Takes up images, but for pictures that are held.
+        """Adds images, except those that equal one that is held.
 
         Args:
             images: uint8 [B, C, H, W].
@@ -136,7 +136,7 @@ class Repository:
             call: in which they were made.
             wanted: the labels they were to have, int64 [B]; None where there were none.
             embedding: the teacher's, float [B, D].
-            view: number of the view that the teacher answered to, [B] or one for all; -1 where that is not known.
+            view: number of the view that the teacher saw, [B] or one for all; -1 where that is not known.
             losses: by name, [B] or one for all.
 
         Raises:
@@ -162,10 +162,10 @@ class Repository:
         columns = {name: values[places] for name, values in columns.items()}
         rows = self._write(columns, ids[places])
         left = self._drop_oldest()
-        return Appended(*(torch.from_numpy(one) for one in (rows, places, left)))
+        return Appended(*(torch.from_numpy(array) for array in (rows, places, left)))
 
     def remove(self, rows: Tensor | Sequence[int]) -> None:
-        """Lets images go.
+        """Removes images.
 
         Args:
             rows: int64 [n], distinct, of images that are held.
@@ -224,7 +224,7 @@ class Repository:
         return TransferSet(images, provenance=provenance, about=about or {})
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Which rows are held, a bit each, and a checksum of them; of a small one, all that they hold, too."""
+        """Which rows are held, a bit each, and a checksum; of a repository in memory, also all that they hold."""
         rows = self._rows()
         return {
             "length": torch.tensor(self._length),
@@ -234,9 +234,9 @@ class Repository:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back, or on, to what was held.
+        """Restores what was held, be it earlier or later.
 
-        What this object neither wrote nor read before is read once, to see that it is what the state knows.
+        Rows that this object neither wrote nor read before are read once, to check that they are those of the state.
 
         Raises:
             UserError: the files are gone, damaged or of another run.
@@ -246,8 +246,8 @@ class Repository:
         length = int(state["length"])
         alive = np.unpackbits(state["held"].cpu().numpy(), count=length).astype(bool)
         rows = np.flatnonzero(alive)
-        own = {name.removeprefix("rows."): one for name, one in state.items() if name.startswith("rows.")}
-        self._columns.load_state_dict(length, rows, own)
+        columns = {name.removeprefix("rows."): tensor for name, tensor in state.items() if name.startswith("rows.")}
+        self._columns.load_state_dict(length, rows, columns)
         self._alive, self._length = _grown(alive, length), length
         self._checked = 0 if self.in_memory else min(checked, length)
         if not self._as_written(rows) or self._checksum(rows) != int(state["checksum"]):
@@ -276,34 +276,36 @@ class Repository:
         return rows
 
     def _drop_oldest(self) -> np.ndarray:
-        """Rows that `latest` has no room for."""
-        over = len(self) - self.capacity if self.latest and self.capacity is not None else 0
+        """Removes the rows that `latest` has no room for, and returns them."""
+        excess = len(self) - self.capacity if self.latest and self.capacity is not None else 0
         left: list[np.ndarray] = []
-        while over > 0:
-            here = np.flatnonzero(self._alive[self._oldest : self._oldest + _CHUNK])[:over] + self._oldest
-            self._oldest = int(here[-1]) + 1 if len(here) else self._oldest + _CHUNK
-            left.append(here)
-            over -= len(here)
-        found = np.concatenate(left) if left else np.empty(0, np.int64)
-        if len(found):
-            self.remove(torch.from_numpy(found))
-        return found
+        while excess > 0:
+            oldest = np.flatnonzero(self._alive[self._oldest : self._oldest + _CHUNK])[:excess] + self._oldest
+            self._oldest = int(oldest[-1]) + 1 if len(oldest) else self._oldest + _CHUNK
+            left.append(oldest)
+            excess -= len(oldest)
+        dropped = np.concatenate(left) if left else np.empty(0, np.int64)
+        if len(dropped):
+            self.remove(torch.from_numpy(dropped))
+        return dropped
 
     def _checksum(self, rows: np.ndarray) -> int:
-        """Of the rows that are held, whatever else lies in the files."""
+        """A checksum of the rows that are held, whatever else lies in the files."""
         checks = self._columns.read("notes", rows)["check"].astype(np.int64)
         return int(words(self._length, torch.from_numpy(rows), torch.from_numpy(checks)).sum())
 
     def _as_written(self, rows: np.ndarray) -> bool:
-        """Whether what was not checked before is as its checksum says."""
+        """Whether the rows that were not checked before match their checksums."""
         rows = rows[rows >= self._checked]
         chunks = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
         names = self.layout.columns
-        return all(as_written({name: self._columns.read(name, one) for name in names}, self.layout) for one in chunks)
+        return all(
+            as_written({name: self._columns.read(name, chunk) for name in names}, self.layout) for chunk in chunks
+        )
 
 
 def _grown(values: np.ndarray, length: int) -> np.ndarray:
-    """With room for `length` at least, and twice as much as before where there is too little."""
+    """The same with room for `length` at least, and twice as much as before where there was too little."""
     if length <= len(values):
         return values
     out = np.zeros(max(length, 2 * len(values)), values.dtype)

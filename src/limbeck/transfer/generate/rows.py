@@ -1,7 +1,7 @@
 """Where a repository's rows lie: in files that only grow, memory-mapped, or in memory and in the run's checkpoint.
 
-Rows are numbered as they come, 0, 1, ... A number is never given to another image that a checkpoint may still know,
-so that the order of rows is that of age.
+Rows are numbered as they come, 0, 1, ... A number that a checkpoint may still know is never given to another image, so
+that the order of rows is that of age.
 """
 
 import os
@@ -25,14 +25,14 @@ Columns = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Column:
-    """Of each row an array of `shape`."""
+    """A column, with an array of `shape` in each row."""
 
     dtype: np.dtype
     shape: tuple[int, ...] = ()
 
     @property
     def bytes(self) -> int:
-        """Of a row."""
+        """Bytes of a row."""
         return self.dtype.itemsize * prod(self.shape)
 
 
@@ -54,7 +54,7 @@ class Layout:
 
     @cached_property
     def columns(self) -> dict[str, Column]:
-        """By name; `notes` are all those that are small."""
+        """Columns by name; `notes` holds all the small ones."""
         notes = [("round", "<i4"), ("call", "<i4"), ("wanted", "<i4"), ("label", "<i4"), ("view", "<i8")]
         notes += [("confidence", "<f4"), ("check", "<u4"), *((f"loss_{name}", "<f4") for name in self.losses)]
         return {
@@ -75,7 +75,7 @@ class Rows(ABC):
 
     @abstractmethod
     def append(self, first: int, columns: Columns) -> None:
-        """Writes rows `first`, `first` + 1, ...; what was there from `first` on is no more."""
+        """Writes rows `first`, `first` + 1, ...; what was there from `first` on is overwritten."""
 
     @abstractmethod
     def read(self, name: str, rows: np.ndarray) -> np.ndarray:
@@ -83,22 +83,22 @@ class Rows(ABC):
 
     @abstractmethod
     def storage(self, length: int, rows: np.ndarray) -> Storage:
-        """The images at `rows` (int64 [n], ascending), of `length` rows there are."""
+        """The images at `rows` (int64 [n], ascending), of `length` rows in all."""
 
     @abstractmethod
     def removed(self, alive: np.ndarray, count: int) -> None:
-        """Some rows left: `alive` says which are there, bool [length], and `count` how many that are."""
+        """Some rows left: `alive`, bool [length], says which are still there, and `count` how many."""
 
     @abstractmethod
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:
-        """What is not on disk of `rows` (int64 [n], ascending)."""
+        """What the files do not hold of `rows` (int64 [n], ascending)."""
 
     @abstractmethod
     def load_state_dict(self, length: int, rows: np.ndarray, state: Mapping[str, Tensor]) -> None:
-        """Goes back to `length` rows, of which `rows` are there.
+        """Restores `length` rows, of which `rows` are held.
 
         Raises:
-            UserError: they are not.
+            UserError: some of them are missing.
         """
 
 
@@ -149,12 +149,12 @@ class FileRows(Rows):
     def load_state_dict(self, length: int, rows: np.ndarray, state: Mapping[str, Tensor]) -> None:
         self._maps, self._written, self._synced = {}, length, length
         for name, column in self._layout.columns.items():
-            path, wanted = self._path(name), length * column.bytes
-            found = path.stat().st_size if path.is_file() else 0
-            if found < wanted:
+            path, needed = self._path(name), length * column.bytes
+            size = path.stat().st_size if path.is_file() else 0
+            if size < needed:
                 raise UserError(
-                    f"{str(path)!r} must hold {wanted:,} bytes, of the {length:,} images that the checkpoint knows, "
-                    f"got {found:,}; bring the file back, or remove the run's folder to begin anew."
+                    f"{str(path)!r} must hold {needed:,} bytes, of the {length:,} images that the checkpoint knows, "
+                    f"got {size:,}; bring the file back, or remove the run's folder to begin anew."
                 )
 
     def _path(self, name: str) -> Path:
@@ -166,11 +166,11 @@ class FileRows(Rows):
         shape = (self._written, *column.shape)
         if not self._written or not column.bytes:
             return np.empty(shape, column.dtype)
-        known = self._maps.get(name)
-        if known is None or len(known) < self._written:
-            mapped = np.memmap(self._path(name), column.dtype, "c", shape=shape)
-            known = self._maps[name] = np.asarray(mapped)
-        return known
+        mapped = self._maps.get(name)
+        if mapped is None or len(mapped) < self._written:
+            opened = np.memmap(self._path(name), column.dtype, "c", shape=shape)
+            mapped = self._maps[name] = np.asarray(opened)
+        return mapped
 
 
 class MemoryRows(Rows):
@@ -192,19 +192,18 @@ class MemoryRows(Rows):
         column = self._layout.columns[name]
         out = np.empty((len(rows), *column.shape), column.dtype)
         firsts = [int(block[0]) for block, _ in self._blocks]
-        where = np.searchsorted(firsts, rows, side="right") - 1
-        for place in np.unique(where).tolist():
-            here, (block, columns) = where == place, self._blocks[place]
-            out[here] = columns[name][np.searchsorted(block, rows[here])]
+        indices = np.searchsorted(firsts, rows, side="right") - 1
+        for index in np.unique(indices).tolist():
+            inside, (block, columns) = indices == index, self._blocks[index]
+            out[inside] = columns[name][np.searchsorted(block, rows[inside])]
         return out
 
     def storage(self, length: int, rows: np.ndarray) -> Storage:
         return TensorStorage(*(torch.from_numpy(self.read(name, rows)) for name in ("images", "digests")))
 
     def removed(self, alive: np.ndarray, count: int) -> None:
-        if (
-            sum(len(rows) for rows, _ in self._blocks) > 2 * count
-        ):  # each row moves at most once for every one that left
+        # Each row moves at most once for every one that left.
+        if sum(len(rows) for rows, _ in self._blocks) > 2 * count:
             self._keep(np.concatenate([rows[alive[rows]] for rows, _ in self._blocks]))
 
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:
@@ -235,7 +234,7 @@ def as_bytes(values: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, offset: int, values: np.ndarray) -> None:
-    """Not through a memory map, where a full disk would kill the process instead of raising an error."""
+    """Writes without a memory map, where a full disk would kill the process instead of raising an error."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
     try:
         content = as_bytes(values).tobytes()

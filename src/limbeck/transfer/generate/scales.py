@@ -61,11 +61,11 @@ def scales_at_start(
     images, labels = _first_images(settings, teacher, shape, seed)
     images.requires_grad_()
     with torch.enable_grad(), nullcontext() if student is None else evaluating(student):
-        found = {}
+        scales = {}
         for name, loss in _losses(settings, teacher, images, labels, student).items():
             (gradient,) = torch.autograd.grad(loss.mean(), images, retain_graph=True, materialize_grads=True)
-            found[name] = Scale(float(loss.detach().mean()), float(torch.linalg.vector_norm(gradient)))
-    return found
+            scales[name] = Scale(float(loss.detach().mean()), float(torch.linalg.vector_norm(gradient)))
+    return scales
 
 
 def _first_images(
@@ -89,29 +89,29 @@ def _losses(
     """All that can be computed, by name."""
     has_moments = bool(batch_norms(teacher.network)) or settings.statistics is not None
     want = ("logits",) if teacher.taps.embedding is None else ("logits", "embedding")
-    found: dict[str, Tensor] = {}
+    losses: dict[str, Tensor] = {}
     with BatchNormMoments(teacher, exported(settings)) if has_moments else nullcontext() as moments:
         outputs = teacher(images, want=want)
         if moments is not None:
-            found["batch_norm"] = batch_norm_distance(moments.found, moments.reference).sum()
-    found["one_hot"] = one_hot(outputs.logits, labels)
+            losses["batch_norm"] = batch_norm_distance(moments.found, moments.reference).sum()
+    losses["one_hot"] = one_hot(outputs.logits, labels)
     student_logits = torch.zeros_like(outputs.logits) if student is None else student(images).logits
-    # Where they agree is where a student will be that has learned; at its start that is hardly anywhere.
+    # "kl-where-equal" is for a student that has learned; at its start it agrees with the teacher hardly anywhere.
     form = "kl" if settings.adversarial == "kl-where-equal" else settings.adversarial
-    found["adversarial"] = adversarial(
+    losses["adversarial"] = adversarial(
         outputs.logits, student_logits, form=form, temperature=settings.adversarial_temperature
     )
     if outputs.embedding is not None:
-        found["activation"] = activation(outputs.embedding)
-    found["balance"] = balance(outputs.logits)
+        losses["activation"] = activation(outputs.embedding)
+    losses["balance"] = balance(outputs.logits)
     mean, std = teacher.mean, teacher.std
     if teacher.channels != images.shape[1]:
         mean, std = mean.mean(dim=1, keepdim=True), std.mean(dim=1, keepdim=True)
     normalised = (images - mean) / std
-    found["total_variation"] = total_variation(normalised)
-    found["total_variation_l2"] = total_variation(normalised, norm="l2")
-    found["l2"] = l2(normalised)
-    return found
+    losses["total_variation"] = total_variation(normalised)
+    losses["total_variation_l2"] = total_variation(normalised, norm="l2")
+    losses["l2"] = l2(normalised)
+    return losses
 
 
 def balanced(losses: Losses, scales: Mapping[str, Scale], *, momentum: float = 0.0) -> Losses:
@@ -137,9 +137,9 @@ def balanced(losses: Losses, scales: Mapping[str, Scale], *, momentum: float = 0
         return losses
     unit = scales["one_hot" if "one_hot" in pulling else pulling[0]].gradient
     for name in pulling:
-        made_up = 1 - momentum if name == "batch_norm" else 1.0
+        factor = 1 - momentum if name == "batch_norm" else 1.0
         # Four digits: what differs from machine to machine is rounded away.
-        weights[name] = float(f"{weights[name] * unit / scales[name].gradient / made_up:.4g}")
+        weights[name] = float(f"{weights[name] * unit / scales[name].gradient / factor:.4g}")
     return losses.model_copy(update=weights)
 
 

@@ -224,24 +224,26 @@ class GenerateSettings(MakerSettings):
 
     @classmethod
     def controls_beside(cls, said: Mapping[str, Any]) -> Mapping[str, Control]:
-        """Images of other data are among them where a `pool` is named, and longer trainings where that is wanted."""
+        """Images of other data are among them where a `pool` is named, and longer trainings where those are wanted."""
         pool, often = said.get("pool"), bool(said.get("asked_as_often"))
-        known = {
-            name: one for name, one in cls.controls.items() if name != "borrowed" and (often or not one.asked_as_often)
+        controls = {
+            name: control
+            for name, control in cls.controls.items()
+            if name != "borrowed" and (often or not control.asked_as_often)
         }
         if pool is None:
-            return known
+            return controls
         borrowed = cls.controls["borrowed"]
-        return {**known, "borrowed": replace(borrowed, changes={**borrowed.changes, "pools": [pool]})}
+        return {**controls, "borrowed": replace(borrowed, changes={**borrowed.changes, "pools": [pool]})}
 
     @model_validator(mode="before")
     @classmethod
     def _with_published(cls, values: Any) -> Any:
-        found = with_published(values, METHODS, cls.model_fields["method"].default)
+        merged = with_published(values, METHODS, cls.model_fields["method"].default)
         if isinstance(values, Mapping) and values.get(_WARMUP) is None:
-            method = METHODS[found.get("method", cls.model_fields["method"].default)]
-            found[_WARMUP] = None if method.values.get(_WARMUP) else 0  # the published number waits for the budget
-        return found
+            method = METHODS[merged.get("method", cls.model_fields["method"].default)]
+            merged[_WARMUP] = None if method.values.get(_WARMUP) else 0  # the published number waits for the budget
+        return merged
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -335,8 +337,8 @@ class GenerateSettings(MakerSettings):
         weights = {**method.values["losses"], "adversarial": 0.0, **losses}
         if not any(weights.values()):
             name = said.get("method", cls.model_fields["method"].default)
-            only = " but what a student gets wrong, and there is none; name a student, or" if not losses else ";"
-            raise UserError(f"`losses` of the method {name!r} seek nothing{only} give other `losses` a weight.")
+            reason = " but what a student gets wrong, and there is none; name a student, or" if not losses else ";"
+            raise UserError(f"`losses` of the method {name!r} seek nothing{reason} give other `losses` a weight.")
         return {**said, "steps_per_round": None, "losses": {"adversarial": 0.0, **losses}}
 
     def settled(self, classes: int) -> Self:

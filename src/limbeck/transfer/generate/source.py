@@ -27,18 +27,18 @@ from limbeck.transfer.generate.pace import Pace
 from limbeck.transfer.generate.partial import CHAIN_BYTES, PartialState, follow, from_json_tensor, json_tensor
 
 PARTIAL = "partial.safetensors"
-"""In the maker's folder: the state on the way through a refresh."""
+"""In the maker's folder: the state in the middle of a refresh."""
 _RECENT = 100  # rounds that are looked at for signs of a collapse
 PATIENCE = 20
-"""Rounds in a row that may bring no image more, until a set that is to be filled is given up."""
+"""Rounds in a row that may add no image before filling a set is given up."""
 
 
 class GeneratingSource:
     """The images of a repository, in the order in which they were made.
 
     Round r of the loop is taught on what rounds 0 to `warmup_rounds` + r of the engine made; the first refresh makes
-    the warm-up rounds, too. While images are made, what is there is kept in `folder` now and then: a process that was
-    killed in a refresh, and is given the state before it and the same student, goes on from there to the same images.
+    the warm-up rounds, too. While images are made, the state is saved in `folder` now and then: a process that was
+    killed in a refresh, and is given the state before it and the same student, resumes there and makes the same images.
 
     Args:
         engine: makes them.
@@ -46,7 +46,7 @@ class GeneratingSource:
         classes: names.
         about: facts about the set.
         progress: who watches.
-        teacher: that must not be the student, too; None where that is known.
+        teacher: must not be the student, too; None where that is known.
 
     Attributes:
         history: the rounds so far.
@@ -79,12 +79,12 @@ class GeneratingSource:
 
     def images(self, round: int) -> TransferSet:
         if self._set is None:
-            made = self.engine.repository.transfer_set(self._classes, about=self._about)
-            self._set = replace(made, known_logits=self._known_logits())
+            transfer_set = self.engine.repository.transfer_set(self._classes, about=self._about)
+            self._set = replace(transfer_set, known_logits=self._known_logits())
         return self._set
 
     def _known_logits(self) -> KnownLogits:
-        """What the teacher said of each image as it is kept, in 8 bits, in the view in which it saw that."""
+        """The teacher's logits of each image as it is kept, in 8 bits, in the view in which it saw the image."""
         repository = self.engine.repository
         rows = repository.rows
         return KnownLogits(
@@ -102,12 +102,12 @@ class GeneratingSource:
         """Makes rounds until all images are there, or as many rounds as settings say.
 
         Raises:
-            UserError: round after round brings no image more.
+            UserError: round after round adds no image.
         """
         return self._make(self.engine.settings.rounds, student)
 
     def _make(self, until: int | None, student: nn.Module | None) -> Cost:
-        """Rounds before `until`, or all until the set is full; what was begun of them is gone on with."""
+        """Makes the rounds before `until`, or all until the set is full, and resumes what was begun of them."""
         assert student is None or isinstance(student, Classifier)
         engine, patience = self.engine, PATIENCE
         if not self._goes_on(until):
@@ -138,7 +138,7 @@ class GeneratingSource:
         return spent()
 
     def forget(self) -> None:
-        """Removes what is kept of images that are on disk as a whole by now."""
+        """Removes the partial state of images that are all on disk by now."""
         self._partial.remove()
 
     def _goes_on(self, until: int | None) -> bool:
@@ -152,7 +152,7 @@ class GeneratingSource:
         return Pace(keep, stop, self._progress, total=total, note=self._note)
 
     def _tell_signs(self) -> None:
-        """Says what the last round shows of a collapse, once."""
+        """Reports the signs of a collapse that the last round brought."""
         for sign in fresh_signs(self.history[-_RECENT:], self._classes):
             self._progress.say(f"round {self.engine.round:,} of making images shows a sign of collapse: {sign}")
 
@@ -178,12 +178,12 @@ class GeneratingSource:
         self._set = None
 
     def _take_up(self, begun: Tensor) -> Cost:
-        """Goes over to what is on disk, if it was begun from the same; gives what that took."""
-        found = self._partial.load(begun)
-        if found is None:
+        """Resumes what is on disk, if it was begun from the same, and returns its cost."""
+        state = self._partial.load(begun)
+        if state is None:
             return Cost()
-        self.load_state_dict(found)
-        return Cost.from_dict(from_json_tensor(found["spent"]))
+        self.load_state_dict(state)
+        return Cost.from_dict(from_json_tensor(state["spent"]))
 
 
 def check_other_network(teacher: Classifier, student: Classifier) -> None:
@@ -201,10 +201,10 @@ def check_other_network(teacher: Classifier, student: Classifier) -> None:
 
 
 class Spent:
-    """What was spent so far, before an interruption too.
+    """The cost so far, including that before an interruption.
 
     Args:
-        before: until then.
+        before: the cost until the interruption.
     """
 
     def __init__(self, before: Cost) -> None:
@@ -212,7 +212,7 @@ class Spent:
         self._began = time.perf_counter()
 
     def add(self, row: Round, steps: int) -> None:
-        """Counts a round, of so many steps of an optimiser."""
+        """Counts a round of `steps` steps of an optimiser."""
         self._done += Cost(images_read=row.made, teacher_passes=row.teacher_passes, steps=steps)
 
     def __call__(self) -> Cost:

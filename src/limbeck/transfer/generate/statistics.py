@@ -1,4 +1,4 @@
-"""Statistics of a batch in front of every batch norm, or where exported ones are of; and their memory over batches."""
+"""Statistics of a batch in front of every batch norm, or where exported ones were taken; their memory over batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, cast
@@ -46,11 +46,11 @@ def _remembers(module: nn.Module) -> bool:
     if isinstance(module, nn.modules.instancenorm._InstanceNorm):
         return False
     kept = (getattr(module, "running_mean", None), getattr(module, "running_var", None))
-    return all(isinstance(one, Tensor) and one.ndim == 1 for one in kept)
+    return all(isinstance(tensor, Tensor) and tensor.ndim == 1 for tensor in kept)
 
 
 def places_of(classifier: Classifier) -> tuple[Place, ...]:
-    """In front of every batch norm; of a network without, what goes in, all stages, and the embedding.
+    """Places in front of every batch norm; of a network without any, its input, all stages, and the embedding.
 
     Raises:
         UserError: a network without batch norm of which no tap says where else it is read.
@@ -94,7 +94,7 @@ class BatchNormMoments:
             if not layers:
                 raise without_batch_norm(classifier)
             places = tuple(Place(path, "input") for path in layers)
-            wanted = [running_moments(one) for one in layers.values()]
+            wanted = [running_moments(layer) for layer in layers.values()]
         else:
             places, wanted = statistics.places, list(statistics.wanted)
             statistics.check(classifier)
@@ -119,7 +119,7 @@ class BatchNormMoments:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hooks are gone, and what they saw, too: no graph outlives its step."""
+        """Removes the hooks and what they saw: no graph outlives its step."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -134,7 +134,7 @@ class BatchNormMoments:
 
     @property
     def found(self) -> list[Moments]:
-        """Of the last forward pass, layer by layer.
+        """Moments of the last forward pass, layer by layer.
 
         Raises:
             UserError: there was none since the hooks were set.
@@ -145,20 +145,20 @@ class BatchNormMoments:
 
     @property
     def reference(self) -> list[Moments]:
-        """Of the data that the teacher was trained on, layer by layer; without gradient.
+        """Moments of the data that the teacher was trained on, layer by layer; without gradient.
 
         Raises:
             UserError: statistics were given that are of other features.
         """
         for name in self._seen:
-            here, wanted = self._seen[name][0].mean, self._wanted[name]
-            if here.shape != wanted.mean.shape:
+            mean, wanted = self._seen[name][0].mean, self._wanted[name]
+            if mean.shape != wanted.mean.shape:
                 raise UserError(
                     f"the statistics of {name!r} are of {len(wanted.mean)} features, and {self._classifier.name} has "
-                    f"{len(here)} there; they are of another network. Export them for this one by "
+                    f"{len(mean)} there; they are of another network. Export them for this one by "
                     "`lb.export_statistics(teacher, images, path)`."
                 )
-            self._wanted[name] = Moments(*(part.to(here.device) for part in wanted))
+            self._wanted[name] = Moments(*(part.to(mean.device) for part in wanted))
         return [self._wanted[name] for name in self.names]
 
 
@@ -182,12 +182,12 @@ class _Begin:
         self.seen.clear()
 
     def __deepcopy__(self, memo: object) -> Self:
-        """A copy of the network records nothing: its hooks would have nobody to remove them."""
+        """A copy of the network records nothing: nothing would remove its hooks."""
         return type(self)({})
 
 
 class _RecordInput:
-    """What goes into a module; copied where the network might write over it later in the same pass."""
+    """Records what goes into a module; copied where the network might write over it later in the same pass."""
 
     def __init__(self, seen: dict[str, list[Moments]] | None, name: str, copies: bool) -> None:
         self.seen, self.name, self.copies = seen, name, copies
@@ -196,15 +196,15 @@ class _RecordInput:
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.seen is not None:
             features = next(iter((*args, *kwargs.values())))
-            found = moments_of(features.clone() if self.copies else features)
-            self.seen.setdefault(self.name, []).append(found)
+            moments = moments_of(features.clone() if self.copies else features)
+            self.seen.setdefault(self.name, []).append(moments)
 
     def __deepcopy__(self, memo: object) -> Self:
         return type(self)(None, self.name, self.copies)
 
 
 class _RecordStage:
-    """What comes out of a module, as a map."""
+    """Records what comes out of a module, as a map."""
 
     def __init__(self, seen: dict[str, list[Moments]] | None, name: str, taps: Taps) -> None:
         self.seen, self.name, self.taps = seen, name, taps
@@ -264,7 +264,7 @@ def _mean(runs: Sequence[Moments]) -> Moments:
 def running_moments(layer: nn.Module) -> Moments:
     """What a batch norm remembers, in float32 at least; without gradient."""
     kept = cast(tuple[Tensor, Tensor], (layer.running_mean, layer.running_var))
-    return Moments(*(one.detach().to(torch.promote_types(one.dtype, torch.float32)) for one in kept))
+    return Moments(*(tensor.detach().to(torch.promote_types(tensor.dtype, torch.float32)) for tensor in kept))
 
 
 class MomentumMemory:
@@ -303,11 +303,13 @@ class MomentumMemory:
 
     def update(self, found: Sequence[Moments]) -> None:
         """After a round: the statistics of its last batch enter the memory; without graph."""
-        self.kept = self.mixed([Moments(*(part.detach().clone() for part in one)) for one in found])
+        self.kept = self.mixed([Moments(*(part.detach().clone() for part in layer)) for layer in found])
 
     def state_dict(self) -> dict[str, Tensor]:
         """Empty before the first `update`."""
-        return {f"{index}.{name}": part for index, one in enumerate(self.kept) for name, part in one._asdict().items()}
+        return {
+            f"{index}.{name}": part for index, layer in enumerate(self.kept) for name, part in layer._asdict().items()
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         layers = range(len(state) // 2)

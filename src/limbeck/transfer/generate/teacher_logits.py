@@ -1,4 +1,4 @@
-"""The teacher's answers to images as they are, as soft labels: inversion saw views of them."""
+"""The teacher's logits of images as they are, as soft labels: inversion saw views of them."""
 
 import time
 from dataclasses import replace
@@ -19,9 +19,9 @@ _LOOKED_AT = 32  # images
 def with_teacher_logits(made: TransferSet, teacher: Classifier) -> tuple[TransferSet, Cost]:
     """The set with the teacher's logits as soft labels, and what that took.
 
-    Where images were made without any views, the teacher has said all that: it is asked about a few of them again, and
-    if it says the same to the bit, the others are taken at its word. It computes in float32 here, and says something
-    else where images were made in bfloat16.
+    Where images were made without any views, their logits are known: the teacher is run on a few of them again, and if
+    the results are the same to the bit, the known logits are used for all. It computes in float32 here, so that results
+    differ where images were made in bfloat16.
 
     Example:
         >>> answered, cost = with_teacher_logits(lb.TransferSet(images), teacher)
@@ -40,11 +40,11 @@ def with_teacher_logits(made: TransferSet, teacher: Classifier) -> tuple[Transfe
 
 
 def _known_logits(images: ImageSet, known: KnownLogits | None, teacher: Classifier) -> tuple[Tensor | None, int]:
-    """Those of the images as they are, float32 [N, K], or None where they have to be asked for; and of how many images
-    the teacher was asked to find out."""
+    """Known logits of the images as they are, float32 [N, K], or None where they have to be computed; and on how many
+    images the teacher was run to find out."""
     if known is None or known.views.key != "none" or len(images) < 2 * _LOOKED_AT:
         return None, 0
-    some = torch.arange(_LOOKED_AT) * (len(images) // _LOOKED_AT)
-    now = whole_outputs(teacher, images.subset(images.ids[some])).logits
-    same = torch.equal(now, known.read(some))
+    sample = torch.arange(_LOOKED_AT) * (len(images) // _LOOKED_AT)
+    logits = whole_outputs(teacher, images.subset(images.ids[sample])).logits
+    same = torch.equal(logits, known.read(sample))
     return (known.read(torch.arange(len(images))) if same else None), _LOOKED_AT

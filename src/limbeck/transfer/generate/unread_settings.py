@@ -14,21 +14,21 @@ class _Reader(NamedTuple):
     lacking: str
 
 
-_ADVERSARY = _Reader(lambda one: bool(one.losses.adversarial), "`losses.adversarial` is 0")
+_ADVERSARY = _Reader(lambda settings: bool(settings.losses.adversarial), "`losses.adversarial` is 0")
 _READERS = {
     "labels": _Reader(
-        lambda one: one.labels == "argmax" or one.aims_at_classes,
+        lambda settings: settings.labels == "argmax" or settings.aims_at_classes,
         "`losses.one_hot` is 0, and the generator is not told of labels (`generator.conditional`)",
     ),
-    "meta_rate": _Reader(lambda one: one.meta != "none", "`meta` is 'none'"),
+    "meta_rate": _Reader(lambda settings: settings.meta != "none", "`meta` is 'none'"),
     "latent_rate": _Reader(
-        lambda one: one.optimise == "generator-and-latents", "`optimise` is not 'generator-and-latents'"
+        lambda settings: settings.optimise == "generator-and-latents", "`optimise` is not 'generator-and-latents'"
     ),
     "keep": _Reader(
-        lambda one: not one.fresh or bool(one.losses.contrast),
+        lambda settings: not settings.fresh or bool(settings.losses.contrast),
         "`fresh` images take the place of those that were optimised",
     ),
-    "momentum": _Reader(lambda one: bool(one.losses.batch_norm), "`losses.batch_norm` is 0"),
+    "momentum": _Reader(lambda settings: bool(settings.losses.batch_norm), "`losses.batch_norm` is 0"),
     "adversarial": _ADVERSARY,
     "adversarial_temperature": _ADVERSARY,
     "adversary_early": _ADVERSARY,
@@ -36,7 +36,7 @@ _READERS = {
 
 
 def unread_settings(settings: "GenerateSettings") -> list[str]:
-    """What was set, is neither published for the method nor the default, and would change nothing, and why.
+    """Settings that would change nothing, and why; defaults and values published for the method are left out.
 
     Example:
         >>> from limbeck.transfer.generate.settings import GenerateSettings

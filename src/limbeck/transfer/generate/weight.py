@@ -17,8 +17,10 @@ def at_their_least(losses: Sequence[Sequence[float | None]]) -> bool:
         >>> at_their_least([[3.0, 2.0, 1.0], [-1.0, -2.0, -3.0]]), at_their_least([[3.0, 2.0, 2.0]])
         (True, False)
     """
-    used = [one for one in losses if one and one[-1] is not None]
-    return bool(used) and all(_below(one[-1], [value for value in one[:-1] if value is not None]) for one in used)
+    used = [values for values in losses if values and values[-1] is not None]
+    return bool(used) and all(
+        _below(values[-1], [value for value in values[:-1] if value is not None]) for values in used
+    )
 
 
 def _below(last: float | None, before: Sequence[float]) -> bool:
@@ -34,7 +36,7 @@ class GrowingWeight:
     Args:
         start: the weight to begin with.
         growth: its settings; None keeps it as it is.
-        warmup_rounds: so many losses are only remembered.
+        warmup_rounds: how many rounds at the start only have their losses remembered.
 
     Attributes:
         value: in the next round.
@@ -76,7 +78,7 @@ class GrowingWeight:
             self._steps += 1
 
     def state_dict(self) -> dict[str, Tensor]:
-        recent = [[nan if value is None else value for value in one] for one in self._recent_losses()]
+        recent = [[nan if value is None else value for value in values] for values in self._recent_losses()]
         return {
             "grown": torch.tensor([self._steps, self._rounds]),
             "losses": torch.tensor(recent, dtype=torch.float64).reshape(2, -1),
@@ -84,7 +86,7 @@ class GrowingWeight:
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         self._steps, self._rounds = state["grown"].tolist()
-        losses = [[None if isnan(value) else value for value in one] for one in state["losses"].tolist()]
+        losses = [[None if isnan(value) else value for value in values] for values in state["losses"].tolist()]
         self._batch_norm, self._adversarial = losses
 
     def _recent_losses(self) -> tuple[list[float | None], list[float | None]]:

@@ -35,7 +35,7 @@ def orthogonal_codes(num_classes: int, *, seed: int) -> Tensor:
 
 
 def read_codes(path: str, num_classes: int) -> Tensor:
-    """Codes of one's own, as embeddings of the classes' names: float32 [K, D].
+    """Codes of the user's own, such as embeddings of class names: float32 [K, D].
 
     Args:
         path: a file of one array of a row for each class, as npy or safetensors.
@@ -49,13 +49,13 @@ def read_codes(path: str, num_classes: int) -> Tensor:
     if not file.is_file():
         raise UserError(f"{allowed}; there is no file {path!r}.")
     try:
-        found = [torch.from_numpy(np.load(file))] if file.suffix == ".npy" else [*load_file(file).values()]
+        arrays = [torch.from_numpy(np.load(file))] if file.suffix == ".npy" else [*load_file(file).values()]
     except Exception as error:  # what readers raise depends on what is in the file
         raise UserError(f"{allowed}; {path!r} cannot be read ({type(error).__name__}: {error}).") from None
-    if len(found) != 1 or found[0].ndim != 2 or len(found[0]) != num_classes or not found[0].is_floating_point():
-        shapes = ", ".join(f"{one.dtype} {list(one.shape)}".removeprefix("torch.") for one in found)
+    if len(arrays) != 1 or arrays[0].ndim != 2 or len(arrays[0]) != num_classes or not arrays[0].is_floating_point():
+        shapes = ", ".join(f"{array.dtype} {list(array.shape)}".removeprefix("torch.") for array in arrays)
         raise UserError(f"{allowed}, got {shapes or 'no array'}.")
-    codes = found[0].float()
+    codes = arrays[0].float()
     if not codes.isfinite().all():
         raise UserError(f"{allowed}; some in {path!r} are endless or none.")
     return codes
@@ -97,9 +97,9 @@ class NoisyCodes(nn.Module):
 
     def forward(self, layers: Tensor, labels: Tensor) -> Tensor:
         """Latents [B, Z] of layers [G, Z, D] and labels int64 [B]."""
-        of_classes = self.codes * self.gain + self.bias
-        every = of_classes @ layers.transpose(1, 2)  # [G, K, Z]
-        return every[_repeats(labels, len(self.codes)), labels]
+        codes = self.codes * self.gain + self.bias
+        latents = codes @ layers.transpose(1, 2)  # [G, K, Z]
+        return latents[_repeats(labels, len(self.codes)), labels]
 
 
 def _repeats(labels: Tensor, num_classes: int) -> Tensor:

@@ -12,8 +12,8 @@ from limbeck.transfer.generate.networks.layout import Layout, Size
 class Convolutional(nn.Module):
     """From latents to a small map, which grows by nearest neighbours and convolutions to an image in [0, 1].
 
-    Batch norms take the statistics of the batch always, and remember none: in the published methods the network never
-    leaves training mode, so that what they remember is read by nobody.
+    Batch norms always use the statistics of the batch, and keep no running ones: in the published methods the network
+    never leaves training mode, so that nothing would read them.
 
     Args:
         layout: sizes and channels of its maps.
@@ -37,8 +37,8 @@ class Convolutional(nn.Module):
         self.size = tuple(size)
         channels, sizes = layout.channels, layout.sizes
         self.first = Mapped(latents, channels[0]) if layout.maps else Spread(latents, channels[0], sizes[0])
-        pairs = zip(channels[:-1], channels[1:], sizes[1:], strict=True)
-        self.doublings = nn.Sequential(*(Doubling(*one) for one in pairs))
+        doublings = zip(channels[:-1], channels[1:], sizes[1:], strict=True)
+        self.doublings = nn.Sequential(*(Doubling(*arguments) for arguments in doublings))
         self.factor = 2 if layout.sub_pixel else 1
         self.last = nn.Conv2d(channels[-1], colours * self.factor**2, 3, 1, 1)
         self.to(memory_format=torch.channels_last)
@@ -78,7 +78,7 @@ class Mapped(nn.Module):
 
 
 class Doubling(Mapped):
-    """The same on a map of twice the size, cut to `size` where that is odd."""
+    """As `Mapped`, on a map of twice the size, cut to `size` where that is odd."""
 
     def __init__(self, inputs: int, outputs: int, size: Size) -> None:
         super().__init__(inputs, outputs)

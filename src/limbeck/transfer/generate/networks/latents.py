@@ -24,7 +24,7 @@ def draw_latents(
         purpose: what distinguishes several draws of one call.
         seed: of the run.
         call: its number.
-        device: where they are to be; they are the same anywhere.
+        device: where they are put; they are the same on every device.
 
     Raises:
         UserError: noisy layers are drawn by label, and none were given.

@@ -42,7 +42,7 @@ def published(size: Size, width: int) -> Layout:
 
 
 def light(size: Size, width: int) -> Layout:
-    """The same, but the last doubling is left to the last layer, and channels are halved beyond 32 pixels.
+    """As `published`, but the last layer does the last doubling, and channels are halved beyond 32 pixels.
 
     With width 64 and 256 latents 2.2 M parameters and 23 M multiply-adds for 32 pixels, 2.3 M and 122 M for 64, 1.2 M
     and 473 M for 160, 2.0 M and 926 M for 224.
@@ -52,12 +52,12 @@ def light(size: Size, width: int) -> Layout:
         (((7, 7), (14, 14), (28, 28), (56, 56), (112, 112)), (128, 128, 128, 64, 64))
     """
     sizes = _sizes(size, _doublings(size))[:-1]
-    inner = [2 * width if max(one) <= _WIDE_UP_TO else width for one in sizes[1:-1]]
+    inner = [2 * width if max(map_size) <= _WIDE_UP_TO else width for map_size in sizes[1:-1]]
     return Layout(sizes, (2 * width, *inner, width)[: len(sizes)], sub_pixel=True)
 
 
 def large(size: Size, width: int) -> Layout:
-    """From maps of a sixteenth up by four doublings, or as many as leave two pixels.
+    """From maps of a sixteenth of the size up by four doublings, or as many as leave two pixels.
 
     With width 64 and maps of 256 latents 0.6 M parameters and 2.8 G multiply-adds for 224 pixels.
 
@@ -74,10 +74,10 @@ LAYOUTS = {"published": published, "light": light, "large": large}
 
 
 def _doublings(size: Size) -> int:
-    """So many that the longer side starts with 5 to 8 pixels, but at least one."""
+    """How many doublings, so that the longer side starts with 5 to 8 pixels; at least one."""
     return max(1, ceil(log2(max(size) / 8)))
 
 
 def _sizes(size: Size, count: int) -> tuple[Size, ...]:
     height, width = size
-    return tuple((-(-height // 2**left), -(-width // 2**left)) for left in range(count, -1, -1))
+    return tuple((-(-height // 2**level), -(-width // 2**level)) for level in range(count, -1, -1))

@@ -45,14 +45,14 @@ def describe(name: str, part: Any, remarks: Mapping[str, Any]) -> GeneratorEntry
     inputs, options = inputs_and_options(part, _INPUTS, what)
     if "latents" not in inputs:
         raise UserError(f"{what} must take `latents`, got {', '.join(inputs) or 'nothing'}.")
-    only = {"channels": remarks.get("channels", 3), "size": remarks.get("size", 32)}
-    for name, value in only.items():
+    fixed = {"channels": remarks.get("channels", 3), "size": remarks.get("size", 32)}
+    for name, value in fixed.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"`{name}` of {what} must be a whole number >= 1, got {value!r}.")
     return GeneratorEntry(
         str(remarks.get("summary", summary_of(part))),
         options,
-        **{name: value for name, value in only.items() if name not in inputs},
+        **{name: value for name, value in fixed.items() if name not in inputs},
         made_by=partial(build, part, what, tuple(inputs)),
     )
 
@@ -69,9 +69,9 @@ def build(
 ) -> ImageNetwork:
     """The network, ready to use; whoever calls it seeds torch's global generator."""
     count = settings.latents + (num_classes if settings.conditional else 0)
-    known = {"latents": count, "channels": shape[0], "size": shape[1:], "width": settings.width}
-    known["num_classes"] = num_classes
-    make = partial(part, **{name: known[name] for name in inputs}, **settings.options)
+    available = {"latents": count, "channels": shape[0], "size": shape[1:], "width": settings.width}
+    available["num_classes"] = num_classes
+    make = partial(part, **{name: available[name] for name in inputs}, **settings.options)
     body = make()
     if not isinstance(body, nn.Module):
         raise UserError(f"{what} must be a module, got {type(body).__name__}.")
@@ -95,18 +95,18 @@ def build(
 
 @torch.no_grad()
 def _check_images(network: ImageNetwork, what: str, shape: tuple[int, int, int]) -> None:
-    """Two images by a copy, whose batch norms may note what they like."""
+    """Makes two images with a copy of the network, so that its own batch norms stay as they are."""
     labels = torch.zeros(2, dtype=torch.int64)
     inputs = network.latents if network.noisy is None else (*network.latents, network.noisy.codes.shape[1])
     try:
         images = deepcopy(network)(torch.randn(2, *inputs), labels)
-    except Exception as error:  # it is anybody's code
+    except Exception as error:  # the code is the user's own
         raise UserError(
             f"{what} fails on its first images, of latents {[2, *inputs]} ({type(error).__name__}: {error})."
         ) from error
-    wanted = [2, *shape]
-    if list(images.shape) != wanted:
-        raise UserError(f"{what} must make images {wanted} of two latents here, got {list(images.shape)}.")
-    low, high = (float(one) for one in images.aminmax())
+    expected = [2, *shape]
+    if list(images.shape) != expected:
+        raise UserError(f"{what} must make images {expected} of two latents here, got {list(images.shape)}.")
+    low, high = (float(bound) for bound in images.aminmax())
     if not (low >= 0 and high <= 1):
         raise UserError(f"{what} must make images in [0, 1], got values from {low:g} to {high:g}; end it in a sigmoid.")

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Pixels(nn.Module):
     """Images whose latents are their pixels, normalised as the teacher has them, so that they start as N(0, 1).
 
-    Steps of the optimiser are then as large as published. What leaves [0, 1] is cut off; of it, only the gradient that
-    leads back counts.
+    Steps of the optimiser are then as large as published. Values outside [0, 1] are cut off; of
+    their gradients, only those count that lead back into the range.
 
     Args:
         mean, std: of each channel, in units of [0, 1] images.

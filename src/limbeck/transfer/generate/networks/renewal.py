@@ -14,7 +14,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def renew_if_due(network: ImageNetwork, settings: Generator, *, seed: int, call: int) -> bool:
-    """Lets a generator start afresh where its settings say so, and tells whether they did.
+    """Lets a generator start afresh where its settings say so, and returns whether it did.
 
     Args:
         network: changed in place; optimisers stay as they are, as published.
@@ -50,9 +50,9 @@ def renew(network: ImageNetwork, *, seed: int, call: int) -> None:
         with own_randomness(seed, "generate", "renew", call):
             network.body.load_state_dict(network.remake().state_dict())
         return
-    for one in network.body.modules():
-        if isinstance(one, _LAYERS + _NORMS):
-            _draw(one.weight, one.bias, 1.0 if isinstance(one, _NORMS) else 0.0, random)
+    for module in network.body.modules():
+        if isinstance(module, _LAYERS + _NORMS):
+            _draw(module.weight, module.bias, 1.0 if isinstance(module, _NORMS) else 0.0, random)
 
 
 def renew_first(network: ImageNetwork, *, seed: int, call: int, gain_near_zero: bool = False) -> None:
@@ -85,13 +85,13 @@ def _renewable(
 ) -> tuple[list[nn.Linear | nn.Conv2d | nn.ConvTranspose2d], list[nn.BatchNorm1d | nn.BatchNorm2d]]:
     """Linear layers and convolutions, and batch norms, in order."""
     modules = list(network.body.modules())
-    layers = [one for one in modules if isinstance(one, _LAYERS)]
-    return layers, [one for one in modules if isinstance(one, _NORMS) and one.weight is not None]
+    layers = [module for module in modules if isinstance(module, _LAYERS)]
+    return layers, [module for module in modules if isinstance(module, _NORMS) and module.weight is not None]
 
 
 @torch.no_grad()
 def _draw(weight: Tensor, bias: Tensor | None, mean: float, random: torch.Generator, spread: float = _SPREAD) -> None:
-    """Drawn on the CPU, so that every device has the same."""
+    """Draws on the CPU, so that every device gets the same values."""
     weight.copy_(torch.randn(weight.shape, generator=random) * spread + mean)
     if bias is not None:
         bias.zero_()

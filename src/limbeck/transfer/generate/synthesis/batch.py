@@ -9,19 +9,19 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Batch:
-    """Images, and all that was found out of them on the way; on the CPU.
+    """Images, and all that was computed of them on the way; on the CPU.
 
     Attributes:
         images: uint8 [n, C, H, W].
-        labels: int64 [n], that they were to have; those of the teacher where none were asked for.
+        labels: int64 [n], that they were to have; those of the teacher where none were wanted.
         views: int64 [n], the draw of the view of each that the teacher saw, see `Augmentation.draw`.
         logits: of the teacher for that view of what is stored, float32 [n, K].
         embedding: of the teacher for it, float32 [n, D]; D is 0 where it has none.
         student_logits: of the student for it, float32 [n, K], or None where it was left out.
-        image_losses: name -> float32 [n], unweighted; those of a batch are the same for all that come from it.
+        image_losses: name -> float32 [n], unweighted; those of a batch are the same for all its images.
         losses: name -> mean of these.
         layers: batch-norm distance of each layer, float32 [L]; empty where it is not among the losses.
-        passes: images that the teacher was asked about.
+        passes: images that the teacher was run on.
     """
 
     images: Tensor
@@ -37,18 +37,18 @@ class Batch:
 
 
 def batch_of(parts: Mapping[str, Tensor], passes: int) -> Batch:
-    """From what was kept, name -> [n, ...]."""
-    here = {name: one.cpu() for name, one in parts.items() if not name.endswith("features")}
-    losses = {name.removeprefix("losses."): one for name, one in here.items() if name.startswith("losses.")}
+    """The batch of what was kept, name -> [n, ...]."""
+    kept = {name: tensor.cpu() for name, tensor in parts.items() if not name.endswith("features")}
+    losses = {name.removeprefix("losses."): loss for name, loss in kept.items() if name.startswith("losses.")}
     return Batch(
-        images=here["images"].contiguous(),
-        labels=here["labels"],
-        views=here["views"],
-        logits=here["logits"],
-        embedding=here["embedding"],
-        student_logits=here.get("student_logits"),
+        images=kept["images"].contiguous(),
+        labels=kept["labels"],
+        views=kept["views"],
+        logits=kept["logits"],
+        embedding=kept["embedding"],
+        student_logits=kept.get("student_logits"),
         image_losses=losses,
-        losses={name: one.mean().item() for name, one in losses.items()},
-        layers=here["layers"].mean(dim=0) if "layers" in here else torch.empty(0),
+        losses={name: loss.mean().item() for name, loss in losses.items()},
+        layers=kept["layers"].mean(dim=0) if "layers" in kept else torch.empty(0),
         passes=passes,
     )

@@ -1,6 +1,6 @@
 """Images in the 8 bits in which they will be kept, and their views, with gradients as if nothing had been rounded.
 
-So the networks answer to what is kept, and no answer need be asked for again. Source of the gradient: Bengio, Léonard
+So the networks see exactly what is kept, and need not be run on it again. Source of the gradient: Bengio, Léonard
 and Courville, "Estimating or propagating gradients through stochastic neurons", 2013.
 """
 
@@ -25,7 +25,7 @@ class _Straight(torch.autograd.Function):
 
 
 def in_bits(images: Tensor, *, floor: bool = False) -> tuple[Tensor, Tensor]:
-    """Images in 8 bits: as floating levels, to which gradients come as to `255 * images`, and as they are stored.
+    """Images in 8 bits: as floating levels, with the gradient of `255 * images`, and as they are stored.
 
     Args:
         images: floating [B, C, H, W] in [0, 1].
@@ -50,8 +50,8 @@ def in_bits(images: Tensor, *, floor: bool = False) -> tuple[Tensor, Tensor]:
 
 def straight(smooth: Tensor, values: Tensor) -> Tensor:
     """`values`, with the gradient of `smooth`."""
-    found: Any = _Straight.apply(smooth, values)
-    return found
+    result: Any = _Straight.apply(smooth, values)
+    return result
 
 
 def view_of(levels: Tensor, bits: Tensor | None, views: Augmentation, draw: Tensor) -> Tensor:

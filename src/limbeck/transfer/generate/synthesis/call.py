@@ -12,7 +12,7 @@ from limbeck.transfer.generate.synthesis.state import put, take
 
 @dataclass
 class Call:
-    """Where a call is, besides what is optimised in it.
+    """The state of a call, besides what is optimised in it.
 
     Attributes:
         number: 0, 1, ...
@@ -20,7 +20,7 @@ class Call:
         count: of the images.
         kept: the best so far.
         step: steps done.
-        passes: images that the teacher was asked about.
+        passes: images that the teacher was run on.
     """
 
     number: int

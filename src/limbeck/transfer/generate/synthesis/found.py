@@ -1,4 +1,4 @@
-"""What one step finds."""
+"""What one step computes."""
 
 from dataclasses import dataclass, field
 
@@ -34,16 +34,16 @@ class Found:
         self.weighted = self.logits.new_zeros(len(self.logits))
 
     def add(self, name: str, loss: Tensor, weight: float) -> None:
-        """One more loss, [B] or []."""
+        """Adds a loss, [B] or []."""
         self.losses[name] = loss
         self.weighted = self.weighted + weight * loss
 
     def by_row(self) -> dict[str, Tensor]:
         """All of it, without graph, name -> [B, ...]."""
         count = len(self.logits)
-        found = {f"losses.{name}": loss.expand(count) for name, loss in self.losses.items()}
+        rows = {f"losses.{name}": loss.expand(count) for name, loss in self.losses.items()}
         for name in ("logits", "embedding", "labels", "student_logits", "features", "local_features"):
             value = getattr(self, name)
-            found |= {} if value is None else {name: value}
-        found |= {} if self.layers is None else {"layers": self.layers.expand(count, -1)}
-        return {name: value.detach() for name, value in found.items()}
+            rows |= {} if value is None else {name: value}
+        rows |= {} if self.layers is None else {"layers": self.layers.expand(count, -1)}
+        return {name: value.detach() for name, value in rows.items()}

@@ -1,4 +1,4 @@
-"""Networks that gradients pass through, and none reach."""
+"""Networks that gradients pass through without reaching their weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def without_gradients(network: nn.Module) -> Iterator[None]:
-    """Inside, no gradients of its weights are computed; outside, those that were to learn are to learn.
+    """Inside, no gradients of its weights are computed; afterwards, those that required gradients do so again.
 
     Example:
         >>> layer = torch.nn.Linear(1, 1)
@@ -18,11 +18,11 @@ def without_gradients(network: nn.Module) -> Iterator[None]:
         >>> layer.weight.requires_grad
         True
     """
-    learning = [one for one in network.parameters() if one.requires_grad]
-    for one in learning:
-        one.requires_grad_(False)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for one in learning:
-            one.requires_grad_(True)
+        for parameter in trainable:
+            parameter.requires_grad_(True)

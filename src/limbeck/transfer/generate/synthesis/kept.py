@@ -1,4 +1,4 @@
-"""What is kept of a call: of each image its best step, or of all the best one, or the last."""
+"""What is kept of a call: each image at its best step, all images at the best step, or at the last."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,7 +10,7 @@ Keep = Literal["best-image", "best-batch", "last"]
 
 
 class Kept:
-    """The best so far. The device decides what is better, and nobody waits for it.
+    """The best so far, compared on the device without waiting for it.
 
     Args:
         keep: "best-image", by the losses of each image and those of its batch; "best-batch" or "last".
@@ -25,22 +25,22 @@ class Kept:
         self._least: Tensor | None = None  # [B]
 
     def offer(self, total: Tensor, parts: Mapping[str, Tensor]) -> None:
-        """One step.
+        """Offers the images of one step.
 
         Args:
             total: its weighted losses, float32 [B].
             parts: what to keep, name -> [B, ...].
         """
-        found = {name: tensor.detach() for name, tensor in parts.items()}
+        detached = {name: tensor.detach() for name, tensor in parts.items()}
         total = total.detach()
         if self.keep == "best-batch":
             total = total.mean().expand_as(total)
         if self._least is None or self.keep == "last":
-            self.parts, self._least = found, total
+            self.parts, self._least = detached, total
             return
         better = total < self._least  # [B]
         self._least = torch.where(better, total, self._least)
-        for name, tensor in found.items():
+        for name, tensor in detached.items():
             rows = better.view(-1, *[1] * (tensor.ndim - 1))
             self.parts[name] = torch.where(rows, tensor, self.parts[name])
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from limbeck.transfer.generate.synthesis.state import adam_state, load_adam, make_adam, put, step_down, take
 
-_REPTILE = 67.0  # times the distance is the gradient, as published; Adam takes no notice of it
+_REPTILE = 67.0  # gradient over distance, as published; Adam's steps do not depend on it
 
 
 class Meta:
@@ -41,29 +41,31 @@ class Meta:
         self.adam = make_adam([{"params": self.parameters, "lr": rate}], betas)
 
     def collect(self, gradients: Sequence[Tensor]) -> None:
-        """Gradients of the copy in an inner step."""
+        """Takes the gradients of the copy in an inner step."""
         if self.kind == "last" or (self.kind == "fomaml" and not self.collected):
             self.collected = list(gradients)
         elif self.kind == "fomaml":
-            self.collected = [one + other for one, other in zip(self.collected, gradients, strict=True)]
+            self.collected = [total + gradient for total, gradient in zip(self.collected, gradients, strict=True)]
 
     def step(self, copy: Sequence[Tensor]) -> None:
-        """After a call: one step of the generator, from where its copy came to."""
+        """After a call: one step of the generator, by what its copy has learned."""
         if self.kind == "reptile":
             with torch.no_grad():
-                self.collected = [_REPTILE * (one - other) for one, other in zip(self.parameters, copy, strict=True)]
+                self.collected = [
+                    _REPTILE * (parameter - adapted) for parameter, adapted in zip(self.parameters, copy, strict=True)
+                ]
         step_down(self.adam, self.parameters, self.collected)
         self.collected = []
 
     def state_dict(self) -> dict[str, Tensor]:
-        """With what the call in progress has collected."""
+        """The state, with the gradients that the call in progress has collected."""
         return put("adam", adam_state(self.adam)) | put(
-            "collected", {str(number): one for number, one in enumerate(self.collected)}
+            "collected", {str(number): gradient for number, gradient in enumerate(self.collected)}
         )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         load_adam(self.adam, take("adam", state))
         collected = take("collected", state)
-        self.collected = [torch.empty_like(one) for one in self.parameters] if collected else []
-        for number, one in enumerate(self.collected):
-            one.copy_(collected[str(number)])
+        self.collected = [torch.empty_like(parameter) for parameter in self.parameters] if collected else []
+        for number, gradient in enumerate(self.collected):
+            gradient.copy_(collected[str(number)])

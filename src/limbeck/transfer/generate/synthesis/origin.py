@@ -42,7 +42,7 @@ class Origin:
 
     Args:
         settings: what is optimised, and how.
-        teacher: whose normalisation pixels are in.
+        teacher: pixels are optimised in its normalisation.
         shape: (C, H, W) of the images.
         num_classes: K.
         seed: of weights and latents.
@@ -91,7 +91,7 @@ class Origin:
     def begin(self, number: int, labels: Tensor | None, count: int) -> None:
         """Starts call `number`, of `count` images that are to have `labels`, int64 [count]."""
         renewed = renew_if_due(self.network, self.renewal, seed=self.seed, call=number + 1)
-        if renewed and self.average is not None:  # of weights that have nothing to do with the new ones
+        if renewed and self.average is not None:  # the old average is of weights unrelated to the new ones
             self.average = averaged(self.network, self.settings.generator.average or 0.0)
         if self.working is not self.network:
             load_module(self.working, self.network.state_dict())
@@ -115,7 +115,7 @@ class Origin:
         return self._made(self.working, latents, self.labels)
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
-        """A step down; the network of a meta-learner collects.
+        """A step down the gradients, which a meta-learner collects.
 
         Args:
             gradients: of the parameters.
@@ -139,10 +139,10 @@ class Origin:
         """
         latents = self._draw("fresh", batch)
         with torch.no_grad():
-            found = self._made(self.network, latents, self.labels)
+            images = self._made(self.network, latents, self.labels)
             if self.average is not None:
-                found[1::2] = self._made(self.average, latents, self.labels)[1::2]
-            return found
+                images[1::2] = self._made(self.average, latents, self.labels)[1::2]
+            return images
 
     def by_average(self) -> Tensor:
         """Images of the call's latents by the average, without gradients."""
@@ -171,13 +171,13 @@ class Origin:
         return make_adam(groups, self.settings.betas)
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Of what outlives calls."""
-        found = put("network", self.network.state_dict())
+        """State of what outlives calls."""
+        state = put("network", self.network.state_dict())
         if self.average is not None:
-            found |= put("average", self.average.state_dict())
+            state |= put("average", self.average.state_dict())
         if self.meta is not None:
-            found |= put("meta", self.meta.state_dict())
-        return found if self._afresh else found | put("adam", adam_state(self.adam))
+            state |= put("meta", self.meta.state_dict())
+        return state if self._afresh else state | put("adam", adam_state(self.adam))
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         load_module(self.network, take("network", state))
@@ -189,14 +189,14 @@ class Origin:
             load_adam(self.adam, take("adam", state))
 
     def call_state(self) -> dict[str, Tensor]:
-        """Of the call in progress, besides its number, labels and count."""
-        found = put("working", self.working.state_dict()) if self.meta is not None else {}
+        """State of the call in progress, besides its number, labels and count."""
+        state = put("working", self.working.state_dict()) if self.meta is not None else {}
         if self.latents is not None:
-            found["latents"] = self.latents
-        return found | put("adam", adam_state(self.adam)) if self._afresh else found
+            state["latents"] = self.latents
+        return state | put("adam", adam_state(self.adam)) if self._afresh else state
 
     def load_call(self, number: int, labels: Tensor | None, count: int, state: Mapping[str, Tensor]) -> None:
-        """Goes on with the call of a state."""
+        """Resumes the call of a state."""
         self._start(number, count, labels)
         if self.meta is not None:
             load_module(self.working, take("working", state))
@@ -212,10 +212,10 @@ def _trainable(network: ImageNetwork) -> list[Tensor]:
 
 
 def _renewal(settings: GenerateSettings, network: ImageNetwork) -> Generator:
-    """When a network starts afresh; one that lacks the layers to renew never does as a method has it published.
+    """When a network starts afresh; what is published for a method is left out where it lacks the layers to renew.
 
     Raises:
-        UserError: it lacks them, and the settings say themselves when these start afresh.
+        UserError: it lacks them, and the settings themselves say when these start afresh.
     """
     renewal = settings.generator
     if renewal.renew_once is None or can_renew_first(network):

@@ -37,7 +37,7 @@ class Synthesiser:
 
     Args:
         settings: of the method.
-        teacher: a frozen copy of it is asked, in evaluation mode.
+        teacher: a frozen copy of it is used, in evaluation mode.
         shape: (C, H, W) of the images.
         num_classes: K.
         seed: of all that is drawn.
@@ -137,9 +137,9 @@ class Synthesiser:
         parameters = [*self.origin.parameters, *self.terms.parameters]
         gradients = torch.autograd.grad(found.weighted.mean(), parameters, materialize_grads=True)
         call.kept.offer(found.weighted, parts)
-        own = len(self.terms.parameters)
-        self.origin.apply(gradients[: len(gradients) - own])
-        self.terms.apply(gradients[len(gradients) - own :])
+        learned = len(self.terms.parameters)
+        self.origin.apply(gradients[: len(gradients) - learned])
+        self.terms.apply(gradients[len(gradients) - learned :])
         call.step += 1
 
     def _look(
@@ -155,7 +155,7 @@ class Synthesiser:
         return found, {**found.by_row(), "images": bits, "views": draw}
 
     def _shown(self, call: Call, levels: Tensor, bits: Tensor | None, draw: Tensor, step: int) -> Shown:
-        """Counts the teacher's passes, too."""
+        """Images and their views as networks see them; counts the teacher's passes, too."""
         local, contrast = None, self.terms.contrast
         if contrast is not None:
             local = view_of(levels, bits, contrast.views, contrast.draw(len(levels), call=call.number, step=step))
@@ -169,34 +169,34 @@ class Synthesiser:
         parts = call.kept.parts
         if self.settings.fresh:
             steps = self.settings.inner_steps
-            shown = [
-                self._look(call, self.origin.fresh(batch), steps + batch, weights, student)[1]
-                for batch in range(self.settings.fresh)
+            fresh = [
+                self._look(call, self.origin.fresh(number), steps + number, weights, student)[1]
+                for number in range(self.settings.fresh)
             ]
-            parts = {name: torch.cat([one[name] for one in shown]) for name in shown[0]}
+            parts = {name: torch.cat([batch[name] for batch in fresh]) for name in fresh[0]}
         elif not self.settings.exact:
             parts = parts | self._network_outputs(call, weights, student)
         if not self.settings.fresh and self.origin.average is not None:
-            other = self._look(call, self.origin.by_average(), self.settings.inner_steps, weights, student)[1]
-            parts = {name: _alternating(one, other[name]) for name, one in parts.items()}
+            averaged = self._look(call, self.origin.by_average(), self.settings.inner_steps, weights, student)[1]
+            parts = {name: _alternating(tensor, averaged[name]) for name, tensor in parts.items()}
         return batch_of(parts, call.passes)
 
     def _network_outputs(self, call: Call, weights: Losses, student: Classifier | None) -> dict[str, Tensor]:
-        """What networks say of images as they are stored."""
+        """Outputs of the networks for images as they are stored."""
         bits = call.kept.parts["images"]
         shown = self._shown(call, bits.float(), bits, call.kept.parts["views"], self.settings.inner_steps)
-        found = self.terms(shown, weights, student).by_row()
-        return {name: one for name, one in found.items() if name in _NETWORK_OUTPUTS}
+        outputs = self.terms(shown, weights, student).by_row()
+        return {name: tensor for name, tensor in outputs.items() if name in _NETWORK_OUTPUTS}
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that later steps hang on besides settings and teacher; tensors that stay as they are."""
-        found = put("origin", self.origin.state_dict()) | put("terms", self.terms.state_dict())
+        """All that later steps depend on besides settings and teacher, as copies."""
+        state = put("origin", self.origin.state_dict()) | put("terms", self.terms.state_dict())
         if self._call is not None:
-            found |= put("call", self._call.state_dict()) | put("call.origin", self.origin.call_state())
-        return copied(found)
+            state |= put("call", self._call.state_dict()) | put("call.origin", self.origin.call_state())
+        return copied(state)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Goes back, or on, to a state, in a call too."""
+        """Restores a state, also one in the middle of a call."""
         self.origin.load_state_dict(take("origin", state))
         self.terms.load_state_dict(take("terms", state))
         saved = take("call", state)
@@ -217,10 +217,10 @@ def _optimisable(views: Augmentation, shape: tuple[int, int, int]) -> Augmentati
     return views
 
 
-def _alternating(one: Tensor, other: Tensor) -> Tensor:
-    """Rows of one and of the other in turn."""
-    rows = torch.arange(len(one), device=one.device).view(-1, *[1] * (one.ndim - 1))
-    return torch.where(rows % 2 == 0, one, other)
+def _alternating(first: Tensor, other: Tensor) -> Tensor:
+    """Rows of `first` and of `other` in turn."""
+    rows = torch.arange(len(first), device=first.device).view(-1, *[1] * (first.ndim - 1))
+    return torch.where(rows % 2 == 0, first, other)
 
 
 def _checked(batch: Batch, number: int) -> Batch:

@@ -41,7 +41,7 @@ class Shown:
         views: of them, the same.
         local: boxes of them, enlarged, the same; None where there is no contrast.
         labels: int64 [B], that they are to have; None for those that the teacher gives.
-        call, step: in which that is.
+        call, step: in which they are seen.
     """
 
     images: Tensor
@@ -89,7 +89,7 @@ class Terms:
         if settings.losses.contrast:
             self.contrast = Contrast(teacher, shape, rate=settings.learning_rate, seed=seed, whole=views)
         self._units = tuple(
-            torch.tensor(one, device=computing.device).view(-1, 1, 1) for one in units_of(teacher, shape[0])
+            torch.tensor(values, device=computing.device).view(-1, 1, 1) for values in units_of(teacher, shape[0])
         )
         if settings.losses.activation and teacher.taps.embedding is None:
             raise UserError(
@@ -101,7 +101,7 @@ class Terms:
 
     @property
     def parameters(self) -> list[Tensor]:
-        """What learns besides images, by `apply`."""
+        """What is learned besides images, by `apply`."""
         return [] if self.contrast is None else self.contrast.parameters
 
     def __call__(self, shown: Shown, weights: Losses, student: Classifier | None) -> Found:
@@ -146,7 +146,7 @@ class Terms:
 
     @contextmanager
     def open(self, student: Classifier | None) -> Iterator[None]:
-        """Hooks are in place; the student evaluates, and its weights want no gradients, which is undone."""
+        """Sets hooks, puts the student in evaluation mode and freezes its weights; all is undone afterwards."""
         with ExitStack() as stack:
             for hooks in (self.moments, self.contrast):
                 if hooks is not None:
@@ -162,7 +162,7 @@ class Terms:
                 self._last = ()  # no graph outlives its step
 
     def apply(self, gradients: Sequence[Tensor]) -> None:
-        """A step of what learns besides images."""
+        """A step of what is learned besides images."""
         if self.contrast is not None:
             self.contrast.apply(gradients)
 
@@ -175,8 +175,8 @@ class Terms:
 
     def _distances(self) -> Tensor:
         assert self.moments is not None, "weights of losses are those of the settings, or 0"
-        found = self._last if self.memory is None else self.memory.mixed(self._last)
-        return batch_norm_distance(found, self.moments.reference)
+        moments = self._last if self.memory is None else self.memory.mixed(self._last)
+        return batch_norm_distance(moments, self.moments.reference)
 
     def _add_contrast(self, found: Found, shown: Shown, weight: float) -> None:
         assert self.contrast is not None, "weights of losses are those of the settings, or 0"
@@ -197,12 +197,12 @@ class Terms:
             return network(views, want=want)
 
     def state_dict(self) -> dict[str, Tensor]:
-        found = {} if self.memory is None else put("memory", self.memory.state_dict())
-        return found if self.contrast is None else found | put("contrast", self.contrast.state_dict())
+        state = {} if self.memory is None else put("memory", self.memory.state_dict())
+        return state if self.contrast is None else state | put("contrast", self.contrast.state_dict())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if self.memory is not None:
             memory = take("memory", state)
-            self.memory.load_state_dict({name: one.to(self.computing.device) for name, one in memory.items()})
+            self.memory.load_state_dict({name: tensor.to(self.computing.device) for name, tensor in memory.items()})
         if self.contrast is not None:
             self.contrast.load_state_dict(take("contrast", state))

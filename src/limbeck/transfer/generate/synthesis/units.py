@@ -6,7 +6,7 @@ from limbeck.models.classifier import Classifier
 def units_of(teacher: Classifier, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of images, as the teacher normalises them.
 
-    Of images that it takes in another number of channels, all have the average of its own.
+    For images of another number of channels, each has the average over the teacher's channels.
 
     Example:
         >>> units_of(teacher, 3)[0]
