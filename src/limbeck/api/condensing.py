@@ -39,7 +39,7 @@ def condense(
         workers: processes that teach experts side by side.
         out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way
             goes on when it is called again.
-        progress: shows how far the work is.
+        progress: reports progress.
         settings: what recipes have under `transfer: {maker: condense, ...}`, as `iterations=100`.
 
     Raises:

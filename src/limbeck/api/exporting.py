@@ -50,7 +50,7 @@ def export(
         tolerance: by how much logits may differ from the student's, in units of its largest (of 1 if that is smaller).
         latency: whether to time ONNX files, in batches of 1 and 32 images.
         threads: that are timed with; by default as many as torch uses.
-        progress: shows how far the work is.
+        progress: reports progress.
 
     Raises:
         UserError: settings that do not fit, or are out of range; packages that are missing; `out` exists; images that

@@ -64,7 +64,7 @@ def generate(
             chooses none.
         out: a new folder to save the transfer set in, with evidence, cost and a report; a must with a student, whose
             run folder becomes `<out>-student`. What was stopped on the way goes on when it is called again.
-        progress: shows how far the work is.
+        progress: reports progress.
         settings: what recipes have under `transfer: {maker: generate, ...}`, as `inner_steps=5`.
 
     Raises:

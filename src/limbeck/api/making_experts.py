@@ -31,7 +31,7 @@ def experts(
         snapshots: how many of each expert are kept, from the one before the first step on; by default those that the
             method reads.
         workers: processes that teach side by side, of this machine or the Ray cluster that RAY_ADDRESS names.
-        progress: shows how far the work is.
+        progress: reports progress.
         settings: what recipes have under `transfer: {maker: condense, ...}`, as `experts={"count": 10}` and
             `network={"model": "convnet_d3", "options": {"width": 32}}`.
 

@@ -63,7 +63,7 @@ def evaluate_set(
         training: settings on top of the set's own, by the names of `TrainingSettings`.
         out: a folder in which runs are kept, so that the same call goes on after an interruption; None keeps nothing.
         workers: runs that go on side by side.
-        progress: shows how far the work is.
+        progress: reports progress.
 
     Raises:
         UserError: what does not fit together, before any training.

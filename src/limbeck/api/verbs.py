@@ -96,7 +96,7 @@ def distill(
         tracker: "tensorboard", "wandb", "mlflow" or "trackio", which shows the run while it goes on, or a mapping of
             `name`, `project` and its `options`; by default none. A tracker that fails is left out with a warning.
         license: of the student, for its model card, as "apache-2.0"; by default none is stated.
-        progress: shows how far the work is.
+        progress: reports progress.
         training: the settings of `TrainingSettings` by name, and its defaults; one of `steps` and `epochs` is a must
             where no transfer set says them. `optimizer`, `schedule` and `views` may be one's own (docs/plugins.md).
 
@@ -173,7 +173,7 @@ def compare(
             without labels do; the controls that need labels are then left out. In a mapping, functions and classes of
             one's own stand where a recipe has their import paths.
         resume: go on with the comparison in `out`; finished runs are not repeated.
-        progress: shows how far the work is.
+        progress: reports progress.
         workers: runs that go on side by side, each in a process of its own, with the same results as one by one; what
             is handed over must survive pickling then.
 
@@ -262,7 +262,7 @@ def borrow(
         scores: folder that keeps what the teacher says of the pools, for other budgets and criteria.
         out: a new folder to save the transfer set in, with evidence, cost and a report. What was stopped on the way
             goes on when it is called again.
-        progress: shows how far the work is.
+        progress: reports progress.
 
     Raises:
         UserError: a pool that cannot be read or holds test images; a budget above what the pools hold, or below the

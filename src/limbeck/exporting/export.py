@@ -70,7 +70,7 @@ def export_classifier(
         settings: what is written.
         images: that the file is checked on; with labels, its accuracy is measured, too.
         calibration: images that int8 is calibrated on, where that is wanted.
-        progress: where progress is shown.
+        progress: reports progress.
 
     Raises:
         UserError: the folder exists; the student cannot be exported, or the file does not answer as it does.

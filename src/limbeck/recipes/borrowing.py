@@ -69,7 +69,7 @@ def borrow_images(
         precision: of the teacher's forward passes.
         scores: folder where the score table of the pools is kept for other budgets and criteria.
         target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: see `limbeck.borrow`.

@@ -67,7 +67,7 @@ def compare(
         folder: created if needed, never overwritten.
         resume: continue the comparison in `folder`.
         objects: Python objects, in place of what the recipe names.
-        progress: receives the progress.
+        progress: reports progress.
         workers: how many runs are done in parallel, each in a process of its own; 1 is this process. They are processes
             of this machine, or of the Ray cluster that this process is connected to or RAY_ADDRESS names. Their number
             changes nothing in the results but times, energy, and which passes of the teacher were saved.

@@ -59,7 +59,7 @@ def condense_images(
         seed: of all random draws except those of the experts.
         workers: processes that train experts in parallel.
         target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: see `limbeck.condense`.

@@ -142,7 +142,7 @@ def evaluate_saved_sets(
         training: settings that override those of the sets.
         out: folder of results and runs; the same call resumes there. None keeps nothing.
         workers: see `evaluate_set`.
-        progress: receives the progress.
+        progress: reports progress.
         loading: options of `limbeck.load` for test and validation images.
         how: see `evaluate_set`.
 

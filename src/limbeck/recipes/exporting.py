@@ -78,7 +78,7 @@ def export_network(
         split: of `test`, if that is a name; by default as in `load_evaluation_images`.
         calibration: images for int8.
         loading: options of `limbeck.load`, for images by name.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: see `limbeck.export`.

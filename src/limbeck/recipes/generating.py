@@ -104,7 +104,7 @@ def generate_images(
         size: pixels a side, or (height, width); by default that of the test images, or else the teacher's input size.
         seed: of all random draws.
         target: a new folder. What is needed to resume lies in `<target>.making` until everything is saved.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: see `limbeck.generate`.

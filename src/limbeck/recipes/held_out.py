@@ -46,7 +46,7 @@ def held_out_images(
         shape: (C, H, W).
         seed: of the run.
         target: folder of the transfer set, in whose work folder they lie until that is there.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: `validation` is no valid number, the method makes images only against a student, or images were begun

@@ -40,7 +40,7 @@ def unmakeable(recipe: Recipe, inputs: Inputs, folder: Path, progress: Progress,
         recipe: of one run.
         inputs: its images; a teacher that is to be trained is not there yet.
         folder: of the run.
-        progress: receives the progress.
+        progress: reports progress.
         where: begins each sentence about labels.
     """
     settings = recipe.transfer

@@ -59,7 +59,7 @@ def save_made(
             images to make.
         teacher: a network's name or folder, for makers that need one.
         seed: of all random draws.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: unknown settings; images or a teacher are missing; the target exists, or was begun with other

@@ -62,7 +62,7 @@ def probe_saved(
         model: network of a bare weights file.
         precision: of the forward passes.
         control: also probe each architecture untrained.
-        progress: receives the progress.
+        progress: reports progress.
         options: of `limbeck.load`.
 
     Returns:

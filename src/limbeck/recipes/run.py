@@ -83,7 +83,7 @@ def run(
             schedule allows it.
         inputs: images and teacher, if they are loaded already.
         objects: Python objects, in place of what the recipe names.
-        progress: receives the progress.
+        progress: reports progress.
         shared: folder in which the runs of a comparison keep what several of them need.
         inside: keep the embeddings of teacher and student for the report; the runs of a comparison do without.
         until: share of the steps after which to pause; resuming continues from there, to the same student.

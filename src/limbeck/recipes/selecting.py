@@ -49,7 +49,7 @@ def save_selection(
         criterion, budget, seed, dedupe, precision: see `limbeck.select`.
         teacher: a network's name or folder, for criteria that need one.
         scores: a table that `save_scores` made, in place of scoring.
-        progress: receives the progress.
+        progress: reports progress.
 
     Raises:
         UserError: see `limbeck.load` and `limbeck.select`; the target exists.

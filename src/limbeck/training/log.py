@@ -32,7 +32,7 @@ class TrainingLog:
         average: the mean of a tensor over the processes of a distributed run.
         processes: how many there are.
         validate: computes the present student's scores on the validation images, or None without any.
-        progress: is shown the progress.
+        progress: reports progress.
         tracker: gets every row of the metrics, too.
         clock: current time in seconds, from any origin.
     """

@@ -120,7 +120,7 @@ def fit(
             in a curriculum; None for all. An epoch stays as many images as the set holds.
         accelerator: where to run, without precision, accumulation or compilation of its own; by default the first GPU,
             or the CPU.
-        progress: is shown the progress.
+        progress: reports progress.
         until: share of the steps, between 0 and 1, after which to pause; a later call continues as if without a pause.
         tracker: gets the metrics, in the process that writes.
 

@@ -40,7 +40,7 @@ class Learning:
         judge: rates images; None where nothing is judged.
         keeps_best: whether the images that the judge rates best are kept, and not the last.
         memory: returns the peak bytes so far.
-        progress: is told of the progress.
+        progress: reports progress.
         begun: what learning began with, see `Begun`; kept in the checkpoint for a resumed run.
     """
 

@@ -19,7 +19,7 @@ class Pace:
     Args:
         save: saves the state.
         stop: true once somebody wants to stop.
-        progress: who watches.
+        progress: reports progress.
         total: how often it will be called, about.
         note: a few words on how it goes.
         clock: seconds since an arbitrary start.

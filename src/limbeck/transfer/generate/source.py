@@ -45,7 +45,7 @@ class GeneratingSource:
         folder: of the maker.
         classes: names.
         about: facts about the set.
-        progress: who watches.
+        progress: reports progress.
         teacher: must not be the student, too; None where that is known.
 
     Attributes:

@@ -118,7 +118,7 @@ def evaluate_set(
         training: settings on top of the set's own, see `TrainingSettings`.
         folder: where runs are kept, so that the same call resumes after an interruption; None keeps nothing.
         workers: number of parallel runs, in processes of this machine or of a Ray cluster (with `folder`).
-        progress: is told of the progress.
+        progress: reports progress.
 
     Raises:
         UserError: arguments do not fit together; raised before any training.

@@ -66,7 +66,7 @@ def make_experts(
         seed: of weights, order and views; by default that of `settings`. Every expert derives its own from it.
         workers: how many teach in parallel: processes of this machine, or of the Ray cluster that RAY_ADDRESS names or
             this process is connected to, whose nodes must share `folder` and the files of the images.
-        progress: is told of the progress.
+        progress: reports progress.
         before: called first where anything is missing.
         whitening_epsilon: that of networks which see whitened images, recorded for those who build such networks.
 

@@ -68,7 +68,7 @@ class Teaching:
 
         Args:
             task: what to teach.
-            progress: is told of the progress.
+            progress: reports progress.
             wait: whether to wait for a network that another run is teaching, instead of leaving it to that run.
 
         Returns:

@@ -10,7 +10,7 @@ class Together:
     """A stage of the progress with the steps of all trainings, shown inside `with`.
 
     Args:
-        progress: where it is shown.
+        progress: reports progress.
         title: of the stage.
         total: steps of all trainings.
     """

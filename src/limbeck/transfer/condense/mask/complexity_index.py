@@ -83,7 +83,7 @@ def image_complexity(
         threshold: value from which on a pixel shows the class.
         by_name: see `class_map`.
         batch_size: images per pass.
-        progress: is told of the progress.
+        progress: reports progress.
 
     Raises:
         UserError: images without labels; see `maps` and `class_map`.
