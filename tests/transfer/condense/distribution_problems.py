@@ -25,7 +25,7 @@ def fresh(seed: int) -> lb.Classifier:
 
 
 class Experts:
-    """Three of them with four snapshots, all of them random."""
+    """Three experts of four random snapshots each."""
 
     count = 3
     kept = (0, 1, 2, 3)
@@ -56,8 +56,8 @@ def start(per_class: int = 2, **options: Any) -> SyntheticSet:
 
 def recipe(method: str, distribution: Mapping[str, Any] | None = None, **more: Any) -> CondenseSettings:
     small = {"real_batch": 4, "frequencies": 8, **(distribution or {})}
-    said = {"budget": "2/class", "method": method, "iterations": 4, "distribution": small, **more}
-    return CondenseSettings.model_validate(said)
+    values = {"budget": "2/class", "method": method, "iterations": 4, "distribution": small, **more}
+    return CondenseSettings.model_validate(values)
 
 
 def engine(

@@ -46,22 +46,22 @@ def problem(
     dtype: torch.dtype = torch.float64,
     **options: Any,
 ) -> Problem:
-    """In float64, where two ways to one gradient differ by rounding alone, whatever the network is."""
+    """In float64, where two ways to compute a gradient differ by rounding alone, whatever the network is."""
     network, source = flat_network(**options), torch.Generator().manual_seed(0)
     start = network.vector(network.classifier).to(dtype)
     target = start + 0.05 * torch.randn(network.size, generator=source, dtype=dtype)
     inputs = torch.randn(count, 3, SIZE, SIZE, generator=source, dtype=dtype)
     logits = 2 * torch.randn(count, CLASSES, generator=source, dtype=dtype)
     dsa = normalised_views("dsa")
-    rows = [torch.randperm(count, generator=source)[:batch] for _ in range(steps)]
-    taken = [Step(one, dsa.draw(batch, seed=0, step=step)) for step, one in enumerate(rows)]
+    batches = [torch.randperm(count, generator=source)[:batch] for _ in range(steps)]
+    taken = [Step(rows, dsa.draw(batch, seed=0, step=step)) for step, rows in enumerate(batches)]
     rate = torch.tensor(0.05, dtype=dtype)
     labels = logits if soft else logits.argmax(1)
     return Problem(network, start, target, inputs, labels, rate, taken, dsa if views else None)
 
 
 class Store:
-    """Experts that wander off from a network's weights, further with every snapshot."""
+    """Experts that move away from a network's weights, further with every snapshot."""
 
     def __init__(self, network: FlatNetwork, count: int = 3, snapshots: int = 6) -> None:
         self.count, self.snapshots = count, snapshots
@@ -69,12 +69,12 @@ class Store:
 
     def theta(self, expert: int, snapshot: int) -> Tensor:
         source = torch.Generator().manual_seed(expert)
-        way = torch.randn(self._begin.shape, generator=source)
-        return self._begin + 0.02 * snapshot * way
+        direction = torch.randn(self._begin.shape, generator=source)
+        return self._begin + 0.02 * snapshot * direction
 
 
 class Mask:
-    """Factors of all pixels that hang on the images every second iteration, and are remembered in between."""
+    """Factors of all pixels, computed from the images every second iteration and kept in between."""
 
     def __init__(self) -> None:
         self.maps: Tensor | None = None
@@ -97,7 +97,7 @@ class Mask:
 
 
 def settings_for(method: str = "mtt", iterations: int = 6, **values: Any) -> CondenseSettings:
-    """A method's, of few steps and epochs; `matching` adds to these."""
+    """A method's settings, with few steps and epochs; `matching` adds to these."""
     small = {"synthetic_steps": 3, "expert_epochs": 2, "start_to": 2, "grow_to": None, "grow_until": None}
     matching = {**small, "image_rate": 0.5, "skip_above": None, **values.pop("matching", {})}
     values = {"budget": "2/class", "method": method, "iterations": iterations, "mask": None, **values}

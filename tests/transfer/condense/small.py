@@ -1,4 +1,4 @@
-"""Condensing on a few small images: settings that are quick, and what they are tried on."""
+"""Condensing a few small images: quick settings, and the images and contexts that they run on."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ SMALL: Mapping[str, Any] = {
 
 
 def small(**said: Any) -> Settings:
-    """`SMALL` with something else; mappings in it are merged."""
+    """`SMALL` with other values; mappings in it are merged."""
     merged = {
         name: {**value, **said.get(name, {})} if isinstance(value, dict) else value for name, value in SMALL.items()
     }
@@ -47,7 +47,7 @@ def pool(classes: int = 3, each: int = 10, channels: int = 1, size: int = 8) -> 
     images = natural(classes * each, channels=channels, size=size).tensor()
     labels = torch.arange(classes * each) % classes
     shifted = (images // 2 + (labels * 100 // classes)[:, None, None, None]).to(torch.uint8)
-    return ImageSet(shifted, labels, classes=[f"class {one}" for one in range(classes)], name="coloured")
+    return ImageSet(shifted, labels, classes=[f"class {label}" for label in range(classes)], name="coloured")
 
 
 def context(folder: Path, images: ImageSet | None = None, **said: Any) -> MakerContext:
@@ -56,7 +56,7 @@ def context(folder: Path, images: ImageSet | None = None, **said: Any) -> MakerC
 
 
 class Heard(Silent):
-    """What a run says."""
+    """The messages of a run."""
 
     def __init__(self) -> None:
         self.said: list[str] = []

@@ -18,7 +18,7 @@ SIZE = 6
 
 
 def network() -> Classifier:
-    """A map of 6 x 6, and a mean over it."""
+    """A network with a map of 6 x 6, and a mean over it."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     module = nn.Sequential(*layers, nn.Linear(5, 4)).eval()
@@ -30,7 +30,7 @@ CLASSES = torch.tensor([0, 3, 1])
 
 
 def map_and_gradient(classifier: Classifier, inputs: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the ReLU, by plain autograd."""
+    """The map of the ReLU and its gradient, by plain autograd."""
     seen = classifier.network[:3](inputs)  # pyright: ignore[reportIndexIssue]
     logits = classifier.network[3:](seen)  # pyright: ignore[reportIndexIssue]
     (gradient,) = torch.autograd.grad(logits.gather(1, CLASSES[:, None]).sum(), seen)
@@ -38,9 +38,9 @@ def map_and_gradient(classifier: Classifier, inputs: Tensor) -> tuple[Tensor, Te
 
 
 def scaled(weights: Tensor, seen: Tensor) -> Tensor:
-    found = functional.relu((weights[..., None, None] * seen).sum(1))
-    found = found - found.amin((1, 2), keepdim=True)
-    return found / (found.amax((1, 2), keepdim=True) + 1e-8)
+    cams = functional.relu((weights[..., None, None] * seen).sum(1))
+    cams = cams - cams.amin((1, 2), keepdim=True)
+    return cams / (cams.amax((1, 2), keepdim=True) + 1e-8)
 
 
 def by_hand(classifier: Classifier, kind: str, seed: int) -> Tensor:
@@ -54,8 +54,8 @@ def by_hand(classifier: Classifier, kind: str, seed: int) -> Tensor:
     noise = _Noise(seed, 0.3)
     noise.rows = [0, 1, 2]
     copies = [map_and_gradient(classifier, INPUTS + noise.sample(INPUTS.shape)) for _ in range(4)]
-    second = sum(one**2 for _, one in copies) / 4
-    third = sum(one**3 for _, one in copies) / 4
+    second = sum(gradient**2 for _, gradient in copies) / 4
+    third = sum(gradient**3 for _, gradient in copies) / 4
     alpha = second / (2 * second + (third * seen).sum((2, 3), keepdim=True) + 1e-8)
     last_seen, last_gradient = copies[-1]
     return scaled((alpha * last_gradient.relu()).sum((2, 3)), last_seen)
@@ -63,11 +63,11 @@ def by_hand(classifier: Classifier, kind: str, seed: int) -> Tensor:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_maps_are_those_of_their_formulas(kind: Kind) -> None:
-    """The gradient of a mean is the same at every pixel, where torchcam's denominator is the paper's."""
+    """The gradient of a mean is the same at every pixel, and then torchcam's denominator is the paper's."""
     classifier = network()
-    found = maps(classifier, None, INPUTS, CLASSES, kind, seed=5)
-    assert found.amax() > 0.9
-    torch.testing.assert_close(found, by_hand(classifier, kind, 5), atol=1e-5, rtol=1e-4)
+    cams = maps(classifier, None, INPUTS, CLASSES, kind, seed=5)
+    assert cams.amax() > 0.9
+    torch.testing.assert_close(cams, by_hand(classifier, kind, 5), atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,17 +76,17 @@ def test_the_network_and_torchs_generators_stay_as_they_were(kind: Kind, around:
     classifier = network()
     classifier.network.train()
     classifier.network.get_submodule("1").eval().requires_grad_(False)
-    before = {name: one.clone() for name, one in classifier.network.state_dict().items()}
-    modes, generator = [one.training for one in classifier.modules()], torch.get_rng_state()
+    before = {name: tensor.clone() for name, tensor in classifier.network.state_dict().items()}
+    modes, generator = [module.training for module in classifier.modules()], torch.get_rng_state()
     with around():
         inputs = INPUTS.clone()
         first = maps(classifier, "2", inputs, CLASSES, kind, seed=5)
     assert torch.equal(first, maps(classifier, None, INPUTS, CLASSES, kind, seed=5))
     assert torch.equal(torch.get_rng_state(), generator)
-    assert [one.training for one in classifier.modules()] == modes
-    assert all(torch.equal(before[name], one) for name, one in classifier.network.state_dict().items())
-    assert all(one.grad is None for one in classifier.parameters())
-    assert not any(one._forward_hooks or one._forward_pre_hooks for one in classifier.modules())
+    assert [module.training for module in classifier.modules()] == modes
+    assert all(torch.equal(before[name], tensor) for name, tensor in classifier.network.state_dict().items())
+    assert all(parameter.grad is None for parameter in classifier.parameters())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in classifier.modules())
     assert not first.requires_grad
     assert not inputs.requires_grad
 
@@ -105,15 +105,15 @@ def test_noise_hangs_on_seed_and_row_and_not_on_the_batch() -> None:
 def test_a_map_goes_with_its_class_and_is_brought_to_the_images_size() -> None:
     classifier = create("convnet_d3", num_classes=4, input_size=16, width=8, seed=0)
     inputs = torch.randn(1, 3, 16, 16)
-    one, other = (maps(classifier, None, inputs, torch.tensor([k]), "grad-cam") for k in (0, 1))
-    assert one.shape == (1, 16, 16)
-    assert not torch.allclose(one, other)
+    first, second = (maps(classifier, None, inputs, torch.tensor([k]), "grad-cam") for k in (0, 1))
+    assert first.shape == (1, 16, 16)
+    assert not torch.allclose(first, second)
     small = maps(classifier, "layers.2.2", inputs, torch.tensor([0]), "grad-cam", size=(4, 4))
-    torch.testing.assert_close(functional.interpolate(small[None], (16, 16), mode="bilinear")[0], one)
+    torch.testing.assert_close(functional.interpolate(small[None], (16, 16), mode="bilinear")[0], first)
 
 
 class Tokens(nn.Module):
-    """A class token and 2 x 3 others that it reads in the second block alone."""
+    """A class token and 2 x 3 other tokens, which it reads in the second block alone."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,13 +133,13 @@ def test_tokens_are_laid_out_and_the_last_ones_are_passed_over_where_a_class_tok
     taps = Taps("head", ("first", "last"), layout="tokens", prefix_tokens=1, grid=(2, 3))
     classifier = Classifier(Tokens(), num_classes=4, taps=taps)
     assert layer_of(classifier) == "first"
-    found = maps(classifier, None, torch.randn(2, 3, 4, 6), torch.tensor([0, 1]), "grad-cam", size=(2, 3))
-    assert found.shape == (2, 2, 3)
+    cams = maps(classifier, None, torch.randn(2, 3, 4, 6), torch.tensor([0, 1]), "grad-cam", size=(2, 3))
+    assert cams.shape == (2, 2, 3)
     assert not maps(classifier, "last", torch.randn(2, 3, 4, 6), torch.tensor([0, 1])).any()
 
 
 class Odd(nn.Module):
-    """A part that does not run, one with several outputs, and one that the logits do not hang on."""
+    """A module that does not run, one with several outputs, and one on which the logits do not depend."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ def test_a_layer_that_has_no_map_is_named(layer: str | None, message: str) -> No
     for kind in KINDS:
         with pytest.raises(UserError, match=message):
             maps(classifier, layer, torch.rand(1, 3, 4, 4), torch.tensor([0]), kind)
-    assert not any(one._forward_hooks or one._forward_pre_hooks for one in classifier.modules())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in classifier.modules())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What would fail, or do nothing, after experts were taught for hours is found before, or said."""
+"""What would fail, or have no effect, after hours of teaching experts is found beforehand or reported."""
 
 from pathlib import Path
 from typing import Any
@@ -51,15 +51,15 @@ def teacher(*classes: str) -> Classifier:
 )
 def test_what_comes_late_is_refused_early(said: dict[str, Any], message: str, tmp_path: Path) -> None:
     images = pool(each=3) if "choose" in said else pool()
-    known = teacher("class 0", "class 1", "class 2") if "initialise" in said else None
+    network = teacher("class 0", "class 1", "class 2") if "initialise" in said else None
     with pytest.raises(UserError, match=message):
-        Maker().count(small(**said), context(tmp_path / "made", images, teacher=known))
+        Maker().count(small(**said), context(tmp_path / "made", images, teacher=network))
     assert not (tmp_path / "made").exists()
 
 
 def test_a_mask_is_looked_at_with_the_teacher_that_is_there(tmp_path: Path) -> None:
     settings = small(method="edf", mask={"network": "teacher"})
-    Maker().count(settings, context(tmp_path))  # of a recipe, whose teacher is taught later
+    Maker().count(settings, context(tmp_path))  # as in a recipe, whose teacher is taught later
     Maker().count(settings, context(tmp_path, teacher=teacher("class 2", "class 1", "class 0")))
     with pytest.raises(UserError, match=r"class 'class 2' of the images is none of the 3"):
         Maker().count(settings, context(tmp_path, teacher=teacher("class 0", "class 1", "cat")))
@@ -75,16 +75,16 @@ def test_images_that_another_maker_chooses_are_chosen_before_experts_are_taught(
             return str(error)
         return ""
 
-    seed, message = next((seed, found) for seed in range(20) if (found := outcome(seed)))
+    seed, message = next((seed, refusal) for seed in range(20) if (refusal := outcome(seed)))
     assert "`initialise` must give 3 images, some of each class, got 3 of" in message
     assert not (tmp_path / str(seed) / "experts").exists()
 
 
 def test_crops_that_there_are_not_are_missed_early(tmp_path: Path) -> None:
     settings = Settings.model_validate({"method": "rded", "budget": "11/class", "crops": {"crops": 1}})
-    known = teacher("class 0", "class 1", "class 2")
+    network = teacher("class 0", "class 1", "class 2")
     with pytest.raises(UserError, match=r"take 11 crops, and 'coloured' has 10 such images of 1 crops each; lower the"):
-        Maker().count(settings, context(tmp_path, teacher=known))
+        Maker().count(settings, context(tmp_path, teacher=network))
     with pytest.raises(UserError, match=r"which it is to rate crops of; take a teacher of these classes\.$"):
         Maker().count(settings.model_copy(update={"budget": 3}), context(tmp_path, teacher=teacher("a", "b")))
 
@@ -116,11 +116,11 @@ def test_one_class_teaches_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["mtt", "datm", "ncfm", "tgdd"])
 def test_what_learning_takes_is_told_before_experts_are_taught(method: str, tmp_path: Path) -> None:
-    there = {"distribution": {"real_batch": 4, "frequencies": 8}} if method in ("ncfm", "tgdd") else {}
-    settings, shared = small(method=method, **there), tmp_path / "shared"
+    values = {"distribution": {"real_batch": 4, "frequencies": 8}} if method in ("ncfm", "tgdd") else {}
+    settings, shared = small(method=method, **values), tmp_path / "shared"
     heard = [Heard(), Heard()]
-    for number, one in enumerate(heard):
-        Maker().make(settings, context(tmp_path / str(number), seed=number, shared=shared, progress=one))
+    for number, progress in enumerate(heard):
+        Maker().make(settings, context(tmp_path / str(number), seed=number, shared=shared, progress=progress))
     first, teaching, learning = [line for line in heard[0].said if "nothing" not in line]
     assert first == f"after experts are taught, {learning}"
     assert "1 expert of" in teaching
@@ -135,9 +135,9 @@ def test_judging_and_maps_are_part_of_what_learning_takes(tmp_path: Path, monkey
     mask = {"network": "expert", "every": 2, "map": "grad-cam"}
     settings = small(method="edf", mask=mask, choose="last-validated", iterations=5, evaluate_every=2)
     Maker().make(settings, context(tmp_path, progress=heard))
-    told = [line for line in heard.said if "learning takes" in line]
-    assert len(told) == 2
-    for line in told:
+    lines = [line for line in heard.said if "learning takes" in line]
+    assert len(lines) == 2
+    for line in lines:
         assert "learning takes about 4.0 h on a machine as idle as now, 5,120 MiB of memory" in line
         assert line.endswith(
             "; of that time judging 4 times about 4.0 h and maps for the mask 3 times less than a minute"
@@ -177,13 +177,13 @@ def test_settings_that_nothing_reads_are_said(tmp_path: Path) -> None:
     heard = Heard()
     sentence = "`matching` is of `by: trajectories`, and nothing of it is read by `by: distribution`"
     settings = small(method="dm", matching={"drop": 0.5}, iterations=1, distribution={"real_batch": 4})
-    made = Maker().make(settings, context(tmp_path / "one", progress=heard))
+    result = Maker().make(settings, context(tmp_path / "one", progress=heard))
     assert heard.said[0] == sentence
-    assert made.evidence.findings[0] == sentence
+    assert result.evidence.findings[0] == sentence
     assert unread_settings(small(method="datm", by="distribution", matching={}))[0].startswith("`matching` is of")
     for method in METHODS:
-        said = {"budget": "1/class", "method": method, "network": "convnet_d3"}
-        assert unread_settings(type(settings).model_validate(said)) == [], method
+        values = {"budget": "1/class", "method": method, "network": "convnet_d3"}
+        assert unread_settings(type(settings).model_validate(values)) == [], method
 
 
 @pytest.mark.parametrize(
@@ -209,9 +209,9 @@ def test_settings_that_nothing_reads_are_said(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_another_makes_idle_is_told(said: dict[str, Any], told: list[str]) -> None:
-    found = unread_settings(Settings.model_validate({"budget": "1/class", **said}))
-    assert len(found) == len(told), found
-    assert all(sentence.startswith(begin) for sentence, begin in zip(found, told, strict=True)), found
+    sentences = unread_settings(Settings.model_validate({"budget": "1/class", **said}))
+    assert len(sentences) == len(told), sentences
+    assert all(sentence.startswith(begin) for sentence, begin in zip(sentences, told, strict=True)), sentences
 
 
 def test_a_maker_that_chooses_wants_its_teacher_at_once() -> None:
@@ -226,18 +226,18 @@ def test_a_maker_that_chooses_wants_its_teacher_at_once() -> None:
 
 
 def test_a_teacher_gives_labels_by_the_names_of_classes(tmp_path: Path) -> None:
-    images, known = pool(), teacher("class 2", "class 0", "class 1")
+    images, permuted = pool(), teacher("class 2", "class 0", "class 1")
     settings = small(method="rded", iterations=0)
-    made = Maker().make(settings, context(tmp_path / "other", images, teacher=known)).source.images(0)
-    straight = teacher("class 0", "class 1", "class 2")
-    straight.load_state_dict(known.state_dict())
-    head, moved = (dict(one.network.named_modules())["head"] for one in (straight, known))
+    made = Maker().make(settings, context(tmp_path / "other", images, teacher=permuted)).source.images(0)
+    ordered = teacher("class 0", "class 1", "class 2")
+    ordered.load_state_dict(permuted.state_dict())
+    head, moved = (dict(classifier.network.named_modules())["head"] for classifier in (ordered, permuted))
     assert isinstance(head, torch.nn.Linear)
     assert isinstance(moved, torch.nn.Linear)
     with torch.no_grad():
         head.weight.copy_(moved.weight[[1, 2, 0]])
         head.bias.copy_(moved.bias[[1, 2, 0]])
-    same = Maker().make(settings, context(tmp_path / "same", images, teacher=straight)).source.images(0)
+    same = Maker().make(settings, context(tmp_path / "same", images, teacher=ordered)).source.images(0)
     assert made.soft_labels is not None
     assert same.soft_labels is not None
     assert torch.allclose(made.soft_labels, same.soft_labels)

@@ -1,4 +1,4 @@
-"""Steps whose images are seen some after others: the same gradients, in less memory."""
+"""Steps that see their images in chunks: the same gradients, in less memory."""
 
 import gc
 from collections.abc import Callable
@@ -33,10 +33,10 @@ def test_gradients_are_those_of_the_whole_batch(chunk: int, views: bool, soft: b
 
 def test_a_chunk_as_large_as_the_batch_changes_no_bit() -> None:
     posed = problem(batch=4, dtype=torch.float32)
-    for one, other in zip(posed.solve(chunk=4), posed.solve(), strict=True):
-        assert one is not None
-        assert other is not None
-        assert torch.equal(one, other)
+    for chunked, whole in zip(posed.solve(chunk=4), posed.solve(), strict=True):
+        assert chunked is not None
+        assert whole is not None
+        assert torch.equal(chunked, whole)
 
 
 def test_memory_is_that_of_a_chunk() -> None:
@@ -59,13 +59,13 @@ def test_a_setting_chunks_the_steps_of_learning() -> None:
 
 
 class Recorded:
-    """As `Replayed`, without a GPU: what has been recorded is computed where nobody sees what is made."""
+    """Like `Replayed`, without a GPU: what has been recorded is computed where no dispatch mode sees its tensors."""
 
     def __init__(self) -> None:
         self.kinds: set[object] = set()
 
     def __call__(self, function: Callable[..., tuple[Tensor, ...]], *tensors: Tensor) -> tuple[Tensor, ...]:
-        kind = function, *((one.shape, one.dtype) for one in tensors)
+        kind = function, *((tensor.shape, tensor.dtype) for tensor in tensors)
         if kind not in self.kinds:
             self.kinds.add(kind)
             function(*tensors)
@@ -80,12 +80,12 @@ def test_memory_of_steps_that_are_replayed_is_estimated_as_of_others(
     monkeypatch.setattr(step_gradients, "Replayed", Recorded)
     settings = settings_for(matching={"chunk": chunk}, views=None)
     images = SyntheticSet(torch.randn(96, 3, 8, 8), torch.arange(96) % 4, 0.05)
-    found = []
+    memories = []
     for replayed in (False, True):
         usual = partial(step_gradients.StepGradients, replayed=replayed)
         monkeypatch.setattr(engine_module, "StepGradients", lambda network, usual=usual, **_: usual(network))
-        found.append(engine_for(settings, images).estimate().memory)
-    assert found[1] == pytest.approx(found[0], rel=0.1), "results are few beside what leads to them"
+        memories.append(engine_for(settings, images).estimate().memory)
+    assert memories[1] == pytest.approx(memories[0], rel=0.1), "results are few beside what leads to them"
 
 
 def test_nothing_keeps_what_computes_alive() -> None:
@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_chunked_and_goes_on_so(monkeypatch: pytest.MonkeyP
 
 def test_unrolled_steps_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     posed = problem(batch=4)
-    for one, other in zip(posed.solve("unrolled", chunk=1), posed.solve("unrolled"), strict=True):
-        assert one is not None
-        assert other is not None
-        assert torch.equal(one, other)
+    for chunked, whole in zip(posed.solve("unrolled", chunk=1), posed.solve("unrolled"), strict=True):
+        assert chunked is not None
+        assert whole is not None
+        assert torch.equal(chunked, whole)

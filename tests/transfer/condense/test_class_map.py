@@ -1,4 +1,4 @@
-"""Which class of a network is meant by another's classes."""
+"""Which class of a network each class of the images stands for."""
 
 import pytest
 from torchvision.models import ResNet18_Weights
@@ -41,14 +41,14 @@ def test_a_network_of_a_thousand_nameless_classes_knows_imagenets() -> None:
 @pytest.mark.parametrize("network", ["nameless", "ids", "names"])
 def test_every_subset_of_the_catalogue_finds_its_classes(network: str) -> None:
     ids, names = list(imagenet_names()), list(imagenet_names().values())
-    asked = {"nameless": THOUSAND, "ids": knowing(tuple(ids)), "names": knowing(tuple(names))}[network]
+    classifier = {"nameless": THOUSAND, "ids": knowing(tuple(ids)), "names": knowing(tuple(names))}[network]
     assert len(SUBSETS) == 7 + 16
     for subset in SUBSETS:
         keep = DATASETS[subset].keep
         assert keep is not None
         for written in (names, ids):
-            assert tuple(class_map([written[k] for k in keep], asked).tolist()) == keep, subset
-    assert class_map(names, asked).tolist() == list(range(1000))
+            assert tuple(class_map([written[k] for k in keep], classifier).tolist()) == keep, subset
+    assert class_map(names, classifier).tolist() == list(range(1000))
 
 
 def test_names_are_found_as_they_are_before_their_words() -> None:
@@ -59,7 +59,7 @@ def test_names_are_found_as_they_are_before_their_words() -> None:
 
 
 def test_one_synonym_each_does_for_imagenets_thousand_in_their_order() -> None:
-    """Some of them are names of others: "crane" is 517 there, and 134 at the hub."""
+    """Some synonyms are also names of other classes: "crane" is 517 there, and 134 at the hub."""
     short = tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
     network, names = knowing(short), list(imagenet_names().values())
     assert short.index("crane") == names.index("crane2")
@@ -100,6 +100,6 @@ def test_the_mismatch_of_the_reference_is_an_option() -> None:
     ],
 )
 def test_a_class_that_is_not_found_is_named(classes: list[str], network: tuple[str, ...] | int, message: str) -> None:
-    asked = knowing(count=network) if isinstance(network, int) else knowing(network)
+    classifier = knowing(count=network) if isinstance(network, int) else knowing(network)
     with pytest.raises(UserError, match=message):
-        class_map(classes, asked)
+        class_map(classes, classifier)

@@ -1,4 +1,4 @@
-"""Condensing from pool to transfer set: what is counted, made, kept and gone on with."""
+"""Condensing from pool to transfer set: what is counted, made, kept and resumed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -26,7 +26,7 @@ from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.set_evaluation.protocols import PROTOCOLS
 
 pytestmark = pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
-"""Experts of a few steps."""
+"""The experts here are taught for a few steps only."""
 
 
 def made_by(settings: Any, there: MakerContext) -> TransferSet:
@@ -41,12 +41,12 @@ def same(one: TransferSet, other: TransferSet) -> bool:
 
 @pytest.mark.parametrize("method", ["mtt", "ftd", "datm", "pad", "edf", "dm", "ncfm", "tgdd"])
 def test_every_method_makes_a_set_that_says_how_it_is_taught_on(method: str, tmp_path: Path) -> None:
-    said: dict[str, Any] = {"mask": {"network": "expert"}} if method == "edf" else {}
-    said |= {"distribution": {"real_batch": 4, "frequencies": 8}} if method in ("dm", "ncfm", "tgdd") else {}
-    settings = small(method=method, budget="2/class", **said)
+    values: dict[str, Any] = {"mask": {"network": "expert"}} if method == "edf" else {}
+    values |= {"distribution": {"real_batch": 4, "frequencies": 8}} if method in ("dm", "ncfm", "tgdd") else {}
+    settings = small(method=method, budget="2/class", **values)
     assert Maker().count(settings, context(tmp_path / "one")) == 6
-    made = Maker().make(settings, context(tmp_path / "one"))
-    images = made.source.images(0)
+    result = Maker().make(settings, context(tmp_path / "one"))
+    images = result.source.images(0)
     assert len(images) == 6
     assert images.images.labels is not None
     assert images.images.labels.tolist() == [0, 0, 1, 1, 2, 2]
@@ -59,16 +59,16 @@ def test_every_method_makes_a_set_that_says_how_it_is_taught_on(method: str, tmp
     assert images.use["student"]["input_size"] == [8, 8]
     assert images.use["training"]["learning_rate"] > 0
     assert images.per_image == settings.per_image
-    assert made.cost.steps >= settings.iterations
-    assert made.evidence.headline.startswith("6 images of 3 classes in place of 30")
+    assert result.cost.steps >= settings.iterations
+    assert result.evidence.headline.startswith("6 images of 3 classes in place of 30")
     assert same(Maker().load(settings, context(tmp_path / "one")).images(0), images)
     assert same(made_by(settings, context(tmp_path / "two")), images), "one seed, one set"
 
 
 def test_another_seed_is_another_set_of_the_same_experts(tmp_path: Path) -> None:
     settings, shared = small(method="mtt"), tmp_path / "shared"
-    one, other = (made_by(settings, context(tmp_path / str(seed), seed=seed, shared=shared)) for seed in (0, 1))
-    assert not same(one, other)
+    first, second = (made_by(settings, context(tmp_path / str(seed), seed=seed, shared=shared)) for seed in (0, 1))
+    assert not same(first, second)
     assert len(list((shared / "experts").iterdir())) == 1
 
 
@@ -125,7 +125,7 @@ def test_masks_miss_their_library_before_experts_are_taught(tmp_path: Path, monk
 
 
 class Small(torch.nn.Sequential):
-    """A network of one's own."""
+    """A user's own network."""
 
     def __init__(self, num_classes: int = 3, channels: int = 1) -> None:
         super().__init__(torch.nn.Flatten(), torch.nn.Linear(64 * channels, num_classes))
@@ -220,19 +220,19 @@ def test_validation_chooses_among_iterations_and_is_seen_by_nothing_else(
         return next(scores)
 
     monkeypatch.setattr("limbeck.transfer.condense.condensation.accuracy_of", judged)
-    learning = {"matching": {"rate_rate": 0.1}}  # enough to be seen
-    settings = small(choose="validation", iterations=4, **learning)
-    made = Maker().make(settings, context(tmp_path / "made"))
+    changes = {"matching": {"rate_rate": 0.1}}  # enough to be seen
+    settings = small(choose="validation", iterations=4, **changes)
+    result = Maker().make(settings, context(tmp_path / "made"))
     assert shown == [3, 3, 3], "a tenth of 30"
-    assert "27" in made.evidence.headline
-    last = made_by(small(iterations=4, **learning), context(tmp_path / "last", made_pool(settings)))
-    two = made_by(small(iterations=2, **learning), context(tmp_path / "two", made_pool(settings)))
-    images = made.source.images(0).images
+    assert "27" in result.evidence.headline
+    last = made_by(small(iterations=4, **changes), context(tmp_path / "last", made_pool(settings)))
+    two = made_by(small(iterations=2, **changes), context(tmp_path / "two", made_pool(settings)))
+    images = result.source.images(0).images
     assert images.fingerprint == two.images.fingerprint
     assert images.fingerprint != last.images.fingerprint
-    rates = [f"{one.use['training']['learning_rate']:.3g}" for one in (two, last) if one.use is not None]
+    rates = [f"{kept.use['training']['learning_rate']:.3g}" for kept in (two, last) if kept.use is not None]
     assert rates[0] != rates[1]
-    assert made.evidence.facts["learned rate"] == rates[0], "that of the images that are kept"
+    assert result.evidence.facts["learned rate"] == rates[0], "that of the images that are kept"
 
 
 @pytest.mark.parametrize("stop", [1, 2])
@@ -270,13 +270,13 @@ def test_what_is_stopped_while_images_are_judged_keeps_them(
 def test_the_last_may_be_kept_and_all_of_them_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = iter([0.1, 0.9, 0.5])
     monkeypatch.setattr("limbeck.transfer.condense.condensation.accuracy_of", lambda *_, **__: next(scores))
-    learning = {"matching": {"rate_rate": 0.1}}
-    settings = small(choose="last-validated", iterations=4, **learning)
-    made = Maker().make(settings, context(tmp_path / "made"))
-    last = made_by(small(iterations=4, **learning), context(tmp_path / "last", made_pool(settings)))
-    assert made.source.images(0).images.fingerprint == last.images.fingerprint
-    told = "The images after 2 iterations were better on validation images than the last (90.0 % against 50.0 %)"
-    assert any(one.startswith(told) for one in made.evidence.findings), made.evidence.findings
+    changes = {"matching": {"rate_rate": 0.1}}
+    settings = small(choose="last-validated", iterations=4, **changes)
+    result = Maker().make(settings, context(tmp_path / "made"))
+    last = made_by(small(iterations=4, **changes), context(tmp_path / "last", made_pool(settings)))
+    assert result.source.images(0).images.fingerprint == last.images.fingerprint
+    sentence = "The images after 2 iterations were better on validation images than the last (90.0 % against 50.0 %)"
+    assert any(finding.startswith(sentence) for finding in result.evidence.findings), result.evidence.findings
 
 
 def made_pool(settings: Any) -> ImageSet:
@@ -307,15 +307,15 @@ def test_images_begin_as_a_set_on_disk(tmp_path: Path) -> None:
     begin = {"set": str(tmp_path / "ten")}
     made = made_by(small(budget="2/class", initialise=begin, iterations=0, labels="hard"), context(tmp_path / "made"))
     assert made.images.class_counts().tolist() == [2, 2, 2]
-    assert {bytes(one) for one in made.images.digests().numpy()} == {
-        bytes(one) for one in chosen.images.digests().numpy()
+    assert {bytes(digest) for digest in made.images.digests().numpy()} == {
+        bytes(digest) for digest in chosen.images.digests().numpy()
     }
-    for said, message in (
+    for values, message in (
         ({"budget": "1/class", "initialise": begin}, "`initialise` must give 3 images, some of each class, got 6 of"),
         ({"initialise": {"set": str(tmp_path / "nowhere")}}, "^`initialise`: there is no folder '.*nowhere'"),
     ):
         with pytest.raises(UserError, match=message):
-            Maker().count(small(**said), context(tmp_path))
+            Maker().count(small(**values), context(tmp_path))
     with pytest.raises(UserError, match=r"must give images \[C, H, W\] of \[1, 9, 9\], got \[1, 8, 8\]"):
         Maker().count(small(budget="2/class", initialise=begin), context(tmp_path, pool(size=9)))
     with pytest.raises(ValueError, match="must be its folder alone"):
@@ -330,23 +330,23 @@ def test_images_begin_as_the_floats_of_a_set(tmp_path: Path) -> None:
     floats = (chosen.tensor().float() / 255 * 3 - 1).half()
     beyond = ImageSet.of_floats(floats, chosen.labels, classes=chosen.classes)
     lb.TransferSet(beyond).save(tmp_path / "ten")
-    said = {"budget": "2/class", "initialise": {"set": str(tmp_path / "ten")}, "labels": "hard"}
-    made = made_by(small(**said, iterations=0, keep="float16"), context(tmp_path / "made")).images
+    values = {"budget": "2/class", "initialise": {"set": str(tmp_path / "ten")}, "labels": "hard"}
+    made = made_by(small(**values, iterations=0, keep="float16"), context(tmp_path / "made")).images
     assert chosen.labels is not None
     assert torch.allclose(made.floats().float(), floats.float()[chosen.labels.argsort(stable=True)], atol=2e-3)
     lb.TransferSet(beyond, per_image=4).save(tmp_path / "mosaics")
-    mosaics = small(iterations=0, **{**said, "initialise": {"set": str(tmp_path / "mosaics")}})
+    mosaics = small(iterations=0, **{**values, "initialise": {"set": str(tmp_path / "mosaics")}})
     with pytest.raises(UserError, match=r"got those of '.*mosaics', each of which is cut into 4; give a set of"):
         Maker().make(mosaics, context(tmp_path / "refused"))
 
 
 def test_images_that_nothing_is_learned_of_need_no_experts(tmp_path: Path) -> None:
-    made = Maker().make(small(method="mtt", iterations=0), context(tmp_path))
+    result = Maker().make(small(method="mtt", iterations=0), context(tmp_path))
     assert not (tmp_path / "experts").exists()
-    images = made.source.images(0)
+    images = result.source.images(0)
     ids = torch.tensor(list(images.provenance["source_id"]))
     assert torch.equal(pool().subset(ids).tensor(), images.images.tensor())
-    assert made.cost.steps == 0
+    assert result.cost.steps == 0
 
 
 def test_random_images_have_the_same_soft_labels_as_learned_ones_begin_with(tmp_path: Path) -> None:
@@ -362,10 +362,10 @@ def test_random_images_have_the_same_soft_labels_as_learned_ones_begin_with(tmp_
 
 
 def test_what_a_mask_looks_at_is_counted(tmp_path: Path) -> None:
-    said: dict[str, Any] = {"method": "edf", "iterations": 3, "labels": "hard", "initialise": "real"}
-    said["matching"] = {"label_rate": 0, "drop": 0}
+    values: dict[str, Any] = {"method": "edf", "iterations": 3, "labels": "hard", "initialise": "real"}
+    values["matching"] = {"label_rate": 0, "drop": 0}
     plain, masked = (
-        Maker().make(small(**said, mask=mask), context(tmp_path / name)).cost.teacher_passes
+        Maker().make(small(**values, mask=mask), context(tmp_path / name)).cost.teacher_passes
         for name, mask in (("plain", None), ("masked", {"network": "expert", "every": 2, "map": "grad-cam"}))
     )
     assert masked == plain + 2 * 3, "maps of three images at iterations 0 and 2"
@@ -383,13 +383,13 @@ def test_images_are_learned_on_the_networks_of_published_ablations(activation: s
 def test_crops_are_put_together_of_what_a_teacher_is_sure_of(tmp_path: Path) -> None:
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
     settings = small(method="rded", iterations=0, crops={"candidates": 5, "crops": 2}, budget=6)
-    made = Maker().make(settings, context(tmp_path, teacher=teacher))
-    images = made.source.images(0)
+    result = Maker().make(settings, context(tmp_path, teacher=teacher))
+    images = result.source.images(0)
     assert len(images) == 6
     assert images.soft_labels is not None
-    assert made.cost.teacher_passes == 3 * 5 * 2 + 6
-    assert made.cost.images_read == 3 * 5
-    assert made.cost.seconds > 0
+    assert result.cost.teacher_passes == 3 * 5 * 2 + 6
+    assert result.cost.images_read == 3 * 5
+    assert result.cost.seconds > 0
     assert not settings.own_labels
     assert images.use is not None
     assert images.use["teacher"] == {"weights": name_of_network(teacher)}
@@ -412,17 +412,17 @@ def test_crops_name_a_teacher_here_so_that_it_is_found_from_elsewhere(
 @pytest.mark.parametrize(("labels", "each"), [("teacher", 1), ("hard", 10)])
 def test_crops_say_how_they_are_published_to_be_taught_on(labels: str, each: int, tmp_path: Path) -> None:
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
-    there = context(tmp_path, pool(each=20), teacher=teacher, teacher_named={"weights": "runs/teacher"})
+    maker_context = context(tmp_path, pool(each=20), teacher=teacher, teacher_named={"weights": "runs/teacher"})
     settings = Settings.model_validate({"method": "rded", "labels": labels, "budget": f"{each}/class"})
-    use = made_by(settings, there).use
+    use = made_by(settings, maker_context).use
     assert use is not None
     published = PROTOCOLS["rded"].training(3 * each, 3, 8)
-    batch_size = min(published["batch_size"], 3 * each)  # of three images there are no ten
+    batch_size = min(published["batch_size"], 3 * each)  # three images do not fill a larger batch
     training = TrainingSettings(**{**published, "batch_size": batch_size})
     assert TrainingSettings(**use["training"]) == training
     assert use.get("teacher") == ({"weights": "runs/teacher"} if labels == "teacher" else None)
-    asking = {"kd": {"weight": 20**-2, "temperature": 20}}
-    assert use["objective"] == (asking if labels == "teacher" else {"cross_entropy": 1})
+    distillation = {"kd": {"weight": 20**-2, "temperature": 20}}
+    assert use["objective"] == (distillation if labels == "teacher" else {"cross_entropy": 1})
     assert weighted_sum(use["objective"]).outputs_needed("teacher") == ({"logits"} if labels == "teacher" else set())
 
 
@@ -455,11 +455,11 @@ def test_what_8_bits_change_is_said_and_whitened_images_are_kept_as_floats(
     keep: str, whitening: bool, floats: bool, tmp_path: Path
 ) -> None:
     settings = small(keep=keep, network={"whitening": whitening}, method="mtt", matching={"image_rate": 1e-3})
-    made = Maker().make(settings, context(tmp_path))
-    images = made.source.images(0)
+    result = Maker().make(settings, context(tmp_path))
+    images = result.source.images(0)
     assert (images.floats is not None) == floats
     assert ("rounding" in images.about) == (not floats)
-    assert ("stored in 8 bits" in made.evidence.facts) == (not floats)
+    assert ("stored in 8 bits" in result.evidence.facts) == (not floats)
     assert images.use is not None
     assert ("whitening" in images.use["student"]) == whitening
 
@@ -475,7 +475,7 @@ def test_images_far_out_of_range_are_kept_as_floats(tmp_path: Path) -> None:
 
 
 def test_a_set_that_was_saved_before_the_run_knew_of_it_is_made_again(tmp_path: Path) -> None:
-    """As where a call was killed between the set and `making.json`."""
+    """As when a call is killed after the set is written and before `making.json` is."""
     first = Maker().make(small(), context(tmp_path)).source.images(0)
     again = Maker().make(small(), context(tmp_path)).source.images(0)
     assert same(again, first)
@@ -499,23 +499,25 @@ def test_experts_that_are_there_are_used_if_they_fit(tmp_path: Path) -> None:
     settings = small(method="mtt")
     first = made_by(settings, context(tmp_path / "one"))
     (folder,) = (tmp_path / "one" / "experts").iterdir()
-    there = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": str(folder)})})
-    made = Maker().make(there, context(tmp_path / "two"))
-    assert same(made.source.images(0), first)
-    for_it = find_experts.open_experts(there, pool(), FreshNetworks.of(there.network, pool()))
-    assert for_it is not None
-    assert for_it.cost().steps > 0
-    assert made.cost.steps == for_it.cost().steps + there.iterations, "experts cost what they did when they were made"
-    assert made.cost.seconds > for_it.cost().seconds > 0
-    assert made.evidence.facts["experts"].startswith(f"1 of {str(folder)!r}, which took ")
-    longer = there.model_copy(update={"matching": there.matching.model_copy(update={"start_to": 5})})
+    with_folder = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": str(folder)})})
+    result = Maker().make(with_folder, context(tmp_path / "two"))
+    assert same(result.source.images(0), first)
+    store = find_experts.open_experts(with_folder, pool(), FreshNetworks.of(with_folder.network, pool()))
+    assert store is not None
+    assert store.cost().steps > 0
+    assert result.cost.steps == store.cost().steps + with_folder.iterations, (
+        "experts cost what they did when they were made"
+    )
+    assert result.cost.seconds > store.cost().seconds > 0
+    assert result.evidence.facts["experts"].startswith(f"1 of {str(folder)!r}, which took ")
+    longer = with_folder.model_copy(update={"matching": with_folder.matching.model_copy(update={"start_to": 5})})
     with pytest.raises(UserError, match=r"must hold snapshots up to number 6, got up to 2; `limbeck experts`"):
         Maker().count(longer, context(tmp_path / "three"))
     wider = replace(context(tmp_path / "three"), pool=pool(each=12))
     with pytest.raises(UserError, match=r"holds experts of other images than 'coloured'"):
-        Maker().count(there, wider)
+        Maker().count(with_folder, wider)
     images = pool()
     assert images.labels is not None
     turned = ImageSet(images.tensor(), 2 - images.labels, classes=images.classes[::-1], name="coloured")
     with pytest.raises(UserError, match=r"holds experts that number the classes class 0, .* numbered class 2, class 1"):
-        Maker().count(there, replace(context(tmp_path / "three"), pool=turned, classes=turned.classes))
+        Maker().count(with_folder, replace(context(tmp_path / "three"), pool=turned, classes=turned.classes))

@@ -20,9 +20,9 @@ def settings(**said: Any) -> Settings:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_published_methods_fit_together(method: str) -> None:
-    made = settings(method=method)
-    assert Settings.model_validate(made.model_dump(mode="json")) == made
-    assert settings(method=method, iterations=made.iterations) == made
+    preset = settings(method=method)
+    assert Settings.model_validate(preset.model_dump(mode="json")) == preset
+    assert settings(method=method, iterations=preset.iterations) == preset
 
 
 def test_students_are_taught_in_the_batches_that_are_published() -> None:
@@ -141,17 +141,17 @@ def test_what_is_asked_of_experts() -> None:
 
 def test_arms_of_one_network_share_their_controls() -> None:
     arms = {name: settings(method=name).model_dump(mode="json", exclude={"budget"}) for name in ("mtt", "datm", "dm")}
-    found = controls_beside(arms)
-    assert [one.name for one in found] == ["condense-random", "condense-rded", "condense-random-soft"]
-    assert [one.arms for one in found] == [("mtt", "datm", "dm"), ("mtt", "datm", "dm"), ("datm",)]
-    strict = {one.name: one.control.strict for one in found}
+    controls = controls_beside(arms)
+    assert [control.name for control in controls] == ["condense-random", "condense-rded", "condense-random-soft"]
+    assert [control.arms for control in controls] == [("mtt", "datm", "dm"), ("mtt", "datm", "dm"), ("datm",)]
+    strict = {control.name: control.control.strict for control in controls}
     assert strict == {"condense-random": 1, "condense-rded": 0, "condense-random-soft": 2}
-    for one in found:
-        Settings.model_validate({"budget": "1/class", **one.transfer})
+    for control in controls:
+        Settings.model_validate({"budget": "1/class", **control.transfer})
 
 
 def test_crops_stand_beside_images_that_the_teacher_is_asked_about() -> None:
     crops = settings(method="rded").model_dump(mode="json", exclude={"budget"})
-    found = {one.name: one for one in controls_beside({"rded": crops})}
-    assert list(found) == ["condense-random", "condense-random-soft"]
-    assert found["condense-random-soft"].transfer["maker"] == "select"
+    controls = {control.name: control for control in controls_beside({"rded": crops})}
+    assert list(controls) == ["condense-random", "condense-random-soft"]
+    assert controls["condense-random-soft"].transfer["maker"] == "select"

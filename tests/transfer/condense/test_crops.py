@@ -44,21 +44,21 @@ def rated(images: ImageSet, teacher: FrozenTeacher, settings: Crops, row: int, s
     height, width = pixels.shape[1:]
     factor = 2 if min(height, width) >= 128 else 1
     h, w = -(-height // factor), -(-width // factor)
-    found = []
+    scored = []
     for crop in range(settings.crops):
         area = settings.area[0] + drawn(seed, crop, 0, id) * (settings.area[1] - settings.area[0])
         tall, broad = max(1, round(sqrt(area) * height)), max(1, round(sqrt(area) * width))
         top = int(drawn(seed, crop, 1, id) * (height - tall + 1))
         left = int(drawn(seed, crop, 2, id) * (width - broad + 1))
         small = resized_crop(pixels, top, left, tall, broad, [h, w], antialias=True).round()
-        mean, std = (torch.tensor(one).double().view(-1, 1, 1) for one in teacher.classifier.normalisation)
+        mean, std = (torch.tensor(statistic).double().view(-1, 1, 1) for statistic in teacher.classifier.normalisation)
         padded = torch.zeros(pixels.shape, dtype=torch.float64)
         y, x = (height - h) // 2, (width - w) // 2
         padded[:, y : y + h, x : x + w] = (small.double() / 255 - mean) / std
         with torch.no_grad():
-            chances = teacher.classifier.network(padded[None]).softmax(1)[0]
-        found.append((-float(chances[labels[row]].log()), small.to(torch.uint8)))
-    return found
+            probabilities = teacher.classifier.network(padded[None]).softmax(1)[0]
+        scored.append((-float(probabilities[labels[row]].log()), small.to(torch.uint8)))
+    return scored
 
 
 def by_hand(images: ImageSet, teacher: FrozenTeacher, settings: Crops, count: int, seed: int) -> CropImages:
@@ -69,8 +69,8 @@ def by_hand(images: ImageSet, teacher: FrozenTeacher, settings: Crops, count: in
         rows = [row for row in range(len(images)) if images.labels[row] == label]
         order = words(derive_seed(seed, "crops", "candidates"), 0, images.ids)
         rows = sorted(rows, key=lambda row: int(order[row]))[: settings.candidates]
-        best = [(*min(rated(images, teacher, settings, row, seed), key=lambda one: one[0]), row) for row in rows]
-        best = sorted(best, key=lambda one: one[0])
+        best = [(*min(rated(images, teacher, settings, row, seed), key=lambda pair: pair[0]), row) for row in rows]
+        best = sorted(best, key=lambda scored: scored[0])
         n = count * factor**2
         if settings.pick == "spread":
             best = [best[int((place + 0.5) * len(best) / n)] for place in range(n)]
@@ -95,14 +95,14 @@ def test_images_are_those_that_one_makes_by_hand(size: tuple[int, int], pick: st
     images, teacher = pool(14, size), rater(size)
     settings = Crops.model_validate({"candidates": 5, "crops": 2, "area": (0.2, 1.0), "pick": pick})
     count = 1 if min(size) >= 128 else 3
-    made, slow = (
+    fast, slow = (
         images_of_crops(images, teacher, settings, [count] * 2, seed=3),
         by_hand(images, teacher, settings, count, 3),
     )
-    assert torch.equal(made.sources, slow.sources)
-    assert torch.equal(made.labels, slow.labels)
-    assert torch.allclose(made.scores, slow.scores, rtol=0, atol=2e-4)
-    assert (made.images.int() - slow.images.int()).abs().max() <= 1  # rounding of weights
+    assert torch.equal(fast.sources, slow.sources)
+    assert torch.equal(fast.labels, slow.labels)
+    assert torch.allclose(fast.scores, slow.scores, rtol=0, atol=2e-4)
+    assert (fast.images.int() - slow.images.int()).abs().max() <= 1  # rounding of weights
     assert teacher.passes == 2 * 5 * 2
 
 
@@ -119,11 +119,11 @@ def test_no_image_hangs_on_the_order_of_the_pool() -> None:
 def test_a_teacher_may_number_its_classes_otherwise() -> None:
     images, teacher = pool(20, (8, 8)), rater((8, 8), classes=3)
     teacher.classifier.classes = ("class 1", "another", "class 0")
-    made = images_of_crops(images, teacher, Crops(candidates=6), [2, 0], seed=0)
+    renumbered = images_of_crops(images, teacher, Crops(candidates=6), [2, 0], seed=0)
     assert images.labels is not None
     as_numbered = images.with_labels(2 - 2 * images.labels, ("class 1", "another", "class 0"))
     assert torch.equal(
-        made.images, images_of_crops(as_numbered, teacher, Crops(candidates=6), [0, 0, 2], seed=0).images
+        renumbered.images, images_of_crops(as_numbered, teacher, Crops(candidates=6), [0, 0, 2], seed=0).images
     )
 
 
@@ -160,7 +160,7 @@ def test_crops_are_padded_with_the_mean_image_of_a_network_that_whitens() -> Non
     network = lb.create("convnet_d3", num_classes=2, channels=1, width=4, whitening=whitening)
     images, teacher = pool(2, (128, 128), channels=1), FrozenTeacher(network, device=torch.device("cpu"))
     shown: list[Tensor] = []
-    teacher.register_forward_pre_hook(lambda _, given: shown.append(given[0]))
+    teacher.register_forward_pre_hook(lambda _, args: shown.append(args[0]))
     images_of_crops(images, teacher, Crops(candidates=1, crops=4), [1, 1], seed=0)
     border = torch.cat(shown)[:, 0, 0]
     wanted = interpolate(whitening.mean.view(1, 1, 4, 4), (128, 128), mode="bilinear")[0, 0, 0]

@@ -1,4 +1,4 @@
-"""The factors of pixels' gradients: numbers of the authors' code, and of the formula."""
+"""The factors for the gradients of pixels: the numbers of the authors' code, and those of the formula."""
 
 import json
 from pathlib import Path

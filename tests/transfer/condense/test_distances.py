@@ -10,7 +10,7 @@ from limbeck.transfer.condense.distances import characteristic_distance, mean_di
 
 def by_complex_numbers(real: Tensor, synthetic: Tensor, frequencies: Tensor, phase: float) -> float:
     def function(features: Tensor, at: Tensor) -> complex:
-        return sum(cmath.exp(1j * float(at @ one)) for one in features) / len(features)
+        return sum(cmath.exp(1j * float(at @ feature)) for feature in features) / len(features)
 
     total = 0.0
     for at in frequencies:
@@ -23,14 +23,14 @@ def by_complex_numbers(real: Tensor, synthetic: Tensor, frequencies: Tensor, pha
 @pytest.mark.parametrize("phase", [0.0, 0.3, 0.5, 1.0])
 def test_characteristic_distance_is_that_of_complex_numbers(phase: float) -> None:
     real, synthetic, frequencies = (torch.randn(n, 3, dtype=torch.float64) for n in (7, 2, 11))
-    found = float(characteristic_distance(real, synthetic, frequencies, phase=phase))
-    assert found == pytest.approx(by_complex_numbers(real, synthetic, frequencies, phase), abs=1e-9)
+    distance = float(characteristic_distance(real, synthetic, frequencies, phase=phase))
+    assert distance == pytest.approx(by_complex_numbers(real, synthetic, frequencies, phase), abs=1e-9)
 
 
 def test_with_equal_weights_it_is_the_distance_in_the_plane() -> None:
     """(|a| - |b|)^2 + 2 (|a||b| - Re a Re b - Im a Im b) = |a - b|^2, which weights of a half halve."""
     real, synthetic, frequencies = (torch.randn(n, 3, dtype=torch.float64) for n in (7, 2, 11))
-    functions = [torch.exp(1j * (frequencies @ one.T)).mean(1) for one in (real, synthetic)]
+    functions = [torch.exp(1j * (frequencies @ features.T)).mean(1) for features in (real, synthetic)]
     apart = (functions[0] - functions[1]).abs().mean() / math.sqrt(2)
     assert torch.allclose(characteristic_distance(real, synthetic, frequencies), apart, atol=1e-9)
 
@@ -49,6 +49,6 @@ def test_mean_distance() -> None:
     real, synthetic = torch.randn(5, 3), torch.randn(2, 3)
     slow = sum((float(real[:, k].mean()) - float(synthetic[:, k].mean())) ** 2 for k in range(3))
     assert float(mean_distance(real, synthetic)) == pytest.approx(slow, rel=1e-5)
-    wide = [one.double().requires_grad_() for one in (real, synthetic)]
+    wide = [features.double().requires_grad_() for features in (real, synthetic)]
     assert torch.autograd.gradcheck(mean_distance, wide)
     assert torch.autograd.gradcheck(lambda a, b: characteristic_distance(a, b, torch.ones(1, 3).double()), wide)

@@ -37,11 +37,11 @@ def fixed_pool() -> ImageSet:
 
 
 class ByHand:
-    """The same with networks as modules, a class at a time, and optimizers as their papers write them."""
+    """The engine by hand: networks as modules, one class at a time, and optimizers as in their papers."""
 
     def __init__(self, settings: CondenseSettings, pool: ImageSet, seed: int) -> None:
         self.settings, self.of, self.pool, self.seed = settings, settings.distribution, pool, seed
-        self.mean, self.std = (torch.tensor(one).view(1, 3, 1, 1) for one in (MEAN, STD))
+        self.mean, self.std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
         self.pixels = start().inputs
         if self.of.space == "images":
             self.pixels = self.pixels * self.std + self.mean
@@ -53,7 +53,7 @@ class ByHand:
         return (self.pixels - self.mean) / self.std if self.of.space == "images" else self.pixels
 
     def networks(self, iteration: int) -> tuple[lb.Classifier, lb.Classifier]:
-        """Of features, and of calibration."""
+        """The network of the features, and that of the calibration."""
         source = generator(self.seed, "distribution", "network", iteration)
         expert = int(torch.randint(3, (), generator=source))
         if self.of.networks == "random":
@@ -66,8 +66,8 @@ class ByHand:
         u = float(torch.rand((), generator=source))
         mixed, last = fresh(100 * expert), fresh(100 * expert + 3)
         with torch.no_grad():
-            for one, other in zip(mixed.parameters(), last.parameters(), strict=True):
-                one.copy_(u * one + (1 - u) * other)
+            for weight, last_weight in zip(mixed.parameters(), last.parameters(), strict=True):
+                weight.copy_(u * weight + (1 - u) * last_weight)
         return mixed, last
 
     def features(self, network: lb.Classifier, inputs: Tensor) -> Tensor:
@@ -76,14 +76,14 @@ class ByHand:
     def shown(self, inputs: Tensor, label: int, iteration: int, purpose: str = "views") -> Tensor:
         views = normalised_views(self.settings.views)
         draw = views.draw(1, seed=derive_seed(self.seed, "distribution", purpose, label), step=iteration, shared=True)
-        return torch.cat([views.apply(one[None], draw) for one in inputs])
+        return torch.cat([views.apply(image[None], draw) for image in inputs])
 
     def of_class(self, label: int) -> Tensor:
         images = self.pixels[self.labels == label]
         if self.settings.per_image == 4:
             half = SIZE // 2
             halves = [(slice(y, y + half), slice(x, x + half)) for y in (0, half) for x in (0, half)]
-            parts = [one[None, :, y, x] for one in images for y, x in halves]
+            parts = [image[None, :, y, x] for image in images for y, x in halves]
             images = torch.cat([interpolate(part, scale_factor=2, mode="bilinear") for part in parts])
         return (images - self.mean) / self.std if self.of.space == "images" else images
 
@@ -96,16 +96,16 @@ class ByHand:
         b = self.features(network, self.shown(self.of_class(label), label, iteration))
         if self.of.distance == "mean":
             return (a.mean(0) - b.mean(0)).pow(2).sum()
-        a, b = (one.double() / one.double().norm(dim=1, keepdim=True) for one in (a, b))
+        a, b = (features.double() / features.double().norm(dim=1, keepdim=True) for features in (a, b))
         seed = derive_seed(self.seed, "distribution", "frequencies", iteration, label)
         t = torch.randn(self.of.frequencies, a.shape[1], generator=torch.Generator().manual_seed(seed))
         total = torch.zeros(())
-        for one in t.double():
+        for frequency in t.double():
             re_a, im_a, re_b, im_b = (
-                (a @ one).cos().mean(),
-                (a @ one).sin().mean(),
-                (b @ one).cos().mean(),
-                (b @ one).sin().mean(),
+                (a @ frequency).cos().mean(),
+                (a @ frequency).sin().mean(),
+                (b @ frequency).cos().mean(),
+                (b @ frequency).sin().mean(),
             )
             size_a, size_b = (re_a**2 + im_a**2).sqrt(), (re_b**2 + im_b**2).sqrt()
             total = (
@@ -173,13 +173,13 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_iterations_equal_those_by_hand(name: str, pool: ImageSet) -> None:
     settings = CASES[name]
-    made, slow, told = engine(settings, pool), ByHand(settings, pool, 5), {}
+    fast, slow, metrics = engine(settings, pool), ByHand(settings, pool, 5), {}
     for iteration in range(2):
-        told = made.step(iteration)
+        metrics = fast.step(iteration)
         slow.step(iteration)
-        assert torch.allclose(made.synthetic.inputs, slow.inputs.detach(), rtol=0, atol=2e-4)
-    assert set(told) == {"loss", "rate"} | ({"calibration"} if settings.distribution.calibration else set())
-    assert (made.synthetic.inputs - start().inputs).abs().max() > 0.02
+        assert torch.allclose(fast.synthetic.inputs, slow.inputs.detach(), rtol=0, atol=2e-4)
+    assert set(metrics) == {"loss", "rate"} | ({"calibration"} if settings.distribution.calibration else set())
+    assert (fast.synthetic.inputs - start().inputs).abs().max() > 0.02
 
 
 @pytest.mark.parametrize("name", ["dm", "ncfm", "tgdd"])
@@ -190,14 +190,14 @@ def test_what_goes_on_from_a_state_is_equal_to_the_bit(name: str, pool: ImageSet
         whole.step(iteration)
     first.step(0)
     first.step(1)
-    state = {key: one.clone() for key, one in first.state_dict().items()}
+    state = {key: tensor.clone() for key, tensor in first.state_dict().items()}
     again = engine(settings, pool, SyntheticSet(torch.zeros_like(start().inputs), start().labels, 0.3))
     again.load_state_dict(state)
     assert torch.equal(again.synthetic.inputs, first.synthetic.inputs)
     for iteration in (2, 3):
         again.step(iteration)
     assert torch.equal(again.synthetic.inputs, whole.synthetic.inputs)
-    assert all(torch.equal(one, whole.state_dict()[key]) for key, one in again.state_dict().items())
+    assert all(torch.equal(tensor, whole.state_dict()[key]) for key, tensor in again.state_dict().items())
 
 
 def test_a_seed_is_a_set_whatever_is_drawn_elsewhere(pool: ImageSet) -> None:
@@ -217,11 +217,11 @@ def test_a_seed_is_a_set_whatever_is_drawn_elsewhere(pool: ImageSet) -> None:
 def test_images_that_are_not_learned_stay_and_count(space: str, pool: ImageSet) -> None:
     learned = torch.tensor([True, False, False, False, True, True])
     settings = recipe("dm", {"image_rate": 20.0, "space": space}, views=None)
-    some, all_ = engine(settings, pool, start(learned=learned)), engine(settings, pool)
-    told = [some.step(0), all_.step(0)]
-    assert torch.equal(some.synthetic.inputs[~learned], start().inputs[~learned])
-    assert torch.allclose(some.synthetic.inputs[learned], all_.synthetic.inputs[learned], atol=1e-5)
-    assert told[0]["loss"] != told[1]["loss"], "no image of class 1 is learned, so it is not compared"
+    part, whole = engine(settings, pool, start(learned=learned)), engine(settings, pool)
+    metrics = [part.step(0), whole.step(0)]
+    assert torch.equal(part.synthetic.inputs[~learned], start().inputs[~learned])
+    assert torch.allclose(part.synthetic.inputs[learned], whole.synthetic.inputs[learned], atol=1e-5)
+    assert metrics[0]["loss"] != metrics[1]["loss"], "no image of class 1 is learned, so it is not compared"
 
 
 def test_pixels_stay_in_range_where_they_are_held(pool: ImageSet) -> None:
@@ -243,7 +243,7 @@ def test_the_rate_is_halved_when_losses_do_not_fall(pool: ImageSet) -> None:
     assert rates == [1e-6, 1e-6, 5e-7, 5e-7, 2.5e-7, 2.5e-7]
     again = engine(recipe("tgdd", {"image_rate": 1e-6, "patience": 1}), pool)
     again.load_state_dict(made.state_dict())
-    assert [one.step(0)["rate"] for one in (made, again)] == [1.25e-7] * 2
+    assert [run.step(0)["rate"] for run in (made, again)] == [1.25e-7] * 2
 
 
 def test_of_many_synthetic_images_some_are_compared(pool: ImageSet) -> None:
@@ -259,8 +259,8 @@ def test_of_many_synthetic_images_some_are_compared(pool: ImageSet) -> None:
 
 def test_classes_may_be_other_than_soft_labels_say(pool: ImageSet) -> None:
     labels = torch.zeros(6, CLASSES)
-    given = SyntheticSet(start().inputs, labels, 0.01)
-    made = engine(CASES["dm"], pool, given, classes=start().labels)
+    synthetic = SyntheticSet(start().inputs, labels, 0.01)
+    made = engine(CASES["dm"], pool, synthetic, classes=start().labels)
     plain = engine(CASES["dm"], pool)
     made.step(0)
     plain.step(0)
@@ -269,23 +269,23 @@ def test_classes_may_be_other_than_soft_labels_say(pool: ImageSet) -> None:
 
 
 def test_experts_may_calibrate_images_that_random_networks_compare(pool: ImageSet) -> None:
-    told = engine(recipe("dm", {"calibration": 0.1}), pool).step(0)
-    assert 0 < told["calibration"] < 1
+    metrics = engine(recipe("dm", {"calibration": 0.1}), pool).step(0)
+    assert 0 < metrics["calibration"] < 1
 
 
 def test_noise_takes_on_the_patterns_of_its_class() -> None:
     ramp = torch.linspace(0, 255, 16).expand(16, 16)
     patterns = torch.stack([ramp, ramp.T, 255 * ((ramp > 127) ^ (ramp.T > 127))])[:, None].expand(-1, 3, -1, -1)
-    given = ImageSet(patterns.to(torch.uint8).repeat(4, 1, 1, 1), torch.arange(12) % CLASSES)
+    images = ImageSet(patterns.to(torch.uint8).repeat(4, 1, 1, 1), torch.arange(12) % CLASSES)
     wide = partial(lb.create, "convnet_d3", num_classes=CLASSES, input_size=16, width=16)
     noise = torch.randn(CLASSES, 3, 16, 16, generator=generator(1, "noise")) / 2
     begun = SyntheticSet(noise, torch.arange(CLASSES), 0.01)
     network, make = FlatNetwork(wide()), lambda seed: wide(seed=seed)
-    made = DistributionEngine(recipe("dm", views=None), network, None, begun, given, fresh=make, seed=0)
+    made = DistributionEngine(recipe("dm", views=None), network, None, begun, images, fresh=make, seed=0)
     for iteration in range(25):
         made.step(iteration)
     wanted = (patterns / 255 - 0.5).flatten(1)
-    before, after = (cosine_similarity(one.flatten(1), wanted) for one in (noise, made.synthetic.inputs))
+    before, after = (cosine_similarity(inputs.flatten(1), wanted) for inputs in (noise, made.synthetic.inputs))
     assert (after > before + 0.3).all()
 
 
@@ -298,7 +298,7 @@ def test_an_estimate_learns_nothing(name: str, pool: ImageSet, monkeypatch: pyte
     made.step(0)
     plain.step(0)
     assert torch.equal(made.synthetic.inputs, plain.synthetic.inputs)
-    assert 0 <= sum(one.nbytes for one in made.state_dict().values()) - estimate.disk < 64
+    assert 0 <= sum(tensor.nbytes for tensor in made.state_dict().values()) - estimate.disk < 64
     monkeypatch.setattr("limbeck.transfer.condense.distribution.memory_left", lambda device: 10)
     with pytest.raises(
         UserError, match=r"an iteration takes .* GiB are free; lower `distribution.synthetic_batch` \(of 2"
@@ -314,7 +314,7 @@ def test_whitened_images_are_cut_before_they_are_whitened(space: str, pool: Imag
     flat = FlatNetwork(network)
     begun = SyntheticSet(network.prepare(torch.rand(3, 3, SIZE, SIZE)), torch.arange(3), 0.01)
     made = DistributionEngine(settings, flat, None, begun, pool, fresh=lambda seed: network, seed=0)
-    flat._network.register_forward_pre_hook(lambda _, given: shown.append(given[0]))  # pyright: ignore[reportPrivateUsage]
+    flat._network.register_forward_pre_hook(lambda _, args: shown.append(args[0]))  # pyright: ignore[reportPrivateUsage]
     wanted = network.prepare(split_images(network.images_of(made.synthetic.inputs[:1]), 4))
     made.step(0)
     assert torch.allclose(shown[0], wanted, atol=1e-4)
@@ -324,8 +324,8 @@ def test_whitened_images_are_cut_before_they_are_whitened(space: str, pool: Imag
 
 
 def test_which_snapshots_are_read() -> None:
-    read = {method: recipe(method).distribution.snapshots(4) for method in ("dm", "ncfm", "tgdd")}
-    assert read == {"dm": (), "ncfm": (0, 4), "tgdd": (0, 1, 2, 3, 4)}
+    snapshots = {method: recipe(method).distribution.snapshots(4) for method in ("dm", "ncfm", "tgdd")}
+    assert snapshots == {"dm": (), "ncfm": (0, 4), "tgdd": (0, 1, 2, 3, 4)}
     assert recipe("dm", {"calibration": 1.0}).distribution.snapshots(4) == (4,)
 
 
@@ -352,8 +352,8 @@ def test_a_state_of_other_images_is_refused(pool: ImageSet) -> None:
     made, other = engine(CASES["dm"], pool), engine(CASES["dm"], pool, start(3))
     with pytest.raises(UserError, match=r"`inputs` of the synthetic set must be torch.float32 \[6, 3, 8, 8\]"):
         made.load_state_dict(other.state_dict())
-    some = engine(CASES["dm"], pool, start(learned=torch.arange(6) < 4))
-    mixed = {**some.state_dict(), **{f"synthetic.{k}": one for k, one in made.synthetic.state_dict().items()}}
+    part = engine(CASES["dm"], pool, start(learned=torch.arange(6) < 4))
+    mixed = {**part.state_dict(), **{f"synthetic.{k}": tensor for k, tensor in made.synthetic.state_dict().items()}}
     with pytest.raises(UserError, match=r"the state must hold \[6, 3, 8, 8\] learned pixels, got \[4, 3, 8, 8\]"):
         made.load_state_dict(mixed)
 

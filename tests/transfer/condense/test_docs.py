@@ -1,4 +1,4 @@
-"""What docs/condense.md shows runs, and its recipes and commands are ones that limbeck understands."""
+"""The Python of docs/condense.md runs, and its recipes and commands are valid."""
 
 import re
 from pathlib import Path
@@ -53,15 +53,15 @@ def test_the_python_runs_on_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_recipes_are_valid(text: str) -> None:
     recipe = read_recipe(yaml.safe_load(text))
     assert recipe.compare is not None
-    assert all(one.transfer for one in recipe.compare.arms.values())
+    assert all(arm.transfer for arm in recipe.compare.arms.values())
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_commands_are_valid(line: str) -> None:
-    told = parsed(line)
-    if told["verb"] in ("run", "compare"):
-        assert told["recipe"] in packaged_recipes()
-        read_recipe(told["recipe"], told["overrides"] or [])
+    arguments = parsed(line)
+    if arguments["verb"] in ("run", "compare"):
+        assert arguments["recipe"] in packaged_recipes()
+        read_recipe(arguments["recipe"], arguments["overrides"] or [])
 
 
 def test_every_method_is_told() -> None:

@@ -11,7 +11,7 @@ from limbeck.transfer.condense.estimate import PeakMemory, measured, memory_left
 def test_the_most_bytes_at_a_time_are_counted() -> None:
     with PeakMemory() as memory:
         kept = [torch.zeros(100) for _ in range(3)]
-        kept.append(kept[0].view(10, 10))  # of a storage that is counted
+        kept.append(kept[0].view(10, 10))  # its storage is counted already
         kept[1].add_(1)
         kept.clear()
         torch.zeros(250)

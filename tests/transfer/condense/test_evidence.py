@@ -1,4 +1,4 @@
-"""What condensing tells of itself, and the page about it."""
+"""What condensing reports about itself, and the page that shows it."""
 
 import math
 from pathlib import Path
@@ -61,38 +61,38 @@ def told(history: History, frames: list[Frame], **settings: Any) -> Evidence:
 
 
 def titled(found: Evidence, title: str) -> Any:
-    (one,) = [figure for figure in found.figures if figure.title == title]
-    return one
+    (figure,) = [figure for figure in found.figures if figure.title == title]
+    return figure
 
 
 def test_head_and_facts() -> None:
     frames = frames_of(condensed(), [0.1, 0.3, 0.25])
-    found = told(history_of(1000, skipped=100), frames, choose="last-validated")
-    assert found.headline == (
+    evidence = told(history_of(1000, skipped=100), frames, choose="last-validated")
+    assert evidence.headline == (
         "10 images of 10 classes in place of 50,000, by 'datm' in 1,000 iterations: 1,234 s, experts and all"
     )
-    assert found.facts["loss"] == "1 at first, 0.5 at last"
-    assert found.facts["skipped iterations"] == "10.0 %"
-    assert found.facts["best on validation images"] == "30.0 % after 500 iterations"
-    assert found.facts["memory"] == "3.7 GiB"
-    assert found.findings == [
+    assert evidence.facts["loss"] == "1 at first, 0.5 at last"
+    assert evidence.facts["skipped iterations"] == "10.0 %"
+    assert evidence.facts["best on validation images"] == "30.0 % after 500 iterations"
+    assert evidence.facts["memory"] == "3.7 GiB"
+    assert evidence.findings == [
         "The images after 500 iterations were better on validation images than the last (30.0 % against 25.0 %); "
         "choose: validation keeps the best"
     ]
 
 
 def test_curves_are_thin_and_keep_their_means() -> None:
-    found = told(history_of(1001, skipped=1), frames_of(condensed(), [0.1, None, 0.25]))
-    loss = titled(found, "Matching loss")
+    evidence = told(history_of(1001, skipped=1), frames_of(condensed(), [0.1, None, 0.25]))
+    loss = titled(evidence, "Matching loss")
     assert isinstance(loss, LineFigure)
     x, y = loss.lines["Matching loss"]
     assert len(x) == len(y) == MOST_POINTS
     assert x[-1] == 1001
     assert math.isclose(y[0], 1.0, abs_tol=0.005)
-    assert titled(found, "Memory in GiB").lines["Memory in GiB"][1][-1] == 4e9 / 2**30
-    assert titled(found, ACCURACY).lines[ACCURACY] == ([0.0, 1000.0], [0.1, 0.25])
-    assert max(titled(found, "Start epoch").lines["Start epoch"][1]) == 3
-    table = titled(found, "1,001 iterations")
+    assert titled(evidence, "Memory in GiB").lines["Memory in GiB"][1][-1] == 4e9 / 2**30
+    assert titled(evidence, ACCURACY).lines[ACCURACY] == ([0.0, 1000.0], [0.1, 0.25])
+    assert max(titled(evidence, "Start epoch").lines["Start epoch"][1]) == 3
+    table = titled(evidence, "1,001 iterations")
     assert isinstance(table, TableFigure)
     assert len(table.rows) == MOST_ROWS
     assert table.rows[0][0] == "1\N{EN DASH}40"
@@ -100,20 +100,20 @@ def test_curves_are_thin_and_keep_their_means() -> None:
 
 
 def test_no_curve_says_that_nothing_was_skipped_or_that_memory_stayed() -> None:
-    titles = [one.title for one in iteration_figures(history_of(10))]
+    titles = [figure.title for figure in iteration_figures(history_of(10))]
     assert "Skipped iterations" not in titles
     assert "Memory in GiB" not in titles
-    assert "Skipped iterations" in [one.title for one in iteration_figures(history_of(10, skipped=1))]
+    assert "Skipped iterations" in [figure.title for figure in iteration_figures(history_of(10, skipped=1))]
     assert "Matching loss" in titles
     assert titles[-1] == "Every iteration"
 
 
 def test_what_another_engine_notes_is_shown_by_its_name() -> None:
     rows = [{"loss": 3.0, "class_distance": float(place), "rate": 1.0, "expert": 2.0} for place in range(3)]
-    found = iteration_figures(History(rows), by="distribution")
-    titles = [one.title for one in found]
+    figures = iteration_figures(History(rows), by="distribution")
+    titles = [figure.title for figure in figures]
     assert titles == ["Loss", "Rate of the pixels", "Class distance", "Every iteration"]
-    assert "Class distance" in next(one for one in found if isinstance(one, TableFigure)).columns
+    assert "Class distance" in next(figure for figure in figures if isinstance(figure, TableFigure)).columns
 
 
 @pytest.mark.parametrize(("skipped", "which"), [(10, "All iterations"), (8, "80.0 % of the iterations")])
@@ -135,16 +135,16 @@ def test_a_run_that_led_nowhere_says_so() -> None:
 
 
 def test_a_set_of_crops_has_no_iterations() -> None:
-    found = told(History(), frames_of(condensed(), [None]), method="rded")
-    assert found.headline == "10 images of 10 classes in place of 50,000, by 'rded', put together in 1,234 s"
-    assert not found.figures
-    assert found.pictures[0].title == "As they are"
+    evidence = told(History(), frames_of(condensed(), [None]), method="rded")
+    assert evidence.headline == "10 images of 10 classes in place of 50,000, by 'rded', put together in 1,234 s"
+    assert not evidence.figures
+    assert evidence.pictures[0].title == "As they are"
 
 
 def test_images_that_are_cut_are_counted_as_they_are_used() -> None:
-    found = told(history_of(3), [], method="ncfm")
-    assert found.facts["images when used"] == "40, 4 cut from each"
-    assert any("count those that are used" in note for note in found.notes)
+    evidence = told(history_of(3), [], method="ncfm")
+    assert evidence.facts["images when used"] == "40, 4 cut from each"
+    assert any("count those that are used" in note for note in evidence.notes)
 
 
 def test_a_set_of_hard_labels_says_nothing_of_soft_ones() -> None:
@@ -156,8 +156,8 @@ def test_the_page_shows_it(tmp_path: Path) -> None:
     images = condensed()
     lb.TransferSet(images, about={"maker": "condense"}).save(tmp_path / "set")
     frames = frames_of(images, [0.1, 0.3])
-    found = told(History([{"loss": 2.0, "skipped": 1.0}] * 9 + [{"loss": 1.0, "skipped": 0.0}]), frames)
-    found.save(tmp_path / "set" / "evidence")
+    evidence = told(History([{"loss": 2.0, "skipped": 1.0}] * 9 + [{"loss": 1.0, "skipped": 0.0}]), frames)
+    evidence.save(tmp_path / "set" / "evidence")
     back = read_evidence(tmp_path / "set" / "evidence")
     assert back is not None
     assert back.summary is not None

@@ -1,4 +1,4 @@
-"""Experts in a folder: which of them are read, and what is said of those that cannot be."""
+"""Experts in a folder: which of them are read, and the errors for those that cannot be."""
 
 import json
 from pathlib import Path
@@ -86,26 +86,26 @@ def test_experts_of_another_method_are_read(tmp_path: Path) -> None:
 
 
 def test_fewer_experts_than_are_wanted_are_said(tmp_path: Path) -> None:
-    folder, said = made(tmp_path / "experts", count=3), Heard()
+    folder, heard = made(tmp_path / "experts", count=3), Heard()
     for count in (100, 2):
         settings = small(method="mtt", experts={"folder": str(folder), "count": count})
-        Maker().make(settings, context(tmp_path / str(count), progress=said))
-    (line,) = [one for one in said.said if "`experts.count`" in one]
+        Maker().make(settings, context(tmp_path / str(count), progress=heard))
+    (line,) = [message for message in heard.said if "`experts.count`" in message]
     assert "experts' holds 3 of the 100 experts of `experts.count`, and no others are read; `limbeck exp" in line
 
 
 def test_experts_of_other_images_are_told_from_those_of_another_network(tmp_path: Path) -> None:
     folder, others = made(tmp_path / "experts"), pool(each=20)
-    said = {"folder": str(folder)}
-    validation = small(method="mtt", experts=said, choose="validation")
+    experts = {"folder": str(folder)}
+    validation = small(method="mtt", experts=experts, choose="validation")
     for settings, message in (
-        (small(method="mtt", experts=said), r"holds experts of other images than 'coloured'; give these"),
+        (small(method="mtt", experts=experts), r"holds experts of other images than 'coloured'; give these"),
         (
             validation,
             r"'coloured', a tenth of which `choose: validation` holds out by `experts.seed` 0; give these",
         ),
     ):
-        with pytest.raises(UserError, match=message):  # which have another mean, and so another network, too
+        with pytest.raises(UserError, match=message):  # their mean differs, and so does their network
             open_experts(settings, others, FreshNetworks.of(settings.network, others))
     with pytest.raises(UserError, match=r"holds experts of another convnet_d3 than `network`"):
         opened(folder, network={"options": {"width": 8}})
@@ -155,7 +155,7 @@ def test_what_is_cut_off_or_no_number_is_said_before_it_is_needed(tmp_path: Path
     ):
         opened(folder)
     file.write_bytes(whole)
-    save_file({name: one * float("nan") for name, one in load_file(file).items()}, file)
+    save_file({name: tensor * float("nan") for name, tensor in load_file(file).items()}, file)
     with pytest.raises(UserError, match=r"snapshot 2 of expert 1 in .* holds values that are not finite; remove"):
         opened(folder).theta(1, 2)
 

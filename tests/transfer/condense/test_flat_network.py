@@ -17,12 +17,12 @@ def classifier(model: str = "convnet_d3", **options: Any) -> lb.Classifier:
 def test_logits_and_features_are_those_of_the_classifier() -> None:
     network, other = FlatNetwork(classifier()), classifier(seed=1).eval()
     images = torch.rand(3, 3, 8, 8)
-    want = other(images, want=("logits", "embedding"))
+    expected = other(images, want=("logits", "embedding"))
     theta, inputs = network.vector(other), other.prepare(images)
     assert theta.shape == (network.size,)
-    assert torch.equal(network.logits(theta, inputs), want.logits)
-    assert want.embedding is not None
-    assert torch.equal(network.features(theta, inputs), want.embedding)
+    assert torch.equal(network.logits(theta, inputs), expected.logits)
+    assert expected.embedding is not None
+    assert torch.equal(network.features(theta, inputs), expected.embedding)
 
 
 def test_gradients_reach_parameters_and_inputs_through_logits_and_features() -> None:
@@ -38,14 +38,14 @@ def test_gradients_reach_parameters_and_inputs_through_logits_and_features() -> 
 
 
 def test_nothing_of_the_classifier_is_written_and_nothing_is_reseeded() -> None:
-    given = classifier().train()
-    before = {name: value.clone() for name, value in given.state_dict().items()}
+    original = classifier().train()
+    before = {name: value.clone() for name, value in original.state_dict().items()}
     state = torch.get_rng_state()
-    network = FlatNetwork(given)
+    network = FlatNetwork(original)
     network.logits(torch.zeros(network.size), torch.zeros(1, 3, 8, 8))
     network.load(torch.zeros(network.size))
-    assert all(torch.equal(before[name], value) for name, value in given.state_dict().items())
-    assert given.training
+    assert all(torch.equal(before[name], value) for name, value in original.state_dict().items())
+    assert original.training
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -58,14 +58,14 @@ def test_a_loaded_classifier_has_the_parameters_for_itself() -> None:
     assert network.vector(loaded).norm() > 0
     assert not loaded.training
     loaded(torch.rand(1, 3, 8, 8)).logits.sum().backward()
-    assert all(one.grad is not None for one in loaded.parameters())
+    assert all(parameter.grad is not None for parameter in loaded.parameters())
 
 
 def test_a_vector_is_a_copy() -> None:
-    given = classifier()
-    theta = FlatNetwork(given).vector(given)
+    network = classifier()
+    theta = FlatNetwork(network).vector(network)
     theta.zero_()
-    assert next(given.parameters()).norm() > 0
+    assert next(network.parameters()).norm() > 0
 
 
 def test_networks_that_remember_statistics_are_refused() -> None:

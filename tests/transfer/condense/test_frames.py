@@ -63,7 +63,7 @@ def test_pictures_are_of_the_end_then_of_each_class_over_iterations_then_maps() 
     assert [cat.title, dog.title] == ["cat, by iteration", "dog, by iteration"]
     assert list(cat.captions) == ["0", "2", "4", "5", "7", "9"]
     assert cat.images[:, 0, 0, 0].tolist() == [0, 51, 102, 128, 178, 230]
-    assert [one.title.split(":")[0] for one in maps] == [
+    assert [picture.title.split(":")[0] for picture in maps] == [
         "Activation maps at the beginning",
         "Activation maps after 9 iterations",
     ]
@@ -71,10 +71,10 @@ def test_pictures_are_of_the_end_then_of_each_class_over_iterations_then_maps() 
 
 def test_pictures_of_one_frame_of_none_and_without_names() -> None:
     assert frame_pictures([], []) == []
-    (one,) = frame_pictures([frame_of(0, torch.zeros(1, 3, 4, 4), torch.tensor([7]))], [])
-    assert one.title == "As they are"
-    both = [frame_of(count, torch.zeros(1, 3, 4, 4), torch.tensor([7])) for count in (0, 5)]
-    assert frame_pictures(both, [])[1].title == "Class 7, by iteration"
+    (picture,) = frame_pictures([frame_of(0, torch.zeros(1, 3, 4, 4), torch.tensor([7]))], [])
+    assert picture.title == "As they are"
+    frames = [frame_of(count, torch.zeros(1, 3, 4, 4), torch.tensor([7])) for count in (0, 5)]
+    assert frame_pictures(frames, [])[1].title == "Class 7, by iteration"
 
 
 def test_a_map_colours_what_the_class_is_seen_in() -> None:

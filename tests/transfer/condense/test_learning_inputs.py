@@ -1,4 +1,4 @@
-"""Runs that go on learn from what they began with, or not at all."""
+"""Resumed runs learn from what they began with, or are refused."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -34,7 +34,7 @@ def experts(folder: Path, *, snapshots: int = 3, seed: int = 0, **said: int) -> 
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, settings: Settings, folder: Path, iteration: int = 2) -> None:
-    """Makes a set up to the iteration, after which all is kept."""
+    """Makes a set up to the iteration, and stops there with a checkpoint."""
     step = MatchingEngine.step
 
     def stopping(engine: Engine, number: int) -> Mapping[str, float]:
@@ -72,12 +72,12 @@ def test_experts_that_are_added_meanwhile_are_left_to_others(
         stop_at(monkeypatch, settings, tmp_path / name)
     experts(folder, snapshots=4 - judges, count=3, epochs=3 - judges, judges=2 * judges)
     assert made(settings, tmp_path / "anew").images.fingerprint != whole.images.fingerprint
-    went_on = Maker().make(settings, context(tmp_path / "stopped"))
-    assert went_on.source.images(0).images.fingerprint == whole.images.fingerprint
-    assert str(went_on.source.images(0).provenance) == str(whole.provenance)
-    assert went_on.evidence.facts["experts"].startswith("1 of ")
+    resumed = Maker().make(settings, context(tmp_path / "stopped"))
+    assert resumed.source.images(0).images.fingerprint == whole.images.fingerprint
+    assert str(resumed.source.images(0).provenance) == str(whole.provenance)
+    assert resumed.evidence.facts["experts"].startswith("1 of ")
     forget(tmp_path / "earlier")
-    made(settings, tmp_path / "earlier")  # of which nobody knows
+    made(settings, tmp_path / "earlier")  # whose checkpoint does not name its experts
 
 
 def test_other_experts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def set_to_begin_with(folder: Path) -> Callable[[int], object]:
 
 def network_that_looks(folder: Path) -> Callable[[int], object]:
     def save(seed: int) -> None:
-        names = [f"class {one}" for one in range(3)]
+        names = [f"class {label}" for label in range(3)]
         network = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4, seed=seed, classes=names)
         save_model(network.eval(), folder)
 
@@ -122,11 +122,11 @@ def network_that_looks(folder: Path) -> Callable[[int], object]:
 @pytest.mark.parametrize("what", ["initial", "mask"])
 def test_what_was_replaced_on_disk_is_refused(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "there"
-    said: dict[str, Any] = {"initialise": {"set": str(folder)}} if what == "initial" else {}
-    said |= {"mask": {"network": str(folder), "map": "grad-cam"}} if what == "mask" else {}
+    values: dict[str, Any] = {"initialise": {"set": str(folder)}} if what == "initial" else {}
+    values |= {"mask": {"network": str(folder), "map": "grad-cam"}} if what == "mask" else {}
     save = (set_to_begin_with if what == "initial" else network_that_looks)(folder)
     named = {"initial": "the images of", "mask": "the weights of `mask.network`"}[what]
-    settings = small(**{**FEW, **said})
+    settings = small(**{**FEW, **values})
     save(0)
     for name in ("made", "earlier"):
         stop_at(monkeypatch, settings, tmp_path / name)

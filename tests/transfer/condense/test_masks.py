@@ -28,7 +28,7 @@ CLASSES = torch.tensor([0, 0, 1, 1, 2, 3])
 
 
 def network(classes: tuple[str, ...] = NAMES, size: int | None = None) -> Classifier:
-    """A net that does not care for the size of images."""
+    """A network that takes images of any size."""
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
     taps = Taps("4", ("1",))
@@ -50,8 +50,8 @@ def test_they_are_made_anew_when_every_says_so_and_a_resumed_run_has_the_same() 
     settings = Mask(every=3)
     masks = Masks(settings, network(), NAMES, seed=1)
     drift = torch.rand(7, *IMAGES.shape, generator=torch.Generator().manual_seed(2))
-    found = [masks(drift[iteration], CLASSES, iteration) for iteration in range(7)]
-    assert [torch.equal(one, other) for one, other in pairwise(found)] == [True, True, False] * 2
+    factors = [masks(drift[iteration], CLASSES, iteration) for iteration in range(7)]
+    assert [torch.equal(earlier, later) for earlier, later in pairwise(factors)] == [True, True, False] * 2
     for start in (3, 4, 5):
         before = Masks(settings, network(), NAMES, seed=1)
         for iteration in range(start):
@@ -59,13 +59,13 @@ def test_they_are_made_anew_when_every_says_so_and_a_resumed_run_has_the_same() 
         after = Masks(settings, network(), NAMES, seed=1)
         after.load_state_dict(before.state_dict())
         for iteration in range(start, 7):
-            assert torch.equal(after(drift[iteration], CLASSES, iteration), found[iteration])
+            assert torch.equal(after(drift[iteration], CLASSES, iteration), factors[iteration])
         assert after.passes == masks.passes == 3 * 6 * 5
     fresh = Masks(settings, network(), NAMES, seed=1)
     assert fresh.state_dict() == {}
     fresh.load_state_dict({})
-    assert torch.equal(fresh(drift[0], CLASSES, 0), found[0])
-    assert not torch.equal(Masks(settings, network(), NAMES, seed=2)(drift[0], CLASSES, 0), found[0])
+    assert torch.equal(fresh(drift[0], CLASSES, 0), factors[0])
+    assert not torch.equal(Masks(settings, network(), NAMES, seed=2)(drift[0], CLASSES, 0), factors[0])
 
 
 def test_maps_go_on_where_the_network_is() -> None:
@@ -128,8 +128,8 @@ def test_the_network_is_the_teacher_an_expert_or_weights(tmp_path: Path) -> None
     stored = create("convnet_d3", num_classes=4, classes=NAMES, input_size=8, width=4, seed=3)
     save(stored, tmp_path / "run" / "student")
     for folder in (tmp_path / "run", tmp_path / "run" / "student"):
-        found = mask_network(Mask(network=str(folder)), teacher=None, expert=None)
-        assert torch.equal(found.network.get_parameter("head.weight"), stored.network.get_parameter("head.weight"))
+        loaded = mask_network(Mask(network=str(folder)), teacher=None, expert=None)
+        assert torch.equal(loaded.network.get_parameter("head.weight"), stored.network.get_parameter("head.weight"))
     with pytest.raises(UserError, match=r"`mask.network` 'teacher' is not there; give one, or name 'expert' or w"):
         mask_network(Mask(), teacher=None, expert=expert)
     with pytest.raises(UserError, match=r"`mask.network` 'expert' is not there; give one, or name 'teacher'"):
@@ -148,10 +148,10 @@ def test_complexity_of_images_is_the_mean_over_each_class() -> None:
     index = image_complexity(pool(labels), network(), batch_size=4)
     classifier = network()
     seen = maps(classifier, None, classifier.prepare(pool(labels).tensor()), labels, "grad-cam")
-    each = (seen < 0.5).double().mean((1, 2))
-    torch.testing.assert_close(index.images, each)
-    expected = {"cat": each[:2].mean(), "dog": each[2:5].mean(), "owl": each[5]}
-    assert index.per_class == pytest.approx({name: float(one) for name, one in expected.items()})
+    complexities = (seen < 0.5).double().mean((1, 2))
+    torch.testing.assert_close(index.images, complexities)
+    expected = {"cat": complexities[:2].mean(), "dog": complexities[2:5].mean(), "owl": complexities[5]}
+    assert index.per_class == pytest.approx({name: float(share) for name, share in expected.items()})
     assert index.mean == pytest.approx(sum(map(float, expected.values())) / 3)
     smooth = [image_complexity(pool(labels), network(), kind="smooth-grad-cam++", batch_size=n).mean for n in (2, 6)]
     assert smooth[0] == pytest.approx(smooth[1])
@@ -159,11 +159,11 @@ def test_complexity_of_images_is_the_mean_over_each_class() -> None:
 
 def test_complexity_is_of_images_and_networks_by_name_too(tmp_path: Path) -> None:
     digits = lb.load("digits")
-    known: Any = {"num_classes": 10, "channels": 1, "input_size": 8, "classes": digits.classes}
-    classifier = create("convnet_d3", width=2, **known).eval()
+    options: Any = {"num_classes": 10, "channels": 1, "input_size": 8, "classes": digits.classes}
+    classifier = create("convnet_d3", width=2, **options).eval()
     save(classifier, tmp_path / "network")
-    found = lb.image_complexity("digits", tmp_path / "network")
-    assert torch.equal(found.images, lb.image_complexity(digits, classifier).images)
+    index = lb.image_complexity("digits", tmp_path / "network")
+    assert torch.equal(index.images, lb.image_complexity(digits, classifier).images)
     with pytest.raises(UserError, match="`network` must be a Classifier or weights by name or path, got a bare Conv2d"):
         lb.image_complexity(digits, nn.Conv2d(1, 1, 1))  # pyright: ignore
 
@@ -176,7 +176,7 @@ def test_complexity_says_what_it_lacks() -> None:
 
 
 class Colours(nn.Module):
-    """Sees where the colours are that the stand-in's classes have, one map each."""
+    """Maps of where the colours of the stand-in's classes are, one for each class."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         super().__init__()
@@ -185,8 +185,8 @@ class Colours(nn.Module):
         self.seen = nn.ReLU()
 
     def forward(self, images: Tensor) -> Tensor:
-        apart = (images[:, None] - self.colours[None, :, :, None, None]).abs().sum(2)  # [B, K, H, W]
-        return self.seen(1 - 4 * apart).mean((2, 3))
+        distances = (images[:, None] - self.colours[None, :, :, None, None]).abs().sum(2)  # [B, K, H, W]
+        return self.seen(1 - 4 * distances).mean((2, 3))
 
 
 def seeing(numbers: tuple[int, ...], classes: tuple[str, ...]) -> Classifier:
@@ -199,11 +199,11 @@ def seeing(numbers: tuple[int, ...], classes: tuple[str, ...]) -> Classifier:
 def test_hard_images_of_a_stand_in_are_more_complex_and_masks_are_where_their_things_are(tmp_path: Path) -> None:
     easy, hard = (numbers_of("bird", level) for level in ("easy", "hard"))
     write_comp_dd(tmp_path, dict.fromkeys(easy, "easy") | dict.fromkeys(hard, "hard"))
-    found = {}
+    indices = {}
     for level, numbers in (("easy", easy), ("hard", hard)):
         images = comp_dd("bird", level, size=24, root=tmp_path)
-        found[level] = image_complexity(images, seeing(numbers, images.classes))
-    assert found["easy"].mean < 0.6 < 0.8 < found["hard"].mean < 0.97
+        indices[level] = image_complexity(images, seeing(numbers, images.classes))
+    assert indices["easy"].mean < 0.6 < 0.8 < indices["hard"].mean < 0.97
     images = comp_dd("bird", "easy", size=16, root=tmp_path)
     everything = seeing(tuple(range(1000)), ())
     settings = CondenseSettings(budget="1/class", method="mtt", initialise="real")

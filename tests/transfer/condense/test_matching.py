@@ -27,7 +27,7 @@ PRESETS = [name for name, method in METHODS.items() if method.values["by"] == "t
 
 
 def largest_difference(one: Gradients, other: Gradients) -> float:
-    """Of any part, as a share of its largest value."""
+    """The largest difference of any part, as a share of its largest value."""
     pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
     assert len(pairs) >= 4
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in pairs)
@@ -38,7 +38,7 @@ def largest_difference(one: Gradients, other: Gradients) -> float:
 def test_the_reference_has_the_same_loss_and_gradients(drop: float, gradient: GradientKind) -> None:
     golden = {key: torch.from_numpy(np.asarray(value)) for key, value in golden_file("trajectory_matching").items()}
     network = FlatNetwork(Classifier(ConvNet(2, num_classes=10, size=(16, 16), width=8), num_classes=10))
-    found = matching_gradients(
+    gradients = matching_gradients(
         network,
         golden["in.start"],
         golden["in.target"],
@@ -50,11 +50,11 @@ def test_the_reference_has_the_same_loss_and_gradients(drop: float, gradient: Gr
         gradient=gradient,
     )
     pairs = {
-        "out.final": found.final,
-        f"out.loss@{drop}": found.loss,
-        f"out.grad_images@{drop}": found.inputs,
-        f"out.grad_labels@{drop}": found.labels,
-        f"out.grad_lr@{drop}": found.rate,
+        "out.final": gradients.final,
+        f"out.loss@{drop}": gradients.loss,
+        f"out.grad_images@{drop}": gradients.inputs,
+        f"out.grad_labels@{drop}": gradients.labels,
+        f"out.grad_lr@{drop}": gradients.rate,
     }
     for key, value in pairs.items():
         assert value is not None
@@ -64,8 +64,8 @@ def test_the_reference_has_the_same_loss_and_gradients(drop: float, gradient: Gr
 
 def test_the_reference_has_the_same_soft_cross_entropy() -> None:
     golden = golden_file("soft_cross_entropy")
-    found = soft_cross_entropy(*(torch.from_numpy(golden[f"in.{key}"]) for key in ("logits", "target_logits")))
-    torch.testing.assert_close(found, torch.tensor(golden["out.loss"]), rtol=1e-6, atol=0)
+    loss = soft_cross_entropy(*(torch.from_numpy(golden[f"in.{key}"]) for key in ("logits", "target_logits")))
+    torch.testing.assert_close(loss, torch.tensor(golden["out.loss"]), rtol=1e-6, atol=0)
 
 
 def golden_file(name: str) -> dict[str, np.ndarray]:
@@ -78,9 +78,9 @@ def golden_file(name: str) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("drop", [0.0, 0.375])
 def test_exact_is_unrolled(drop: float, batch: int, soft: bool) -> None:
     posed = problem(batch=batch, soft=soft)
-    found = posed.solve(drop=drop)
-    assert largest_difference(found, posed.solve("unrolled", drop=drop)) < 1e-12
-    assert (found.labels is not None) == soft
+    gradients = posed.solve(drop=drop)
+    assert largest_difference(gradients, posed.solve("unrolled", drop=drop)) < 1e-12
+    assert (gradients.labels is not None) == soft
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -89,8 +89,8 @@ def test_exact_is_unrolled_on_every_preset(name: str) -> None:
     posed = problem(soft=settings.labels == "soft", steps=8)._replace(
         rate=torch.tensor(settings.matching.rate, dtype=torch.float64)
     )
-    found = posed.solve(settings.matching.gradient, drop=settings.matching.drop)
-    assert largest_difference(found, posed.solve("unrolled", drop=settings.matching.drop)) < 1e-12
+    gradients = posed.solve(settings.matching.gradient, drop=settings.matching.drop)
+    assert largest_difference(gradients, posed.solve("unrolled", drop=settings.matching.drop)) < 1e-12
 
 
 @pytest.mark.parametrize("norm", ["none", "group"])
@@ -101,28 +101,28 @@ def test_exact_is_unrolled_for_other_networks(norm: str) -> None:
 
 def test_in_float32_they_differ_by_rounding() -> None:
     posed = problem(dtype=torch.float32)
-    found = posed.solve()
-    assert {one.dtype for one in found if one is not None} == {torch.float32}
-    assert largest_difference(found, posed.solve("unrolled")) < 1e-4
+    gradients = posed.solve()
+    assert {tensor.dtype for tensor in gradients if tensor is not None} == {torch.float32}
+    assert largest_difference(gradients, posed.solve("unrolled")) < 1e-4
 
 
 def test_gradients_are_differences_of_the_loss() -> None:
     posed = problem(soft=True)
-    found = posed.solve(drop=0.25)
-    assert found.labels is not None
-    small = 1e-6
-    for name, gradient in (("inputs", found.inputs), ("labels", found.labels), ("rate", found.rate)):
+    gradients = posed.solve(drop=0.25)
+    assert gradients.labels is not None
+    step = 1e-6
+    for name, gradient in (("inputs", gradients.inputs), ("labels", gradients.labels), ("rate", gradients.rate)):
         value = getattr(posed, name)
-        way = torch.randn(value.shape, generator=torch.Generator().manual_seed(1), dtype=value.dtype)
+        direction = torch.randn(value.shape, generator=torch.Generator().manual_seed(1), dtype=value.dtype)
         ahead, behind = (
-            posed._replace(**{name: value + sign * small * way}).solve(drop=0.25).loss for sign in (1.0, -1.0)
+            posed._replace(**{name: value + sign * step * direction}).solve(drop=0.25).loss for sign in (1.0, -1.0)
         )
-        torch.testing.assert_close((ahead - behind) / (2 * small), (gradient * way).sum(), rtol=1e-5, atol=1e-8)
+        torch.testing.assert_close((ahead - behind) / (2 * step), (gradient * direction).sum(), rtol=1e-5, atol=1e-8)
 
 
 def test_tesla_takes_the_parameters_of_every_step_for_constants() -> None:
     posed = problem()
-    inputs, labels, rate = (one.clone().requires_grad_() for one in (posed.inputs, posed.labels, posed.rate))
+    inputs, labels, rate = (tensor.clone().requires_grad_() for tensor in (posed.inputs, posed.labels, posed.rate))
     theta, moved = posed.start, torch.zeros_like(posed.start)
     for step in posed.steps:
         leaf = theta.clone().requires_grad_()
@@ -134,11 +134,11 @@ def test_tesla_takes_the_parameters_of_every_step_for_constants() -> None:
     loss = matching_loss(posed.start - rate * moved, posed.start, posed.target)
     of_inputs, of_labels, of_rate = torch.autograd.grad(loss, (inputs, labels, rate))
     slow = Gradients(loss.detach(), of_inputs, of_labels, of_rate, theta)
-    found = posed.solve("tesla")
-    assert largest_difference(found, slow) < 1e-12
+    tesla = posed.solve("tesla")
+    assert largest_difference(tesla, slow) < 1e-12
     exact = posed.solve()
-    assert torch.equal(found.loss, exact.loss)
-    assert 0.5 < torch.cosine_similarity(found.inputs.flatten(), exact.inputs.flatten(), dim=0) < 0.999
+    assert torch.equal(tesla.loss, exact.loss)
+    assert 0.5 < torch.cosine_similarity(tesla.inputs.flatten(), exact.inputs.flatten(), dim=0) < 0.999
     single = problem(steps=1)
     assert largest_difference(single.solve("tesla"), single.solve("unrolled")) < 1e-12, "one step has nothing behind it"
 
@@ -147,23 +147,23 @@ def test_images_that_no_step_saw_have_no_gradient() -> None:
     posed = problem(steps=2)
     rows = torch.tensor([0, 1, 2, 3])
     for gradient in ("exact", "unrolled", "tesla"):
-        found = posed._replace(steps=[step._replace(rows=rows) for step in posed.steps]).solve(gradient)
-        assert found.labels is not None
-        assert found.inputs[4:].abs().sum() == found.labels[4:].abs().sum() == 0
-        assert found.inputs[:4].abs().sum() > 0
+        gradients = posed._replace(steps=[step._replace(rows=rows) for step in posed.steps]).solve(gradient)
+        assert gradients.labels is not None
+        assert gradients.inputs[4:].abs().sum() == gradients.labels[4:].abs().sum() == 0
+        assert gradients.inputs[:4].abs().sum() > 0
 
 
 def test_nothing_that_comes_in_is_changed() -> None:
     posed = problem()
-    before = [one.clone() for one in posed[1:6]]
+    before = [tensor.clone() for tensor in posed[1:6]]
     for gradient in ("exact", "unrolled", "tesla"):
-        found = posed.solve(gradient)
-        assert not any(one.requires_grad for one in found if one is not None)
-    assert all(torch.equal(one, other) for one, other in zip(before, posed[1:6], strict=True))
+        gradients = posed.solve(gradient)
+        assert not any(tensor.requires_grad for tensor in gradients if tensor is not None)
+    assert all(torch.equal(old, new) for old, new in zip(before, posed[1:6], strict=True))
 
 
 class Saved:
-    """A tensor that a graph holds; how many bytes are held now, and were at most."""
+    """A tensor that a graph holds; the bytes that are held now, and their maximum."""
 
     held = most = 0
 
@@ -177,7 +177,7 @@ class Saved:
 
 
 def most_saved(steps: int, gradient: GradientKind) -> int:
-    """Bytes that graphs hold at a time, at most."""
+    """The most bytes that graphs hold at a time."""
     Saved.held = Saved.most = 0
     with saved_tensors_hooks(Saved, lambda saved: saved.tensor):
         problem(steps=steps, views=False).solve(gradient)

@@ -47,12 +47,12 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def copied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As it comes back from a file."""
-    return load(save({name: one.contiguous() for name, one in state.items()}))
+    """The state as it comes back from a file."""
+    return load(save({name: tensor.contiguous() for name, tensor in state.items()}))
 
 
 def slowly(settings: CondenseSettings, synthetic: SyntheticSet, mask: Mask | None = None) -> SyntheticSet:
-    """The loop as papers have it: one graph of all steps, and an optimizer for each part."""
+    """The loop as in the papers: one graph of all steps, and an optimizer for each part."""
     network, matching = flat_network(), settings.matching
     store, views = Store(network), normalised_views(settings.views)
     inputs, rate = synthetic.inputs.clone().requires_grad_(), synthetic.rate.clone().requires_grad_()
@@ -104,50 +104,50 @@ def test_every_preset_learns_as_the_plain_loop_does(name: str) -> None:
     slow = slowly(settings, synthetic_set(soft=settings.labels == "soft"), Mask())
     begun = synthetic_set(soft=settings.labels == "soft")
     for part in ("inputs", "labels", "rate"):
-        found, wanted, before = (getattr(one, part).float() for one in (engine.synthetic, slow, begun))
+        fast, wanted, before = (getattr(synthetic, part).float() for synthetic in (engine.synthetic, slow, begun))
         if part == "labels" and not begun.soft:
             continue
         moved = (wanted - before).abs().max()
         assert moved > 0
-        assert (found - wanted).abs().max() < 1e-3 * moved
+        assert (fast - wanted).abs().max() < 1e-3 * moved
 
 
 @pytest.mark.parametrize("name", ["ftd", "edf"])
 def test_it_goes_on_to_the_same_bits_from_any_iteration(name: str) -> None:
     options: dict[str, Any] = {"average": 0.9} if name == "ftd" else {}
     settings = settings_for(name, iterations=4, matching={"batch": 3, "skip_above": 1.3, "start_to": 4}, **options)
-    whole, states, told = engine_for(settings, mask=Mask()), [], []
+    whole, states, metrics = engine_for(settings, mask=Mask()), [], []
     for iteration in range(4):
         states.append(copied(whole.state_dict()))
-        told.append(whole.step(iteration))
+        metrics.append(whole.step(iteration))
     for begun in range(1, 4):
         other = engine_for(settings, synthetic_set(soft=whole.synthetic.soft, rate=1.0), mask=Mask())
         other.load_state_dict(states[begun])
-        assert [other.step(iteration) for iteration in range(begun, 4)] == told[begun:]
+        assert [other.step(iteration) for iteration in range(begun, 4)] == metrics[begun:]
         assert same(other.state_dict(), whole.state_dict())
         assert same(other.synthetic.state_dict(), whole.synthetic.state_dict())
 
 
 def test_one_seed_one_set() -> None:
-    found = []
+    states = []
     for seed in (0, 0, 1):
         engine = engine_for(settings_for("datm", views="dsa", matching={"batch": 3}), seed=seed)
-        torch.manual_seed(len(found))
+        torch.manual_seed(len(states))
         for iteration in range(3):
             engine.step(iteration)
-        found.append(copied(engine.state_dict()))
-    assert same(found[0], found[1])
-    assert not same(found[0], found[2])
+        states.append(copied(engine.state_dict()))
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
 
 
 def test_what_it_tells() -> None:
     engine = engine_for(settings_for())
-    told = engine.step(4)
-    assert told["loss"] > 0
-    assert told["skipped"] == 0
-    assert told["start"] == start_of(4, settings_for().matching, 0)
-    assert told["expert"] == expert_of(4, 3, 0)
-    assert told["rate"] == float(engine.synthetic.rate)
+    metrics = engine.step(4)
+    assert metrics["loss"] > 0
+    assert metrics["skipped"] == 0
+    assert metrics["start"] == start_of(4, settings_for().matching, 0)
+    assert metrics["expert"] == expert_of(4, 3, 0)
+    assert metrics["rate"] == float(engine.synthetic.rate)
     assert engine.iterations == 6
 
 
@@ -156,14 +156,14 @@ def test_a_skipped_iteration_changes_nothing() -> None:
     begun.step(0)
     engine = engine_for(settings_for("datm", average=0.5, matching={"skip_above": 0.01}))
     engine.load_state_dict(begun.state_dict())
-    told = engine.step(1)
-    assert told["skipped"] == 1
-    assert told["loss"] > 0.01
-    wanted, found = (dict(one.state_dict()) for one in (begun, engine))
-    assert wanted.pop("skipped") == 0
-    assert found.pop("skipped") == 1
-    assert same(wanted, found)
-    assert wanted["velocity.inputs"].abs().sum() > 0
+    metrics = engine.step(1)
+    assert metrics["skipped"] == 1
+    assert metrics["loss"] > 0.01
+    before, after = (dict(run.state_dict()) for run in (begun, engine))
+    assert before.pop("skipped") == 0
+    assert after.pop("skipped") == 1
+    assert same(before, after)
+    assert before["velocity.inputs"].abs().sum() > 0
 
 
 def test_a_first_loss_above_the_threshold_is_an_error() -> None:
@@ -210,8 +210,8 @@ def test_the_rate_stays_above_zero(sign: int, monkeypatch: pytest.MonkeyPatch) -
         solve = engine_module.matching_gradients
 
         def signed(*args: Any, solve: Any = solve, **options: Any) -> Any:
-            found = solve(*args, **options)
-            return found._replace(rate=sign * found.rate.abs())
+            gradients = solve(*args, **options)
+            return gradients._replace(rate=sign * gradients.rate.abs())
 
         monkeypatch.setattr(engine_module, "matching_gradients", signed)
         rate = engine.step(iteration)["rate"]
@@ -291,16 +291,16 @@ def test_the_mask_sees_images_and_the_learned_classes_of_every_iteration() -> No
 
 def test_inputs_become_images_for_new_maps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_for(settings_for("datm"), synthetic_set(soft=True), mask=Mask())
-    asked, images_of = [], Classifier.images_of
+    counts, images_of = [], Classifier.images_of
 
     def counted(classifier: Classifier, inputs: Tensor) -> Tensor:
-        asked.append(len(inputs))
+        counts.append(len(inputs))
         return images_of(classifier, inputs)
 
     monkeypatch.setattr(Classifier, "images_of", counted)
     for iteration in range(5):
         engine.step(iteration)
-    assert len(asked) == 3, "of iterations 0, 2 and 4"
+    assert len(counts) == 3, "of iterations 0, 2 and 4"
 
 
 @pytest.mark.parametrize("gradient", ["exact", "unrolled", "tesla"])
@@ -311,7 +311,7 @@ def test_an_estimate_changes_nothing(gradient: str) -> None:
     assert same(engine.state_dict(), other.state_dict())
     assert engine.step(0) == other.step(0)
     assert 0.01 < estimate.seconds < 600
-    assert estimate.disk == sum(one.nbytes for one in engine.state_dict().values())
+    assert estimate.disk == sum(tensor.nbytes for tensor in engine.state_dict().values())
 
 
 def test_estimated_memory_grows_with_steps_where_it_does() -> None:

@@ -1,4 +1,4 @@
-"""What images begin as: which ones, with which labels, and what is said where it cannot be."""
+"""What images begin as: which ones, with which labels, and the errors where that cannot be."""
 
 import warnings
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def pool(each: int = EACH, seed: int = 0) -> ImageSet:
 
 
 class Knows(nn.Module):
-    """Right about images of some ids, and wrong about others; its largest logit is its own."""
+    """Right about images of some ids and wrong about others; each network has its own largest logit."""
 
     def __init__(self, ids: list[int], largest: float) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class Knows(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         labels, ids = ((images[:, 0, 0, place] * 255).round().long() for place in (0, 1))
-        told = torch.where(torch.isin(ids, self.ids), labels, labels + 1) % K
-        return self.largest * nn.functional.one_hot(told, K).float()
+        answers = torch.where(torch.isin(ids, self.ids), labels, labels + 1) % K
+        return self.largest * nn.functional.one_hot(answers, K).float()
 
 
 def judge(ids: list[int], largest: float = 1.0) -> Classifier:
@@ -82,8 +82,8 @@ def test_real_images_are_as_many_of_each_class_and_drawn_from_seed_and_ids() -> 
 def test_a_class_that_is_small_or_absent_passes_its_share_on() -> None:
     images = pool()
     assert images.labels is not None
-    few = images.subset(torch.cat([images.ids[images.labels == 0], images.ids[images.labels == 2][:1]]))
-    assert start_of(few, count=6).classes.tolist() == [0] * 5 + [2]
+    uneven = images.subset(torch.cat([images.ids[images.labels == 0], images.ids[images.labels == 2][:1]]))
+    assert start_of(uneven, count=6).classes.tolist() == [0] * 5 + [2]
 
 
 def test_correct_images_are_such_as_the_first_judge_is_right_about_then_the_next() -> None:
@@ -117,9 +117,9 @@ def test_where_no_judge_is_right_others_make_up_and_it_is_said() -> None:
     images = pool()
     assert images.labels is not None
     bees = images.ids[images.labels == 1].tolist()
-    known = [*images.ids[images.labels != 1].tolist(), bees[7]]
+    right_ids = [*images.ids[images.labels != 1].tolist(), bees[7]]
     with pytest.warns(UserWarning, match=r"as many images as begin of 'bee' \(1 of 2\); others .*`initialise: real`"):
-        start = start_of(images, judge(known), initialise="correct")
+        start = start_of(images, judge(right_ids), initialise="correct")
     assert start.classes.tolist() == [0, 0, 1, 1, 2, 2]
     assert start.provenance["source_id"][2] == bees[7]
     with pytest.warns(UserWarning, match=r"'ant' \(0 of 2\), 'bee' \(0 of 2\), .*no judge is right about 6 of the 6"):
@@ -190,8 +190,8 @@ def test_noise_has_labels_of_the_teacher_for_what_it_looks_like() -> None:
 def test_a_share_of_each_class_is_learned() -> None:
     start = start_of(pool(), count=12, learned=0.5)
     of_class = [start.synthetic.learned[start.classes == k] for k in range(K)]
-    assert [int(one.sum()) for one in of_class] == [2, 2, 2]
-    assert len({tuple(one.tolist()) for one in of_class}) > 1
+    assert [int(learned.sum()) for learned in of_class] == [2, 2, 2]
+    assert len({tuple(learned.tolist()) for learned in of_class}) > 1
     assert [int(start_of(pool(), count=3, learned=0.1).synthetic.learned.sum())] == [3]
 
 
@@ -204,10 +204,10 @@ def test_several_images_are_put_together_where_each_is_cut_when_used() -> None:
     merged = merge_images(images.gather(start.rows.flatten()), 4)
     assert torch.equal(start.synthetic.inputs, network().prepare(merged))
     ids = images.ids[start.rows]
-    assert start.provenance["source_id"] == [" ".join(map(str, some)) for some in ids.tolist()]
-    known = judge(ids[0, :2].tolist() + ids[1:].flatten().tolist())
+    assert start.provenance["source_id"] == [" ".join(map(str, row)) for row in ids.tolist()]
+    classifier = judge(ids[0, :2].tolist() + ids[1:].flatten().tolist())
     with pytest.warns(UserWarning, match="no judge is right about 2 of the 12"):
-        soft = start_of(images, known, labels="soft", **settings)
+        soft = start_of(images, classifier, labels="soft", **settings)
     assert soft.right is not None
     assert soft.right.tolist() == [0, 1, 1]
     assert soft.synthetic.labels.tolist() == [[0.5, 0.5, 0], [0, 1, 0], [0, 0, 1]]
@@ -234,8 +234,8 @@ def test_another_maker_chooses(tmp_path: Path) -> None:
     assert images.labels is not None
     for label in range(K):
         of_class = variances[images.labels == label].sort().values
-        here = variances[rows[2 * label : 2 * label + 2]].sort().values
-        assert torch.equal(here, of_class[-2:]) or torch.equal(here, of_class[:2])
+        chosen = variances[rows[2 * label : 2 * label + 2]].sort().values
+        assert torch.equal(chosen, of_class[-2:]) or torch.equal(chosen, of_class[:2])
     assert start.provenance["source"] == ["beasts"] * 6
     assert start.cost.images_read >= len(images)
     assert (tmp_path / "initial" / "chosen.parquet").is_file()

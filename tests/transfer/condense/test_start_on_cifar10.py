@@ -1,4 +1,4 @@
-"""Real images and published networks: such as both are right about, and maps that speak for them."""
+"""Real images and published networks: images that both are right about, and maps that show their classes."""
 
 import os
 
@@ -32,7 +32,7 @@ def test_correct_images_of_cifar10_and_where_a_network_sees_them() -> None:
     assert masks.maps is not None
     assert float(masks.maps.amax((1, 2)).min()) > 0.5
     assert 0.2 < float((factors > 1).float().mean()) < 0.6
-    # What the map leaves out matters less: without it, the answer stays more often than without what it shows.
+    # What the map leaves out matters less: without it the answer stays more often than without what the map shows.
     inside = (factors > 1).float()
     with torch.no_grad():
         kept, lost = (

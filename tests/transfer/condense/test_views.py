@@ -1,4 +1,4 @@
-"""Recipes for condense say normalised views and sharpness as recipes for training do."""
+"""Recipes for condense give normalised views and sharpness as recipes for training do."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ def test_misspelt_views_are_refused_wherever_they_are_named(part: tuple[str, ...
         ({"dsa": {"shift": 3}}, "`shift` of normalised view 'dsa' must be from 0 to 1, got 3"),
         (5, "normalised views must be a name, a mapping from name to options, or a list of these, got 5"),
     ):
-        said: dict[str, Any] = {part[0]: {"views": views}} if part else {"views": views}
+        values: dict[str, Any] = {part[0]: {"views": views}} if part else {"views": views}
         with pytest.raises(ValidationError, match=message):
-            CondenseSettings(budget="1/class", **said)
+            CondenseSettings(budget="1/class", **values)
 
 
 def test_the_sharpness_of_experts_is_that_of_training() -> None:

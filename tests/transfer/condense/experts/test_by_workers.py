@@ -1,4 +1,4 @@
-"""Experts that workers teach, here or on a Ray cluster, also where one of them dies."""
+"""Experts taught by workers, on this machine or on a Ray cluster, also where a worker dies."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 class Dying:
-    """Networks of which one kills the worker that teaches it, in the middle of its training, once."""
+    """Networks, one of which kills its worker once, in the middle of training."""
 
     def __init__(self, flag: Path, parent: int) -> None:
         self.flag, self.parent, self.passes = flag, parent, 0
@@ -49,13 +49,13 @@ def here() -> ImageSet:
 def test_workers_one_of_which_dies_teach_the_same(place: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if place == "ray":
         request.getfixturevalue("joining")
-    one = make(tmp_path / "one", count=3)
+    single = make(tmp_path / "one", count=3)
     networks = Dying(tmp_path / "died", os.getpid())
     several = make(tmp_path / "several", count=3, workers=2, networks=networks, images=here)
     assert (tmp_path / "died").exists()
-    assert torch.equal(all_of(several), all_of(one))
-    assert same(weights(several.judges[0]), weights(one.judges[0]))
-    assert several.losses(0) == one.losses(0)
+    assert torch.equal(all_of(several), all_of(single))
+    assert same(weights(several.judges[0]), weights(single.judges[0]))
+    assert several.losses(0) == single.losses(0)
 
 
 def test_images_are_the_same_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

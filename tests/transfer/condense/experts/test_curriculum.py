@@ -1,4 +1,4 @@
-"""PAD's curriculum: easy images first, and the easiest not to the end."""
+"""PAD's curriculum: easy images come first, and the easiest are dropped before the end."""
 
 from pathlib import Path
 
@@ -16,9 +16,9 @@ SHORT = {"score": "variance", "first": 0.5, "whole_from": 2, "drops": [[3, 0.25]
 
 
 def test_shares_are_the_published_ones() -> None:
-    found = [share_shown(Curriculum(), epoch) for epoch in (0, 4, 19, 20, 39, 40, 59, 60, 99)]
+    shares = [share_shown(Curriculum(), epoch) for epoch in (0, 4, 19, 20, 39, 40, 59, 60, 99)]
     expected = [(0, 0.75), (0, 0.8), (0, 0.9875), (0, 1), (0, 1), (0.1, 1), (0.1, 1), (0.2, 1), (0.2, 1)]
-    assert found == [pytest.approx(one) for one in expected]
+    assert shares == [pytest.approx(share) for share in expected]
 
 
 def test_each_class_is_shown_from_easy_to_hard() -> None:
@@ -28,14 +28,14 @@ def test_each_class_is_shown_from_easy_to_hard() -> None:
     for epoch, (easiest, hardest) in enumerate([(0, 10), (0, 15), (0, 20), (5, 20)]):
         shown = passes(epoch)
         for label in range(2):
-            mine = (IMAGES.labels == label).nonzero().squeeze(1)
-            by_ease = mine[SCORES[mine].argsort()]
+            rows = (IMAGES.labels == label).nonzero().squeeze(1)
+            by_ease = rows[SCORES[rows].argsort()]
             assert sorted(shown[IMAGES.labels[shown] == label].tolist()) == sorted(by_ease[easiest:hardest].tolist())
 
 
 @pytest.mark.parametrize("counts", [(1, 1), (2, 50), (3, 7)])
 def test_no_class_is_left_empty(counts: tuple[int, int]) -> None:
-    """The reference implementation takes every class for one of 5,000 images."""
+    """The reference implementation assumes 5,000 images in every class."""
     labels = torch.repeat_interleave(torch.arange(2), torch.tensor(counts))
     images = ImageSet(torch.zeros(len(labels), 1, 8, 8, dtype=torch.uint8), labels, classes=("a", "b"))
     passes = CurriculumPasses(Curriculum(first=0.01, whole_from=3, drops=((4, 0.99),)), torch.rand(len(labels)), images)
@@ -45,8 +45,8 @@ def test_no_class_is_left_empty(counts: tuple[int, int]) -> None:
 
 def test_equal_scores_go_by_id_whatever_the_order() -> None:
     turned = IMAGES.subset(IMAGES.ids.flip(0))
-    one, other = (CurriculumPasses(Curriculum(**SHORT), torch.zeros(40), images) for images in (IMAGES, turned))
-    assert sorted(IMAGES.ids[one(0)].tolist()) == sorted(turned.ids[other(0)].tolist())
+    passes, flipped = (CurriculumPasses(Curriculum(**SHORT), torch.zeros(40), images) for images in (IMAGES, turned))
+    assert sorted(IMAGES.ids[passes(0)].tolist()) == sorted(turned.ids[flipped(0)].tolist())
 
 
 def test_epochs_end_with_the_passes_that_they_are() -> None:
@@ -56,7 +56,7 @@ def test_epochs_end_with_the_passes_that_they_are() -> None:
 
 
 def test_epochs_of_steps() -> None:
-    """Of 24 images each; a pass shows what the epoch in which it begins has."""
+    """Epochs of 24 images each; a pass shows the images of the epoch in which it begins."""
     passes = CurriculumPasses(Curriculum(**SHORT), SCORES, IMAGES, interval=24)
     assert [passes.epoch(number) for number in range(6)] == [
         0,

@@ -1,4 +1,4 @@
-"""What is read of experts, and what is said where it is not there."""
+"""What is read from the folder of experts, and the errors where something is missing."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from limbeck.transfer.condense.network import FreshNetworks
 
 @pytest.fixture
 def store() -> ExpertStore:
-    """Of two experts, three snapshots each, one judge."""
+    """A store of two experts with three snapshots each, and one judge."""
     return ExpertStore.open(whole("float32").folder, snapshots=3, judges=1)
 
 
 @pytest.mark.parametrize(("form", "bound"), [("float16", 2e-4), ("differences", 1e-5), ("float32", 0)])
 def test_formats_lose_little(form: str, bound: float, store: ExpertStore) -> None:
-    """As a share of the squared distance between snapshots."""
+    """The bound is a share of the squared distance between snapshots."""
     kept = whole(form)
     for number in (1, 2):
         exact, moved = store.theta(0, number), (store.theta(0, number) - store.theta(0, number - 1)).square().sum()
@@ -39,7 +39,7 @@ def test_formats_lose_little(form: str, bound: float, store: ExpertStore) -> Non
 
 
 def test_differences_do_not_add_up_errors() -> None:
-    """Weights as of a network, on a walk of 100 snapshots of a few per cent each."""
+    """Weights like a network's, on a random walk of 100 snapshots that move by a few per cent each."""
     source = torch.Generator().manual_seed(0)
     theta = torch.randn(10_000, generator=source) * 0.05
     form, read = "differences", None
@@ -56,9 +56,9 @@ def test_differences_do_not_add_up_errors() -> None:
 
 
 def test_sizes_of_files() -> None:
-    size = {form: _bytes(whole(form)) for form in ("float32", "float16", "differences")}
-    assert size["float32"] - size["float16"] == pytest.approx(2 * 362, abs=20)
-    assert size["differences"] == pytest.approx(size["float16"], abs=20)
+    sizes = {form: _bytes(whole(form)) for form in ("float32", "float16", "differences")}
+    assert sizes["float32"] - sizes["float16"] == pytest.approx(2 * 362, abs=20)
+    assert sizes["differences"] == pytest.approx(sizes["float16"], abs=20)
 
 
 def _bytes(store: ExpertStore) -> int:

@@ -1,4 +1,4 @@
-"""Whether the loss of experts falls over what is read of them."""
+"""Whether the loss of experts falls over the snapshots that are read."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def noisy(means: list[float], each: int = 25, noise: float = 0.03, seed: int = 0
 
 
 CIFAR10 = [2.0707, 1.834, 1.6973, 1.6107]
-"""Ten experts of `cifar10-condense`, as they were; `IMAGENETTE` five of `imagenette-condense`."""
+"""Measured on ten experts of `cifar10-condense`; `IMAGENETTE` on five of `imagenette-condense`."""
 IMAGENETTE = [2.0631, 1.7575, 1.5621, 1.4369]
 SLOW = [1.0 * 0.995**place for place in range(60)]
 
@@ -66,14 +66,14 @@ def experts(folder: Path, **said: Any) -> ExpertStore:
 def test_condensing_says_it_once_and_so_does_its_page(tmp_path: Path) -> None:
     store, heard = experts(tmp_path / "experts"), Heard()
     assert store.mean_losses() == [2.0, 1.0, 1.5]
-    said: dict[str, Any] = {"iterations": 1, "experts": {"folder": str(store.folder), "steps_per_snapshot": 2}}
-    told = "he training loss of the experts does not fall over all snapshots that are read: it is 1.5 between 2 and 3, "
-    told += "and was 1 between 1 and 2; lower `matching.start_to` and `grow_to`, or teach experts at another `learn"
-    made = Maker().make(small(**said, matching={"start_to": 2}), context(tmp_path / "made", progress=heard))
-    assert sum(one.startswith("t" + told) for one in heard.said) == 1
-    assert sum(one.startswith("T" + told) for one in made.evidence.findings) == 1
-    fewer = Maker().make(small(**said, matching={"expert_epochs": 1, "start_to": 2}), context(tmp_path / "fewer"))
-    assert not any(told in one for one in fewer.evidence.findings), "what is not read may rise"
+    values: dict[str, Any] = {"iterations": 1, "experts": {"folder": str(store.folder), "steps_per_snapshot": 2}}
+    text = "he training loss of the experts does not fall over all snapshots that are read: it is 1.5 between 2 and 3, "
+    text += "and was 1 between 1 and 2; lower `matching.start_to` and `grow_to`, or teach experts at another `learn"
+    made = Maker().make(small(**values, matching={"start_to": 2}), context(tmp_path / "made", progress=heard))
+    assert sum(line.startswith("t" + text) for line in heard.said) == 1
+    assert sum(line.startswith("T" + text) for line in made.evidence.findings) == 1
+    fewer = Maker().make(small(**values, matching={"expert_epochs": 1, "start_to": 2}), context(tmp_path / "fewer"))
+    assert not any(text in line for line in fewer.evidence.findings), "what is not read may rise"
 
 
 def test_of_a_curriculum_nothing_is_said(tmp_path: Path) -> None:

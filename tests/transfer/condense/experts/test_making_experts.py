@@ -38,14 +38,14 @@ def test_snapshots_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
             seed=seed,
             observers=[trajectory],
         )
-    expected = [torch.cat([one.flatten() for one in epoch.values()]) for epoch in trajectory.weights]
+    expected = [torch.cat([tensor.flatten() for tensor in epoch.values()]) for epoch in trajectory.weights]
     assert torch.equal(all_of(whole("float32"))[1], torch.stack(expected))
     assert whole("float32").network.classes == ("rows", "columns")
 
 
 @pytest.mark.parametrize("form", ["float16", "float32", "differences"])
 def test_snapshots_are_apart_and_experts_too(form: str) -> None:
-    """What is kept of live parameters is a copy, or all snapshots would be equal."""
+    """Snapshots are copies of the live parameters; otherwise all of them would be equal."""
     rows = all_of(whole(form))
     assert (rows.diff(dim=1).norm(dim=2) > 0.01).all()
     assert (rows[0] - rows[1]).norm(dim=1).min() > 1
@@ -111,8 +111,8 @@ def test_more_experts_of_fewer_snapshots_hide_none(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["taught", "left"])
 def test_runs_share_out_what_there_is_to_teach(ended: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whom another run teaches is left to it, and waited for at the end; what it leaves untaught is taught here."""
-    other, taught = FileLock(tmp_path / ".expert-0.lock"), []
+    """What another run teaches is left to it and awaited at the end; what it leaves untaught is taught here."""
+    lock, taught = FileLock(tmp_path / ".expert-0.lock"), []
     teach_one = Teaching._teach
 
     class Waiting(Silent):
@@ -120,7 +120,7 @@ def test_runs_share_out_what_there_is_to_teach(ended: bool, tmp_path: Path, monk
             if message.startswith("expert 0: another run"):
                 if ended:
                     teach_one(teachers[0], TrainingTask("expert", 0), Silent())
-                other.release()
+                lock.release()
 
     teachers: list[Teaching] = []
 
@@ -130,7 +130,7 @@ def test_runs_share_out_what_there_is_to_teach(ended: bool, tmp_path: Path, monk
         teach_one(self, task, progress)
 
     monkeypatch.setattr(Teaching, "_teach", recorded)
-    other.acquire()
+    lock.acquire()
     store = make(tmp_path, snapshots=6, count=2, judges=1, epochs=5, progress=Waiting())
     assert taught == ["expert 1", "judge 0"] + ["expert 0"] * (not ended)
     assert torch.equal(all_of(store), all_of(whole("float16")))
@@ -149,10 +149,10 @@ def test_earlier_snapshots_are_made_by_teaching_anew(form: str, tmp_path: Path) 
     make(tmp_path / "experts", snapshots=[0, 3], format=form)
     store = make(tmp_path / "experts", snapshots=[1, 2], format=form)
     assert store.kept == (1, 2)
-    found, expected = all_of(ExpertStore.open(tmp_path / "experts", snapshots=4))[0], all_of(whole(form))[0, :4]
-    exact = 4 if form == "float16" else 3  # the last one still is a difference to the first
-    assert torch.equal(found[:exact], expected[:exact])
-    assert torch.allclose(found, expected, atol=1e-3)
+    rows, expected = all_of(ExpertStore.open(tmp_path / "experts", snapshots=4))[0], all_of(whole(form))[0, :4]
+    exact = 4 if form == "float16" else 3  # the last is still kept as a difference from the first
+    assert torch.equal(rows[:exact], expected[:exact])
+    assert torch.allclose(rows, expected, atol=1e-3)
 
 
 def test_without_judges_experts_are_taught_to_the_end(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_without_judges_experts_are_taught_to_the_end(tmp_path: Path) -> None:
     assert store.kept == (0, 1, 3)
     assert len(store.judges) == 2
     assert same(weights(store.judge(1)), weights(store.judges[1]))
-    found = torch.cat([one.flatten() for one in store.judges[1].network.parameters()])
-    assert torch.equal(found, whole("float32").theta(1, 3))
+    theta = torch.cat([parameter.flatten() for parameter in store.judges[1].network.parameters()])
+    assert torch.equal(theta, whole("float32").theta(1, 3))
     assert not store.judges[1].training
 
 
@@ -171,20 +171,22 @@ def test_snapshots_after_steps(tmp_path: Path) -> None:
 
 
 def test_views_and_sharpness_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
-    taught = {"views": "dsa", "sharpness": {"rho": 0.05}, "format": "float32", "judges": 0, "epochs": 1}
-    how = training_settings(settings(**taught), 5, 8)
-    assert (how.normalised_views, how.sharpness and how.sharpness.rho) == ("dsa", 0.05)
-    store = make(tmp_path / "experts", snapshots=2, **taught)
+    changes = {"views": "dsa", "sharpness": {"rho": 0.05}, "format": "float32", "judges": 0, "epochs": 1}
+    training = training_settings(settings(**changes), 5, 8)
+    assert (training.normalised_views, training.sharpness and training.sharpness.rho) == ("dsa", 0.05)
+    store = make(tmp_path / "experts", snapshots=2, **changes)
     student = NETWORKS(derive_seed(0, "expert", 0))
     with RunFolder.open(tmp_path / "run", {}) as run_folder:
         seed = derive_seed(0, "expert", 0)
-        fit(student, IMAGES, weighted_sum("cross_entropy"), settings=how, run_folder=run_folder, seed=seed)
-    assert torch.equal(store.theta(0, 1), torch.cat([one.detach().flatten() for one in student.network.parameters()]))
+        fit(student, IMAGES, weighted_sum("cross_entropy"), settings=training, run_folder=run_folder, seed=seed)
+    assert torch.equal(
+        store.theta(0, 1), torch.cat([parameter.detach().flatten() for parameter in student.network.parameters()])
+    )
     assert not torch.equal(store.theta(0, 1), whole("float32").theta(0, 1))
 
 
 def test_a_batch_larger_than_the_set_is_the_set(tmp_path: Path) -> None:
-    """Or a step would end several epochs, between whose snapshots nothing moves."""
+    """Otherwise one step would end several epochs, whose snapshots would be equal."""
     store = make(tmp_path, batch_size=256)
     assert (all_of(store).diff(dim=1).norm(dim=2) > 0).all()
     assert store.losses(0)[-1].step == 2
@@ -208,8 +210,8 @@ def test_progress_is_one_stage_of_all_steps(tmp_path: Path) -> None:
 
     make(tmp_path, progress=Heard())
     assert Heard.stages == [("teaching experts", 25)]
-    told = "1 expert of 3 snapshots to teach, and 1 judge: 25 steps, less than a minute on a machine as idle as now, "
-    assert Heard.said == [told + "0 MiB of memory, and 0 MiB on disk"]
+    text = "1 expert of 3 snapshots to teach, and 1 judge: 25 steps, less than a minute on a machine as idle as now, "
+    assert Heard.said == [text + "0 MiB of memory, and 0 MiB on disk"]
     assert Heard.done == sorted(Heard.done)
     assert Heard.done[-1] == 25
 
@@ -252,10 +254,12 @@ def test_what_a_form_cannot_hold_is_said(tmp_path: Path) -> None:
 
 
 def test_steps_that_rounding_swallows_are_warned_of(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=r"`experts.format: float16` loses .*% of the squared distance between") as all:
+    with pytest.warns(
+        UserWarning, match=r"`experts.format: float16` loses .*% of the squared distance between"
+    ) as caught:
         make(tmp_path, learning_rate=1e-3, snapshots=3, judges=0, epochs=2)
-    assert len(all) > 1
-    assert len({str(one.message) for one in all}) == 1, "so that it is shown once"
+    assert len(caught) > 1
+    assert len({str(warning.message) for warning in caught}) == 1, "so that it is shown once"
     differences = make(tmp_path / "more", learning_rate=1e-3, format="differences", snapshots=2, judges=0, epochs=1)
     assert differences.precision(0, 1).lost < 1e-4
 

@@ -1,4 +1,4 @@
-"""Experts as straight lines, condensed on: two snapshots of each are kept, and any between are points of the line."""
+"""Condensing on experts as straight lines: two snapshots of each are kept, and those between lie on the line."""
 
 from pathlib import Path
 
@@ -19,20 +19,20 @@ SETTINGS = {
 
 
 def test_two_snapshots_of_each_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    images, seen = stripes(40), []
+    images, stores = stripes(40), []
     begin = StraightStore.__init__
 
     def noting(straight: StraightStore, store: ExpertStore) -> None:
-        seen.append(straight)
+        stores.append(straight)
         begin(straight, store)
 
     monkeypatch.setattr(StraightStore, "__init__", noting)
     experts = {"count": 2, "epochs": 5, "learning_rate": 0.1, "batch_size": 8}
     store = lb.experts(images, out=tmp_path, **SETTINGS, experts=experts)
     assert store.kept == (0, 5)
-    made = lb.condense(images, budget="1/class", experts={"folder": str(tmp_path), "epochs": 5}, **SETTINGS)
-    assert len(made) == 2
-    (straight,) = seen
+    condensed = lb.condense(images, budget="1/class", experts={"folder": str(tmp_path), "epochs": 5}, **SETTINGS)
+    assert len(condensed) == 2
+    (straight,) = stores
     assert isinstance(straight.store, ExpertStore)
     first, last = straight.store.theta(1, 0), straight.store.theta(1, 5)
     assert torch.allclose(straight.theta(1, 3), first + (last - first) * 3 / 5, atol=1e-6)

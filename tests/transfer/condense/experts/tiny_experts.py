@@ -20,21 +20,21 @@ NETWORKS = FreshNetworks("convnet_d3", IMAGES, {"width": 4})
 
 
 def settings(**changes: Any) -> Experts:
-    """Five steps an epoch."""
+    """Settings with five steps per epoch."""
     quick = {"count": 1, "epochs": 3, "views": None, "learning_rate": 0.1, "batch_size": 8, "judges": 1}
     return Experts(**{**quick, **changes})
 
 
 def make(folder: Path, snapshots: Any = 3, **changes: Any) -> ExpertStore:
-    how = {name: changes.pop(name) for name in ("seed", "workers", "progress") if name in changes}
+    options = {name: changes.pop(name) for name in ("seed", "workers", "progress") if name in changes}
     images, networks = changes.pop("images", IMAGES), changes.pop("networks", NETWORKS)
-    make_experts(settings(**changes), networks, images, folder, snapshots=snapshots, **how)
+    make_experts(settings(**changes), networks, images, folder, snapshots=snapshots, **options)
     return ExpertStore.open(folder)
 
 
 @cache
 def whole(form: str) -> ExpertStore:
-    """Two experts with six snapshots and two judges of five epochs, which others are a part of; not to be changed."""
+    """Two experts of six snapshots, two judges of five epochs: other stores hold a part of these. Not to be changed."""
     folder = Path(tempfile.mkdtemp(prefix="experts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return make(folder / "whole", snapshots=6, count=2, judges=2, epochs=5, format=form)
