@@ -1,4 +1,4 @@
-"""DD-Ranking measured: what is taught on what, and the scores out of it."""
+"""DD-Ranking measured: which students are taught on which images, and the scores that follow."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ def test() -> lb.ImageSet:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
-    """What would be taught; accuracies follow from how."""
+    """The calls that would teach; the accuracies follow from their options."""
     seen: list[Call] = []
 
     def fake(chosen: lb.TransferSet, test: lb.ImageSet, **how: Any) -> list[NetworkAccuracy]:
@@ -64,45 +64,45 @@ def test_the_scores_are_those_of_the_accuracies(
     calls: list[Call], train: lb.ImageSet, test: lb.ImageSet, tmp_path: Path
 ) -> None:
     chosen = lb.TransferSet(first_images(2), use=USE)
-    found = rank_set(chosen, test, train, full=0.8, seeds=2, rates=(0.1, 0.2), folder=tmp_path)
-    means = {name: one.mean for name, one in found.accuracies.items()}
+    scores = rank_set(chosen, test, train, full=0.8, seeds=2, rates=(0.1, 0.2), folder=tmp_path)
+    means = {name: accuracy.mean for name, accuracy in scores.accuracies.items()}
     assert means["set"] == pytest.approx(0.595)
-    assert found.label_robust == label_robust_score(
+    assert scores.label_robust == label_robust_score(
         full_hard=0.8,
         synthetic_hard=means["set, hard labels"],
         synthetic=means["set"],
         random=means["random images"],
     )
-    assert found.augmentation_robust == augmentation_robust_score(
+    assert scores.augmentation_robust == augmentation_robust_score(
         synthetic=means["set"],
         random=means["random images"],
         synthetic_plain=means["set without augmentation"],
         random_plain=means["random images without augmentation"],
     )
-    assert found.to_dict()["label_robust"]["hard_label_recovery"] == found.label_robust.hard_label_recovery
-    searched = [how.get("rate") for _, how in calls]
+    assert scores.to_dict()["label_robust"]["hard_label_recovery"] == scores.label_robust.hard_label_recovery
+    searched = [options.get("rate") for _, options in calls]
     assert searched == [None, "search", "search", 0.05, None, "search", 0.05]
-    draws = [taught for taught, how in calls if taught.images.name == chosen.images.name and taught is not chosen]
+    draws = [taught for taught, options in calls if taught.images.name == chosen.images.name and taught is not chosen]
     for draw in draws:
         assert draw.images.class_counts().tolist() == [2] * 10
         assert draw.use == chosen.use
     assert draws[0].images.fingerprint == draws[2].images.fingerprint != draws[1].images.fingerprint
     held_out = calls[1][1]["validation"]
-    assert not set(held_out.ids.tolist()) & {one for draw in draws for one in draw.images.ids.tolist()}
-    assert len({how["folder"] for _, how in calls}) == len(calls)
+    assert not set(held_out.ids.tolist()) & {identity for draw in draws for identity in draw.images.ids.tolist()}
+    assert len({options["folder"] for _, options in calls}) == len(calls)
 
 
 def test_the_full_data_are_taught_on_where_no_figure_is_given(
     calls: list[Call], train: lb.ImageSet, test: lb.ImageSet
 ) -> None:
     chosen = lb.TransferSet(first_images(1), use=USE)
-    found = rank_set(chosen, test, train, full={"epochs": 5}, seeds=1)
-    taught, how = calls[-1]
-    assert how["training"] == {"epochs": 5}
-    assert how["labels"] == "hard"
+    scores = rank_set(chosen, test, train, full={"epochs": 5}, seeds=1)
+    taught, options = calls[-1]
+    assert options["training"] == {"epochs": 5}
+    assert options["labels"] == "hard"
     assert taught.use == {"student": USE["student"]}
     assert len(taught) == 1437, "all of them, those that choose rates for others, too"
-    assert found.full == pytest.approx(0.7)
+    assert scores.full == pytest.approx(0.7)
 
 
 def test_images_that_choose_rates_are_not_drawn_as_random_ones(
@@ -112,7 +112,7 @@ def test_images_that_choose_rates_are_not_drawn_as_random_ones(
     left = torch.cat([train.ids[(train.labels == label).nonzero().flatten()[:3]] for label in range(10)])
     choosing = train.subset(train.ids[~torch.isin(train.ids, left)])
     rank_set(chosen, test, train, full={"epochs": 5}, seeds=1, validation=choosing)
-    draws = [taught.images for taught, how in calls if how["seeds"] == [0]]
+    draws = [taught.images for taught, options in calls if options["seeds"] == [0]]
     assert len(draws) == 2
     for drawn in draws:
         assert set(drawn.ids.tolist()) <= set(left.tolist())
@@ -134,8 +134,8 @@ def test_random_images_have_labels_of_the_same_kind(calls: list[Call], train: lb
     rank_set(chosen, test, train, full=0.8, seeds=1, teacher=teacher)
     draw = calls[2][0]
     assert draw.soft_labels is not None
-    wanted = teacher(draw.images.tensor()).logits.flip(1)
-    assert torch.allclose(draw.soft_labels, wanted, atol=1e-5)
+    expected = teacher(draw.images.tensor()).logits.flip(1)
+    assert torch.allclose(draw.soft_labels, expected, atol=1e-5)
     hard = replace(chosen, use={**USE, "objective": {"cross_entropy": 1.0}})
     rank_set(hard, test, train, full=0.8, seeds=1)
     assert calls[-1][0].soft_labels is None
@@ -184,7 +184,7 @@ def test_what_cannot_be_ranked(calls: list[Call], train: lb.ImageSet, test: lb.I
 
 def test_it_is_measured_for_real(train: lb.ImageSet, test: lb.ImageSet) -> None:
     chosen = lb.TransferSet(first_images(1), use=USE)
-    found = rank_set(chosen, test, train, full=0.9, seeds=1, rates=(0.05,))
-    assert isinstance(found, Ranking)
-    assert found.network == "convnet_d3 (width 4)"
-    assert 0 <= found.label_robust.score <= 1
+    scores = rank_set(chosen, test, train, full=0.9, seeds=1, rates=(0.05,))
+    assert isinstance(scores, Ranking)
+    assert scores.network == "convnet_d3 (width 4)"
+    assert 0 <= scores.label_robust.score <= 1

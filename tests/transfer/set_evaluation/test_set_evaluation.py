@@ -1,4 +1,4 @@
-"""Fresh networks on a transfer set: taught as it says, judged once, chosen by nothing but validation images."""
+"""Fresh networks on a transfer set: taught as it says, judged once, and chosen by validation images alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -60,19 +60,19 @@ def teacher() -> lb.Classifier:
 
 
 def test_a_seed_gives_the_student_of_distill(plain: lb.TransferSet, test: lb.ImageSet, tmp_path: Path) -> None:
-    (found,) = evaluate_set(plain, test, seeds=[3])
+    (accuracy,) = evaluate_set(plain, test, seeds=[3])
     options = {"num_classes": 10, "channels": 1, "input_size": 8, "classes": plain.images.classes, "width": 4}
 
     def student(seed: int) -> lb.Classifier:
         return lb.create("convnet_d3", seed=seed, **options)
 
-    how: dict[str, Any] = {**USE["training"], "objective": "cross_entropy", "validation": 0}
-    for seed, top1 in zip(found.seeds, found.top1, strict=True):
-        other = lb.distill(None, student, plain.images, test=test, out=tmp_path / str(seed), seed=seed, **how)
-        assert other.evaluation is not None
-        assert top1 == other.evaluation.top1
-    assert (found.steps, found.learning_rate, found.tried) == (8, 0.05, {})
-    assert found.half_width is None
+    keywords: dict[str, Any] = {**USE["training"], "objective": "cross_entropy", "validation": 0}
+    for seed, top1 in zip(accuracy.seeds, accuracy.top1, strict=True):
+        run = lb.distill(None, student, plain.images, test=test, out=tmp_path / str(seed), seed=seed, **keywords)
+        assert run.evaluation is not None
+        assert top1 == run.evaluation.top1
+    assert (accuracy.steps, accuracy.learning_rate, accuracy.tried) == (8, 0.05, {})
+    assert accuracy.half_width is None
 
 
 def test_what_is_said_comes_on_top_of_what_the_set_says(plain: lb.TransferSet) -> None:
@@ -147,9 +147,9 @@ def test_a_teacher_is_asked_without_the_square_of_the_temperature(
     student, answers = torch.randn(2, 6, 10, dtype=torch.float64)
     student.requires_grad_()
     loss, _ = weighted_sum(teaching.objective)({"student_logits": student, "teacher_logits": answers})
-    wanted = F.kl_div((student / got).log_softmax(1), (answers / got).softmax(1), reduction="batchmean")
-    gradients = [torch.autograd.grad(one, student, retain_graph=True)[0] for one in (loss, wanted)]
-    assert torch.allclose(loss, wanted, rtol=1e-6)
+    expected = F.kl_div((student / got).log_softmax(1), (answers / got).softmax(1), reduction="batchmean")
+    gradients = [torch.autograd.grad(value, student, retain_graph=True)[0] for value in (loss, expected)]
+    assert torch.allclose(loss, expected, rtol=1e-6)
     assert torch.allclose(*gradients, rtol=1e-5)
 
 
@@ -176,11 +176,11 @@ def test_protocols_are_settings_of_training(plain: lb.TransferSet, protocol: str
     [(100, 10, 32, 50, 1.0), (100, 100, 224, 20, 0.5), (500, 10, 64, 100, 1.0)],
 )
 def test_batches_and_crops_of_rded(images: int, classes: int, side: int, batch: int, area: float) -> None:
-    found = PROTOCOLS["rded"].training(images, classes, side)
-    assert found["batch_size"] == batch
-    assert found["views"][-2]["resized-crop-flip"]["area"][0] == area
-    assert (found["views"][0] == {"shuffled-patches": {"factor": 2}}) == (side >= 128)
-    assert augmentation(found["views"]).others
+    training = PROTOCOLS["rded"].training(images, classes, side)
+    assert training["batch_size"] == batch
+    assert training["views"][-2]["resized-crop-flip"]["area"][0] == area
+    assert (training["views"][0] == {"shuffled-patches": {"factor": 2}}) == (side >= 128)
+    assert augmentation(training["views"]).others
 
 
 def test_images_of_one_crop_are_seen_whole_by_rded() -> None:
@@ -193,26 +193,26 @@ def test_images_of_one_crop_are_seen_whole_by_rded() -> None:
 
 
 def test_every_way_of_labels_teaches(soft: lb.TransferSet, teacher: lb.Classifier, test: lb.ImageSet) -> None:
-    found = {}
+    top1 = {}
     for labels in ("kept", "hard", "soft", "teacher"):
-        asked = teacher if labels == "teacher" else None
-        (one,) = evaluate_set(soft, test, seeds=1, labels=labels, teacher=asked, training={"steps": 3})
-        found[labels] = one.top1
-        assert (one.labels, one.steps, one.half_width) == (labels, 3, None)
-    assert found["kept"] == found["soft"]
-    (one,) = evaluate_set(soft, test, seeds=1, protocol="sre2l-small", teacher=teacher, training={"steps": 2})
-    assert one.protocol == "sre2l-small"
+        labeller = teacher if labels == "teacher" else None
+        (accuracy,) = evaluate_set(soft, test, seeds=1, labels=labels, teacher=labeller, training={"steps": 3})
+        top1[labels] = accuracy.top1
+        assert (accuracy.labels, accuracy.steps, accuracy.half_width) == (labels, 3, None)
+    assert top1["kept"] == top1["soft"]
+    (accuracy,) = evaluate_set(soft, test, seeds=1, protocol="sre2l-small", teacher=teacher, training={"steps": 2})
+    assert accuracy.protocol == "sre2l-small"
 
 
 def test_a_table_of_several_networks(plain: lb.TransferSet, test: lb.ImageSet) -> None:
     def made(seed: int) -> lb.Classifier:
         return lb.create("lenet5", num_classes=10, channels=1, seed=seed, classes=plain.images.classes)
 
-    found = evaluate_set(plain, test, networks=[None, "lenet5", made], seeds=1, training={"steps": 2})
-    assert [one.network for one in found] == ["convnet_d3 (width 4)", "lenet5", "made"]
-    assert found[1].top1 == found[2].top1
-    again = [NetworkAccuracy.from_dict(one.to_dict()) for one in found]
-    assert again == found
+    table = evaluate_set(plain, test, networks=[None, "lenet5", made], seeds=1, training={"steps": 2})
+    assert [row.network for row in table] == ["convnet_d3 (width 4)", "lenet5", "made"]
+    assert table[1].top1 == table[2].top1
+    again = [NetworkAccuracy.from_dict(row.to_dict()) for row in table]
+    assert again == table
 
 
 def test_validation_images_choose_the_rate_and_test_images_do_not(
@@ -226,15 +226,15 @@ def test_validation_images_choose_the_rate_and_test_images_do_not(
         return before(student, images)
 
     monkeypatch.setattr(runs, "evaluate", watched)
-    (found,) = evaluate_set(
+    (searched,) = evaluate_set(
         plain, test, seeds=2, rate="search", rates=(1e-9, 1e-8, 0.1), validation=held_out, training={"steps": 30}
     )
-    assert found.learning_rate == 0.1 == max(found.tried, key=lambda rate: found.tried[rate])
-    assert list(found.tried) == [1e-9, 1e-8, 0.1]
-    assert found.at_an_end
-    assert [one for one, _ in seen] == [held_out.fingerprint] * 3 + [test.fingerprint] * 2
+    assert searched.learning_rate == 0.1 == max(searched.tried, key=lambda rate: searched.tried[rate])
+    assert list(searched.tried) == [1e-9, 1e-8, 0.1]
+    assert searched.at_an_end
+    assert [fingerprint for fingerprint, _ in seen] == [held_out.fingerprint] * 3 + [test.fingerprint] * 2
     (fixed,) = evaluate_set(plain, test, seeds=2, rate=0.1, training={"steps": 30})
-    assert fixed.top1 == found.top1
+    assert fixed.top1 == searched.top1
     assert not fixed.at_an_end
 
 
@@ -362,10 +362,10 @@ def test_what_cannot_be_is_refused_before_any_training(
 def test_protocols_are_not_of_images_that_are_cut_out_of_others(
     plain: lb.TransferSet, test: lb.ImageSet, teacher: lb.Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which are floats, though the set keeps 8 bits: views of these would be refused in the midst of training."""
+    """Images that are cut are floats, though the set keeps 8 bits: their views would be refused while training."""
     parts = replace(plain, per_image=4)
-    (one,) = evaluate_set(parts, test, seeds=1, labels="teacher", teacher=teacher, training={"steps": 1})
-    assert one.labels == "teacher"
+    (accuracy,) = evaluate_set(parts, test, seeds=1, labels="teacher", teacher=teacher, training={"steps": 1})
+    assert accuracy.labels == "teacher"
     monkeypatch.setattr(accuracies, "run_shards", lambda *args, **options: pytest.fail("training began"))
     for protocol in PROTOCOLS:
         with pytest.raises(
