@@ -1,4 +1,4 @@
-"""Repositories and histories as rounds leave them, without a round."""
+"""Repositories and histories as rounds leave them, without running any."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class FakeHeld:
 
     @property
     def rows(self) -> Tensor:
-        return torch.arange(len(self)) * 2  # as if every second one had been removed
+        return torch.arange(len(self)) * 2  # as if every second row had been removed
 
     def __len__(self) -> int:
         return len(self.columns["id"])
@@ -29,25 +29,25 @@ class FakeHeld:
 def made(
     *, classes: int = 10, rounds: int = 6, batch: int = 20, shape: tuple[int, int, int] = (1, 8, 8), layers: int = 3
 ) -> tuple[FakeHeld, History]:
-    """Images that get less noisy and more obedient round by round."""
-    draw = torch.Generator().manual_seed(classes + rounds)
-    looks = torch.rand(min(classes, 10), *shape, generator=draw)
+    """Images that get less noisy, and more often of the wanted class, round by round."""
+    generator = torch.Generator().manual_seed(classes + rounds)
+    looks = torch.rand(min(classes, 10), *shape, generator=generator)
     parts: list[dict[str, Tensor]] = []
     history = History()
     for number in range(rounds):
         done = (number + 1) / rounds
-        wanted = torch.randint(0, classes, (batch,), generator=draw)
+        wanted = torch.randint(0, classes, (batch,), generator=generator)
         labels = torch.where(
-            torch.rand(batch, generator=draw) < 0.2 + 0.6 * done,
+            torch.rand(batch, generator=generator) < 0.2 + 0.6 * done,
             wanted,
-            torch.randint(0, classes, (batch,), generator=draw),
+            torch.randint(0, classes, (batch,), generator=generator),
         )
-        noise = torch.rand(batch, *shape, generator=draw)
+        noise = torch.rand(batch, *shape, generator=generator)
         images = (255 * (done * looks[labels % len(looks)] + (1 - done) * noise)).to(torch.uint8)
         columns = {"id": torch.arange(batch) + 1000 * number, "round": torch.full((batch,), number), "wanted": wanted}
         columns |= {"label": labels, "images": images, "confidence": 0.5 + 0.5 * done * torch.rand(batch)}
         parts.append(columns)
-        known = torch.cat([part["label"] for part in parts])
+        all_labels = torch.cat([part["label"] for part in parts])
         first = number == 0
         history.append(
             Round(
@@ -57,7 +57,7 @@ def made(
                 distinct=distinct_count(images),
                 removed=0 if first else 2,
                 obtained=float((wanted == labels).double().mean()),
-                counts=known.bincount(minlength=classes),
+                counts=all_labels.bincount(minlength=classes),
                 losses={"batch_norm": 40 / (number + 1), "one_hot": 2 - done}
                 | ({} if first else {"adversarial": -0.1}),
                 layers=torch.linspace(3, 1, layers) * (2 - done),

@@ -1,4 +1,4 @@
-"""A synthesis that is quick, hangs on everything that a real one hangs on, and can be stopped between its steps."""
+"""A quick synthesis that depends on all that a real one depends on, and can be stopped between its steps."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ SHAPE, CLASSES = (1, 4, 4), 3
 
 
 class FakeSynthesis:
-    """Its images hang on all steps so far, labels, the weight of the one-hot loss, and the student's weights."""
+    """Its images depend on all steps so far, labels, the weight of the one-hot loss, and the student's weights."""
 
     def __init__(self, settings: GenerateSettings, *, seed: int = 0, collapsed: bool = False) -> None:
         self.settings = settings
@@ -53,8 +53,8 @@ class FakeSynthesis:
         noise = torch.rand((count, *SHAPE), generator=generator(self.seed, "images", number), dtype=torch.float64)
         images = (0 * noise if self.collapsed else (self.memory + noise) % 1 * 255).to(torch.uint8)
         logits = images.float().flatten(1)[:, :CLASSES] / 25
-        said = logits.argmax(1)
-        wanted = said if labels is None else labels.repeat(max(1, self.settings.fresh))
+        predicted = logits.argmax(1)
+        wanted = predicted if labels is None else labels.repeat(max(1, self.settings.fresh))
         losses = {"batch_norm": 3 - number / 10, "one_hot": 1.0}
         return Batch(
             images=images,
@@ -77,7 +77,7 @@ class FakeSynthesis:
 
 
 def settings_for(**changes: Any) -> GenerateSettings:
-    """Eight images a call of three steps, two warm-up rounds, every loss that the fake knows."""
+    """Eight images for each call of three steps, two warm-up rounds, and every loss that the fake knows."""
     return GenerateSettings(
         **{
             "method": "fast",

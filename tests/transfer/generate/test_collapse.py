@@ -12,21 +12,21 @@ CLASSES = [f"kind {place}" for place in range(10)]
 
 
 def rounds(count: int = 12, **last: Any) -> list[Round]:
-    """Rounds in which all is well, of which the last three differ."""
-    found = []
+    """Rounds in which all is well, except for the last three, which have the values of `last`."""
+    history = []
     for number in range(count):
         held = 100 * (number + 1)
-        known: dict[str, Any] = {
+        values: dict[str, Any] = {
             "made": 100,
             "held": held,
             "distinct": 98,
             "obtained": 0.6,
             "counts": [held // 10] * 10,
         }
-        known |= {"losses": {"batch_norm": 40.0 - number}, "one_hot_weight": 0.5}
-        known |= {"spread": 0.4, "distillation": 0.3}
-        found.append(Round(number=number, **{**known, **(last if number >= count - 3 else {})}))
-    return found
+        values |= {"losses": {"batch_norm": 40.0 - number}, "one_hot_weight": 0.5}
+        values |= {"spread": 0.4, "distillation": 0.3}
+        history.append(Round(number=number, **{**values, **(last if number >= count - 3 else {})}))
+    return history
 
 
 def kinds(found: list[Round], **options: Any) -> list[str]:
@@ -62,18 +62,18 @@ COUNTS = [200, 0, 100, 100, 100, 200, 200, 0, 200, 100]
     ],
 )
 def test_each(last: dict[str, Any], kind: str, words: str) -> None:
-    (found,) = signs_of_collapse(rounds(**last), CLASSES)
-    assert found.kind == kind
-    assert words in str(found)
-    assert not str(found).endswith(".")
+    (sign,) = signs_of_collapse(rounds(**last), CLASSES)
+    assert sign.kind == kind
+    assert words in str(sign)
+    assert not str(sign).endswith(".")
 
 
 def test_wanted_classes_are_missed_where_images_are_optimised_for_nothing_else() -> None:
-    """A share as by chance is one of a generator that has begun to learn, as long as its batch-norm loss is high."""
+    """A share as by chance is no sign while the batch-norm loss is high: the generator has just begun to learn."""
     missed: dict[str, Any] = {"obtained": 0.11, "losses": {"batch_norm": 15.0}}
-    (found,) = map(str, signs_of_collapse(rounds(**missed), CLASSES))
+    (sign,) = map(str, signs_of_collapse(rounds(**missed), CLASSES))
     assert "11.0 % of the images of rounds 10 to 12 are of the class that was wanted, as by chance (10.0 %)" in str(
-        found
+        sign
     )
     assert not kinds(rounds(obtained=0.11))
     assert kinds(rounds(obtained=0.11), floor=62.0) == ["obtained"]
@@ -86,29 +86,29 @@ def test_wanted_classes_are_missed_where_images_are_optimised_for_nothing_else()
 
 @pytest.mark.parametrize(("loss", "kind"), [(0.0, True), (1e-5, True), (2e-4, True), (4e-4, True), (6e-4, False)])
 def test_a_student_that_never_had_anything_to_learn(loss: float, kind: bool) -> None:
-    found = [Round(**{**vars(one), "distillation": loss}) for one in rounds(10)]
-    assert kinds(found) == ["distillation"] * kind
-    assert not kinds(found[:3]), "that early it is chance"
+    history = [Round(**{**vars(row), "distillation": loss}) for row in rounds(10)]
+    assert kinds(history) == ["distillation"] * kind
+    assert not kinds(history[:3]), "that early it is chance"
 
 
 def test_a_single_round_is_looked_at() -> None:
-    one = rounds(1)[0]
-    assert kinds([Round(**{**vars(one), "distinct": 1})]) == ["distinct"]
+    single = rounds(1)[0]
+    assert kinds([Round(**{**vars(single), "distinct": 1})]) == ["distinct"]
 
 
 def test_few_images_say_nothing_of_many_classes() -> None:
-    made = [Round(number=0, made=100, held=100, distinct=100, counts=torch.arange(1000) % 10 == 0)]
-    assert not signs_of_collapse(made, [str(place) for place in range(1000)])
+    history = [Round(number=0, made=100, held=100, distinct=100, counts=torch.arange(1000) % 10 == 0)]
+    assert not signs_of_collapse(history, [str(place) for place in range(1000)])
 
 
 def test_rounds_that_make_nothing_do_not_hide_those_before() -> None:
-    found = rounds(distinct=4)
+    history = rounds(distinct=4)
     idle = Round(number=12, made=0, held=1200, counts=[120] * 10)
-    assert kinds([*found, idle]) == ["distinct"]
+    assert kinds([*history, idle]) == ["distinct"]
 
 
 def test_signs_are_said_once() -> None:
-    found = rounds(distinct=4)
-    said = [[sign.kind for sign in fresh_signs(found[:count], CLASSES)] for count in range(1, len(found) + 1)]
-    assert sum(map(len, said)) == 1
-    assert said[-2] == ["distinct"], "two of the last three rounds are enough"
+    history = rounds(distinct=4)
+    signs = [[sign.kind for sign in fresh_signs(history[:count], CLASSES)] for count in range(1, len(history) + 1)]
+    assert sum(map(len, signs)) == 1
+    assert signs[-2] == ["distinct"], "two of the last three rounds are enough"

@@ -31,9 +31,9 @@ def made(**given: Any) -> Contrast:
 def test_features_are_means_of_what_batch_norms_see() -> None:
     teacher = network()
     seen: list[Tensor] = []
-    for one in teacher.network.modules():
-        if isinstance(one, nn.BatchNorm2d):
-            one.register_forward_pre_hook(lambda _, args: seen.append(args[0].mean((2, 3))))
+    for module in teacher.network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(lambda _, args: seen.append(args[0].mean((2, 3))))
     images = torch.rand(5, 1, 8, 8)
     with ImageFeatures(teacher, (1, 8, 8)) as features:
         seen.clear()
@@ -85,13 +85,13 @@ def test_the_ring_holds_the_latest_whatever_the_sizes(size: int) -> None:
 
 
 def test_the_loss_is_its_formula() -> None:
-    """Mean over the new rows plus mean over those of the ring; the first time there are none."""
+    """Mean over the new rows plus mean over those of the ring, which is empty at first."""
     contrast = made(temperature=0.2)
     size = contrast.head.hidden.in_features
     local, whole = random(3, size).requires_grad_(), random(3, size, seed=1).requires_grad_()
 
     def expected(*rings: Tensor) -> Tensor:
-        heads = [F.normalize(contrast.head.last(contrast.head.hidden(one).relu())) for one in rings]
+        heads = [F.normalize(contrast.head.last(contrast.head.hidden(features).relu())) for features in rings]
         logits = heads[0] @ heads[1].detach().T / 0.2
         return -logits.log_softmax(1).diagonal()
 
@@ -115,21 +115,21 @@ def test_it_goes_on_from_its_state_to_the_bit() -> None:
             contrast.apply(torch.autograd.grad(loss, contrast.parameters))
             contrast.append(local, whole)
 
-    one, other = made(), made(seed=5)
-    size = one.head.hidden.in_features
-    go(one, range(5))
-    other.load_state_dict({name: value.clone() for name, value in one.state_dict().items()})
-    other.seed = one.seed
-    go(one, range(5, 9))
-    go(other, range(5, 9))
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    first, resumed = made(), made(seed=5)
+    size = first.head.hidden.in_features
+    go(first, range(5))
+    resumed.load_state_dict({name: value.clone() for name, value in first.state_dict().items()})
+    resumed.seed = first.seed
+    go(first, range(5, 9))
+    go(resumed, range(5, 9))
+    assert all(torch.equal(value, resumed.state_dict()[name]) for name, value in first.state_dict().items())
 
 
 def test_local_views_are_of_seed_call_and_step_and_mirrored_where_the_others_are() -> None:
     contrast = made()
     draws = [made(seed=seed).draw(9, call=call, step=step) for seed, call, step in _WHEN]
     assert torch.equal(contrast.draw(9, call=0, step=0), draws[0])
-    assert all(not torch.equal(draws[0], one) for one in draws[1:])
+    assert all(not torch.equal(draws[0], draw) for draw in draws[1:])
     for spec, flip in (("pad-crop", False), ("pad-crop-flip", True), (["colour-jitter", "resized-crop-flip"], True)):
         assert made(whole=augmentation(spec)).views.flip is flip
 

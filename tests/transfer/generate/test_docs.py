@@ -1,4 +1,4 @@
-"""What docs/generate.md shows runs, and its recipes and commands are ones that limbeck understands."""
+"""The Python of docs/generate.md runs, and its recipes and commands are valid."""
 
 import re
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_what_is_made_fewer_is_there() -> None:
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_recipes_are_valid(text: str) -> None:
     recipe = read_recipe(yaml.safe_load(text))
-    arms = [recipe.transfer] if recipe.compare is None else [one.transfer for one in recipe.compare.arms.values()]
+    arms = [recipe.transfer] if recipe.compare is None else [arm.transfer for arm in recipe.compare.arms.values()]
     assert all(arms) or recipe.name == "second-student"
     if isinstance(recipe.transfer, GenerateSettings):
         settings = recipe.transfer.settled(10)
@@ -64,15 +64,15 @@ def test_recipes_are_valid(text: str) -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_commands_are_valid(line: str) -> None:
-    told = parsed(line)
-    if told["verb"] == "generate":
-        settings = settings_to_generate({"method": told["method"], "budget": told["budget"]}, alone=False).settled(10)
+    args = parsed(line)
+    if args["verb"] == "generate":
+        settings = settings_to_generate({"method": args["method"], "budget": args["budget"]}, alone=False).settled(10)
         count = images_wanted(settings, 10)
         check_warmup(settings, count)
         assert (settings.method, settings.warmup_rounds, rounds_needed(settings, count)) == ("bsr", 2, 20)
-    if told["verb"] == "run":
-        assert told["recipe"] in packaged_recipes()
-        read_recipe(told["recipe"], told["overrides"] or [])
+    if args["verb"] == "run":
+        assert args["recipe"] in packaged_recipes()
+        read_recipe(args["recipe"], args["overrides"] or [])
 
 
 def test_every_method_is_told() -> None:

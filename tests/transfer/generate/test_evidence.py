@@ -1,4 +1,4 @@
-"""What generating tells of itself, of any number of classes, rounds and layers, and the page about it."""
+"""What generating reports about itself, for any number of classes, rounds and layers, and the page that shows it."""
 
 from pathlib import Path
 from typing import Any
@@ -38,8 +38,8 @@ def teacher_of(classes: int, *, channels: int = 1, size: int = 8) -> lb.Classifi
 
 
 def titled(found: Evidence, title: str) -> Any:
-    (one,) = [figure for figure in found.figures if figure.title == title]
-    return one
+    (figure,) = [figure for figure in found.figures if figure.title == title]
+    return figure
 
 
 @pytest.fixture(scope="module")
@@ -113,26 +113,26 @@ def test_where_none_was_wanted() -> None:
 
 def test_labels_that_the_teacher_gave_are_no_obedience(digits: tuple[Any, Any]) -> None:
     settings = GenerateSettings(budget=1000, method="dafl")
-    found = evidence_of(*made(), settings, digits[0])
-    assert "of the class that was wanted" not in found.facts
-    assert not any(isinstance(one, MatrixFigure) for one in found.figures)
+    evidence = evidence_of(*made(), settings, digits[0])
+    assert "of the class that was wanted" not in evidence.facts
+    assert not any(isinstance(figure, MatrixFigure) for figure in evidence.figures)
 
 
 def test_grids_by_round(told: Evidence) -> None:
     held, _ = made(rounds=12, batch=40)
-    found = grids(held, [f"kind {place}" for place in range(10)])
-    assert [one.title.split(":")[0] for one in found] == ["Round 1", "Round 4", "Round 7", "Round 9", "Round 12"]
-    assert found[0].title == "Round 1: 24 of 40 images that are left"
-    for one in found:
-        assert one.labels is not None
-        assert one.scores is not None
-        assert one.labels.tolist() == one.labels.sort().values.tolist()
-        for place, (identity, caption) in enumerate(zip(one.ids.tolist(), one.captions, strict=True)):
-            at = int((held.column("id") == identity).nonzero())
-            assert torch.equal(one.images[place], held.column("images")[at])
-            label, wanted = int(held.column("label")[at]), int(held.column("wanted")[at])
+    shown = grids(held, [f"kind {place}" for place in range(10)])
+    assert [grid.title.split(":")[0] for grid in shown] == ["Round 1", "Round 4", "Round 7", "Round 9", "Round 12"]
+    assert shown[0].title == "Round 1: 24 of 40 images that are left"
+    for grid in shown:
+        assert grid.labels is not None
+        assert grid.scores is not None
+        assert grid.labels.tolist() == grid.labels.sort().values.tolist()
+        for place, (identity, caption) in enumerate(zip(grid.ids.tolist(), grid.captions, strict=True)):
+            row = int((held.column("id") == identity).nonzero())
+            assert torch.equal(grid.images[place], held.column("images")[row])
+            label, wanted = int(held.column("label")[row]), int(held.column("wanted")[row])
             assert caption == (f"kind {label}" if label == wanted else f"kind {label} (kind {wanted} wanted)")
-            assert float(one.scores[place]) == float(held.column("confidence")[at])
+            assert float(grid.scores[place]) == float(held.column("confidence")[row])
 
 
 def test_large_images_are_kept_small() -> None:
@@ -144,9 +144,9 @@ def test_large_images_are_kept_small() -> None:
 def test_map_and_distances(digits: tuple[Any, Any]) -> None:
     held, _ = made()
     classes = [str(place) for place in range(10)]
-    found = likeness(held, digits[0], classes, digits[1])
-    assert found is not None
-    points, table = found.figures
+    compared = likeness(held, digits[0], classes, digits[1])
+    assert compared is not None
+    points, table = compared.figures
     assert isinstance(points, PointsFigure)
     assert points.parts == {"made": 120, "real": 200}
     assert isinstance(table, TableFigure)
@@ -161,30 +161,30 @@ def test_map_and_distances(digits: tuple[Any, Any]) -> None:
     assert (len(alone.figures), alone.distances, alone.passes) == (1, {}, 120)
     again = likeness(held, digits[0], classes, digits[1])
     assert again is not None
-    assert again.distances == found.distances
+    assert again.distances == compared.distances
 
 
 def test_no_map_of_few_images_or_without_an_embedding(digits: tuple[Any, Any]) -> None:
     held, _ = made(rounds=1, batch=9)
     assert likeness(held, digits[0], ["a"] * 10) is None
-    found = evidence_of(*made(rounds=1, batch=9), SETTINGS, digits[0])
-    assert not any(isinstance(one, PointsFigure) for one in found.figures)
+    evidence = evidence_of(*made(rounds=1, batch=9), SETTINGS, digits[0])
+    assert not any(isinstance(figure, PointsFigure) for figure in evidence.figures)
 
 
 def test_signs_of_collapse_are_findings(digits: tuple[Any, Any]) -> None:
     held, history = made()
     worse = Round(**{**vars(history[-1]), "distinct": 1, "number": 6})
-    found = evidence_of(held, History([*history, worse, worse, worse]), SETTINGS, digits[0])
-    (finding,) = found.findings
+    evidence = evidence_of(held, History([*history, worse, worse, worse]), SETTINGS, digits[0])
+    (finding,) = evidence.findings
     assert finding.startswith("A sign of collapse: Only 3 of the 60 images of round 7 differ")
     assert "`" not in finding
 
 
 def test_before_the_first_round_there_is_nothing_to_show(digits: tuple[Any, Any]) -> None:
     nothing = FakeHeld({name: torch.empty(0, dtype=torch.int64) for name in ("id", "round")})
-    found = evidence_of(nothing, History(), SETTINGS, digits[0])
-    assert found.headline == "Images to be made from the teacher alone by 'bsr', 1000 at the end"
-    assert (found.rows, list(found.figures), list(found.pictures)) == (None, [], [])
+    evidence = evidence_of(nothing, History(), SETTINGS, digits[0])
+    assert evidence.headline == "Images to be made from the teacher alone by 'bsr', 1000 at the end"
+    assert (evidence.rows, list(evidence.figures), list(evidence.pictures)) == (None, [], [])
 
 
 SIZES = [(10, 6, (1, 8, 8), 3), (2, 1, (3, 96, 96), 20), (30, 2, (3, 28, 28), 1), (1000, 200, (3, 32, 32), 55)]
@@ -196,11 +196,11 @@ def test_of_any_size_it_stays_small(
 ) -> None:
     held, history = made(classes=classes, rounds=rounds, shape=shape, layers=layers, batch=12)
     evidence_of(held, history, SETTINGS, teacher_of(classes, channels=shape[0], size=shape[1])).save(tmp_path / "all")
-    found = read_evidence(tmp_path / "all")
-    assert found is not None
-    assert found.summary is not None
-    assert found.summary.images == 12 * rounds
-    titles = [one.title for one in found.figures]
+    evidence = read_evidence(tmp_path / "all")
+    assert evidence is not None
+    assert evidence.summary is not None
+    assert evidence.summary.images == 12 * rounds
+    titles = [figure.title for figure in evidence.figures]
     assert ("Wanted class obtained" in titles) == (rounds > 1), "one round is no curve"
     assert ("Wanted and obtained" in titles) == (classes <= 30)
     assert "Batch-norm loss of every layer" in titles

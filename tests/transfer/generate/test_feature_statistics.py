@@ -27,34 +27,34 @@ def owned() -> ImageSet:
 
 
 def moments_at(teacher: Classifier, images: Tensor) -> list[Moments]:
-    """Of input, stages and embedding, from the outputs themselves."""
+    """The moments of input, stages and embedding, from the outputs themselves."""
     outputs = teacher(images, want=("logits", "stages", "embedding"))
     assert outputs.embedding is not None
     features = [teacher.prepare(images), *outputs.stages, outputs.embedding]
-    flat = [one.transpose(0, 1).flatten(1) for one in features]
-    return [Moments(one.mean(1), one.var(1, correction=0)) for one in flat]
+    flat = [feature.transpose(0, 1).flatten(1) for feature in features]
+    return [Moments(values.mean(1), values.var(1, correction=0)) for values in flat]
 
 
 def test_without_batch_norm_moments_of_all_images(owned: ImageSet) -> None:
     teacher = network("instance").eval()
-    found = measure(teacher, owned, batch_size=40)
-    wanted = moments_at(teacher, owned.tensor())
-    assert found.places[0].name == "input"
-    assert len(found.wanted) == len(found.floor) == len(wanted) == 5
-    for one, other in zip(found.wanted, wanted, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-    assert (found.images, found.batch_size, found.teacher) == (90, 40, "convnet_d3")
-    assert all(part.is_leaf and not part.is_inference() for one in found.wanted for part in one)
+    statistics = measure(teacher, owned, batch_size=40)
+    expected = moments_at(teacher, owned.tensor())
+    assert statistics.places[0].name == "input"
+    assert len(statistics.wanted) == len(statistics.floor) == len(expected) == 5
+    for moments, reference in zip(statistics.wanted, expected, strict=True):
+        torch.testing.assert_close(moments, reference, rtol=1e-4, atol=1e-5)
+    assert (statistics.images, statistics.batch_size, statistics.teacher) == (90, 40, "convnet_d3")
+    assert all(part.is_leaf and not part.is_inference() for moments in statistics.wanted for part in moments)
 
 
 def test_floor_is_of_whole_batches_in_random_order(owned: ImageSet) -> None:
     teacher = network("batch").eval()
-    found = measure(teacher, owned, batch_size=40)
-    assert [place.name for place in found.places] == list(BatchNormMoments(teacher).names)
-    assert (found.floor > 0).all()
-    assert measure(teacher, owned, batch_size=40, seed=1).floor.tolist() != found.floor.tolist()
-    torch.testing.assert_close(measure(teacher, owned, batch_size=40).floor, found.floor)
-    whole = measure(teacher, owned, batch_size=200)  # all are one smaller batch
+    statistics = measure(teacher, owned, batch_size=40)
+    assert [place.name for place in statistics.places] == list(BatchNormMoments(teacher).names)
+    assert (statistics.floor > 0).all()
+    assert measure(teacher, owned, batch_size=40, seed=1).floor.tolist() != statistics.floor.tolist()
+    torch.testing.assert_close(measure(teacher, owned, batch_size=40).floor, statistics.floor)
+    whole = measure(teacher, owned, batch_size=200)  # all images are one batch, which is smaller
     with BatchNormMoments(teacher) as moments:
         teacher(owned.tensor())
         distance = batch_norm_distance(moments.found, moments.reference)
@@ -82,23 +82,23 @@ def test_the_loss_reads_what_was_exported(owned: ImageSet, tmp_path: Path) -> No
 
 
 def test_a_round_trip(owned: ImageSet, tmp_path: Path) -> None:
-    found = measure(network("instance"), owned, batch_size=40)
-    found.save(tmp_path / "one")
+    statistics = measure(network("instance"), owned, batch_size=40)
+    statistics.save(tmp_path / "one")
     read = FeatureStatistics.read(tmp_path / "one")
-    assert replace(read, wanted=(), floor=found.floor) == replace(found, wanted=())
-    torch.testing.assert_close(read.wanted, found.wanted, rtol=0, atol=0)
-    torch.testing.assert_close(read.floor, found.floor, rtol=0, atol=0)
+    assert replace(read, wanted=(), floor=statistics.floor) == replace(statistics, wanted=())
+    torch.testing.assert_close(read.wanted, statistics.wanted, rtol=0, atol=0)
+    torch.testing.assert_close(read.floor, statistics.floor, rtol=0, atol=0)
 
 
 def test_statistics_of_others(owned: ImageSet) -> None:
-    found = measure(network("instance"), owned)
+    statistics = measure(network("instance"), owned)
     with pytest.warns(UserWarning, match="of convnet_d3 with other weights than this convnet_d3 has"):
-        BatchNormMoments(network("instance", seed=1), found)
+        BatchNormMoments(network("instance", seed=1), statistics)
     with pytest.raises(UserError, match="are of convnet_d3, and resnet8 has no module"):
-        BatchNormMoments(create("resnet8", num_classes=4, channels=1), found)
+        BatchNormMoments(create("resnet8", num_classes=4, channels=1), statistics)
     other = network("instance", width=4)
     with pytest.warns(UserWarning, match="other weights"):
-        reader = BatchNormMoments(other, found)
+        reader = BatchNormMoments(other, statistics)
     with reader as moments:
         other(owned.tensor())
         with pytest.raises(UserError, match=r"are of 8 features, and convnet_d3 has 4 there"):
@@ -129,9 +129,9 @@ def test_nowhere_to_read(owned: ImageSet) -> None:
 
 def test_from_python(owned: ImageSet, tmp_path: Path) -> None:
     teacher = network("instance")
-    found = lb.export_statistics(teacher, owned, tmp_path / "one", batch_size=40, device="cpu")
-    torch.testing.assert_close(FeatureStatistics.read(tmp_path / "one").floor, found.floor)
+    statistics = lb.export_statistics(teacher, owned, tmp_path / "one", batch_size=40, device="cpu")
+    torch.testing.assert_close(FeatureStatistics.read(tmp_path / "one").floor, statistics.floor)
     with pytest.raises(UserError, match=r"`images` must be images as `lb.load` gives them, or a data set's name"):
         lb.export_statistics(teacher, 3, tmp_path / "one")  # type: ignore[arg-type]
     of_a_tensor = lb.export_statistics(teacher, owned.tensor(), tmp_path / "two", batch_size=40, device="cpu")
-    torch.testing.assert_close(of_a_tensor.floor, found.floor)
+    torch.testing.assert_close(of_a_tensor.floor, statistics.floor)

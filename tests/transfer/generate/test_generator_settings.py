@@ -85,23 +85,23 @@ def test_what_goes_by_the_budget(said: dict[str, Any], classes: int, warmup: int
     settings = GenerateSettings.model_validate(said)
     written = GenerateSettings.model_validate(settings.model_dump(mode="json"))
     assert written == settings
-    found = written.settled(classes)
-    assert (found.warmup_rounds, found.generator.renew_once) == (warmup, renewed)
-    assert found.settled(classes) == found
-    assert GenerateSettings.model_validate(found.model_dump(mode="json")) == found
+    settled = written.settled(classes)
+    assert (settled.warmup_rounds, settled.generator.renew_once) == (warmup, renewed)
+    assert settled.settled(classes) == settled
+    assert GenerateSettings.model_validate(settled.model_dump(mode="json")) == settled
 
 
 def test_a_warm_up_that_takes_every_round_is_refused() -> None:
-    said = {"budget": 5000, "warmup_rounds": 20}
+    values = {"budget": 5000, "warmup_rounds": 20}
     message = (
         "`warmup_rounds` must be fewer than all rounds, got 20, and 20 of 256 images make the budget: what waits for "
         "the end of the warm-up (`losses.adversarial`, `growth`, `homogenise`) would never come. Leave `warmup_rounds` "
         "out, or lower it, or raise the `budget` above 5,120 images."
     )
     with pytest.raises(UserError, match=re.escape(message)):
-        check_warmup(GenerateSettings.model_validate(said), 5000)
-    check_warmup(GenerateSettings.model_validate(said), 5121)
-    alone = {**said, "steps_per_round": None, "losses": {"adversarial": 0}}
+        check_warmup(GenerateSettings.model_validate(values), 5000)
+    check_warmup(GenerateSettings.model_validate(values), 5121)
+    alone = {**values, "steps_per_round": None, "losses": {"adversarial": 0}}
     with pytest.raises(UserError, match=r"\(`growth`, `homogenise`\) would never come"):
         check_warmup(GenerateSettings.model_validate(alone), 5000)
     check_warmup(GenerateSettings.model_validate({**alone, "method": "fast"}), 5000)  # for which nothing waits
@@ -109,7 +109,7 @@ def test_a_warm_up_that_takes_every_round_is_refused() -> None:
     with pytest.raises(UserError, match=r"20 of 256 images make all images: .* lower it, or raise `rounds`"):
         check_warmup(GenerateSettings.model_validate(endless), 512)
     check_warmup(GenerateSettings.model_validate({**endless, "rounds": 21}), 512)
-    check_warmup(GenerateSettings.model_validate({**said, "replay": {"images": 512}}), 512)  # by the student's steps
+    check_warmup(GenerateSettings.model_validate({**values, "replay": {"images": 512}}), 512)  # by the student's steps
 
 
 @pytest.mark.parametrize(
@@ -128,18 +128,18 @@ def test_a_warm_up_that_takes_every_round_is_refused() -> None:
 def test_few_steps_have_published_rates_of_their_own(
     method: str, said: dict[str, Any], rates: tuple[float, float, float]
 ) -> None:
-    found = GenerateSettings.model_validate({"budget": 5000, "method": method, **said})
-    meta = found.learning_rate * found.inner_steps  # what `meta_rate: null` stands for
-    assert (found.learning_rate, found.latent_rate) == rates[:2]
+    settings = GenerateSettings.model_validate({"budget": 5000, "method": method, **said})
+    meta = settings.learning_rate * settings.inner_steps  # what `meta_rate: null` stands for
+    assert (settings.learning_rate, settings.latent_rate) == rates[:2]
     assert meta == pytest.approx(rates[2])
-    assert GenerateSettings.model_validate(found.model_dump(mode="json")) == found
+    assert GenerateSettings.model_validate(settings.model_dump(mode="json")) == settings
     bsr = GenerateSettings.model_validate({"budget": 5000, "method": "bsr", "inner_steps": 5})
     assert (bsr.learning_rate, bsr.latent_rate) == (2e-3, 0.01), "for which nothing else is published"
 
 
 @pytest.mark.parametrize("size", ["width", "latents"])
 def test_pixels_have_no_sizes_of_a_network(size: str) -> None:
-    said: dict[str, Any] = {"budget": 256, "method": "deep-inversion"}
-    assert GenerateSettings.model_validate(said).optimise == "pixels"
+    values: dict[str, Any] = {"budget": 256, "method": "deep-inversion"}
+    assert GenerateSettings.model_validate(values).optimise == "pixels"
     with pytest.raises(ValidationError, match=f"`generator` with `network: none` has no `{size}`"):
-        GenerateSettings.model_validate({**said, "generator": {size: 32}})
+        GenerateSettings.model_validate({**values, "generator": {size: 32}})

@@ -1,4 +1,4 @@
-"""The table of rounds comes back from its file as it was, whatever is not known in it."""
+"""The table of rounds comes back from its file as it was, also where values in it are unknown."""
 
 import math
 from pathlib import Path
@@ -19,16 +19,16 @@ def test_it_comes_back(tmp_path: Path) -> None:
     history.append(Round(number=2, made=0, held=120, losses=later, obtained=0.5, agreement=0.75, distillation=2.0))
     again = HistoryFile(tmp_path)
     again.go_back(3)
-    other = again.read()
-    assert [one.losses for one in other] == [{}, first, later]
-    assert [one.obtained for one in other] == [None, None, 0.5]
-    assert [torch.as_tensor(one.counts).tolist() for one in other] == [[30, 34], [60, 60], []]
-    assert [torch.as_tensor(one.layers).tolist() for one in other] == [[1.5, 0.25], [], []]
-    assert other[1:][0].removed == 8
-    assert other.column("held") == [64, 120, 120]
-    assert math.isnan(other.column("adversarial")[0])
-    assert other.column("adversarial")[2] == -1.0
-    assert other.losses == ["one_hot", "adversarial"]
+    rounds = again.read()
+    assert [row.losses for row in rounds] == [{}, first, later]
+    assert [row.obtained for row in rounds] == [None, None, 0.5]
+    assert [torch.as_tensor(row.counts).tolist() for row in rounds] == [[30, 34], [60, 60], []]
+    assert [torch.as_tensor(row.layers).tolist() for row in rounds] == [[1.5, 0.25], [], []]
+    assert rounds[1:][0].removed == 8
+    assert rounds.column("held") == [64, 120, 120]
+    assert math.isnan(rounds.column("adversarial")[0])
+    assert rounds.column("adversarial")[2] == -1.0
+    assert rounds.losses == ["one_hot", "adversarial"]
 
 
 def test_none_comes_back(tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_of_large_images_some_pixels_are_compared() -> None:
 def test_spread_is_that_within_classes_whatever_the_scale() -> None:
     embedding = torch.tensor([[1.0, 0.0], [3.0, 0.0], [0.0, 7.0], [0.0, 7.0], [9.0, 9.0]])
     labels = torch.tensor([0, 0, 1, 1, 2])
-    found = within_class_spread(embedding, labels)
-    assert found == pytest.approx(math.sqrt(2 / (1 + 9 + 49 + 49)))
-    assert within_class_spread(embedding * 100, labels) == pytest.approx(found)
+    spread = within_class_spread(embedding, labels)
+    assert spread == pytest.approx(math.sqrt(2 / (1 + 9 + 49 + 49)))
+    assert within_class_spread(embedding * 100, labels) == pytest.approx(spread)
     assert within_class_spread(embedding, torch.arange(5)) is None
     assert within_class_spread(embedding * 0, labels) is None

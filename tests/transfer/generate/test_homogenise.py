@@ -15,10 +15,10 @@ REFERENCE = {"order": "oldest-first", "one_more": True}
 
 
 def repository(folder: Path, embeddings: list[torch.Tensor], **options) -> tuple[Repository, list[torch.Tensor]]:
-    """Classes one after the other, and their rows."""
+    """A repository of one class after the other, and the rows of each class."""
     classes, width = len(embeddings), embeddings[0].shape[1]
     kept = Repository(folder, shape=(1, 4, 4), num_classes=classes, embedding=width, **options)
-    return kept, [append(kept, label, one) for label, one in enumerate(embeddings)]
+    return kept, [append(kept, label, class_embeddings) for label, class_embeddings in enumerate(embeddings)]
 
 
 def append(kept: Repository, label: int, embeddings: torch.Tensor) -> torch.Tensor:
@@ -29,10 +29,10 @@ def append(kept: Repository, label: int, embeddings: torch.Tensor) -> torch.Tens
 
 
 def golden() -> tuple[list[torch.Tensor], list[list[int]], dict]:
-    with np.load(GOLDEN) as found:
-        hp = json.loads(str(found["hp"]))
-        features = [torch.from_numpy(found[f"in.features{label}"]) for label in range(hp["num_classes"])]
-        return features, [found[f"out.removed{label}"].astype(int).tolist() for label in range(hp["num_classes"])], hp
+    with np.load(GOLDEN) as file:
+        hp = json.loads(str(file["hp"]))
+        features = [torch.from_numpy(file[f"in.features{label}"]) for label in range(hp["num_classes"])]
+        return features, [file[f"out.removed{label}"].astype(int).tolist() for label in range(hp["num_classes"])], hp
 
 
 def settings_of(hp: dict, **options) -> Homogenise:
@@ -54,8 +54,8 @@ def test_of_more_outliers_than_may_leave_the_reference_takes_the_oldest(tmp_path
         assert len(removed[label]) > 4
         for one_more in (False, True):
             kept, _ = repository(tmp_path / f"{label}{one_more}", features[label : label + 1])
-            said = settings_of(hp, most=3, order="oldest-first", one_more=one_more)
-            left = Homogeniser(said, num_classes=1, batch_size=64).leaving(kept)
+            settings = settings_of(hp, most=3, order="oldest-first", one_more=one_more)
+            left = Homogeniser(settings, num_classes=1, batch_size=64).leaving(kept)
             assert left.tolist() == removed[label][: 3 + one_more]
 
 
@@ -114,21 +114,21 @@ def test_rounds_resumed_are_rounds_in_one_go(tmp_path: Path, options: dict) -> N
     batches = [[torch.randn(9, 6, generator=random) ** 3 for _ in range(3)] for _ in range(6)]
     whole, _ = repository(tmp_path / "whole", batches[0], **options)
     kept, _ = repository(tmp_path / "kept", batches[0], **options)
-    one, other = (Homogeniser(Homogenise(most=2), num_classes=3, batch_size=9) for _ in range(2))
+    straight, resumed = (Homogeniser(Homogenise(most=2), num_classes=3, batch_size=9) for _ in range(2))
     removed = 0
     for embeddings in batches[1:]:
-        states = kept.state_dict(), other.state_dict()
+        states = kept.state_dict(), resumed.state_dict()
         append(kept, 0, torch.randn(5, 6))  # of a run that was killed
-        other.leaving(kept)
+        resumed.leaving(kept)
         kept = Repository(tmp_path / "kept", shape=(1, 4, 4), num_classes=3, embedding=6, **options)
-        other = Homogeniser(Homogenise(most=2), num_classes=3, batch_size=9)
+        resumed = Homogeniser(Homogenise(most=2), num_classes=3, batch_size=9)
         kept.load_state_dict(states[0])
-        other.load_state_dict(states[1])
+        resumed.load_state_dict(states[1])
         for label, batch in enumerate(embeddings):
             for into in (whole, kept):
                 append(into, label, batch)
-        leaving, same = one.leaving(whole), other.leaving(kept)
-        assert torch.equal(leaving, same)
+        leaving, again = straight.leaving(whole), resumed.leaving(kept)
+        assert torch.equal(leaving, again)
         removed += len(leaving)
         for into in (whole, kept):
             into.remove(leaving)

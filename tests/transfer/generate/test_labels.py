@@ -14,13 +14,13 @@ RULES = ("uniform", "sorted", "even", "balanced")
 
 
 def test_biased_labels_are_the_references() -> None:
-    with np.load(GOLDEN / "biased_labels.npz") as found:
-        labels = biased_labels(torch.from_numpy(found["in.counts"]), torch.from_numpy(found["in.uniform"]))
-        assert labels.tolist() == found["out.labels"].tolist()
+    with np.load(GOLDEN / "biased_labels.npz") as golden:
+        labels = biased_labels(torch.from_numpy(golden["in.counts"]), torch.from_numpy(golden["in.uniform"]))
+        assert labels.tolist() == golden["out.labels"].tolist()
         shares = torch.bincount(
-            biased_labels(torch.from_numpy(found["in.counts"]), torch.linspace(0, 1, 100_001)), minlength=10
+            biased_labels(torch.from_numpy(golden["in.counts"]), torch.linspace(0, 1, 100_001)), minlength=10
         )
-        np.testing.assert_allclose(shares / 100_001, found["out.probabilities"], atol=1e-4)
+        np.testing.assert_allclose(shares / 100_001, golden["out.probabilities"], atol=1e-4)
 
 
 counts = st.lists(st.integers(0, 10**9) | st.just(0), min_size=1, max_size=12)

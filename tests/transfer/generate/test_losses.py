@@ -46,53 +46,53 @@ def kl(one: Tensor, other: Tensor) -> Tensor:
 def same(found: Tensor, wanted: Tensor, *inputs: Tensor, rtol: float = 1e-9) -> None:
     """Values, and gradients with respect to inputs."""
     torch.testing.assert_close(found, wanted, rtol=rtol, atol=1e-12)
-    ours, theirs = (torch.autograd.grad(one.sum(), inputs, retain_graph=True) for one in (found, wanted))
+    ours, theirs = (torch.autograd.grad(values.sum(), inputs, retain_graph=True) for values in (found, wanted))
     torch.testing.assert_close(ours, theirs, rtol=rtol, atol=1e-12)
 
 
 def test_priors_of_the_reference() -> None:
     golden = np.load(PRIORS)
-    images, given = torch.from_numpy(golden["in.images"]), torch.from_numpy(golden["in.logits"])
+    images, outputs = torch.from_numpy(golden["in.images"]), torch.from_numpy(golden["in.logits"])
     torch.testing.assert_close(total_variation(images).mean(), torch.tensor(golden["out.tv"]), rtol=1e-6, atol=0)
-    # Not so "out.jsd": it was of logits that the file does not hold.
-    torch.testing.assert_close(balance(given), torch.tensor(golden["out.class_balance"]), rtol=1e-6, atol=0)
+    # Not so "out.jsd", which was computed from logits that the file does not hold.
+    torch.testing.assert_close(balance(outputs), torch.tensor(golden["out.class_balance"]), rtol=1e-6, atol=0)
 
 
 def test_batch_norm_distance() -> None:
-    found = [Moments(pixels(0, 3), pixels(1, 3)), Moments(pixels(2, 4), pixels(3, 4))]
-    wanted = [Moments(pixels(4, 3).detach(), pixels(5, 3).detach()), Moments(pixels(6, 4).detach(), pixels(7, 4))]
+    moments = [Moments(pixels(0, 3), pixels(1, 3)), Moments(pixels(2, 4), pixels(3, 4))]
+    reference = [Moments(pixels(4, 3).detach(), pixels(5, 3).detach()), Moments(pixels(6, 4).detach(), pixels(7, 4))]
     parts = [
-        (one.mean - two.mean).square().sum().sqrt() + (one.var - two.var).square().sum().sqrt()
-        for one, two in zip(found, wanted, strict=True)
+        (ours.mean - theirs.mean).square().sum().sqrt() + (ours.var - theirs.var).square().sum().sqrt()
+        for ours, theirs in zip(moments, reference, strict=True)
     ]
-    same(batch_norm_distance(found, wanted), torch.stack(parts), *found[0], *found[1])
+    same(batch_norm_distance(moments, reference), torch.stack(parts), *moments[0], *moments[1])
 
 
 def test_no_distance_has_a_finite_gradient() -> None:
-    here = Moments(torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True))
-    batch_norm_distance([here], [Moments(torch.ones(3), torch.ones(3))]).sum().backward()
-    assert here.mean.grad is not None
-    assert here.mean.grad.tolist() == [0, 0, 0]
+    moments = Moments(torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True))
+    batch_norm_distance([moments], [Moments(torch.ones(3), torch.ones(3))]).sum().backward()
+    assert moments.mean.grad is not None
+    assert moments.mean.grad.tolist() == [0, 0, 0]
 
 
 def test_one_hot() -> None:
-    given, labels = logits(0), torch.tensor([0, 1, 2, 3, 4, 0])
-    wanted = -probabilities(given).log()[torch.arange(6), labels]
-    same(one_hot(given, labels), wanted, given)
-    same(one_hot(given), -probabilities(given).max(1).values.log(), given)
+    outputs, labels = logits(0), torch.tensor([0, 1, 2, 3, 4, 0])
+    expected = -probabilities(outputs).log()[torch.arange(6), labels]
+    same(one_hot(outputs, labels), expected, outputs)
+    same(one_hot(outputs), -probabilities(outputs).max(1).values.log(), outputs)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_kl(temperature: float) -> None:
     teacher, student = logits(0), logits(1)
     p, q = probabilities(teacher, temperature), probabilities(student, temperature)
-    wanted = -kl(p, q) * temperature**2
-    found = adversarial(teacher, student, form="kl", temperature=temperature)
-    same(found, wanted, teacher, student)
+    expected = -kl(p, q) * temperature**2
+    loss = adversarial(teacher, student, form="kl", temperature=temperature)
+    same(loss, expected, teacher, student)
     masked = adversarial(teacher, student, form="kl-where-equal", temperature=temperature)
     equal = teacher.argmax(1) == student.argmax(1)
     assert 0 < equal.sum() < 6
-    same(masked, wanted * equal, teacher, student)
+    same(masked, expected * equal, teacher, student)
     assert adversarial(teacher, student).equal(adversarial(teacher, student, form="kl-where-equal"))
 
 
@@ -105,17 +105,17 @@ def test_jensen_shannon() -> None:
     teacher, student = logits(0), logits(1)
     p, q = probabilities(teacher, 3), probabilities(student, 3)
     m = (p + q) / 2
-    found = adversarial(teacher, student, form="js", temperature=3)
-    same(found, -(kl(p, m) + kl(q, m)) / 2, teacher, student)
-    assert (found > -math.log(2)).all()
+    loss = adversarial(teacher, student, form="js", temperature=3)
+    same(loss, -(kl(p, m) + kl(q, m)) / 2, teacher, student)
+    assert (loss > -math.log(2)).all()
 
 
 def test_jensen_shannon_as_published() -> None:
     teacher, student = logits(0), logits(1)
     p, q = probabilities(teacher, 3), probabilities(student, 3)
-    p, q, m = (one.clamp(0.01, 0.99) for one in (p, q, (p + q) / 2))
-    found = adversarial(teacher, student, form="js-clamped", temperature=3)
-    same(found, -(kl(m, p) + kl(m, q)) / 2, teacher, student)
+    p, q, m = (values.clamp(0.01, 0.99) for values in (p, q, (p + q) / 2))
+    loss = adversarial(teacher, student, form="js-clamped", temperature=3)
+    same(loss, -(kl(m, p) + kl(m, q)) / 2, teacher, student)
 
 
 def test_activation() -> None:
@@ -124,9 +124,9 @@ def test_activation() -> None:
 
 
 def test_balance() -> None:
-    given = logits(0)
-    mean = probabilities(given).mean(0)
-    same(balance(given), (mean * mean.log()).sum(), given)
+    outputs = logits(0)
+    mean = probabilities(outputs).mean(0)
+    same(balance(outputs), (mean * mean.log()).sum(), outputs)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 8, 8), (2, 3, 28, 28), (2, 3, 5, 7)])
@@ -140,8 +140,8 @@ def test_total_variation(shape: tuple[int, ...]) -> None:
         )
         for down, right in ((0, 1), (1, 0), (1, 1), (1, -1))
     }
-    l1 = sum((one - other).abs().flatten(1).mean(1) for one, other in pairs.values())
-    norms = sum((one - other).square().sum().sqrt() for one, other in pairs.values())
+    l1 = sum((first - second).abs().flatten(1).mean(1) for first, second in pairs.values())
+    norms = sum((first - second).square().sum().sqrt() for first, second in pairs.values())
     assert isinstance(l1, Tensor)
     assert isinstance(norms, Tensor)
     same(total_variation(images), l1, images)
@@ -180,7 +180,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "activation": activation,
     "balance": balance,
     **{
-        form: lambda given, form=form: adversarial(given, given.flip(0) * 2, form=form, temperature=2.0)
+        form: lambda outputs, form=form: adversarial(outputs, outputs.flip(0) * 2, form=form, temperature=2.0)
         for form in ADVERSARIES
     },
 }
@@ -189,20 +189,20 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
 def test_finite_at_any_size(name: str, size: float) -> None:
-    given = (logits(0).detach().float() * size).requires_grad_()
-    loss = LOSSES[name](given)
+    outputs = (logits(0).detach().float() * size).requires_grad_()
+    loss = LOSSES[name](outputs)
     loss.sum().backward()
-    assert given.grad is not None
+    assert outputs.grad is not None
     assert loss.isfinite().all()
-    assert given.grad.isfinite().all()
+    assert outputs.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_bf16_is_computed_in_float32(name: str) -> None:
-    given = logits(0).detach().bfloat16()
-    found = LOSSES[name](given)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, LOSSES[name](given.float()), rtol=1e-6, atol=1e-7)
+    outputs = logits(0).detach().bfloat16()
+    loss = LOSSES[name](outputs)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, LOSSES[name](outputs.float()), rtol=1e-6, atol=1e-7)
 
 
 def test_names_and_numbers_out_of_range() -> None:

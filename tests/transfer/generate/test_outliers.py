@@ -19,7 +19,7 @@ def scikit_learn(embeddings: np.ndarray, count: int = COUNT, algorithm: str = "k
 
 
 def nearest(embeddings: np.ndarray, count: int) -> np.ndarray:
-    """By the definition, and of equally near ones the first."""
+    """By the definition; of equally near neighbours the first."""
     difference = embeddings[:, None].astype(np.float64) - embeddings[None]
     distances = np.sqrt(np.square(difference).sum(-1))
     np.fill_diagonal(distances, np.inf)
@@ -57,11 +57,11 @@ def test_updates_are_what_a_new_search_is(kind: str, seed: int, width: int, coun
     embeddings = embedded(kind, seed, 200, width)
     random = np.random.default_rng(seed)
     lists = NeighbourLists(count)
-    rows, made = np.empty(0, np.int64), 0
-    for came, share, resumed in rounds:
+    rows, total = np.empty(0, np.int64), 0
+    for added, share, resumed in rounds:
         rows = rows[random.random(len(rows)) >= share / 2]
-        rows = np.concatenate([rows, np.arange(made, made + came)])
-        made += came
+        rows = np.concatenate([rows, np.arange(total, total + added)])
+        total += added
         if resumed:
             state, lists = lists.state_dict(), NeighbourLists(count)
             lists.load_state_dict(state)

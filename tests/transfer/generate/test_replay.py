@@ -23,10 +23,10 @@ def test_the_gap_is_the_divergence() -> None:
 
 
 def test_those_who_agree_best_leave() -> None:
-    found = torch.tensor([0.3, 0.1, 0.9, 0.1, 0.0])
-    assert learned(found, 3).tolist() == [4, 1]
-    assert learned(found, 5).tolist() == learned(found, 9).tolist() == []
-    assert learned(found, 0).tolist() == [4, 1, 3, 0, 2]
+    divergences = torch.tensor([0.3, 0.1, 0.9, 0.1, 0.0])
+    assert learned(divergences, 3).tolist() == [4, 1]
+    assert learned(divergences, 5).tolist() == learned(divergences, 9).tolist() == []
+    assert learned(divergences, 0).tolist() == [4, 1, 3, 0, 2]
     assert learned(torch.empty(0), 3).tolist() == []
 
 
@@ -48,9 +48,9 @@ def test_a_full_repository_keeps_what_the_student_has_not_learned(tmp_path: Path
     kept, student = filled(tmp_path), student_for()
     left = PrioritisedReplay(Replay(images=260)).leaving(kept, student)
     with torch.no_grad():
-        found = gaps(kept.column("logits"), student(kept.column("images")).logits)
+        divergences = gaps(kept.column("logits"), student(kept.column("images")).logits)
     assert len(left) == 40
-    assert found[left].tolist() == pytest.approx(found.sort().values[:40].tolist(), abs=1e-5)
+    assert divergences[left].tolist() == pytest.approx(divergences.sort().values[:40].tolist(), abs=1e-5)
     assert PrioritisedReplay(Replay(images=298)).leaving(kept, None).tolist() == [0, 1], "the oldest"
     assert PrioritisedReplay(Replay(images=300)).leaving(kept, student).tolist() == []
 

@@ -61,15 +61,15 @@ def test_what_went_in_comes_out(tmp_path: Path, capacity: int | None) -> None:
     assert kept.in_memory == (capacity is not None)
     appended = append(kept, 1)
     assert appended.rows.tolist() == appended.places.tolist() == list(range(6))
-    found = content(kept)
+    columns = content(kept)
     for name in ("images", "logits", "embedding", "wanted", "view"):
-        assert torch.equal(found[name], batch[name]), name
-    assert torch.equal(found["loss_batch_norm"], batch["losses"]["batch_norm"])
-    assert torch.equal(found["label"], batch["logits"].argmax(1))
-    assert torch.equal(found["confidence"], batch["logits"].softmax(1).amax(1))
-    assert found["round"].tolist() == [1] * 6
-    assert torch.equal(found["id"], content_ids(image_digests(batch["images"])))
-    assert torch.equal(kept.class_counts(), torch.bincount(found["label"], minlength=K))
+        assert torch.equal(columns[name], batch[name]), name
+    assert torch.equal(columns["loss_batch_norm"], batch["losses"]["batch_norm"])
+    assert torch.equal(columns["label"], batch["logits"].argmax(1))
+    assert torch.equal(columns["confidence"], batch["logits"].softmax(1).amax(1))
+    assert columns["round"].tolist() == [1] * 6
+    assert torch.equal(columns["id"], content_ids(image_digests(batch["images"])))
+    assert torch.equal(kept.class_counts(), torch.bincount(columns["label"], minlength=K))
     assert torch.equal(kept.column("logits", torch.tensor([1, 4])), batch["logits"][[1, 4]])
 
 
@@ -79,18 +79,18 @@ def test_images_become_a_transfer_set(tmp_path: Path, capacity: int | None) -> N
     append(kept, 1)
     append(kept, 2)
     kept.remove([1, 7])
-    made_of = kept.transfer_set(CLASSES, maker="generate/bsr", about={"seed": 3})
-    assert made_of.images.classes == CLASSES
-    assert torch.equal(torch.as_tensor(made_of.images.labels), kept.column("label"))
-    assert torch.equal(made_of.images.tensor(), kept.column("images"))
-    assert torch.equal(made_of.images.digests(), image_digests(kept.column("images")))
-    assert set(made_of.provenance) == {
+    transfer_set = kept.transfer_set(CLASSES, maker="generate/bsr", about={"seed": 3})
+    assert transfer_set.images.classes == CLASSES
+    assert torch.equal(torch.as_tensor(transfer_set.images.labels), kept.column("label"))
+    assert torch.equal(transfer_set.images.tensor(), kept.column("images"))
+    assert torch.equal(transfer_set.images.digests(), image_digests(kept.column("images")))
+    assert set(transfer_set.provenance) == {
         *("maker", "round", "call", "wanted_label", "confidence", "view", "loss_batch_norm")
     }
-    assert list(made_of.provenance["round"]) == [1] * 5 + [2] * 5
-    made_of.save(tmp_path / "saved")
+    assert list(transfer_set.provenance["round"]) == [1] * 5 + [2] * 5
+    transfer_set.save(tmp_path / "saved")
     back = TransferSet.load(tmp_path / "saved")
-    assert back.images.fingerprint == made_of.images.fingerprint
+    assert back.images.fingerprint == transfer_set.images.fingerprint
     assert torch.equal(torch.as_tensor(back.provenance["wanted_label"]), kept.column("wanted"))
 
 
@@ -154,8 +154,8 @@ def test_it_is_what_a_list_of_images_is(tmp_path_factory, steps, options: dict[s
             batch = made(number if action == "append" else 0, amount)
             images = batch.pop("images")
             appended = kept.append(images, **batch)
-            known = [tuple(picture.flatten().tolist()) for _, picture in model]
-            fresh = [place for place, one in enumerate(images) if tuple(one.flatten().tolist()) not in known]
+            present = [tuple(picture.flatten().tolist()) for _, picture in model]
+            fresh = [place for place, image in enumerate(images) if tuple(image.flatten().tolist()) not in present]
             assert appended.places.tolist() == fresh
             model += [(length + row, images[place]) for row, place in enumerate(fresh)]
             length += len(fresh)
@@ -164,7 +164,7 @@ def test_it_is_what_a_list_of_images_is(tmp_path_factory, steps, options: dict[s
         elif action == "remove":
             leaving = [row for row, _ in model][1 : 1 + amount]
             kept.remove(leaving)
-            model = [one for one in model if one[0] not in leaving]
+            model = [entry for entry in model if entry[0] not in leaving]
         elif action == "save":
             saved = (kept.state_dict(), list(model), length)
         else:
@@ -174,7 +174,7 @@ def test_it_is_what_a_list_of_images_is(tmp_path_factory, steps, options: dict[s
         assert kept.rows.tolist() == [row for row, _ in model]
         assert len(kept) == len(model)
         assert torch.equal(
-            kept.column("images"), torch.stack([one for _, one in model]) if model else kept.column("images")
+            kept.column("images"), torch.stack([picture for _, picture in model]) if model else kept.column("images")
         )
         assert torch.equal(kept.class_counts(), torch.bincount(kept.column("label"), minlength=K))
 
@@ -182,17 +182,17 @@ def test_it_is_what_a_list_of_images_is(tmp_path_factory, steps, options: dict[s
 @BOTH
 def test_a_state_of_an_earlier_round_is_right_after_more_was_written(tmp_path: Path, capacity: int | None) -> None:
     kept, whole = repository(tmp_path / "a", capacity=capacity), repository(tmp_path / "b", capacity=capacity)
-    for one in (kept, whole):
-        append(one, 1)
-        one.remove([3])
+    for stored in (kept, whole):
+        append(stored, 1)
+        stored.remove([3])
     state = kept.state_dict()
     append(kept, 7, count=20)  # of a run that was killed
     kept.remove([0, 8])
     again = repository(tmp_path / "a", capacity=capacity)
     again.load_state_dict(state)
-    for one in (again, whole):
-        append(one, 2)
-        one.remove([0, 6])
+    for stored in (again, whole):
+        append(stored, 2)
+        stored.remove([0, 6])
     assert same(again, whole)
     assert torch.equal(again.state_dict()["checksum"], whole.state_dict()["checksum"])
     third = repository(tmp_path / "a", capacity=capacity)
@@ -204,7 +204,7 @@ def test_the_state_is_small(tmp_path: Path) -> None:
     kept = repository(tmp_path)
     for number in range(40):
         append(kept, number, count=50)
-    assert sum(one.numel() * one.element_size() for one in kept.state_dict().values()) == 2000 // 8 + 16
+    assert sum(tensor.numel() * tensor.element_size() for tensor in kept.state_dict().values()) == 2000 // 8 + 16
 
 
 @pytest.mark.parametrize("name", ["images", "notes", "logits", "embedding", "digests"])
@@ -227,7 +227,7 @@ def test_damage_is_seen(tmp_path: Path, name: str) -> None:
             content[row * size // 6 + 3] ^= 1
             path.write_bytes(content)
         else:
-            other.load_state_dict(state)  # that image left
+            other.load_state_dict(state)  # that image has left
     os.truncate(path, size - 1)
     with pytest.raises(UserError, match=rf"{name}.bin' must hold {size} bytes, of the 6 images that the checkpoint"):
         repository(tmp_path).load_state_dict(state)
@@ -260,13 +260,13 @@ def test_another_process_reads_what_was_written_since_alone(tmp_path: Path, monk
     append(mine, 1)
     other.load_state_dict(mine.state_dict())
     append(mine, 2, count=3)
-    asked = []
+    counts = []
     monkeypatch.setattr(
         "limbeck.transfer.generate.batch_columns.image_digests",
-        lambda images: asked.append(len(images)) or image_digests(images),
+        lambda images: counts.append(len(images)) or image_digests(images),
     )
     other.load_state_dict(mine.state_dict())
-    assert asked == [3]
+    assert counts == [3]
     assert same(mine, other)
 
 
@@ -364,18 +364,18 @@ for part in range(10):
     memory.append(private_bytes())
 torch.save({"state": kept.state_dict(), "rows": kept.rows, "bytes": memory}, Path(sys.argv[1]) / "found.pt")
 """
-"""In a process of its own: what others have allocated and given back there is not to be told from what these take."""
+"""In a process of its own: memory that other tests allocated and gave back cannot be told from what this takes."""
 
 
 @pytest.mark.slow
 def test_a_million_images_take_little_memory(tmp_path: Path) -> None:
-    """Memory that is no file's, which is all that the system could not take away."""
+    """Memory that belongs to no file, which is all that the system could not reclaim."""
     subprocess.run([sys.executable, "-c", MANY, str(tmp_path)], check=True)
-    found = torch.load(tmp_path / "found.pt", weights_only=True)
-    state, rows, memory = found["state"], found["rows"], found["bytes"]
+    results = torch.load(tmp_path / "found.pt", weights_only=True)
+    state, rows, memory = results["state"], results["rows"], results["bytes"]
     assert len(rows) == 900_000
     assert max(memory) - memory[0] < 60 * 900_000
-    assert sum(one.numel() * one.element_size() for one in state.values()) == 125_016
+    assert sum(tensor.numel() * tensor.element_size() for tensor in state.values()) == 125_016
     again = Repository(tmp_path, shape=(1, 8, 8), num_classes=10, embedding=16)
     again.load_state_dict(state)
     assert torch.equal(again.rows, rows)

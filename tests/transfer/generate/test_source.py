@@ -1,4 +1,4 @@
-"""A source that makes its images: its rounds, its budget, and that it goes on to the bit wherever it was stopped."""
+"""A source that makes its images: its rounds, its budget, and resuming to the bit wherever it was stopped."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -52,7 +52,7 @@ def column(source: GeneratingSource, name: str) -> Tensor:
 
 
 def noted(source: GeneratingSource) -> list[Any]:
-    """All that is known of the rounds but for their time."""
+    """All that is known of the rounds, except for their time."""
     return [(row.number, row.made, row.held, row.agreement, list(row.counts), row.losses) for row in source.history]
 
 
@@ -72,14 +72,14 @@ def test_a_refresh_makes_its_round_and_the_first_those_to_warm_up_too(tmp_path: 
 def test_images_are_distinct_with_what_is_known_of_them(tmp_path: Path) -> None:
     source = source_for(tmp_path)
     source.refresh(0, student_for())
-    found = source.images(0)
-    assert source.images(0) is found
-    assert len(found.images.ids.unique()) == len(found)
+    transfer_set = source.images(0)
+    assert source.images(0) is transfer_set
+    assert len(transfer_set.images.ids.unique()) == len(transfer_set)
     assert column(source, "round").tolist() == [0] * 8 + [1] * 8 + [2] * 8
-    assert set(found.provenance) >= {"wanted_label", "confidence", "call"}
-    assert found.about["maker"] == "fake"
-    assert found.images.labels is not None
-    assert found.images.class_counts().tolist() == source.history[2].counts
+    assert set(transfer_set.provenance) >= {"wanted_label", "confidence", "call"}
+    assert transfer_set.about["maker"] == "fake"
+    assert transfer_set.images.labels is not None
+    assert transfer_set.images.class_counts().tolist() == source.history[2].counts
 
 
 def test_the_budget_is_exact_where_it_is_no_multiple_of_a_batch(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_how_much_a_student_still_learns_is_known_once_it_was_taught(tmp_path: P
     for number in range(3):
         source.refresh(number, student_for())
     warmup = source.engine.settings.warmup_rounds
-    known = [row.distillation is not None for row in source.history]
-    assert known == [number > warmup for number in range(len(known))]
+    has_loss = [row.distillation is not None for row in source.history]
+    assert has_loss == [number > warmup for number in range(len(has_loss))]
     assert all(row.distillation > 0 for row in source.history if row.distillation is not None)
 
 
@@ -143,7 +143,7 @@ def test_nothing_is_wanted_where_the_teacher_says(tmp_path: Path) -> None:
 
 
 class Oldest:
-    """Has the three oldest leave."""
+    """A pruning that removes the three oldest images."""
 
     def __init__(self, _: Any) -> None:
         self.there: list[int] = []
@@ -156,7 +156,7 @@ class Oldest:
         return repository.rows[: 3 * outliers]
 
     def removed(self, rows: Tensor) -> None:
-        self.there = [one for one in self.there if one not in rows.tolist()]
+        self.there = [row for row in self.there if row not in rows.tolist()]
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"there": torch.tensor(self.there)}
@@ -202,7 +202,7 @@ def always_saving(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cut_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end right before something is looked at the `step`-th time."""
+    """Cuts the power once the pace has been asked `step` times."""
     real, calls = pace_module.Pace.__call__, [0]
 
     def looking(self: Any) -> bool:
@@ -256,7 +256,7 @@ def test_a_state_of_an_earlier_round_is_right_after_the_files_grew(tmp_path: Pat
     source = source_for(tmp_path, settings, count=200)
     source.refresh(0, taught[0])
     checkpoint = {name: tensor.clone() for name, tensor in source.state_dict().items()}
-    source.refresh(1, student_for(7))  # another one, so that other images lie there
+    source.refresh(1, student_for(7))  # another student, so that the files hold other images
     source = source_for(tmp_path, settings, count=200)
     source.load_state_dict(checkpoint)
     assert len(source.history) == 3
@@ -313,8 +313,8 @@ def test_an_interruption_keeps_what_is_there(tmp_path: Path, whole: Any, monkeyp
     source = source_for(tmp_path, settings, count=200)
     costs = [source.refresh(number, student) for number, student in enumerate(students())]
     assert same(whole[0], source.state_dict())
-    assert sum(one.steps for one in costs) == 5 * 2 * 3  # what was done before the interruption is counted, once
-    assert sum(one.teacher_passes for one in costs) == 5 * 2 * 3 * 8
+    assert sum(cost.steps for cost in costs) == 5 * 2 * 3  # what was done before the interruption is counted, once
+    assert sum(cost.teacher_passes for cost in costs) == 5 * 2 * 3 * 8
     assert not (tmp_path / source_module.PARTIAL).exists()
 
 
@@ -353,5 +353,5 @@ def test_no_weight_grows_while_there_is_no_adversary(tmp_path: Path, monkeypatch
     monkeypatch.setattr(FakeSynthesis, "call", opposed)
     engine = source_for(tmp_path, settings_for(growth={"step": 0.1, "memory": 2}, warmup_rounds=2)).engine
     rounds = [engine.make_round(student_for(), lambda: False) for _ in range(5)]
-    grown = [round.one_hot_weight - rounds[0].one_hot_weight for round in rounds]
+    grown = [row.one_hot_weight - rounds[0].one_hot_weight for row in rounds]
     assert grown == pytest.approx([0, 0, 0, 0.1, 0.2]), "batch norm falls all the while"

@@ -16,15 +16,15 @@ from limbeck.transfer.generate.statistics import BatchNormMoments, MomentumMemor
 
 def tiny(size: int = 8, channels: int = 1, seed: int = 0) -> Classifier:
     """A frozen teacher whose batch norms remember something."""
-    found = create("resnet8", num_classes=4, channels=channels, seed=seed, input_size=size)
+    teacher = create("resnet8", num_classes=4, channels=channels, seed=seed, input_size=size)
     source = torch.Generator().manual_seed(seed)
-    for module in found.modules():
+    for module in teacher.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
             module.running_mean.normal_(generator=source)
             module.running_var.uniform_(0.5, 2, generator=source)
-    return found.requires_grad_(False).eval()
+    return teacher.requires_grad_(False).eval()
 
 
 def batch(size: int = 8, channels: int = 1, images: int = 5, seed: int = 1) -> Tensor:
@@ -33,7 +33,7 @@ def batch(size: int = 8, channels: int = 1, images: int = 5, seed: int = 1) -> T
 
 
 def by_formula(teacher: Classifier, images: Tensor) -> Tensor:
-    """Sum over batch norms, by hooks of its own and from squares."""
+    """The distance at every batch norm, by hooks of its own and from squares."""
     parts: dict[nn.Module, Tensor] = {}
 
     def add(module: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -47,27 +47,27 @@ def by_formula(teacher: Classifier, images: Tensor) -> Tensor:
             (module.running_var - var) ** 2
         ).sum().sqrt()
 
-    layers = [one for one in teacher.modules() if isinstance(one, nn.BatchNorm2d)]
-    handles = [one.register_forward_pre_hook(add) for one in layers]
+    layers = [module for module in teacher.modules() if isinstance(module, nn.BatchNorm2d)]
+    handles = [layer.register_forward_pre_hook(add) for layer in layers]
     teacher(images)
     for handle in handles:
         handle.remove()
-    return torch.stack([parts[one] for one in layers])
+    return torch.stack([parts[layer] for layer in layers])
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [8, 28, 32, 64])
 def test_distance_by_formula(size: int, channels: int) -> None:
     teacher, images = tiny(size, channels), batch(size, channels)
-    wanted = by_formula(teacher, images)
+    expected = by_formula(teacher, images)
     with BatchNormMoments(teacher) as moments:
         teacher(images)
-        found = batch_norm_distance(moments.found, moments.reference)
-    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
-    ours, theirs = (torch.autograd.grad(one.sum(), images)[0] for one in (found, wanted))
+        distance = batch_norm_distance(moments.found, moments.reference)
+    torch.testing.assert_close(distance, expected, rtol=1e-5, atol=1e-6)
+    ours, theirs = (torch.autograd.grad(value.sum(), images)[0] for value in (distance, expected))
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    assert all(one.grad is None for one in teacher.parameters())
-    assert len(moments.names) == len(found) == 9
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert len(moments.names) == len(distance) == 9
     assert moments.names[0] == "bn1"
 
 
@@ -90,24 +90,24 @@ def test_float32_under_bf16() -> None:
     handle = teacher.network.get_submodule("bn1").register_forward_pre_hook(lambda _, args: features.append(args[0]))
     with torch.autocast("cpu", torch.bfloat16), BatchNormMoments(teacher) as moments:
         teacher(images)
-        found, reference = moments.found, moments.reference
-        distance = batch_norm_distance(found, reference).sum()
+        recorded, reference = moments.found, moments.reference
+        distance = batch_norm_distance(recorded, reference).sum()
     handle.remove()
     distance.backward()
     assert features[0].dtype == torch.bfloat16
-    assert all(part.dtype == torch.float32 for one in (*found, *reference) for part in one)
-    torch.testing.assert_close(found[0], moments_of(features[0].float()), rtol=1e-6, atol=1e-7)
+    assert all(part.dtype == torch.float32 for pair in (*recorded, *reference) for part in pair)
+    torch.testing.assert_close(recorded[0], moments_of(features[0].float()), rtol=1e-6, atol=1e-7)
     assert images.grad is not None
     assert images.grad.isfinite().all()
     assert teacher.bfloat16().network.get_submodule("bn1").running_mean.dtype == torch.bfloat16
     with BatchNormMoments(teacher) as moments:
         teacher(batch())
-        assert {part.dtype for one in (*moments.found, *moments.reference) for part in one} == {torch.float32}
+        assert {part.dtype for pair in (*moments.found, *moments.reference) for part in pair} == {torch.float32}
 
 
 def test_hooks_leave_nothing_behind() -> None:
     teacher = tiny()
-    before = {name: one.clone() for name, one in teacher.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in teacher.state_dict().items()}
     with BatchNormMoments(teacher) as moments:
         teacher(batch())
         first = moments.found
@@ -115,8 +115,8 @@ def test_hooks_leave_nothing_behind() -> None:
         assert not torch.equal(first[0].mean, moments.found[0].mean)
     with pytest.raises(UserError, match="no forward pass was seen; run the classifier inside"):
         _ = moments.found
-    assert all(not one._forward_pre_hooks for one in teacher.modules())
-    assert all(torch.equal(one, before[name]) for name, one in teacher.state_dict().items())
+    assert all(not module._forward_pre_hooks for module in teacher.modules())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in teacher.state_dict().items())
 
 
 class Odd(nn.Module):
@@ -140,14 +140,14 @@ def test_layers_that_run_twice_by_keyword_and_not_at_all() -> None:
     with BatchNormMoments(teacher) as moments:
         assert moments.names == ("unused", "twice", "keyword")
         teacher(images)
-        found = moments.found
+        recorded = moments.found
         assert moments.names == ("twice", "keyword")
         assert len(moments.reference) == 2
     x = teacher.prepare(images)
     second = odd.twice(x) + 1
-    torch.testing.assert_close(found[0].mean, (x.mean() + second.mean()).view(1) / 2)
+    torch.testing.assert_close(recorded[0].mean, (x.mean() + second.mean()).view(1) / 2)
     torch.testing.assert_close(
-        found[0].var, (x.var(correction=0) + second.var(correction=0)).view(1) / 2, rtol=1e-5, atol=1e-6
+        recorded[0].var, (x.var(correction=0) + second.var(correction=0)).view(1) / 2, rtol=1e-5, atol=1e-6
     )
 
 
@@ -190,16 +190,16 @@ def test_memory_mixes_as_published() -> None:
 
 
 def test_memory_is_the_same_after_a_round_trip() -> None:
-    memory, other = MomentumMemory(0.5), MomentumMemory(0.5)
-    other.update(moments(9.0))
-    other.load_state_dict(memory.state_dict())
-    assert other.kept == []
+    memory, restored = MomentumMemory(0.5), MomentumMemory(0.5)
+    restored.update(moments(9.0))
+    restored.load_state_dict(memory.state_dict())
+    assert restored.kept == []
     memory.update(moments(1.0))
     memory.update(moments(3.0))
-    other.load_state_dict(memory.state_dict())
-    for one in (memory, other):
-        one.update(moments(5.0))
-    assert all(torch.equal(one, other.state_dict()[name]) for name, one in memory.state_dict().items())
+    restored.load_state_dict(memory.state_dict())
+    for target in (memory, restored):
+        target.update(moments(5.0))
+    assert all(torch.equal(tensor, restored.state_dict()[name]) for name, tensor in memory.state_dict().items())
 
 
 @pytest.mark.parametrize("decay", [-0.1, 1.0, float("nan")])
@@ -234,4 +234,4 @@ def test_inversion_as_the_reference() -> None:
             gradient = torch.from_numpy(golden[f"out.grad{call}"])
             assert images.grad is not None
             torch.testing.assert_close(images.grad, gradient, rtol=0, atol=1e-5 * float(gradient.abs().max()))
-    assert all(one.grad is None for network in (teacher, student) for one in network.parameters())
+    assert all(parameter.grad is None for network in (teacher, student) for parameter in network.parameters())

@@ -13,14 +13,14 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "datafree"
 
 
 def test_it_grows_as_the_references() -> None:
-    with np.load(GOLDEN / "dynamic_weight.npz") as found:
-        hp = json.loads(str(found["hp"]))
+    with np.load(GOLDEN / "dynamic_weight.npz") as golden:
+        hp = json.loads(str(golden["hp"]))
         weight = GrowingWeight(hp["start"], Growth(step=hp["step"], memory=hp["memory"]), warmup_rounds=hp["warmup"])
         used = []
-        for batch_norm, adversarial in zip(found["in.bn"], found["in.adversarial"], strict=True):
+        for batch_norm, adversarial in zip(golden["in.bn"], golden["in.adversarial"], strict=True):
             used.append(weight.value)
             weight.update(batch_norm=float(batch_norm), adversarial=float(adversarial))
-        np.testing.assert_allclose(used, found["out.weight"], rtol=1e-12)
+        np.testing.assert_allclose(used, golden["out.weight"], rtol=1e-12)
         assert used[-1] > used[0]
 
 
@@ -39,8 +39,8 @@ def test_it_never_falls_and_resumes(rounds, memory: int, warmup: int, most: floa
     for number, (batch_norm, adversarial) in enumerate(rounds):
         if number == kill:
             other.load_state_dict(weight.state_dict())
-        for one in (weight, other) if number >= kill else (weight,):
-            one.update(batch_norm=batch_norm, adversarial=adversarial)
+        for growing in (weight, other) if number >= kill else (weight,):
+            growing.update(batch_norm=batch_norm, adversarial=adversarial)
         assert weight.value >= last
         assert weight.value <= max(0.5, most or 99)
         last = weight.value

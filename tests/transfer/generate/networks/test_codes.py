@@ -29,8 +29,8 @@ def test_it_is_batch_norm_and_a_layer_for_each_k_images_where_labels_are_even() 
 def test_images_of_one_class_are_never_alike(labels: list[int]) -> None:
     network = build_network(Generator(width=4, latents=8, noisy=True), shape=(1, 8, 8), num_classes=3, seed=0)
     wanted = torch.tensor(labels)
-    found = network(draw_latents(network, wanted, seed=0, call=1), wanted)
-    assert len({tuple(one.flatten().tolist()) for one in found}) == len(labels)
+    images = network(draw_latents(network, wanted, seed=0, call=1), wanted)
+    assert len({tuple(image.flatten().tolist()) for image in images}) == len(labels)
 
 
 def test_it_is_redrawn_for_every_call_and_is_learned_as_latents_are() -> None:
@@ -73,9 +73,9 @@ def test_codes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match="cannot be read"):
         read_codes(str(tmp_path / "objects.npy"), 3)
-    for wrong, told in ((np.zeros((2, 4)), r"float64 \[2, 4\]"), (np.zeros((3, 4), int), r"int64 \[3, 4\]")):
+    for wrong, shape in ((np.zeros((2, 4)), r"float64 \[2, 4\]"), (np.zeros((3, 4), int), r"int64 \[3, 4\]")):
         np.save(tmp_path / "wrong.npy", wrong)
-        with pytest.raises(UserError, match=f"{allowed}, got {told}"):
+        with pytest.raises(UserError, match=f"{allowed}, got {shape}"):
             read_codes(str(tmp_path / "wrong.npy"), 3)
     np.save(tmp_path / "wrong.npy", np.full((3, 4), np.nan))
     with pytest.raises(UserError, match="endless or none"):

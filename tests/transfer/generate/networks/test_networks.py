@@ -46,9 +46,9 @@ def work(network: ImageNetwork) -> int:
 def test_sizes_are_those_of_the_papers_and_of_the_documentation(
     network: str, side: int, parameters: int, multiply_adds: int
 ) -> None:
-    one = made(network=network, shape=(3, side, side), width=64)
-    assert sum(each.numel() for each in one.parameters()) == parameters
-    assert work(one) == multiply_adds
+    generator = made(network=network, shape=(3, side, side), width=64)
+    assert sum(parameter.numel() for parameter in generator.parameters()) == parameters
+    assert work(generator) == multiply_adds
 
 
 def test_the_published_network_is_its_formula() -> None:
@@ -84,10 +84,10 @@ SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 30, 45), (1, 7, 
 @pytest.mark.parametrize("network", ["published", "light", "large", "none"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_images_of_any_size_and_colour(network: str, shape: Shape) -> None:
-    found = images(made(network=network, shape=shape, latents=9), 2)
-    assert found.shape == (2, *shape)
-    assert found.dtype == torch.float32
-    assert 0 <= found.min() <= found.max() <= 1
+    pictures = images(made(network=network, shape=shape, latents=9), 2)
+    assert pictures.shape == (2, *shape)
+    assert pictures.dtype == torch.float32
+    assert 0 <= pictures.min() <= pictures.max() <= 1
 
 
 @pytest.mark.parametrize("side", [9, 15, 31, 33, 64, 65, 224, 299])
@@ -103,10 +103,10 @@ def test_one_seed_is_one_network_and_nobody_elses_numbers_change(settings: dict[
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (made(seed=seed, **settings).state_dict() for seed in (1, 1, 2))
+    first, repeated, other = (made(seed=seed, **settings).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
-    assert all(torch.equal(one[key], same[key]) for key in one)
-    assert any(not torch.equal(one[key], other[key]) for key in one)
+    assert all(torch.equal(first[key], repeated[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
 def test_latents_are_of_seed_call_and_purpose_alone() -> None:
@@ -114,7 +114,7 @@ def test_latents_are_of_seed_call_and_purpose_alone() -> None:
     first = draw_latents(network, 3, seed=0, call=1)
     assert torch.equal(first, draw_latents(network, torch.tensor([2, 2, 0]), seed=0, call=1))
     others = [draw_latents(network, 3, *purpose, seed=seed, call=call) for purpose, seed, call in _OTHERS]
-    assert all(not torch.equal(first, one) for one in others)
+    assert all(not torch.equal(first, latents) for latents in others)
 
 
 _OTHERS: list[tuple[tuple[str | int, ...], int, int]] = [((), 1, 1), ((), 0, 2), (("fresh", 1), 0, 1)]
@@ -138,9 +138,9 @@ def test_channels_last_inside() -> None:
 def test_bfloat16_leaves_images_their_grey_levels() -> None:
     network = made()
     with torch.autocast("cpu", torch.bfloat16):
-        found = images(network)
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, images(network), atol=0.05, rtol=0)
+        pictures = images(network)
+    assert pictures.dtype == torch.float32
+    torch.testing.assert_close(pictures, images(network), atol=0.05, rtol=0)
 
 
 def test_the_average_follows_at_its_decay() -> None:
@@ -152,7 +152,7 @@ def test_the_average_follows_at_its_decay() -> None:
         network.body.get_parameter("last.weight").add_(1)
     average.update_parameters(network)
     torch.testing.assert_close(average.module.get_parameter("body.last.weight"), before + 0.1)
-    assert not any(one.requires_grad for one in average.parameters())
+    assert not any(parameter.requires_grad for parameter in average.parameters())
     again = averaged(made(seed=3), 0.9)
     again.load_state_dict(average.state_dict())
     z = draw_latents(network, 2, seed=0, call=1)

@@ -1,4 +1,4 @@
-"""Generators of one's own."""
+"""Generators that users write themselves."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ from limbeck.transfer.generate.synthesis.origin import Origin
 
 def squares(latents: int, channels: int, size: tuple[int, int], *, side: int = 4) -> nn.Module:
     """Squares of one colour."""
-    height, width = (-(-one // side) for one in size)
+    height, width = (-(-length // side) for length in size)
     layers = (nn.Linear(latents, channels * height * width), nn.Unflatten(1, (channels, height, width)))
     return nn.Sequential(*layers, nn.Upsample(size), nn.Sigmoid())
 
@@ -52,8 +52,8 @@ def _registered() -> Iterator[None]:
 
 
 def made(name: str, *, shape: tuple[int, int, int] = (3, 32, 32), **settings: Any) -> ImageNetwork:
-    whole = Generator(**{"network": name, "latents": 6, "width": 4, **settings})
-    return build_network(whole, shape=shape, num_classes=3, seed=0)
+    generator = Generator(**{"network": name, "latents": 6, "width": 4, **settings})
+    return build_network(generator, shape=shape, num_classes=3, seed=0)
 
 
 @pytest.mark.parametrize(("name", "options"), [("squares", {"side": 8}), ("of-maps", {})])

@@ -12,8 +12,8 @@ from limbeck.transfer.generate.networks import ImageNetwork, build_network, rene
 def made(**settings: Any) -> ImageNetwork:
     network = build_network(Generator(**{"width": 16, **settings}), shape=(3, 32, 32), num_classes=10, seed=0)
     with torch.no_grad():
-        for one in network.parameters():
-            one.add_(3)  # as if it had learned
+        for parameter in network.parameters():
+            parameter.add_(3)  # as if it had learned
     return network
 
 
@@ -21,24 +21,24 @@ def made(**settings: Any) -> ImageNetwork:
 def test_all_of_it_as_published(settings: dict[str, Any]) -> None:
     network = made(**settings)
     renew(network, seed=0, call=2)
-    for name, one in network.state_dict().items():
+    for name, tensor in network.state_dict().items():
         if name == "noisy.codes":
             continue
         if name.endswith("bias"):
-            assert not one.any(), name
+            assert not tensor.any(), name
         else:
             gain = 1.0 if name.endswith(("bn.weight", "gain")) else 0.0
-            assert abs(float(one.mean()) - gain) < 0.02, name
-            assert abs(float(one.std()) - 0.02) < 0.01, name
+            assert abs(float(tensor.mean()) - gain) < 0.02, name
+            assert abs(float(tensor.std()) - 0.02) < 0.01, name
 
 
 @pytest.mark.parametrize("network", ["published", "light", "large"])
 @pytest.mark.parametrize("gain_near_zero", [False, True])
 def test_its_first_layers_alone(network: str, gain_near_zero: bool) -> None:
-    one = made(network=network)
-    before = {name: value.clone() for name, value in one.state_dict().items()}
-    renew_first(one, seed=0, call=140, gain_near_zero=gain_near_zero)
-    after = one.state_dict()
+    generator = made(network=network)
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    renew_first(generator, seed=0, call=140, gain_near_zero=gain_near_zero)
+    after = generator.state_dict()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     layer = "conv" if network == "large" else "linear"
     assert changed - {"body.first.linear.bias"} == {

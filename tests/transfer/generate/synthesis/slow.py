@@ -21,19 +21,19 @@ class SlowAdam:
 
     def step(self, weights: list[Tensor], gradients: list[Tensor]) -> None:
         self.count += 1
-        one, two = self.betas
+        beta1, beta2 = self.betas
         with torch.no_grad():
             for place, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
-                self.first[place] = one * self.first[place] + (1 - one) * gradient
-                self.second[place] = two * self.second[place] + (1 - two) * gradient**2
-                mean = self.first[place] / (1 - one**self.count)
-                spread = (self.second[place] / (1 - two**self.count)) ** 0.5
+                self.first[place] = beta1 * self.first[place] + (1 - beta1) * gradient
+                self.second[place] = beta2 * self.second[place] + (1 - beta2) * gradient**2
+                mean = self.first[place] / (1 - beta1**self.count)
+                spread = (self.second[place] / (1 - beta2**self.count)) ** 0.5
                 weight -= self.rates[place] * mean / (spread + 1e-8)
 
 
 def answers(classifier: Classifier, images: Tensor) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
     """Logits, embedding, and mean and biased variance in front of every batch norm."""
-    mean, std = (torch.tensor(one)[:, None, None] for one in classifier.normalisation)
+    mean, std = (torch.tensor(statistic)[:, None, None] for statistic in classifier.normalisation)
     x, moments, embedding = (images - mean) / std, [], images
     for layer in classifier.network:  # pyright: ignore[reportGeneralTypeIssues]
         if isinstance(layer, nn.BatchNorm2d):
@@ -77,22 +77,22 @@ class Slow:
         others, _, _ = answers(self.student, views)
         labels = logits.argmax(1) if labels is None else labels
         self.found, count = moments, len(logits)
-        norms = [one for one in self.teacher.modules() if isinstance(one, nn.BatchNorm2d)]
+        norms = [module for module in self.teacher.modules() if isinstance(module, nn.BatchNorm2d)]
         m, distance = settings.momentum, torch.zeros(())
         for place, (norm, pair) in enumerate(zip(norms, moments, strict=True)):
             old = self.memory[place] if self.memory else None
             mean, var = pair if old is None else (m * was + (1 - m) * now for was, now in zip(old, pair, strict=True))
             distance = distance + ((var - norm.running_var) ** 2).sum() ** 0.5  # pyright: ignore
             distance = distance + ((mean - norm.running_mean) ** 2).sum() ** 0.5  # pyright: ignore
-        p, q = ((one / settings.adversarial_temperature).softmax(1) for one in (logits, others))
+        p, q = ((outputs / settings.adversarial_temperature).softmax(1) for outputs in (logits, others))
         disagreement = torch.zeros(())
         for row in range(count):
             disagreement = disagreement + self.disagreement(p[row], q[row], logits[row], others[row]) / count
         average = logits.softmax(1).mean(0)
-        mean, std = (torch.tensor(one)[:, None, None] for one in self.teacher.normalisation)
+        mean, std = (torch.tensor(statistic)[:, None, None] for statistic in self.teacher.normalisation)
         x = (images - mean) / std
-        around = [(0, 1), (1, 0), (1, 1)]
-        pairs = [(x[..., a:, b:], x[..., : x.shape[2] - a, : x.shape[3] - b]) for a, b in around]
+        shifts = [(0, 1), (1, 0), (1, 1)]
+        pairs = [(x[..., a:, b:], x[..., : x.shape[2] - a, : x.shape[3] - b]) for a, b in shifts]
         pairs.append((x[..., 1:, :-1], x[..., :-1, 1:]))
         return {
             "batch_norm": distance,
@@ -100,7 +100,7 @@ class Slow:
             "adversarial": -disagreement,
             "activation": -embedding.abs().mean(),
             "balance": (average * average.log()).sum(),
-            "total_variation": sum((one - other).abs().mean() for one, other in pairs),  # pyright: ignore
+            "total_variation": sum((first - second).abs().mean() for first, second in pairs),  # pyright: ignore
             "l2": (x**2).sum((1, 2, 3)).sqrt().mean(),
         }
 
@@ -109,7 +109,7 @@ class Slow:
         if form == "l1":
             return (logits - others).abs().mean()
         if form == "js-clamped":
-            p, q, mixture = (one.clamp(0.01, 0.99) for one in (p, q, (p + q) / 2))
+            p, q, mixture = (probabilities.clamp(0.01, 0.99) for probabilities in (p, q, (p + q) / 2))
             return ((mixture * (mixture / p).log()).sum() + (mixture * (mixture / q).log()).sum()) / 2
         if form == "js":
             mixture = (p + q) / 2
@@ -122,7 +122,7 @@ class Slow:
         """The means of losses of the last step, which is kept."""
         settings, count = self.settings, len(draws[0])
         draw_of = partial(draw_latents, self.network, count if labels is None else labels, seed=0, call=number)
-        working = [one.detach().clone().requires_grad_() for one in self.network.parameters()]
+        working = [parameter.detach().clone().requires_grad_() for parameter in self.network.parameters()]
         names = [name for name, _ in self.network.named_parameters()]
         free = settings.optimise != "generator"
         latents = draw_of().requires_grad_() if free else None
@@ -131,14 +131,14 @@ class Slow:
         rates = [settings.learning_rate] * len(working) + [latent_rate if working else settings.learning_rate]
         adam = SlowAdam(rates[: len(weights)], settings.betas) if free or settings.meta != "none" else self.adam
         adam = adam or SlowAdam(rates[: len(weights)], settings.betas)
-        collected = [torch.zeros_like(one) for one in working]
-        found: dict[str, Tensor] = {}
+        collected = [torch.zeros_like(tensor) for tensor in working]
+        losses: dict[str, Tensor] = {}
         for step, draw in enumerate(draws):
             z = draw_of(step) if latents is None else latents
             images = torch.func.functional_call(self.network, dict(zip(names, working, strict=True)), (z, labels))
-            views = torch.stack([view(one, int(which), padding) for one, which in zip(images, draw, strict=True)])
-            found = self.losses(images, views, labels)
-            weighted = [weight * found[loss] for loss, weight in settings.losses.model_dump().items() if weight]
+            views = torch.stack([view(image, int(which), padding) for image, which in zip(images, draw, strict=True)])
+            losses = self.losses(images, views, labels)
+            weighted = [weight * losses[loss] for loss, weight in settings.losses.model_dump().items() if weight]
             self.kept = images.detach()
             gradients = torch.autograd.grad(sum(weighted), weights)  # pyright: ignore
             for place in range(len(working)):
@@ -146,22 +146,22 @@ class Slow:
             adam.step(weights, list(gradients))
         self.adam = None if free or settings.meta != "none" else adam
         self.end(working, collected)
-        return {loss: found[loss].item() for loss, weight in settings.losses.model_dump().items() if weight}
+        return {loss: losses[loss].item() for loss, weight in settings.losses.model_dump().items() if weight}
 
     def end(self, working: list[Tensor], collected: list[Tensor]) -> None:
         parameters = list(self.network.parameters())
         if self.settings.meta == "reptile":
-            collected = [67 * (one.detach() - other.detach()) for one, other in zip(parameters, working, strict=True)]
+            collected = [67 * (old.detach() - new.detach()) for old, new in zip(parameters, working, strict=True)]
         if self.settings.meta != "none":
             self.meta.step(parameters, collected)
         else:
             with torch.no_grad():
-                for one, other in zip(parameters, working, strict=True):
-                    one.copy_(other)
-        found = [tuple(part.detach() for part in one) for one in self.found]
+                for parameter, weight in zip(parameters, working, strict=True):
+                    parameter.copy_(weight)
+        moments = [tuple(part.detach() for part in pair) for pair in self.found]
         m = self.settings.momentum
         mixed = [
             tuple(m * was + (1 - m) * now for was, now in zip(old, new, strict=True))
-            for old, new in zip(self.memory, found, strict=False)
+            for old, new in zip(self.memory, moments, strict=False)
         ]
-        self.memory = mixed or found  # pyright: ignore
+        self.memory = mixed or moments  # pyright: ignore

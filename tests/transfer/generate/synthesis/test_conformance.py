@@ -1,4 +1,4 @@
-"""What every method must do, and every option on top of one."""
+"""What every method must do, alone and with every option."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -46,12 +46,12 @@ def test_killed_after_any_step_it_goes_on_to_the_bit(name: str) -> None:
         except Interrupted:
             stops += 1
         state = made.state_dict()
-        torch.manual_seed(stops)  # which nothing hangs on
+        torch.manual_seed(stops)  # nothing depends on it
         made = synthesiser(settings, TEACHER, seed=0)
         made.load_state_dict(state)
     assert stops == CALLS * (STEPS - 1)
-    for one, other in zip(whole, batches, strict=True):
-        assert_same(one, other)
+    for expected, batch in zip(whole, batches, strict=True):
+        assert_same(expected, batch)
 
 
 def calls_one(made: Synthesiser, settings: GenerateSettings, number: int) -> list[Batch]:
@@ -74,9 +74,9 @@ def test_networks_are_left_as_they_were(name: str) -> None:
     settings = settings_of(name)
     teacher, student = network(0).train(), network(1).train()
     student.network[0].bias.requires_grad_(False)  # pyright: ignore
-    before = [describe(one) for one in (teacher, student)]
+    before = [describe(classifier) for classifier in (teacher, student)]
     for _ in calls_with(synthesiser(settings, teacher), settings, student):
-        assert [describe(one) for one in (teacher, student)] == before
+        assert [describe(classifier) for classifier in (teacher, student)] == before
 
 
 def calls_with(made: Synthesiser, settings: GenerateSettings, student: Classifier) -> Iterator[Batch]:
@@ -111,8 +111,8 @@ def test_in_bf16_it_does_about_the_same(name: str) -> None:
     kept = {} if settings_of(name).fresh else {"keep": "last"}
     settings = settings_of(name, **kept)
     exact, rounded = (
-        synthesiser(settings, TEACHER, precision=one).call(0, labels_of(settings), student=STUDENT)
-        for one in ("fp32", "bf16")
+        synthesiser(settings, TEACHER, precision=precision).call(0, labels_of(settings), student=STUDENT)
+        for precision in ("fp32", "bf16")
     )
     assert rounded.logits.dtype == rounded.layers.dtype == torch.float32
     assert rounded.losses.keys() == exact.losses.keys()
@@ -136,14 +136,14 @@ def test_the_teacher_answers_to_what_is_stored(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_steps_go_down(name: str) -> None:
-    """What is kept has less of what is minimised after more steps."""
+    """After more steps, the images that are kept have a lower loss."""
     settings = settings_of(name, keep="last", fresh=0, views="none")
     settings = settings.model_copy(update={"generator": settings.generator.model_copy(update={"average": None})})
     weights = settings.losses.model_dump()
     totals = []
     for steps in (1, 12):
-        few = settings.model_copy(update={"inner_steps": steps})
-        batch = synthesiser(few, TEACHER).call(0, labels_of(few), student=STUDENT)
+        changed = settings.model_copy(update={"inner_steps": steps})
+        batch = synthesiser(changed, TEACHER).call(0, labels_of(changed), student=STUDENT)
         totals.append(sum(weights[loss] * value for loss, value in batch.losses.items()))
     assert totals[1] < totals[0]
 
@@ -153,6 +153,6 @@ def test_steps_go_down(name: str) -> None:
 def test_between_steps_nothing_waits_for_a_gpu(name: str) -> None:
     settings = settings_of(name)
     made, waits = synthesiser(settings, TEACHER), []
-    with host_waits() as found:
-        made.call(0, labels_of(settings), student=STUDENT, stop=lambda: waits.append(list(found)))
+    with host_waits() as waited:
+        made.call(0, labels_of(settings), student=STUDENT, stop=lambda: waits.append(list(waited)))
     assert waits[0] == waits[-1]

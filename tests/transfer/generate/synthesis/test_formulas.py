@@ -15,7 +15,7 @@ TEACHER, STUDENT = network(0), network(1)
 
 @pytest.mark.parametrize("name", [*METHODS, "reptile", "last", "conditional", "noisy"])
 def test_calls_are_those_of_the_formulas(name: str) -> None:
-    """Three calls, of which later ones hang on what earlier ones left; contrast has tests of its own."""
+    """Three calls, of which later ones depend on what earlier ones left; contrast has tests of its own."""
     settings = settings_of(name, keep="last", exact=False, fresh=0)
     settings = settings.model_copy(update={"losses": settings.losses.model_copy(update={"contrast": 0.0})})
     if settings.generator.renew:
@@ -30,5 +30,5 @@ def test_calls_are_those_of_the_formulas(name: str) -> None:
         assert batch.losses == pytest.approx(losses, rel=1e-4, abs=1e-5)
         levels = (255 * slow.kept).clamp(0, 255)
         assert (batch.images - levels).abs().max() < 0.5 + 255 * 1e-4  # rounded, of what agrees as losses do
-        for one, other in zip(made.origin.network.parameters(), slow.network.parameters(), strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+        for weight, expected in zip(made.origin.network.parameters(), slow.network.parameters(), strict=True):
+            torch.testing.assert_close(weight, expected, rtol=1e-4, atol=1e-5)

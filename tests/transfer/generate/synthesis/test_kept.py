@@ -7,13 +7,13 @@ TOTALS = [[3.0, 1.0, 2.0], [1.0, 2.0, 2.5], [2.0, 4.0, 0.0]]  # of three images,
 
 
 def kept(keep: Keep) -> Tensor:
-    """Which step stays of each."""
+    """The step that is kept of each image."""
     made = Kept(keep)
     for step, totals in enumerate(TOTALS):
         made.offer(torch.tensor(totals), {"step": torch.full((3,), step), "images": torch.full((3, 1, 2, 2), step)})
-        other = Kept(keep)
-        other.load_state_dict(made.state_dict(), torch.device("cpu"))
-        made = other
+        resumed = Kept(keep)
+        resumed.load_state_dict(made.state_dict(), torch.device("cpu"))
+        made = resumed
     assert torch.equal(made.parts["images"][:, 0, 0, 0], made.parts["step"])
     return made.parts["step"]
 

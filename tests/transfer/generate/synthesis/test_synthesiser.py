@@ -50,9 +50,9 @@ def test_losses_are_means_of_those_of_images_and_of_layers_sums() -> None:
 )
 def test_passes_of_the_teacher_are_counted(name: str, passes: int) -> None:
     settings = settings_of(name)
-    made, asked = synthesiser(settings, TEACHER), []
-    made.teacher.register_forward_pre_hook(lambda module, args: asked.append(len(args[0])))
-    assert made.call(0, labels_of(settings), student=STUDENT).passes == sum(asked) == passes
+    made, counts = synthesiser(settings, TEACHER), []
+    made.teacher.register_forward_pre_hook(lambda module, args: counts.append(len(args[0])))
+    assert made.call(0, labels_of(settings), student=STUDENT).passes == sum(counts) == passes
 
 
 def test_a_stop_is_a_request_or_a_function_and_is_looked_at_between_steps() -> None:
@@ -74,11 +74,11 @@ def test_a_state_stays_as_it_is_when_calls_go_on() -> None:
     with pytest.raises(Interrupted):
         made.call(0, labels_of(settings), stop=lambda: True)
     state = made.state_dict()
-    before = {name: one.clone() for name, one in state.items()}
+    before = {name: tensor.clone() for name, tensor in state.items()}
     made.call(0, labels_of(settings))
     made.call(1, labels_of(settings))
-    assert all(torch.equal(one, before[name]) for name, one in state.items())
-    assert all(one.device.type == "cpu" and not one.requires_grad for one in state.values())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.items())
+    assert all(tensor.device.type == "cpu" and not tensor.requires_grad for tensor in state.values())
 
 
 def test_memory_of_statistics_begins_after_the_first_call() -> None:
@@ -102,12 +102,14 @@ def test_every_other_image_is_of_the_average() -> None:
     settings = settings_of("average")
     plain = settings.model_copy(update={"generator": settings.generator.model_copy(update={"average": None})})
     labels = labels_of(settings)
-    one, other = (synthesiser(two, TEACHER).call(0, labels, student=STUDENT) for two in (settings, plain))
-    assert torch.equal(one.images[::2], other.images[::2])
+    averaged, unaveraged = (
+        synthesiser(options, TEACHER).call(0, labels, student=STUDENT) for options in (settings, plain)
+    )
+    assert torch.equal(averaged.images[::2], unaveraged.images[::2])
     made, same = synthesiser(settings, TEACHER), synthesiser(plain, TEACHER)
     for number in range(2):
-        one, other = (two.call(number, labels, student=STUDENT) for two in (made, same))
-    differ = (one.images != other.images).flatten(1).any(dim=1)
+        averaged, unaveraged = (maker.call(number, labels, student=STUDENT) for maker in (made, same))
+    differ = (averaged.images != unaveraged.images).flatten(1).any(dim=1)
     assert not differ[::2].any()
     assert differ[1::2].any()
 
@@ -149,12 +151,12 @@ def test_gray_pixels_of_a_teacher_for_colours_have_its_average_units() -> None:
 
 
 def test_gradients_may_lie_in_another_order_in_memory() -> None:
-    """As they do where a generator makes its latents a map and a GPU, or bfloat16, goes by channels last."""
-    found = []
+    """As they do where a generator turns its latents into a map, and a GPU or bfloat16 uses channels last."""
+    weights = []
     for order in (torch.contiguous_format, torch.channels_last):
         weight = torch.zeros(2, 3, 2, 2, requires_grad=True)
         gradient = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=order)
         adam = make_adam([{"params": [weight], "lr": 1.0}], (0.5, 0.999))
         step_down(adam, [weight], [gradient])
-        found.append(weight.detach())
-    assert torch.equal(*found)
+        weights.append(weight.detach())
+    assert torch.equal(*weights)

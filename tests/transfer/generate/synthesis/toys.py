@@ -28,19 +28,19 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "maps": {"method": "fast", "generator": {"network": "large"}},
     "boxes": {"method": "fast", "views": ["pad-crop", "resized-crop"]},
 }
-"""Name -> settings, of what no method's published values try."""
+"""Name -> settings that no method's published values cover."""
 EVERY = [*METHODS, *OPTIONS]
 
 
 def settings_of(name: str, **changes: Any) -> GenerateSettings:
-    """Of a method or of options, as small as can be."""
-    said = dict(OPTIONS.get(name, {"method": name}))
-    small = {} if said["method"] == "deep-inversion" else {"width": 2, "latents": 4}
-    said["generator"] = small | dict(said.get("generator", {}))
-    published = METHODS[said["method"]].values
-    said.setdefault("views", {"pad-crop-flip": {"padding": 1}})
-    said["fresh"] = min(published.get("fresh", 0), 2)
-    return GenerateSettings(**{"budget": 100, "batch_size": BATCH, "inner_steps": STEPS, **said, **changes})
+    """The settings of a method or of `OPTIONS`, as small as can be."""
+    values = dict(OPTIONS.get(name, {"method": name}))
+    small = {} if values["method"] == "deep-inversion" else {"width": 2, "latents": 4}
+    values["generator"] = small | dict(values.get("generator", {}))
+    published = METHODS[values["method"]].values
+    values.setdefault("views", {"pad-crop-flip": {"padding": 1}})
+    values["fresh"] = min(published.get("fresh", 0), 2)
+    return GenerateSettings(**{"budget": 100, "batch_size": BATCH, "inner_steps": STEPS, **values, **changes})
 
 
 def network(seed: int, channels: int = 1, width: int = 4) -> Classifier:
@@ -57,10 +57,10 @@ def network(seed: int, channels: int = 1, width: int = 4) -> Classifier:
             nn.Flatten(),
             nn.Linear(width, CLASSES),
         )
-        for one in body.modules():
-            if isinstance(one, nn.BatchNorm2d) and one.running_mean is not None and one.running_var is not None:
-                one.running_mean.normal_()
-                one.running_var.uniform_(0.5, 2)
+        for layer in body.modules():
+            if isinstance(layer, nn.BatchNorm2d) and layer.running_mean is not None and layer.running_var is not None:
+                layer.running_mean.normal_()
+                layer.running_var.uniform_(0.5, 2)
         body[8].weight.data.mul_(5)  # pyright: ignore
     mean, std = [0.4, 0.5, 0.6][:channels], [0.2, 0.3, 0.4][:channels]
     return Classifier(
