@@ -1,4 +1,4 @@
-"""A terminal without a terminal: what would be seen of what was written."""
+"""A stand-in for a terminal: what would be visible of what was written."""
 
 import io
 import re
@@ -30,9 +30,9 @@ class Screen(io.StringIO):
         return True
 
     def console(self, **options: object) -> Console:
-        """Writes here, and believes that it is seen."""
-        known = {"force_terminal": True, "width": self.width, "height": self.height, "color_system": None}
-        return Console(file=self, highlight=False, emoji=False, **{**known, **options})  # pyright: ignore
+        """A console that writes here, and takes this for a terminal."""
+        defaults = {"force_terminal": True, "width": self.width, "height": self.height, "color_system": None}
+        return Console(file=self, highlight=False, emoji=False, **{**defaults, **options})  # pyright: ignore
 
     def write(self, text: str) -> int:
         for code, letter, control, words in _PARTS.findall(text):

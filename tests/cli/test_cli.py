@@ -96,9 +96,9 @@ def test_without_torch() -> None:
         "try: main()\nfinally: assert 'torch' not in sys.modules, 'torch was imported'"
     )
     for arguments in (["--help"], ["compare", "--help"], ["ls", "models"], ["ls", "datasets"], ["ls", "runs"], *QUICK):
-        ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
-        assert (ended.returncode, ended.stderr) == (0, ""), arguments
-        assert ended.stdout
+        result = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+        assert (result.returncode, result.stderr) == (0, ""), arguments
+        assert result.stdout
 
 
 def test_help_and_version() -> None:
@@ -112,7 +112,7 @@ def test_objectives_fit_a_terminal_and_tell_more_by_any_name() -> None:
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= WIDTH
     assert "hinton," in shown
-    told = done("ls", "objectives", "hint")
+    details = done("ls", "objectives", "hint")
     for words in (
         "fitnet",
         "a stage, through a learned convolution",
@@ -120,7 +120,7 @@ def test_objectives_fit_a_terminal_and_tell_more_by_any_name() -> None:
         "Romero et al.",
         "cifar100-fitnet",
     ):
-        assert words in told, words
+        assert words in details, words
     assert "unknown objective 'kdd'; did you mean 'kd'" in refused("ls", "objectives", "kdd")
     assert "`limbeck ls models` takes no name; `limbeck ls objectives <name>` does" in refused("ls", "models", "vgg8")
 
@@ -184,18 +184,18 @@ def test_train_evaluate_and_report() -> None:
     assert "finished" in listed
 
     data = digits_of_three()
-    judged = json.loads(Path("runs/train/evaluation.json").read_text())["last"]["top1"]
+    top1 = json.loads(Path("runs/train/evaluation.json").read_text())["last"]["top1"]
     shown = done("evaluate", "runs/train", "--data", data, "--teacher", "runs/train", "--json", "marks.json")
     assert "agreement 100.00 %" in shown
-    assert json.loads(Path("marks.json").read_text())["top1"] == judged
-    for wrong, message in (
+    assert json.loads(Path("marks.json").read_text())["top1"] == top1
+    for arguments, message in (
         (["--model", "lenet5"], "holds a convnet_d3, so `model` must be that or left out, got 'lenet5'"),
         (["--precision", "fp8"], "unknown precision 'fp8'; did you mean 'fp32'?"),
         (["--json", "runs"], "`--json` must be a file, got the folder 'runs'"),
         (["--split", "tset"], "tset"),
         (["--teacher", "cifar10-resnet57"], "unknown weights 'cifar10-resnet57'"),
     ):
-        assert message in refused("evaluate", "runs/train", "--data", data, *wrong)
+        assert message in refused("evaluate", "runs/train", "--data", data, *arguments)
     assert "tells 3 classes apart, but 'digits/test' has 10" in refused("evaluate", "runs/train", "--data", "digits")
     Path("runs/train/report.html").unlink()
     assert "wrote runs/train/report.html" in done("report", "runs/train")
@@ -253,9 +253,9 @@ def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
     assert "entropy − balanced-random" in shown
     assert "cost of making and teaching" in shown
     assert "`--tables` shows those of a comparison" in refused("report", "out/runs/full/seed-0", "--tables")
-    mended = Path("out/runs/full/seed-0-failed-1/status.json")
-    mended.parent.mkdir()
-    mended.write_text('{"state": "failed"}')
+    status = Path("out/runs/full/seed-0-failed-1/status.json")
+    status.parent.mkdir()
+    status.write_text('{"state": "failed"}')
     assert "comparison, 6 runs, 1 failed  finished" in done("ls", "runs")
     assert "is a comparison of many networks; name one of its runs, as 'out/runs/" in refused(
         "evaluate", "out", "--data", "digits"
@@ -265,12 +265,12 @@ def test_compare_fits_a_terminal_and_tells_of_broken_arms() -> None:
 def test_borrow_make_and_distill() -> None:
     done("train", "train.yaml", "--out", "teacher", "-s", "training.steps=40")
     pool = "{name: digits, images: 200, exclude: ['0', '1', '2']}"
-    said = done("borrow", "--teacher", "teacher", "--pool", pool, "--budget", "20", "--by", "margin", "--size", "8")
-    assert "20 images -> runs/borrowed-margin" in said
+    output = done("borrow", "--teacher", "teacher", "--pool", pool, "--budget", "20", "--by", "margin", "--size", "8")
+    assert "20 images -> runs/borrowed-margin" in output
     changes = ("select=null", "data.train=runs/borrowed-margin", "data.validation=0", "teacher=teacher")
-    done("distill", "distill.yaml", *(word for one in changes for word in ("-s", one)))
-    more = ("--budget", "12", "--size", "8", "-s", f"pools=[{pool}]", "-s", "by=random")
-    assert "12 images -> made" in done("make", "borrow", "--teacher", "teacher", "--out", "made", *more)
+    done("distill", "distill.yaml", *(word for change in changes for word in ("-s", change)))
+    options = ("--budget", "12", "--size", "8", "-s", f"pools=[{pool}]", "-s", "by=random")
+    assert "12 images -> made" in done("make", "borrow", "--teacher", "teacher", "--out", "made", *options)
     assert "`--by` of a mixture must be CRITERION=SHARE" in refused(
         *("borrow", "--teacher", "teacher", "--pool", pool, "--budget", "20", "--by", "margin", "--by", "random")
     )
@@ -283,11 +283,11 @@ def test_borrow_make_and_distill() -> None:
 def test_demo_takes_the_cores_that_there_are(
     monkeypatch: pytest.MonkeyPatch, cores: int, arguments: tuple[str, ...], workers: int
 ) -> None:
-    taken: list[int] = []
+    counts: list[int] = []
     monkeypatch.setattr("limbeck.workers.shares.cores", lambda: cores)
-    monkeypatch.setattr("limbeck.cli.recipes._run", lambda *_, workers, **__: taken.append(workers))
+    monkeypatch.setattr("limbeck.cli.recipes._run", lambda *_, workers, **__: counts.append(workers))
     done("demo", *arguments)
-    assert taken == [workers]
+    assert counts == [workers]
 
 
 def test_demo_goes_on_with_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,10 +356,10 @@ def test_select_by_parts_and_their_short_names() -> None:
     shown = done("select", "digits", "--budget", "40", "--criterion", "hg/km/ls", "--option", "clusters=5")
     assert "chose 40 of 1,437 images by hg/km/ls -> runs/digits-hg-km-ls" in shown
     assert "report: runs/digits-hg-km-ls/report.html" in shown
-    written = Path("runs/digits-hg-km-ls/report.html").read_text()
-    assert "Images by cluster" in written
+    page = Path("runs/digits-hg-km-ls/report.html").read_text()
+    assert "Images by cluster" in page
     assert "wrote runs/digits-hg-km-ls/report.html" in done("report", "runs/digits-hg-km-ls")
-    assert Path("runs/digits-hg-km-ls/report.html").read_text() == written
+    assert Path("runs/digits-hg-km-ls/report.html").read_text() == page
     done("select", "digits", "--budget", "40", "--criterion", "variance")
     both = ("report", "runs/digits-hg-km-ls", "runs/digits-variance")
     assert "say where as --out FILE.html" in refused(*both)
@@ -387,7 +387,7 @@ def test_killed_while_it_is_saved_a_selection_is_not_there_by_half(monkeypatch: 
         assert call(*select).exit_code == 130
     assert not list(Path("made").iterdir())
     assert "report: made/chosen/report.html" in done(*select)
-    assert [one.name for one in Path("made").iterdir()] == ["chosen"]
+    assert [path.name for path in Path("made").iterdir()] == ["chosen"]
 
 
 def test_score_once_and_select_often() -> None:

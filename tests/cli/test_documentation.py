@@ -11,10 +11,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_fresh(name: str) -> None:
-    mend = "run `python -m limbeck.cli.documentation docs`"
-    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), mend
+    advice = "run `python -m limbeck.cli.documentation docs`"
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), advice
 
 
 def test_pages_are_written(tmp_path: Path) -> None:
     main(str(tmp_path))
-    assert {one.name for one in tmp_path.iterdir()} == set(PAGES)
+    assert {path.name for path in tmp_path.iterdir()} == set(PAGES)

@@ -51,8 +51,8 @@ def test_a_table_of_networks_and_the_same_again_from_its_folder() -> None:
     assert "Taught on the set from fresh weights" in page
     assert "condense datm" in page
     assert "wrote judged/report.html" in done("report", "judged")
-    (found,) = lb.evaluate_set("made/seed-0", "digits", networks="lenet5", seeds=2, training={"epochs": 1})
-    assert found.top1 == rows[0]["top1"]
+    (accuracy,) = lb.evaluate_set("made/seed-0", "digits", networks="lenet5", seeds=2, training={"epochs": 1})
+    assert accuracy.top1 == rows[0]["top1"]
 
 
 def test_a_folder_takes_more_networks_and_no_other_evaluation() -> None:
@@ -63,11 +63,11 @@ def test_a_folder_takes_more_networks_and_no_other_evaluation() -> None:
     rows = json.loads(Path("judged/accuracies.json").read_text())["rows"]
     assert [(row["network"], len(row["top1"])) for row in rows] == [("lenet5", 2), ("convnet_d3 (width 4)", 2)]
     assert Path("judged/runs/seed-0/lenet5-seed-0/accuracy.json").stat().st_mtime_ns == before
-    for fewer, message in (
+    for arguments, message in (
         (["lenet5", "--seeds", "2"], "more `networks` (['lenet5', 'convnet_d3'] then, ['lenet5'] now), which would be"),
         (["lenet5", "--network", "convnet_d3", "--seeds", "1"], "holds an evaluation of more `seeds` (2 then, 1 now)"),
     ):
-        assert message in refused(*command, *fewer)
+        assert message in refused(*command, *arguments)
     assert json.loads(Path("judged/accuracies.json").read_text())["rows"] == rows
     same = [command[0], "./made/../made/seed-0", *command[2:]]
     done(*same, "lenet5", "--network", "convnet_d3", "--seeds", "2")
@@ -82,13 +82,13 @@ def test_stopped_without_a_folder_nothing_was_kept(monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     monkeypatch.setattr("limbeck.recipes.evaluating_sets.evaluate_saved_sets", stop)
-    for out, how in (
+    for out, message in (
         ([], "stopped; nothing was kept, --out FOLDER keeps runs to go on with"),
         (["--out", "judged"], "stopped; the same command goes on with judged"),
     ):
         result = call("evaluate", "made/seed-0", "--test", "digits", *out)
         assert result.exit_code == 130
-        assert how in " ".join(result.output.split())
+        assert message in " ".join(result.output.split())
 
 
 def test_a_folder_of_what_was_refused_is_free_for_what_is_mended() -> None:
@@ -115,7 +115,7 @@ def test_rates_are_searched_on_images_of_their_own() -> None:
     )  # fmt: skip
     assert "convnet_d3 (width 4)" in shown
     row = json.loads(Path("judged/accuracies.json").read_text())["rows"][0]
-    assert [one["learning_rate"] for one in row["tried"]] == [0.05, 0.1]
+    assert [trial["learning_rate"] for trial in row["tried"]] == [0.05, 0.1]
     assert "which chose it" in Path("judged/report.html").read_text("utf-8")
 
 
@@ -127,15 +127,15 @@ def test_dd_ranking() -> None:
     assert "0.269 is neutral" in shown
     page = Path("ranked/report.html").read_text("utf-8")
     assert "Hard label recovery" in page
-    one = ["--rate", "0.05", "-s", "steps=1", "--json", "ranked.json"]
-    done(*command, "--full", "0.9", *one)
+    single = ["--rate", "0.05", "-s", "steps=1", "--json", "ranked.json"]
+    done(*command, "--full", "0.9", *single)
     accuracies = json.loads(Path("ranked.json").read_text())["accuracies"]
     for name in ("set, hard labels", "random images"):
-        assert [tried["learning_rate"] for tried in accuracies[name]["tried"]] == [0.05]
+        assert [trial["learning_rate"] for trial in accuracies[name]["tried"]] == [0.05]
     assert "`--dd-ranking` needs --full" in refused(*command)
     assert "leave --targets out" in refused(*command, "--full", "0.9", "--targets", "hard")
-    two = refused(*command, "--full", "0.9", "--network", "lenet5", "--network", "alexnet")
-    assert "`--dd-ranking` is of one set and one network" in two
+    message = refused(*command, "--full", "0.9", "--network", "lenet5", "--network", "alexnet")
+    assert "`--dd-ranking` is of one set and one network" in message
     assert "--train belongs to --dd-ranking; add it" in refused(*command[:4], "--train", "digits")
 
 
@@ -147,8 +147,8 @@ def test_refusals() -> None:
         "evaluate", "made/seed-0", "--test", "digits", "--data", "digits"
     )
     assert "a network is judged on `--data`" in refused("evaluate", "net")
-    used = refused("evaluate", "net", "--data", "digits", "--network", "lenet5", "--targets", "hard")
-    assert "--network, --targets are for transfer sets" in used
+    message = refused("evaluate", "net", "--data", "digits", "--network", "lenet5", "--targets", "hard")
+    assert "--network, --targets are for transfer sets" in message
     assert "one network is judged at a time, got 2" in refused("evaluate", "net", "net", "--data", "digits")
     assert "'net' must be the folder of a transfer set, and holds no transfer_set.json" in refused(
         "evaluate", "net", "--test", "digits"
@@ -196,14 +196,16 @@ def test_from_python() -> None:
         lb.evaluate_set(lb.load("digits"), "digits")  # pyright: ignore[reportArgumentType]
     with pytest.raises(lb.UserError, match=r"`test` must be images as `lb.load` gives them, or a data set's name"):
         lb.evaluate_set("made/seed-0", 3)  # pyright: ignore[reportArgumentType]
-    found = lb.rank_set("made/seed-0", "digits", "digits", full=0.9, seeds=1, rates=[0.05], training={"steps": 1})
-    assert 0 <= found.augmentation_robust.score <= 1
+    scores = lb.rank_set("made/seed-0", "digits", "digits", full=0.9, seeds=1, rates=[0.05], training={"steps": 1})
+    assert 0 <= scores.augmentation_robust.score <= 1
 
 
 def test_floats_of_which_the_set_does_not_say_enough_are_refused() -> None:
-    made = lb.TransferSet.load("made/seed-0")
+    transfer_set = lb.TransferSet.load("made/seed-0")
     floats = lb.TransferSet(
-        lb.ImageSet.of_floats(made.images.floats().float() + 0.1, made.images.labels, classes=made.images.classes),
+        lb.ImageSet.of_floats(
+            transfer_set.images.floats().float() + 0.1, transfer_set.images.labels, classes=transfer_set.images.classes
+        ),
         use={**USE, "training": {"epochs": 1, "views": "none"}},
     )
     floats.save("made/floats")

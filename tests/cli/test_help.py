@@ -17,18 +17,18 @@ from limbeck.transfer.parts import ORDERS
 
 
 def verbs(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    for one, inner in getattr(command, "commands", {}).items():
-        yield from verbs(inner, f"{name} {one}".strip())
+    for subname, subcommand in getattr(command, "commands", {}).items():
+        yield from verbs(subcommand, f"{name} {subname}".strip())
     if not hasattr(command, "commands"):
         yield name, command
 
 
 VERBS = dict(verbs(get_command(app)))
 PARAMETERS = {
-    f"{verb} {max(one.opts, key=len)}": one
+    f"{verb} {max(param.opts, key=len)}": param
     for verb, command in VERBS.items()
-    for one in command.params
-    if not one.hidden
+    for param in command.params
+    if not param.hidden
 }
 
 
@@ -50,7 +50,7 @@ VALUES: dict[str, Collection[str]] = {
     "cache rm --kind": KINDS,
     **{f"{verb} --precision": ("auto", "bf16", "fp32") for verb in ("select", "score", "evaluate", "probe", "borrow")},
 }
-"""Of what takes one of a few words."""
+"""The words that parameters with a few choices take."""
 NETWORKS = {
     "evaluate what",
     "probe network",
@@ -73,16 +73,16 @@ def test_help_names_all_that_may_be_given(name: str) -> None:
     assert set(VALUES[name]) <= set(words)
 
 
-@pytest.mark.parametrize("name", [name for name, one in PARAMETERS.items() if not one.required])
+@pytest.mark.parametrize("name", [name for name, param in PARAMETERS.items() if not param.required])
 def test_defaults_are_said(name: str) -> None:
-    """Shown by themselves where there is one; else the help says what happens without, or when it is wanted."""
-    one = PARAMETERS[name]
-    if one.default not in (None, False, "", (), []) or getattr(one, "is_flag", False):
-        assert one.show_default or getattr(one, "is_flag", False)
+    """A default is shown by typer; without one, the help says what happens, or when the option is needed."""
+    param = PARAMETERS[name]
+    if param.default not in (None, False, "", (), []) or getattr(param, "is_flag", False):
+        assert param.show_default or getattr(param, "is_flag", False)
         return
     assert re.search(
-        r"default|\belse\b|repeatable|required unless|needed|for all|^(Of|With|For|Only) |others have none", one.help
-    ), one.help
+        r"default|\belse\b|repeatable|required unless|needed|for all|^(Of|With|For|Only) |others have none", param.help
+    ), param.help
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -91,5 +91,5 @@ def test_networks_are_named_alike(name: str) -> None:
 
 
 def test_no_other_words_for_them() -> None:
-    for name, one in PARAMETERS.items():
-        assert "named weights" not in one.help, name
+    for name, param in PARAMETERS.items():
+        assert "named weights" not in param.help, name

@@ -33,11 +33,11 @@ def _with_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def write(images: lb.ImageSet, folder: str, sizes: tuple[int, ...] = (8,)) -> str:
     """A folder of class folders, of images of these sizes in turn."""
     assert images.labels is not None
-    for place, label in enumerate(images.labels.tolist()):
-        path = Path(folder) / images.classes[label] / f"{place:02}.png"
+    for index, label in enumerate(images.labels.tolist()):
+        path = Path(folder) / images.classes[label] / f"{index:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        size = sizes[place % len(sizes)]
-        Image.fromarray(images.tensor()[place, 0].numpy()).resize((size, size)).save(path)
+        size = sizes[index % len(sizes)]
+        Image.fromarray(images.tensor()[index, 0].numpy()).resize((size, size)).save(path)
     return f"./{folder}"
 
 
@@ -46,7 +46,7 @@ def test_recipes_and_verbs_have_the_options_of_load() -> None:
     of_load = inspect.signature(lb.load).parameters.keys() - {"name", "split", "root", "layout"}
     assert of_load == DatasetSettings.model_fields.keys() - {"name", "split", "fingerprint"}
     # Verbs have a seed of their own.
-    assert OPTIONS.keys() == {"images_seed" if one == "seed" else one for one in of_load}
+    assert OPTIONS.keys() == {"images_seed" if option == "seed" else option for option in of_load}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -56,9 +56,9 @@ def test_images_of_several_sizes(verb: str) -> None:
         done(verb, *VERBS[verb], data)
         return
     message = "`size` must be given for './mixed' (train), whose images differ in size (3 sizes; 12x12 is the commonest"
-    found = refused(verb, *VERBS[verb], data)
-    assert message in found
-    assert "--size 12 on a command line" in found
+    output = refused(verb, *VERBS[verb], data)
+    assert message in output
+    assert "--size 12 on a command line" in output
     done(verb, *VERBS[verb], data, "--size", "32")
 
 
@@ -72,20 +72,20 @@ def test_images_of_several_sizes_are_brought_to_that_of_the_teacher(verb: str) -
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_broken_images_colour_and_a_class_too_many(verb: str) -> None:
-    three = stripes(24).with_labels(torch.arange(24) % 3, ("rows", "columns", "dots"))
-    data = write(three, "three")
+    images = stripes(24).with_labels(torch.arange(24) % 3, ("rows", "columns", "dots"))
+    data = write(images, "three")
     (Path("three") / "rows" / "broken.png").write_bytes(b"no image")
     assert "broken.png" in refused(verb, *VERBS[verb], data)
-    more = ["--channels", "1", "--skip-unreadable", "--no-in-memory"]
-    some = [*more, "--classes", "columns", "--classes", "rows"]
-    assert "unknown class 'row'; did you mean 'rows'" in refused(verb, *VERBS[verb], data, *more, "--classes", "row")
+    options = ["--channels", "1", "--skip-unreadable", "--no-in-memory"]
+    two_classes = [*options, "--classes", "columns", "--classes", "rows"]
+    assert "unknown class 'row'; did you mean 'rows'" in refused(verb, *VERBS[verb], data, *options, "--classes", "row")
     if verb != "evaluate":
-        done(verb, *VERBS[verb], data, *some)
+        done(verb, *VERBS[verb], data, *two_classes)
         return
     with pytest.warns(UserWarning, match="left out 1 unreadable images of 'three/train'"):
-        message = refused(verb, *VERBS[verb], data, *more)
+        message = refused(verb, *VERBS[verb], data, *options)
     with pytest.warns(UserWarning, match="left out 1 unreadable images of 'three/train'"):
-        done(verb, *VERBS[verb], data, *some)
+        done(verb, *VERBS[verb], data, *two_classes)
     assert "`student` tells 2 classes apart, but 'three/train' has 3: 'dots' is none of" in message
 
 
@@ -115,9 +115,9 @@ def test_evaluate_finds_classes_by_name() -> None:
 
 def test_sizes() -> None:
     assert (parse_size("32"), parse_size("32x48"), parse_size("32X48")) == (32, (32, 48), (32, 48))
-    for wrong in ("big", "32x", "1x2x3", "-3", "3.5"):
+    for size in ("big", "32x", "1x2x3", "-3", "3.5"):
         with pytest.raises(UserError, match=r"`--size` must be a number of pixels, or HEIGHTxWIDTH, got"):
-            parse_size(wrong)
+            parse_size(size)
     assert "`--size` must be a number of pixels" in refused("evaluate", "net", "--data", "digits", "--size", "big")
     assert call("evaluate", "--help").output.count("--size") == 1
 
@@ -125,14 +125,16 @@ def test_sizes() -> None:
 def test_procedural_images() -> None:
     select = ["select", "--budget", "20", "--criterion", "random", "--seed", "3", "shaders"]
     assert "`images` must say how many of 'shaders' to make" in refused(*select, "--out", "none")
-    made = ["--images", "50", "--size", "8", "--channels", "1"]
-    done(*select, *made, "--out", "zero")
-    done(*select, *made, "--images-seed", "1", "--out", "one")
-    zero, one = (lb.TransferSet.load(folder).images for folder in ("zero", "one"))
-    assert torch.equal(zero.ids, one.ids)
-    assert torch.equal(zero.tensor(), lb.load("shaders", images=50, size=8, channels=1).gather(zero.ids))
-    assert torch.equal(one.tensor(), lb.load("shaders", images=50, size=8, channels=1, seed=1).gather(one.ids))
-    done("score", "shaders", *made, "--criterion", "variance", "--out", "scores.parquet")
+    options = ["--images", "50", "--size", "8", "--channels", "1"]
+    done(*select, *options, "--out", "zero")
+    done(*select, *options, "--images-seed", "1", "--out", "one")
+    seed_zero, seed_one = (lb.TransferSet.load(folder).images for folder in ("zero", "one"))
+    assert torch.equal(seed_zero.ids, seed_one.ids)
+    assert torch.equal(seed_zero.tensor(), lb.load("shaders", images=50, size=8, channels=1).gather(seed_zero.ids))
+    assert torch.equal(
+        seed_one.tensor(), lb.load("shaders", images=50, size=8, channels=1, seed=1).gather(seed_one.ids)
+    )
+    done("score", "shaders", *options, "--criterion", "variance", "--out", "scores.parquet")
     assert "`images` is for procedural images, as 'dead-leaves', and 'digits' are none" in refused(
         "score", "digits", "--images", "5", "--criterion", "variance", "--out", "other.parquet"
     )

@@ -1,4 +1,4 @@
-"""`limbeck distill` of what is no transfer set, and what it says then."""
+"""What `limbeck distill` says where its argument is no transfer set."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Verbs that read a folder or a file, of one that is not there: they say so, and do not ask for what it should hold."""
+"""Verbs whose folder or file does not exist: they say so, and do not complain about what it should hold."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tests.cli.test_cli import refused
         (["report", "runs/nowhere", "runs/nor"], "there is no folder 'runs/nowhere' to report of; `limbeck ls runs`"),
         (["push", "runs/nowhere", "a/b", "--dry-run"], "there is no folder 'runs/nowhere' to push; `limbeck ls runs`"),
     ],
-    ids=lambda one: " ".join(one) if isinstance(one, list) else "",
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_not_there_is_said(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -52,18 +52,18 @@ def test_a_run_on_photos_and_its_student_judged_on_what_was_held_out() -> None:
     assert "images of './others' are brought to 12x12: what the student in 'runs/mine' was taught with" in out
     assert "the validation images of './others' are judged on, for it has no test images" in out
     assert "all images of 'others/val' are judged on" in limbeck("evaluate", "runs/mine", "--data", "others/val")
-    for place in range(6):
-        folder = Path("alike/test") / ("cat", "dog")[place % 2]
+    for number in range(6):
+        folder = Path("alike/test") / ("cat", "dog")[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (20, 20), (40 * place, 90, 30)).save(folder / f"{place}.png")
-    found = {}
+        Image.new("RGB", (20, 20), (40 * number, 90, 30)).save(folder / f"{number}.png")
+    evaluations = {}
     for student, size in (("runs/mine", ()), ("runs/mine", ("--size", "12")), ("elsewhere", ())):
         if student == "elsewhere":
             shutil.copytree("runs/mine/student", student)
         out = limbeck("evaluate", student, "--data", "./alike", *size, "--json", "alike.json")
         assert ("images of './alike', which are 20x20, are brought to 12x12: what the student in" in out) == (not size)
-        found[student, size] = Path("alike.json").read_text()
-    assert len({*found.values()}) == 1
+        evaluations[student, size] = Path("alike.json").read_text()
+    assert len({*evaluations.values()}) == 1
     with pytest.warns(UserWarning, match=r"are 20x20, and the student was taught with 12x12; `lb.load\(..., size"):
         lb.evaluate("elsewhere", "./alike")
     limbeck("export", "elsewhere", "--format", "safetensors", "--test", "./alike", "--no-latency", "--out", "device")
@@ -86,9 +86,9 @@ def test_judging_on_what_was_learned_from_is_said() -> None:
     write_photos(Path("others/test"), 4, seed=1)
     Path("mine.yaml").write_text(RECIPE.replace("./photos", "{train: ./photos, test: ./others, size: 12}"))
     limbeck("run", "mine.yaml")
-    said = "all images of './photos' are judged on, for it has no splits, also those that the network learned from"
-    assert said in limbeck("evaluate", "runs/mine", "--data", "./photos")
-    with pytest.warns(UserWarning, match=f"{said}; hand over others"):
+    message = "all images of './photos' are judged on, for it has no splits, also those that the network learned from"
+    assert message in limbeck("evaluate", "runs/mine", "--data", "./photos")
+    with pytest.warns(UserWarning, match=f"{message}; hand over others"):
         assert lb.evaluate("runs/mine", "./photos").n == 20
 
 

@@ -29,10 +29,10 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
+    fake = Clock()
     for module in (bars, progress):
-        monkeypatch.setattr(module, "time", made)
-    return made
+        monkeypatch.setattr(module, "time", fake)
+    return fake
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ def drawn(watch: Watch, screen: Screen) -> list[str]:
 
 @pytest.fixture
 def log(clock: Clock, consoles: Callable[[Console], Console]) -> Callable[[], list[str]]:
-    written = io.StringIO()
-    consoles(Console(file=written, width=80, highlight=False, emoji=False))
+    stream = io.StringIO()
+    consoles(Console(file=stream, width=80, highlight=False, emoji=False))
 
     def lines() -> list[str]:
-        found = written.getvalue().splitlines()
-        assert all(re.match(r"\d\d:\d\d:\d\d  ", line) for line in found)
-        return [line[10:] for line in found]
+        stamped = stream.getvalue().splitlines()
+        assert all(re.match(r"\d\d:\d\d:\d\d  ", line) for line in stamped)
+        return [line[10:] for line in stamped]
 
     return lines
 
@@ -98,20 +98,20 @@ def test_a_log_has_a_line_for_each_run(clock: Clock, log: Callable[[], list[str]
 def test_a_log_gives_a_sign_of_life_where_runs_take_long(clock: Clock, log: Callable[[], list[str]]) -> None:
     watch = Watch(Lines())
     watch.begin("comparison", 4)
-    one, other = watch.beside("one"), watch.beside("other")
-    for run in (one, other):
+    first, second = watch.beside("one"), watch.beside("other")
+    for run in (first, second):
         run.begin("training", 1000)
     for step in range(1, 6):
         clock.now += 12
-        one.update(10 * step, "loss 1.0")
-        other.update(10 * step, "loss 2.0")
+        first.update(10 * step, "loss 1.0")
+        second.update(10 * step, "loss 2.0")
     # Of four runs, 3 and 7 hundredths were done in 24 and 48 seconds.
     assert log() == [
         "0/4  one: training 20/1,000 · loss 1.0 · about 53 min left",
         "0/4  one: training 40/1,000 · loss 1.0 · about 45 min left",
     ]
     clock.now += 11
-    other.close("failed: no memory")
+    second.close("failed: no memory")
     watch.update(1)
     assert log()[2:] == ["1/4  other: failed: no memory · about 70 min left"]
 
@@ -151,8 +151,8 @@ def test_lines_where_no_bars_can_be(
     terminal: str, consoles: Callable[[Console], Console], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", terminal if terminal != "file" else "xterm")
-    written = Screen() if terminal != "file" else io.StringIO()
-    consoles(Console(file=written, force_terminal=True))
+    stream = Screen() if terminal != "file" else io.StringIO()
+    consoles(Console(file=stream, force_terminal=True))
     with showing_progress() as watch:
         assert isinstance(watch._display, Lines)
 
@@ -175,12 +175,12 @@ def test_of_processes_that_share_a_run_the_first_tells(
 def test_a_run_whose_worker_died_is_said_and_not_counted(clock: Clock, log: Callable[[], list[str]]) -> None:
     watch = Watch(Lines())
     watch.begin("comparison", 4)
-    one, other = watch.beside("one"), watch.beside("other")
-    one.close("its worker died (SIGKILL)")
-    other.begin("training", 10)
+    first, second = watch.beside("one"), watch.beside("other")
+    first.close("its worker died (SIGKILL)")
+    second.begin("training", 10)
     assert log() == ["one: its worker died (SIGKILL)"]
-    other.end()
-    other.close("90 %")
+    second.end()
+    second.close("90 %")
     watch.update(1)
     again = watch.beside("one")
     again.close("interrupted")
@@ -366,7 +366,7 @@ def test_time_left_is_not_shortened_by_runs_that_were_resumed_near_their_end(
 
 def test_the_last_runs_take_as_long_as_the_longest_of_them() -> None:
     assert seconds_left(whole(38), [running(0.5, 40.0), running(0.25, 30.0)], 0, 60.0) == pytest.approx(90)
-    # One that waits for a worker: no sooner than the longest either.
+    # One run still waits for a worker: the rest takes as long as the longest run, at least.
     assert seconds_left(whole(38), [running(0.01)], 0, 60.0) == pytest.approx(99 * 60)
 
 

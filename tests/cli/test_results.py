@@ -20,11 +20,11 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> Console:
 
 
 def comparison() -> dict[str, Any]:
-    found = factory.results()
-    for row in found["runs"]:
+    content = factory.results()
+    for row in content["runs"]:
         if row["cost"] and row["arm"] == "entropy":
             row["cost"] = factory.cost(row["images"], 2_300_000, asked=20_000)
-    return found | {"table": factory.table(found["runs"])}
+    return content | {"table": factory.table(content["runs"])}
 
 
 def test_a_comparison_fits_a_narrow_terminal_with_all_its_costs(narrow: Console) -> None:

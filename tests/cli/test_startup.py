@@ -15,8 +15,8 @@ def imported(*arguments: str, among: tuple[str, ...]) -> list[str]:
         f"import sys; from limbeck.cli import main; sys.argv = ['limbeck', *{arguments!r}]\n"
         f"try: main()\nfinally: print('imported:', *(one for one in {among!r} if one in sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return done.stdout.rpartition("imported:")[2].split()
+    process = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return process.stdout.rpartition("imported:")[2].split()
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",)])

@@ -27,8 +27,8 @@ def shown(
 
 def table_of(words: str) -> list[str]:
     lines = words.splitlines()
-    start = next(place for place, line in enumerate(lines) if line.startswith("top-1 in %"))
-    end = next(place for place, line in enumerate(lines) if line.startswith("* a control"))
+    start = next(index for index, line in enumerate(lines) if line.startswith("top-1 in %"))
+    end = next(index for index, line in enumerate(lines) if line.startswith("* a control"))
     return [line.rstrip() for line in lines[start + 1 : end]]
 
 

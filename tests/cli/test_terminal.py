@@ -10,11 +10,11 @@ from limbeck.cli import display, main
 
 
 def test_a_name_that_the_terminal_cannot_show_ends_nothing(monkeypatch: pytest.MonkeyPatch):
-    written = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, encoding="ascii", write_through=True))
     monkeypatch.setattr(sys.modules["limbeck.cli.main"], "app", lambda prog_name: print("caf\xe9 \udce9 92 ± 3▼"))
     main()
-    assert written.getvalue() == b"caf\\xe9 \\udce9 92 +- 3v\n"
+    assert buffer.getvalue() == b"caf\\xe9 \\udce9 92 +- 3v\n"
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(b"\xff"), encoding="ascii", errors="limbeck"))
     with pytest.raises(UnicodeDecodeError):
         sys.stdout.read()
@@ -23,12 +23,12 @@ def test_a_name_that_the_terminal_cannot_show_ends_nothing(monkeypatch: pytest.M
 def test_warnings_are_one_message_without_a_line_of_code(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    others = []
-    monkeypatch.setattr(display, "_show_for_programmers", lambda *told: others.append(told[1]))
+    categories = []
+    monkeypatch.setattr(display, "_show_for_programmers", lambda *arguments: categories.append(arguments[1]))
     display.show_warning(UserWarning("[odd] images"), UserWarning, "loading.py", 7)
     display.show_warning(DeprecationWarning("old"), DeprecationWarning, "torch.py", 7)
     assert capsys.readouterr().err == "warning: [odd] images\n"
-    assert others == [DeprecationWarning]
+    assert categories == [DeprecationWarning]
 
 
 def test_tables_break_no_word_where_there_is_room(
@@ -42,8 +42,8 @@ def test_tables_break_no_word_where_there_is_room(
     assert max(map(len, shown.splitlines())) <= 40
     cells = ["a-method-of-someone", "a_long_temperature", "relations_between_images", "2020"]
     display.show_table("lists", ["name", "options", "", "year"], [cells, ["all"]], numbers=(3,))
-    told = ["lists", cells[0], "  options a_long_temperature", "  relations_between_images", "  year 2020", "all"]
-    assert capsys.readouterr().out.splitlines() == told
+    lines = ["lists", cells[0], "  options a_long_temperature", "  relations_between_images", "  year 2020", "all"]
+    assert capsys.readouterr().out.splitlines() == lines
     display.show_table("", ["name"], [["a-name-that-is-longer-than-the-whole-terminal-is-wide"]])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 40
 

@@ -15,7 +15,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "export.md").read_text(encoding="ut
 
 
 class Door(NamedTuple):
-    """A folder with a run in `runs/small`, its export in `runs/small-onnx`, and what that said."""
+    """A folder with a run in `runs/small`, its export in `runs/small-onnx`, and what that printed."""
 
     path: Path
     output: str
@@ -34,11 +34,11 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Door:
     (folder / "small.yaml").write_text(recipe.replace("epochs: 10", "epochs: 2"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        said = [
+        outputs = [
             command("train", "small.yaml", "-s", "latency=false"),
             command("export", "runs/small", "--int8", "--no-latency"),
         ]
-    return Door(folder, said[-1])
+    return Door(folder, outputs[-1])
 
 
 def command(*arguments: str, status: int = 0) -> str:
@@ -67,8 +67,8 @@ class Plain(nn.Module):
         self.conv = nn.Conv2d(channels, 6, 3)
         self.head = nn.Linear(6, 10)
         with torch.no_grad():
-            for one in self.parameters():
-                one.copy_(torch.randn(one.shape, generator=generator))
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.look(self.conv(images)).amax((2, 3)))

@@ -19,7 +19,7 @@ LINES = [line.strip() for line in re.findall(r"^    (limbeck .*)$", PAGE, re.MUL
 
 def test_the_commands_are_those_that_were_run(door: Door) -> None:
     assert LINES == ["limbeck train small.yaml", "limbeck export runs/small --int8"]
-    assert sorted(one.name for one in door.folder.iterdir()) == [
+    assert sorted(path.name for path in door.folder.iterdir()) == [
         "README.md",
         "export.json",
         "model.int8.onnx",
@@ -29,7 +29,7 @@ def test_the_commands_are_those_that_were_run(door: Door) -> None:
 
 
 def test_the_device_needs_no_more_than_it_says() -> None:
-    names = {one.name for node in ast.walk(ast.parse(DEVICE)) if isinstance(node, ast.Import) for one in node.names}
+    names = {alias.name for node in ast.walk(ast.parse(DEVICE)) if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in ast.walk(ast.parse(DEVICE)) if isinstance(node, ast.ImportFrom)}
     assert names == {"json", "numpy", "onnxruntime", "PIL"}
     assert len(re.sub(r"(?m)^(import|from) .*\n|^\n", "", DEVICE).splitlines()) <= 10
@@ -39,35 +39,35 @@ def test_the_device_needs_no_more_than_it_says() -> None:
 def test_the_device_sees_what_the_student_saw(
     file: str, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A photo of another size and in colour, which `lb.load` brings to the student's in the same way."""
+    """On a photo of another size and in colour, which `lb.load` brings to the student's size in the same way."""
     monkeypatch.chdir(door.path)
     code = DEVICE.replace("model.int8.onnx", file).replace("photo.png", str(tmp_path / "photos" / "photo.png"))
     (tmp_path / "photos").mkdir()
     digit = lb.load("digits", "test").gather(torch.tensor([7]))[0, 0].numpy()
     Image.fromarray(digit).convert("RGB").resize((45, 40), Image.Resampling.BICUBIC).save(tmp_path / "photos/photo.png")
-    known: dict = {}
-    exec(compile(code, "export.md", "exec"), known)
+    namespace: dict = {}
+    exec(compile(code, "export.md", "exec"), namespace)
     photo = lb.load(tmp_path / "photos", size=8, channels=1, labels=False)
     student = lb.load_model("runs/small/student")
     expected = student(photo.tensor()).logits
     assert capsys.readouterr().out.strip() == student.classes[int(expected.argmax())]
-    close = 1e-4 if file == "model.onnx" else 0.5
-    torch.testing.assert_close(torch.from_numpy(known["logits"]), expected.detach(), atol=close, rtol=1e-4)
+    tolerance = 1e-4 if file == "model.onnx" else 0.5
+    torch.testing.assert_close(torch.from_numpy(namespace["logits"]), expected.detach(), atol=tolerance, rtol=1e-4)
 
 
 def test_a_module_of_ones_own_goes_out_as_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    known: dict = {}
-    exec(compile(MINE, "export.md", "exec"), known)
-    torch.testing.assert_close(known["logits"], known["mine"](known["test"].floats()).logits)
+    namespace: dict = {}
+    exec(compile(MINE, "export.md", "exec"), namespace)
+    torch.testing.assert_close(namespace["logits"], namespace["mine"](namespace["test"].floats()).logits)
     assert "'agreement': 1.0" in capsys.readouterr().out
 
 
 def test_every_setting_is_told() -> None:
     rows = " ".join(re.findall(r"^\| (`.*?`) \|", PAGE, re.MULTILINE))
-    told = set(re.findall(r"`(\w+)`", rows))
-    assert told == {*ExportSettings.__dataclass_fields__, "test", "calibration"}
-    said = parsed("limbeck export runs/small --input-type uint8")
-    assert told <= said.keys()
+    described = set(re.findall(r"`(\w+)`", rows))
+    assert described == {*ExportSettings.__dataclass_fields__, "test", "calibration"}
+    options = parsed("limbeck export runs/small --input-type uint8")
+    assert described <= options.keys()

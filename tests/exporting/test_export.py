@@ -54,12 +54,12 @@ def test_outside_takes_what_the_mean_and_deviation_of_its_description_make(
     exported = lb.export(student, tmp_path / "out", format="pt2", normalisation="outside", test=test_images)
     files = {"limbeck.json": ""}
     torch.export.load(exported.file, extra_files=files)
-    taken = json.loads(json.loads(files["limbeck.json"])["input"])
-    assert taken == exported.description["input"]
-    mean, std = (torch.tensor(taken["normalisation"][name]).view(1, 1, 1, 1) for name in ("mean", "std"))
+    description = json.loads(json.loads(files["limbeck.json"])["input"])
+    assert description == exported.description["input"]
+    mean, std = (torch.tensor(description["normalisation"][name]).view(1, 1, 1, 1) for name in ("mean", "std"))
     logits = program(exported)((test_images.floats() - mean) / std)
     torch.testing.assert_close(logits, student(test_images.tensor()).logits)
-    assert taken["name"] == "inputs"
+    assert description["name"] == "inputs"
     assert "- `mean` is [0.3] and `std` is [0.4]\n" in (tmp_path / "out" / "README.md").read_text()
 
 
@@ -70,8 +70,8 @@ def test_whitening_outside_is_that_of_the_arrays_beside(tmp_path: Path, test_ima
     assert exported.description["input"]["normalisation"] == {"whitening": "whitening.npz"}
     arrays = np.load(tmp_path / "out" / "whitening.npz", allow_pickle=False)
     rows = (test_images.floats().flatten(1).numpy() - arrays["mean"]) @ arrays["matrix"]
-    taken = torch.from_numpy(rows).view(len(rows), 1, 8, 8)
-    torch.testing.assert_close(program(exported)(taken), student(test_images.tensor()).logits, atol=1e-4, rtol=1e-4)
+    inputs = torch.from_numpy(rows).view(len(rows), 1, 8, 8)
+    torch.testing.assert_close(program(exported)(inputs), student(test_images.tensor()).logits, atol=1e-4, rtol=1e-4)
 
 
 def test_pixels_as_a_camera_gives_them(tmp_path: Path, student: lb.Classifier, test_images: lb.ImageSet) -> None:
@@ -101,12 +101,12 @@ def test_a_network_of_another_size_resizes_inside(tmp_path: Path, test_images: l
 
 def test_the_student_stays_as_it_is(tmp_path: Path, test_images: lb.ImageSet) -> None:
     student = wrapped(nn.Sequential(Plain(), nn.Dropout(0.5))).train()
-    before = {name: one.clone() for name, one in student.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
     exported = lb.export(student, tmp_path / "out", format="pt2", test=test_images)
     assert exported.description["files"]["model.pt2"]["agreement"] == 1
     assert student.training
-    assert all(one.requires_grad for one in student.parameters())
-    assert all(torch.equal(one, before[name]) for name, one in student.state_dict().items())
+    assert all(parameter.requires_grad for parameter in student.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in student.state_dict().items())
 
 
 def test_images_that_nobody_gives_are_procedural(tmp_path: Path, student: lb.Classifier) -> None:
@@ -187,8 +187,8 @@ def test_logits_that_are_not_finite(tmp_path: Path, student: lb.Classifier, test
 
 
 def test_classes_of_the_images_must_be_the_students(tmp_path: Path, test_images: lb.ImageSet) -> None:
-    named = {"num_classes": 10, "input_size": 8, "channels": 1, "mean": [0.3], "std": [0.4]}
-    student = lb.wrap(Plain(), classes=[f"the {digit}" for digit in digits()], **named)
+    options = {"num_classes": 10, "input_size": 8, "channels": 1, "mean": [0.3], "std": [0.4]}
+    student = lb.wrap(Plain(), classes=[f"the {digit}" for digit in digits()], **options)
     other = test_images.with_labels(test_images.labels, [f"class {digit}" for digit in digits()])
     with pytest.raises(lb.UserError, match="'digits/test' has other classes: 'class 0', 'class 1'"):
         lb.export(student, tmp_path / "out", format="pt2", test=other)
@@ -284,12 +284,12 @@ def test_int8_that_answers_otherwise_is_a_warning(
     settings = ExportSettings(int8=True)
     checked = Checked(student.eval(), test_images, FileInputs(student, (1, 8, 8), settings))
     monkeypatch.setattr(export, "quantise", lambda *_: 5)
-    monkeypatch.setattr(export, "OnnxNetwork", lambda *_: lambda taken: -student(taken).logits.detach())
+    monkeypatch.setattr(export, "OnnxNetwork", lambda *_: lambda inputs: -student(inputs).logits.detach())
     (tmp_path / "model.int8.onnx").touch()
     about = dict.fromkeys(("limbeck", "network", "classes", "input", "output", "precision"), "")
     with pytest.warns(UserWarning, match=r"the int8 network gives the student's class for 0.0% of 50 images"):
-        found = export._write_int8(tmp_path / "model.onnx", checked, test_images, about)
-    assert found["calibration"] == {"images": "digits/test", "n": 5}
+        result = export._write_int8(tmp_path / "model.onnx", checked, test_images, about)
+    assert result["calibration"] == {"images": "digits/test", "n": 5}
 
 
 def test_tolerance_is_in_units_of_the_largest_logit(student: lb.Classifier, test_images: lb.ImageSet) -> None:
@@ -298,13 +298,13 @@ def test_tolerance_is_in_units_of_the_largest_logit(student: lb.Classifier, test
     assert largest > 1
 
     def off_by(share: float) -> checking.Answering:
-        return lambda taken: student(taken).logits.detach() + share * largest
+        return lambda inputs: student(inputs).logits.detach() + share * largest
 
     assert checked.check(off_by(0.005), 0.01, "it")["agreement"] == 1
     with pytest.raises(lb.UserError, match="it and the student disagree"):
         checked.check(off_by(0.02), 0.01, "it")
     with pytest.raises(lb.UserError, match="it and the student disagree"):
-        checked.check(lambda taken: student(taken).logits[:, :5].detach(), 0.01, "it")
+        checked.check(lambda inputs: student(inputs).logits[:, :5].detach(), 0.01, "it")
 
 
 def test_learned_images_become_whole_gray_levels_where_the_file_takes_these(student: lb.Classifier) -> None:

@@ -56,8 +56,8 @@ def test_whitened_networks_go_out_and_whitening_stays_in_float(
     files = exported(result.student, tmp_path / "out", digit, **settings)
     assert files["model.int8.onnx"]["agreement"] > 0.95
     model = onnx.load(tmp_path / "out/model.int8.onnx")
-    matrices = [onnx.numpy_helper.to_array(one) for one in model.graph.initializer if len(one.dims) == 2]
-    kept = any(np.array_equal(one, whitening.matrix.numpy()) for one in matrices)
+    matrices = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer if len(tensor.dims) == 2]
+    kept = any(np.array_equal(matrix, whitening.matrix.numpy()) for matrix in matrices)
     assert kept == (normalisation == "inside")
 
 
@@ -69,7 +69,7 @@ def test_opsets(opset: int, tmp_path: Path) -> None:
     seen = images()
     exported(student, tmp_path / "out", seen, opset=opset, int8=True, calibration=seen)
     for file in ("model.onnx", "model.int8.onnx"):
-        versions = {one.domain: one.version for one in onnx.load(tmp_path / "out" / file).opset_import}
+        versions = {opset_id.domain: opset_id.version for opset_id in onnx.load(tmp_path / "out" / file).opset_import}
         assert versions[""] == opset
 
 

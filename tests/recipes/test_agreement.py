@@ -40,19 +40,19 @@ def validations(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_watched_and_chosen_by_agreement(tmp_path: Path) -> None:
-    teacher, seen = network(1), bare(20, seed=3)
-    result = lb.distill(teacher, network(3), bare(), validation=seen, out=tmp_path / "run", **QUICK)
+    teacher, validation = network(1), bare(20, seed=3)
+    result = lb.distill(teacher, network(3), bare(), validation=validation, out=tmp_path / "run", **QUICK)
     rows = validations(result.folder)
     assert [row["step"] for row in rows] == [2, 4, 6, 8]
     assert all(row.keys() == {"kind", "step", "epoch", "agreement", "divergence", "agrees"} for row in rows)
-    theirs, ours = predict(teacher, seen), predict(result.student, seen)
+    theirs, ours = predict(teacher, validation), predict(result.student, validation)
     assert rows[-1]["agreement"] == agreement(ours, theirs)
     assert rows[-1]["divergence"] == pytest.approx(divergence(ours, theirs), rel=1e-4)
     assert (unpacked(rows[-1]["agrees"], 20) == (ours.argmax(1) == theirs.argmax(1)).numpy()).all()
     best = max(row["agreement"] for row in rows)
     step = next(row["step"] for row in rows if row["agreement"] == best)
     assert result.chosen is not None
-    assert agreement(predict(result.chosen, seen), theirs) == best
+    assert agreement(predict(result.chosen, validation), theirs) == best
     assert result.validation == {
         "measure": "agreement",
         "images": 20,
@@ -90,8 +90,8 @@ def test_paused_and_gone_on_with(tmp_path: Path) -> None:
 
 def test_labels_are_left_aside(tmp_path: Path) -> None:
     TransferSet(strange()).save(tmp_path / "strange")
-    named = {"name": str(tmp_path / "strange"), "split": "train"}
-    content = one_run(teacher={"weights": "cifar10-resnet20"}, data={"train": "digits", "validation": named})
+    source = {"name": str(tmp_path / "strange"), "split": "train"}
+    content = one_run(teacher={"weights": "cifar10-resnet20"}, data={"train": "digits", "validation": source})
     objects = PythonObjects(train=stripes(30), test=stripes(20, seed=1), teacher=network(1))
     with pytest.raises(
         UserError, match=r"(?s)`data.validation` must have the classes.*`data.validation.labels: false`"
@@ -179,9 +179,9 @@ def test_a_race_is_decided_by_agreement(tmp_path: Path, monkeypatch: pytest.Monk
     from limbeck.recipes.compare import compare
 
     results = compare(recipe, tmp_path / "run", objects=objects)
-    assert all(one["state"] in ("finished", "dropped") for one in results["runs"])
-    assert [one["measure"] for one in results["racing"]["standings"]] == ["agreement", "agreement"]
+    assert all(row["state"] in ("finished", "dropped") for row in results["runs"])
+    assert [row["measure"] for row in results["racing"]["standings"]] == ["agreement", "agreement"]
     assert results["validation_measure"] == "agreement"
     assert any("by agreement with the teacher" in note for note in results["notes"])
-    alone = next(one for one in results["runs"] if one["arm"] == "full-no-teacher")
+    alone = next(row for row in results["runs"] if row["arm"] == "full-no-teacher")
     assert validations(tmp_path / "run" / alone["folder"]) == []

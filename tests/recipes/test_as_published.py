@@ -119,8 +119,8 @@ def recipe_of(method: str, pair: str, **choices: str) -> Recipe:
 
 def terms(recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Every term's weight and options."""
-    made = weighted_sum(recipe.resolved_objective())
-    return {name: {**vars(term), "weight": made.weights[name]} for name, term in made.objectives().items()}
+    objective = weighted_sum(recipe.resolved_objective())
+    return {name: {**vars(term), "weight": objective.weights[name]} for name, term in objective.objectives().items()}
 
 
 def check(recipe: Recipe, expected: dict[str, dict[str, Any]]) -> None:
@@ -142,7 +142,7 @@ def rates(recipe: Recipe, epochs: int) -> list[float]:
 
 
 def usual_rates(first: float, epochs: int = EPOCHS) -> list[float]:
-    return [first * 0.1 ** sum(epoch >= one for one in MILESTONES) for epoch in range(epochs)]
+    return [first * 0.1 ** sum(epoch >= milestone for milestone in MILESTONES) for epoch in range(epochs)]
 
 
 def own_rate(pair: str) -> float:
@@ -161,7 +161,7 @@ def test_sums_with_kd(method: str) -> None:
         check(recipe_of(method, pair, variant="with-kd"), SUMS[method] | {"kd": {"weight": 1, "temperature": 4.0}})
 
 
-@pytest.mark.parametrize("method", [one for one in SUMS if one not in ("mlkd", "ab", "ft", "fsp")])
+@pytest.mark.parametrize("method", [method for method in SUMS if method not in ("mlkd", "ab", "ft", "fsp")])
 def test_schedules(method: str) -> None:
     for pair in PAIRS:
         training = recipe_of(method, pair).training
@@ -200,11 +200,11 @@ def test_dkd_warms_up_by_whole_epochs() -> None:
     run = phases(recipe_of("dkd", "vgg13-vgg8"), EPOCHS)
     steps = Phases(0, EPOCHS * 782, 1.0, run.settings)
     term = weighted_sum(recipe_of("dkd", "vgg13-vgg8").resolved_objective()).objectives()["dkd"]
-    given = torch.zeros(1, 3), torch.tensor([[4.0, 0.0, 2.0]]), torch.tensor([0])
-    full = term(*given, 1.0).item()
+    inputs = torch.zeros(1, 3), torch.tensor([[4.0, 0.0, 2.0]]), torch.tensor([0])
+    full = term(*inputs, 1.0).item()
     for epoch in range(25):
         for step in (0, 1, 781):
-            share = term(*given, steps.elapsed(epoch * 782 + step)).item() / full
+            share = term(*inputs, steps.elapsed(epoch * 782 + step)).item() / full
             assert share == pytest.approx(min((epoch + 1) / 20, 1)), (epoch, step)
 
 
@@ -212,14 +212,14 @@ def test_dkd_warms_up_by_whole_epochs() -> None:
 def test_standardised_pairs(pair: str) -> None:
     """Those without a log of their own have the usual temperature, weight and beta."""
     temperature, weight = STANDARDISED_KD.get(pair, (2, 9))
-    same = {"standardise": True}
-    kd = {"weight": weight, "temperature": temperature, **same}
+    standardise = {"standardise": True}
+    kd = {"weight": weight, "temperature": temperature, **standardise}
     check(recipe_of("kd", pair, variant="standardised"), {"cross_entropy": {"weight": 0.1}, "kd": kd})
     temperature, weight, beta = STANDARDISED_DKD.get(pair, (2, 9, 8))
-    dkd = {"weight": weight, "temperature": temperature, "beta": beta, "alpha": 1, "warmup_levels": 20, **same}
+    dkd = {"weight": weight, "temperature": temperature, "beta": beta, "alpha": 1, "warmup_levels": 20, **standardise}
     check(recipe_of("dkd", pair, variant="standardised"), {"cross_entropy": {"weight": 1}, "dkd": dkd})
     temperature, weight = STANDARDISED_MLKD.get(pair, (2, 9))
-    mlkd = {"weight": weight, "temperature": temperature, **same}
+    mlkd = {"weight": weight, "temperature": temperature, **standardise}
     check(recipe_of("mlkd", pair, variant="standardised"), {"cross_entropy": {"weight": 0.1}, "mlkd": mlkd})
 
 

@@ -66,7 +66,7 @@ def test_a_student_is_taught_on_images_of_other_classes(tmp_path: Path, teacher:
     assert cost.making.images_read == cost.making.teacher_passes == 300, "three classes are left out of the scores"
     assert (tmp_path / "run" / "evidence" / "summary.json").exists()
     again = run(read_recipe(borrowing(teacher)), tmp_path / "again")
-    states = [one.student.state_dict() for one in (result, again)]
+    states = [run_result.student.state_dict() for run_result in (result, again)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
@@ -82,21 +82,21 @@ def test_a_run_that_was_stopped_goes_on_with_what_it_had_scored(
         patch.setattr(maker_module, "choose", stopped)
         with pytest.raises(Interrupted):
             run(read_recipe(borrowing(teacher)), tmp_path / "run")
-    asked: list[int] = []
+    calls: list[int] = []
     with monkeypatch.context() as patch:
         real = maker_module.transfer_set_of
-        patch.setattr(maker_module, "transfer_set_of", lambda *args: asked.append(1) or real(*args))
+        patch.setattr(maker_module, "transfer_set_of", lambda *args: calls.append(1) or real(*args))
         result = run(read_recipe(borrowing(teacher)), tmp_path / "run", resume=True)
-    assert asked == [1]
-    states = [one.student.state_dict() for one in (result, whole)]
+    assert calls == [1]
+    states = [run_result.student.state_dict() for run_result in (result, whole)]
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
     assert RunCost.from_dict(result.cost).making is not None
 
 
 def test_what_the_student_is_judged_on_is_not_borrowed(tmp_path: Path, teacher: str) -> None:
-    judged = {"pools": [{"name": "digits", "split": "test"}]}
+    changes = {"pools": [{"name": "digits", "split": "test"}]}
     with pytest.raises(UserError, match=r"pool 'digits' holds \d+ pictures .* that the student is judged on"):
-        run(read_recipe(borrowing(teacher, **judged)), tmp_path / "run")
+        run(read_recipe(borrowing(teacher, **changes)), tmp_path / "run")
 
 
 def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alone(tmp_path: Path, teacher: str) -> None:
@@ -104,13 +104,13 @@ def test_a_comparison_without_training_images_has_the_controls_of_borrowing_alon
     assert {(row["arm"], row["images"]) for row in results["table"]} == {
         (name, 12) for name in ("margin", "surest", "borrowed-random", "borrowed-balanced-random")
     }
-    controls = {one["name"]: one for one in results["controls"]}
+    controls = {control["name"]: control for control in results["controls"]}
     assert controls["borrowed-balanced-random"]["strict"] == 2
     assert {row["arm"]: row["real_images"] for row in results["table"]}["margin"] == 0
     passes = {row["arm"]: row["making"]["teacher_passes"] for row in results["table"]}
     assert len(set(passes.values())) == 1
     saved = [row["making"]["passes_saved"] for row in results["table"]]
-    assert sum(one == 0 for one in saved) == 1, "the table of the pools is made once"
+    assert sum(count == 0 for count in saved) == 1, "the table of the pools is made once"
     page = (tmp_path / "all" / "report.html").read_text()
     assert "balanced random of the same pools" in page
     assert "There are no training images, so the controls that learn from them are left out" in page
@@ -128,20 +128,20 @@ def test_verdicts_tell_of_arms_that_ended_with_fewer_images(
     assert images["sure"] < images["borrowed-balanced-random"] <= images["borrowed-random"] == 60
     against = {row["against"]: row["images_against"] for row in results["differences"]}
     assert against == {name: count for name, count in images.items() if name != "sure"}
-    written = csv.DictReader((tmp_path / "all" / "results.csv").read_text().splitlines())
-    assert {row["arm"]: int(row["images"]) for row in written} == images
+    csv_rows = csv.DictReader((tmp_path / "all" / "results.csv").read_text().splitlines())
+    assert {row["arm"]: int(row["images"]) for row in csv_rows} == images
 
 
 def test_arms_with_pools_of_their_own_have_controls_of_their_own(tmp_path: Path, teacher: str) -> None:
     content = arms(teacher)
-    odd_ones = {**BORROW, "pools": [{**POOL, "split": "test"}], "overlap": "leave-out"}
+    overlapping = {**BORROW, "pools": [{**POOL, "split": "test"}], "overlap": "leave-out"}
     few = {**BORROW, "pools": [{**POOL, "images": 100}]}
     assert isinstance(content["compare"], dict)
     content["compare"]["arms"] |= {"few": {"transfer": few}, "few-surest": {"transfer": {**few, "by": "confidence"}}}
     results = compare(read_recipe(content), tmp_path / "all")
     names = ["borrowed-random", "borrowed-balanced-random", "borrowed-random-of-few", "borrowed-balanced-random-of-few"]
     assert {row["arm"] for row in results["table"]} == {"margin", "surest", "few", "few-surest", *names}
-    labels = {one["name"]: (one["label"], one["arms"]) for one in results["controls"]}
+    labels = {control["name"]: (control["label"], control["arms"]) for control in results["controls"]}
     assert labels["borrowed-random"] == ("random of the same pools (margin, surest)", ["margin", "surest"])
     assert labels[names[3]] == ("balanced random of the same pools (few, few-surest)", ["few", "few-surest"])
     against = {(row["arm"], row["against"]) for row in results["differences"]}
@@ -152,8 +152,8 @@ def test_arms_with_pools_of_their_own_have_controls_of_their_own(tmp_path: Path,
     page = (tmp_path / "all" / "report.html").read_text()
     assert "balanced random of the same pools (few, few-surest)" in page
 
-    content["compare"]["arms"]["third"] = {"transfer": odd_ones}
-    assert set(names) < {one.arm for one in plan(read_recipe(content))}, "what is added later renames nothing"
+    content["compare"]["arms"]["third"] = {"transfer": overlapping}
+    assert set(names) < {cell.arm for cell in plan(read_recipe(content))}, "what is added later renames nothing"
     content["compare"]["arms"]["borrowed-random-of-few"] = {"transfer": BORROW}
     with pytest.raises(
         UserError, match="the control 'borrowed-random-of-few' is added by itself; give the arm another"
@@ -208,15 +208,15 @@ def test_what_is_wrong_with_a_recipe_is_said_before_anything_is_made(
 
 
 def save(target: Path | None, teacher: str, given: dict[str, Any] | None = None, **more: Any) -> str:
-    said = {"pools": ["{name: digits, images: 300, exclude: ['0', '1', '2']}"], "budget": "30", **(given or {})}
-    return save_borrowed(said, target, teacher=teacher, size=8, **more)
+    settings = {"pools": ["{name: digits, images: 300, exclude: ['0', '1', '2']}"], "budget": "30", **(given or {})}
+    return save_borrowed(settings, target, teacher=teacher, size=8, **more)
 
 
 def test_the_verb_saves_what_distilling_takes(tmp_path: Path, teacher: str) -> None:
-    said = save(tmp_path / "set", teacher, {"by": ["margin"]}, test="digits")
-    assert "30 images -> " in said
-    assert "borrowed by 'margin'" in said
-    assert "No image is of a class whose name the teacher knows" in said  # what the page's head says, too
+    summary = save(tmp_path / "set", teacher, {"by": ["margin"]}, test="digits")
+    assert "30 images -> " in summary
+    assert "borrowed by 'margin'" in summary
+    assert "No image is of a class whose name the teacher knows" in summary  # what the page's head says, too
     saved = TransferSet.load(tmp_path / "set")
     assert saved.images.labels is None
     assert set(saved.provenance["source"]) == {"digits"}
@@ -251,15 +251,15 @@ def test_the_verb_goes_on_as_it_was_begun_or_not_at_all(
         patch.setattr(maker_module, "choose", stopped)
         with pytest.raises(Interrupted):
             save(tmp_path / "set", teacher)
-    for given, more, what in (
+    for settings, options, difference in (
         ({"budget": "40"}, {}, r"other settings \(`budget` '30' then, '40' now\)"),
         ({}, {"seed": 1}, "other seed"),
         ({}, {"test": "digits"}, "other images to be judged on"),
     ):
         with pytest.raises(
-            UserError, match=f"holds what was begun with {what}; go on with what it was begun with, rem"
+            UserError, match=f"holds what was begun with {difference}; go on with what it was begun with, rem"
         ):
-            save(tmp_path / "set", teacher, given, **more)
+            save(tmp_path / "set", teacher, settings, **options)
     save(tmp_path / "set", teacher)
     save(tmp_path / "other", teacher)
     sets = [TransferSet.load(tmp_path / name).images.fingerprint for name in ("set", "other")]
@@ -272,16 +272,16 @@ def test_unreadable_images_are_named_or_left_out(tmp_path: Path, teacher: str) -
     for number, image in enumerate(odd("odd", 0).tensor()[:20]):
         Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:02d}.png")
     (folder / "07.png").write_bytes(b"none")
-    given = {"pools": [str(folder)], "budget": "15", "by": ["random"]}
+    settings = {"pools": [str(folder)], "budget": "15", "by": ["random"]}
     with pytest.raises(UserError, match=r"07.png"):
-        save(tmp_path / "set", teacher, given)
-    save(tmp_path / "set", teacher, given, of_every_pool={"skip_unreadable": True})
+        save(tmp_path / "set", teacher, settings)
+    save(tmp_path / "set", teacher, settings, of_every_pool={"skip_unreadable": True})
     assert len(TransferSet.load(tmp_path / "set")) == 15
     assert TransferSet.load(tmp_path / "set").provenance["native_class"] == [None] * 15
 
 
 def test_what_a_command_line_says_becomes_settings() -> None:
-    given = {
+    options = {
         "pools": ["cifar100", "{name: tiny-imagenet, split: test}"],
         "by": ["margin"],
         "threshold": "mean",
@@ -289,7 +289,7 @@ def test_what_a_command_line_says_becomes_settings() -> None:
         "exclude": ["known"],
         "short": None,
     }
-    assert settings_from_options(given, {"split": "valid"}) == {
+    assert settings_from_options(options, {"split": "valid"}) == {
         "pools": [{"split": "valid", "name": "cifar100"}, {"split": "test", "name": "tiny-imagenet"}],
         "by": "margin",
         "threshold": {"of": "mean", "calibration": "cifar10"},
@@ -411,8 +411,11 @@ def test_short_forms_are_the_long_ones(teacher: str) -> None:
 def test_workers_racing_and_resuming_change_nothing(tmp_path: Path, teacher: str) -> None:
     content = arms(teacher, validation={"name": "digits", "split": "train", "classes": [0, 1, 2]})
     content["compare"] |= {"seeds": [0, 1], "budgets": [12, 30], "racing": {"by": "budgets"}}
-    one = compare(read_recipe(content), tmp_path / "one")
-    two = compare(read_recipe(content), tmp_path / "two", workers=2)
-    again = compare(read_recipe(content), tmp_path / "one", resume=True)
-    told = [{row["folder"]: (row["last"], row["state"]) for row in results["runs"]} for results in (one, two, again)]
-    assert told[0] == told[1] == told[2]
+    serial = compare(read_recipe(content), tmp_path / "one")
+    parallel = compare(read_recipe(content), tmp_path / "two", workers=2)
+    resumed = compare(read_recipe(content), tmp_path / "one", resume=True)
+    outcomes = [
+        {row["folder"]: (row["last"], row["state"]) for row in results["runs"]}
+        for results in (serial, parallel, resumed)
+    ]
+    assert outcomes[0] == outcomes[1] == outcomes[2]

@@ -33,7 +33,7 @@ OF_UNEQUAL_WIDTHS = {"wrn_40_2-wrn_40_1", *PAIRS[7:]}
 
 def variants(family: str) -> list[list[str]]:
     choices = load_recipe(find_recipe(family))["choices"].get("variant")
-    return [[f"variant={one}"] for one in choices] if choices else [[]]
+    return [[f"variant={choice}"] for choice in choices] if choices else [[]]
 
 
 RECIPES = [(family, variant) for family in FAMILIES for variant in variants(family)]
@@ -41,7 +41,7 @@ RECIPES = [(family, variant) for family in FAMILIES for variant in variants(fami
 
 @cache
 def content(family: str) -> dict[str, Any]:
-    """What a recipe says, read once for its many pairs."""
+    """The content of a recipe, read once for its many pairs."""
     return load_recipe(find_recipe(family))
 
 
@@ -51,18 +51,18 @@ def recipe_of(family: str, pair: str, variant: list[str]) -> Recipe:
 
 @cache
 def answer(name: str) -> tuple[Outputs, torch.nn.Module]:
-    """The shapes of what a network makes of an image, and its head."""
+    """The outputs of a network for an image, as shapes only, and its head."""
     classifier = create(name, num_classes=100).eval()
     assert classifier.taps.embedding is not None
     want = ("embedding", "stages", "pre_activations", "last_map")
     with torch.no_grad():
-        made = classifier(torch.zeros(1, 3, 32, 32), want=want)
-    return made.map(lambda tensor: tensor.to("meta")), classifier.network.get_submodule(classifier.taps.embedding)
+        outputs = classifier(torch.zeros(1, 3, 32, 32), want=want)
+    return outputs.map(lambda tensor: tensor.to("meta")), classifier.network.get_submodule(classifier.taps.embedding)
 
 
 @contextmanager
 def without_weights(seed: int, *purpose: str | int) -> Iterator[None]:
-    """In place of randomness: parts of objectives get shapes and nothing else, which takes no time and no memory."""
+    """Replaces `own_randomness`: parts of objectives get shapes only, which takes no time and no memory."""
     with torch.device("meta"):
         yield
 
@@ -141,8 +141,8 @@ def test_what_others_report() -> None:
         "71.19 % (at the best test"
     )
     assert published("cifar100-kd", {"pair": "wrn_40_2-resnet8x4", "variant": "standardised"}).startswith("77.11 %")
-    for nothing in (("cifar100-dist", PAIRS[0]), ("cifar100-fsp", PAIRS[7]), ("cifar100-simkd", PAIRS[0]), ("x", "y")):
-        assert published(nothing[0], {"pair": nothing[1]}) == ""
+    for missing in (("cifar100-dist", PAIRS[0]), ("cifar100-fsp", PAIRS[7]), ("cifar100-simkd", PAIRS[0]), ("x", "y")):
+        assert published(missing[0], {"pair": missing[1]}) == ""
 
 
 def test_tables_of_what_others_report_are_whole() -> None:
@@ -150,10 +150,10 @@ def test_tables_of_what_others_report_are_whole() -> None:
     for table, pairs in ((TABLE, PUBLISHED_PAIRS), (OTHER_TABLE, OTHER_PAIRS)):
         for name, (_, values) in table.items():
             assert len(values.split()) <= len(pairs)
-            assert all(one == "-" or 50 < float(one) < 80 for one in values.split())
+            assert all(value == "-" or 50 < float(value) < 80 for value in values.split())
             family, _, variant = name.partition(", ")
             assert [f"variant={variant}"] in variants(f"cifar100-{family}") or not variant
     # Twelve methods on seven pairs, one of them on six, and eleven on six more.
     last = [values for source, values in TABLE.values() if "RepDistiller" in source]
-    assert sum(one != "-" for values in last for one in values.split()) == 13 * 7 - 1 + 12 * 6
+    assert sum(value != "-" for values in last for value in values.split()) == 13 * 7 - 1 + 12 * 6
     assert list(PUBLISHED_PAIRS) == PAIRS

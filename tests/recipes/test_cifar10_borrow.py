@@ -27,7 +27,7 @@ CHOICES = load_recipe(find_recipe(STUDY))["choices"]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images of CIFAR's shape, every kind of a pattern of its own, and a teacher that tells the kinds apart."""
     folder = tmp_path_factory.mktemp("data")
-    classes = [f"kind {place}" for place in range(10)]
+    classes = [f"kind {number}" for number in range(10)]
     labels = np.arange(60) % 10
     patterns = np.random.default_rng(0).integers(0, 192, (10, 4, 4, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
     for seed, name in enumerate(("target", "pool", "other")):
@@ -42,9 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embeddings = teacher(lb.load(folder / "pool.npz").tensor(), want=("embedding",)).embedding
         assert embeddings is not None
         assert isinstance(head, torch.nn.Linear)
-        solved = torch.linalg.lstsq(embeddings - embeddings.mean(0), torch.eye(10)[labels] - 0.1).solution.T
-        head.weight.copy_(solved)
-        head.bias.copy_(-solved @ embeddings.mean(0))
+        solution = torch.linalg.lstsq(embeddings - embeddings.mean(0), torch.eye(10)[labels] - 0.1).solution.T
+        head.weight.copy_(solution)
+        head.bias.copy_(-solution @ embeddings.mean(0))
         assert (teacher(lb.load(folder / "pool.npz").tensor()).logits.argmax(1).numpy() == labels).all()
     save(teacher, folder / "teacher")
     return folder
@@ -53,20 +53,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small(content: Any, folder: Path) -> Any:
     """The same recipe on a few images."""
     if isinstance(content, list):
-        return [small(one, folder) for one in content]
+        return [small(item, folder) for item in content]
     if not isinstance(content, dict):
         return content
-    found = {key: small(value, folder) for key, value in content.items()}
+    mapping = {key: small(value, folder) for key, value in content.items()}
     files = {"pools": [str(folder / "pool.npz"), str(folder / "other.npz")], "calibration": str(folder / "pool.npz")}
     files |= {"fixed_count": 3}
-    return found | {key: value for key, value in files.items() if key in found}
+    return mapping | {key: value for key, value in files.items() if key in mapping}
 
 
 def overrides(folder: Path, **changes: Any) -> list[str]:
     target = {"name": str(folder / "target.npz")}
-    short = {"data.test": target, "teacher": {"weights": str(folder / "teacher")}, "latency": False, "inside": 0}
-    short |= {"training.batch_size": 4, "training.precision": "fp32", "training.steps": 1, "training.validations": 1}
-    return [f"{key}={json.dumps(value)}" for key, value in (short | changes).items()]
+    settings = {"data.test": target, "teacher": {"weights": str(folder / "teacher")}, "latency": False, "inside": 0}
+    settings |= {"training.batch_size": 4, "training.precision": "fp32", "training.steps": 1, "training.validations": 1}
+    return [f"{key}={json.dumps(value)}" for key, value in (settings | changes).items()]
 
 
 @pytest.mark.parametrize("images", CHOICES["images"])
@@ -90,8 +90,8 @@ def test_every_choice_has_its_controls(images: str, mixing: str) -> None:
 def test_a_step_of_the_study(folder: Path, tmp_path: Path) -> None:
     content = small(load_recipe(find_recipe(STUDY)), folder)
     arms = content["choices"]["images"]["others"]["compare"]["arms"]
-    for alone in ("margin", "entropy", "boundary", "k-centre"):  # each is as quick to try by itself
-        del arms[alone]
+    for arm in ("margin", "entropy", "boundary", "k-centre"):  # each is quick to try by itself
+        del arms[arm]
     target = {"name": str(folder / "target.npz")}
     unlabelled = {"name": str(folder / "other.npz"), "split": "test", "labels": False}
     changes = {"data.train": target, "data.validation": unlabelled, "compare.budgets": [20], "compare.seeds": [0]}
@@ -131,7 +131,7 @@ def test_the_reference_borrows_so() -> None:
     terms = weighted_sum(recipe.resolved_objective())
     assert terms.weights == {"kd": 0.1}, "a tenth: the mean over ten classes, too"
     assert vars(terms.objectives()["kd"])["temperature"] == 10
-    entropy, none = (read_recipe(REFERENCE, [f"selection={one}"]).transfer for one in ("entropy", "none"))
+    entropy, none = (read_recipe(REFERENCE, [f"selection={selection}"]).transfer for selection in ("entropy", "none"))
     assert isinstance(entropy, BorrowSettings)
     assert isinstance(none, BorrowSettings)
     assert entropy.threshold is not None

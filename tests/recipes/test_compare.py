@@ -70,25 +70,25 @@ def test_comparison_folder(finished: Path) -> None:
 def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = copied()
     before = scores(json.loads((folder / "results.json").read_text()))
-    made: list[str] = []
+    started: list[str] = []
     real = run_tasks_module.run
 
     def run(recipe: Any, where: Path, **rest: Any) -> Any:
-        made.append(where.parent.name)
+        started.append(where.parent.name)
         return real(recipe, where, **rest)
 
     monkeypatch.setattr(run_tasks_module, "run", run)
     with pytest.raises(UserError, match=r"holds a run already \(finished\)"):
         compare(read_recipe(comparison(seeds=[0])), folder)
     assert scores(go(folder)) == before
-    assert made == []
+    assert started == []
     after = scores(go(folder, budgets=[12, 24], arms={"entropy": {}, "mine": "variance"}))
     assert {name: after[name] for name in before} == before
     new = ["mine@12-images", *(f"{arm}@24-images" for arm in ("entropy", "mine", *CONTROLS, "no-teacher"))]
-    assert sorted(made) == sorted(new)
-    made.clear()
+    assert sorted(started) == sorted(new)
+    started.clear()
     go(folder, "compare.seeds=[0, 1]")
-    assert len(made) == 6
+    assert len(started) == 6
 
 
 def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,11 +135,11 @@ def test_what_holds_runs_already_may_not_change(copied: Copied) -> None:
 
 def test_comparison_of_an_earlier_version_resumes(copied: Copied) -> None:
     folder = copied()
-    for written in folder.rglob("recipe.yaml"):
-        content = yaml.safe_load(written.read_text())
+    for path in folder.rglob("recipe.yaml"):
+        content = yaml.safe_load(path.read_text())
         del content["device"], content["training"]["compile"]
         content.get("compare", {}).pop("baseline", None)
-        written.write_text(yaml.safe_dump(content))
+        path.write_text(yaml.safe_dump(content))
     go(folder)
 
 
@@ -151,11 +151,11 @@ BROKEN = {
 
 
 def test_all_finished_runs_have_model_cards(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
-    for one in ("write_comparison_report", "write_run_report"):  # which take their time
-        monkeypatch.setattr(verbs_module, one, lambda folder: folder / "report.html")
+    for name in ("write_comparison_report", "write_run_report"):  # which take their time
+        monkeypatch.setattr(verbs_module, name, lambda folder: folder / "report.html")
     folder = copied()
-    runs = [one for one in json.loads((folder / "results.json").read_text())["runs"] if one["state"] == "finished"]
-    cards = [folder / one["folder"] / "README.md" for one in runs]
+    runs = [row for row in json.loads((folder / "results.json").read_text())["runs"] if row["state"] == "finished"]
+    cards = [folder / row["folder"] / "README.md" for row in runs]
     assert all(is_own(card.read_text()) for card in [*cards, folder / "teacher" / "README.md"])
     mine, other = cards[:2]
     mine.write_text("# Mine")
@@ -178,7 +178,7 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
 
     monkeypatch.setattr(run_tasks_module, "run", run)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    heard: list[str] = []
+    messages: list[str] = []
 
     class Listening(Silent):
         def __init__(self, title: str = "") -> None:
@@ -188,7 +188,7 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
             return Listening(title)
 
         def close(self, outcome: str = "") -> None:
-            heard.append(f"{self.title}: {outcome}")
+            messages.append(f"{self.title}: {outcome}")
 
     folder = copied()
     recipe = read_recipe(comparison(seeds=[0], arms={**BROKEN, "entropy": {}, "crashing": {}, "last": "variance"}))
@@ -201,12 +201,12 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
     assert runs["crashing"]["state"] == "missing"
     assert runs["last"]["state"] == "finished"
     crashed = "crashing@12-images, seed 0: failed: RuntimeError: Kernel size can't be greater than actual input size ("
-    assert any(line.startswith(crashed) for line in heard)
-    assert any(line.startswith("last@12-images, seed 0: ") for line in heard)
+    assert any(line.startswith(crashed) for line in messages)
+    assert any(line.startswith("last@12-images, seed 0: ") for line in messages)
     assert {row["arm"] for row in results["table"]} == set(runs) - set(BROKEN) - {"crashing"}
     mended = go(folder, arms={**{name: {} for name in BROKEN}, "entropy": {}})
     assert all(row["state"] == "finished" for row in mended["runs"])
-    assert [one.name for one in folder.glob("runs/*/*-failed-*")] == ["seed-0-failed-1"]
+    assert [path.name for path in folder.glob("runs/*/*-failed-*")] == ["seed-0-failed-1"]
 
 
 def test_evidence_of_a_broken_arm_is_not_that_of_the_mended_one(copied: Copied) -> None:
@@ -214,9 +214,9 @@ def test_evidence_of_a_broken_arm_is_not_that_of_the_mended_one(copied: Copied) 
     go(folder, arms={"mine": {"select": "random", "training": {"learning_rate": 1e9}}, "entropy": {}})
     assert read_evidence(folder / "evidence" / "mine@12-images") is None
     go(folder, arms={"mine": "variance", "entropy": {}})
-    found = read_evidence(folder / "evidence" / "mine@12-images")
-    assert found is not None
-    assert "chosen by variance" in found.headline
+    evidence = read_evidence(folder / "evidence" / "mine@12-images")
+    assert evidence is not None
+    assert "chosen by variance" in evidence.headline
 
 
 def test_budgets_of_several_kinds_run_and_stand_in_order_of_their_images(tmp_path: Path) -> None:
@@ -244,8 +244,8 @@ def test_report_of_a_comparison_that_is_not_over(copied: Copied, tmp_path: Path)
         "finished",
         "missing",
     }
-    for one in folder.glob("runs/*/*/status.json"):
-        one.unlink()
+    for path in folder.glob("runs/*/*/status.json"):
+        path.unlink()
     assert write_report(folder).exists()
     (folder / "networks.json").unlink()
     with pytest.raises(UserError, match="has not begun its first run yet; go on with --resume"):
@@ -273,10 +273,10 @@ def stop(process: subprocess.Popen[str], folder: Path, *, runs: int, number: sig
 
 
 def test_comparison_stopped_twice_comes_to_the_same_results(tmp_path: Path) -> None:
-    longer = comparison(seeds=[0])
-    longer["training"] |= {"steps": 60, "checkpoint_seconds": 0}
+    content = comparison(seeds=[0])
+    content["training"] |= {"steps": 60, "checkpoint_seconds": 0}
     recipe = tmp_path / "tiny.yaml"
-    recipe.write_text(yaml.safe_dump(longer))
+    recipe.write_text(yaml.safe_dump(content))
     whole = compare(read_recipe(recipe), tmp_path / "whole")
     folder = tmp_path / "stopped"
     stop(start(recipe, folder), folder, runs=2, number=signal.SIGKILL)
@@ -284,10 +284,10 @@ def test_comparison_stopped_twice_comes_to_the_same_results(tmp_path: Path) -> N
     errors = stop(again, folder, runs=4, number=signal.SIGINT)
     assert again.returncode == 130
     assert f"the same command with --resume goes on with {folder}" in errors
-    so_far = json.loads((folder / "results.json").read_text())["runs"]
-    assert 0 < sum(row["state"] == "finished" for row in so_far) < len(so_far)
+    rows = json.loads((folder / "results.json").read_text())["runs"]
+    assert 0 < sum(row["state"] == "finished" for row in rows) < len(rows)
     resumed = compare(read_recipe(recipe), folder, resume=True)
     assert scores(resumed) == scores(whole)
     assert [row["mean"] for row in resumed["table"]] == [row["mean"] for row in whole["table"]]
-    passes = [[row["cost"]["teacher_passes"] for row in one["runs"]] for one in (resumed, whole)]
+    passes = [[row["cost"]["teacher_passes"] for row in results["runs"]] for results in (resumed, whole)]
     assert passes[0] == passes[1]

@@ -63,8 +63,8 @@ PUBLISHED = {
 
 
 class Row(NamedTuple):
-    """T, M, first start, its end, the end's end and when that is reached, batch, rates of pixels, of the rate and of
-    labels, threshold, drop."""
+    """T, M, first start, last start, the start that it grows to and the iteration by which it does, batch size,
+    learning rates of pixels, of the learning rate and of labels, loss above which a step is skipped, share dropped."""
 
     steps: int
     expert: int
@@ -148,11 +148,19 @@ def rows(methods: Sequence[str] = METHODS) -> Iterator[tuple[str, str, int]]:
 
 @pytest.mark.parametrize(("method", "dataset", "images"), ROWS)
 def test_what_a_row_says(method: str, dataset: str, images: int) -> None:
-    one = settings_of(recipe_of(method, dataset, images)).matching
-    start = (one.start_from, one.start_to, one.grow_to, one.grow_until)
-    rates = (one.image_rate, one.rate_rate, one.label_rate)
-    found = Row(one.synthetic_steps, one.expert_epochs, *start, one.batch, *rates, one.skip_above, one.drop)
-    assert found == ROWS[method, dataset, images]
+    matching = settings_of(recipe_of(method, dataset, images)).matching
+    start = (matching.start_from, matching.start_to, matching.grow_to, matching.grow_until)
+    rates = (matching.image_rate, matching.rate_rate, matching.label_rate)
+    row = Row(
+        matching.synthetic_steps,
+        matching.expert_epochs,
+        *start,
+        matching.batch,
+        *rates,
+        matching.skip_above,
+        matching.drop,
+    )
+    assert row == ROWS[method, dataset, images]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -179,13 +187,13 @@ def test_what_all_rows_have_in_common() -> None:
 
 
 def test_students_see_images_as_their_set_is_for() -> None:
-    """Whitened, or with the mean of the training images, to the digits that these are printed in."""
-    of_images = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
+    """Whitened, or with the mean of the training images, to the digits that are published."""
+    means = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
     for key in rows():
         student, network = recipe_of(*key).student, settings_of(recipe_of(*key)).network
         assert bool(student.whitening) == network.whitening, key
         if not network.whitening:
-            assert tuple(student.mean or ()) == (network.mean or of_images[key[1]]), key
+            assert tuple(student.mean or ()) == (network.mean or means[key[1]]), key
 
 
 def test_what_rows_of_matching_have_in_common() -> None:
@@ -193,9 +201,9 @@ def test_what_rows_of_matching_have_in_common() -> None:
         recipe = recipe_of(method, dataset, images)
         settings, training = settings_of(recipe), recipe.training
         assert (training.epochs, training.momentum, training.weight_decay) == (1000, 0.9, 5e-4)
-        most = 256 if method in HARD else 128
-        assert settings.use.batch_size == most
-        assert training.batch_size == min(most, images * classes_of(dataset)), "an epoch has a step at least"
+        batch_size = 256 if method in HARD else 128
+        assert settings.use.batch_size == batch_size
+        assert training.batch_size == min(batch_size, images * classes_of(dataset)), "an epoch has a step at least"
         assert training.learning_rate == "learned"
         assert training.views == "none"
         assert training.normalised_views == settings.use.views
@@ -210,48 +218,48 @@ def test_what_rows_of_matching_have_in_common() -> None:
 
 @pytest.mark.parametrize("method", ["dm", "ncfm", "tgdd", "rded"])
 def test_what_rows_of_other_ways_say(method: str) -> None:
-    """Images are learned by the method's own values, and seen by students as by the network that they are for."""
+    """Images are learned with the method's defaults, and students normalise them as the network they are for does."""
     for _, dataset, images in rows([method]):
         recipe = recipe_of(method, dataset, images)
         settings, training = settings_of(recipe), recipe.training
-        plain = Settings(budget=settings.budget, method=method)
-        beside = ("network", "use", "experts")
-        assert settings.model_dump(exclude={*beside}) == plain.model_dump(exclude={*beside})
-        assert settings.experts.epochs == (80 if dataset in SUBSETS and method == "ncfm" else plain.experts.epochs)
+        defaults = Settings(budget=settings.budget, method=method)
+        excluded = ("network", "use", "experts")
+        assert settings.model_dump(exclude={*excluded}) == defaults.model_dump(exclude={*excluded})
+        assert settings.experts.epochs == (80 if dataset in SUBSETS and method == "ncfm" else defaults.experts.epochs)
         assert (recipe.student.mean, recipe.student.std) == (
             list(settings.network.mean or ()),
             list(settings.network.std or ()),
         )
-        every = images * classes_of(dataset) * settings.per_image
+        total = images * classes_of(dataset) * settings.per_image
         rate = (training.optimizer, training.learning_rate, training.schedule)
         if method in ("dm", "tgdd"):
-            most = 256 if method == "dm" else 128
-            assert (settings.use.batch_size, training.batch_size) == (most, min(most, every))
+            batch_size = 256 if method == "dm" else 128
+            assert (settings.use.batch_size, training.batch_size) == (batch_size, min(batch_size, total))
             assert (training.epochs, *rate, training.milestones) == (1000, "sgd", 0.01, "multi-step", [0.5])
         elif method == "ncfm":
             assert (training.epochs, training.batch_size, *rate) == (
                 2000,
-                min(128, every),
+                min(128, total),
                 "adamw",
                 0.001,
                 "multi-step",
             )
             assert (training.milestones, training.decay) == ([0.2, 0.4, 0.6, 0.8], 0.5)
         else:
-            most = {1: 10, 10: 50, 50: 100}[images] * (2 if classes_of(dataset) >= 100 else 1)
-            most = 100 if dataset == "tiny-imagenet" else most
+            batch_size = {1: 10, 10: 50, 50: 100}[images] * (2 if classes_of(dataset) >= 100 else 1)
+            batch_size = 100 if dataset == "tiny-imagenet" else batch_size
             assert settings.use.batch_size == (100 if dataset == "tiny-imagenet" else None)
-            assert (training.epochs, training.batch_size, *rate) == (300, most, "adamw", 0.001, "cosine")
+            assert (training.epochs, training.batch_size, *rate) == (300, batch_size, "adamw", 0.001, "cosine")
             side = 128 if dataset in SUBSETS else 32
             published = PROTOCOLS["rded"].training(images * classes_of(dataset), classes_of(dataset), side)
-            assert TrainingSettings(**{**published, "batch_size": most}) == training.model_copy(
+            assert TrainingSettings(**{**published, "batch_size": batch_size}) == training.model_copy(
                 update={"validations": 5}
             )
             objective = weighted_sum(recipe.resolved_objective())
             assert objective.weights == {"kd": 20.0**-2}
             assert recipe.teacher is not None
-            taught = recipe.teacher.training is not None
-            assert taught == (dataset in (*SUBSETS, "tiny-imagenet")), (
+            trained = recipe.teacher.training is not None
+            assert trained == (dataset in (*SUBSETS, "tiny-imagenet")), (
                 "others are there, or made by a recipe of their own"
             )
 
@@ -275,11 +283,11 @@ def depth_for(dataset: str) -> str:
 
 def test_averages_and_rates_of_ftd() -> None:
     settings = {key: settings_of(recipe_of(*key)) for key in rows() if key[0] == "ftd"}
-    averages = [one.average for one in settings.values()]
+    averages = [row.average for row in settings.values()]
     assert averages == [0.9999, 0.9995, 0.999, 0.9995, 0.9995, 0.999, 0.999, 0.999]
-    alphas = [one.experts.sharpness.alpha for one in settings.values() if one.experts.sharpness is not None]
+    alphas = [row.experts.sharpness.alpha for row in settings.values() if row.experts.sharpness is not None]
     assert alphas == [0.3, 0.3, 1, 1, 1, 1, 1, 1]
-    assert [one.matching.rate for one in settings.values()] == [0.01, 0.001, *[0.01] * 6]
+    assert [row.matching.rate for row in settings.values()] == [0.01, 0.001, *[0.01] * 6]
 
 
 def test_images_of_cifar100_at_50_a_class_begin_as_any_real_ones() -> None:
@@ -289,10 +297,10 @@ def test_images_of_cifar100_at_50_a_class_begin_as_any_real_ones() -> None:
 
 def test_masks_of_edf() -> None:
     masks = {key: settings_of(recipe_of(*key)).mask for key in rows() if key[0] == "edf"}
-    every = {images: masks["edf", "comp-dd-fish-easy", images] for images in (1, 10, 50)}
-    assert [one.every for one in every.values() if one is not None] == [50, 100, 100]
+    fish = {images: masks["edf", "comp-dd-fish-easy", images] for images in (1, 10, 50)}
+    assert [mask.every for mask in fish.values() if mask is not None] == [50, 100, 100]
     woof = [masks["edf", "imagewoof", images] for images in (1, 10, 50)]
-    assert [one.beta for one in woof if one is not None] == [1, 2, 2]
+    assert [mask.beta for mask in woof if mask is not None] == [1, 2, 2]
     fixed = masks["edf", "cifar10", 1000]
     assert fixed is not None
     assert (fixed.threshold, fixed.every) == (0.5, 200)
@@ -327,8 +335,8 @@ class Wandering:
 
 @cache
 def looking(size: int | None) -> Classifier:
-    """An expert, or where images are brought to another size, a network that takes any and tells a thousand classes
-    apart, as that of ImageNet does, which numbers these otherwise."""
+    """An expert; or, where images are resized, a network that takes any size and tells a thousand classes apart, as an
+    ImageNet network does, numbered in another order."""
     if size is None:
         expert: Any = {"num_classes": 3, "channels": 1, "classes": pool().classes, "input_size": 8, "width": 2}
         return create("convnet_d3", **expert).eval()
@@ -337,7 +345,7 @@ def looking(size: int | None) -> Classifier:
 
 
 def run_two(settings: Settings) -> list[Mapping[str, float]]:
-    """Two iterations of a row, from the images that it begins with."""
+    """Two iterations of a row, from its initial images."""
     images = pool()
     fresh = FreshNetworks.of(settings.network, images)
     classifier = fresh(0)
@@ -358,9 +366,9 @@ def run_two(settings: Settings) -> list[Mapping[str, float]]:
 @pytest.mark.filterwarnings("ignore:no judge is right about:UserWarning")
 def test_every_row_runs_two_iterations() -> None:
     tried: list[Settings] = []
-    for key in rows([one for one in METHODS if one != "rded"]):  # which has none
+    for key in rows([method for method in METHODS if method != "rded"]):  # which has no iterations
         settings = stand_in(settings_of(recipe_of(*key)))
-        if settings in tried:  # as most of Comp-DD's sets have the same
+        if settings in tried:  # most of Comp-DD's sets have the same
             continue
         tried.append(settings)
         for numbers in run_two(settings):
@@ -376,30 +384,30 @@ def test_a_row_of_every_method_runs_from_experts_to_a_set(method: str, tmp_path:
     settings = stand_in(settings_of(recipe_of(method, "cifar10", 1 if method == "tesla" else 10)), **quick)
     images = pool()
     teacher = FreshNetworks.of(settings.network, images)(0) if settings.needs_teacher else None
-    made = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
-    assert len(made) == 3
+    condensed = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
+    assert len(condensed) == 3
 
 
 @pytest.mark.parametrize("dataset", PUBLISHED["rded"])
 def test_a_row_of_rded_on_every_data_set_is_made_and_taught_on(dataset: str, tmp_path: Path) -> None:
-    """On few images, narrow networks and one step; of the size that tells how many crops make an image."""
+    """With few images, narrow networks and one step; the size is kept, as it decides how many crops make an image."""
     recipe = recipe_of("rded", dataset, 1)
     settings = settings_of(recipe)
     narrow = settings.network.model_copy(update={"options": {"width": 2}})
     settings = settings.model_copy(update={"network": narrow})
     side = 128 if dataset in SUBSETS else 64 if dataset == "tiny-imagenet" else 32
     images = pool(each=4, channels=3, size=side)
-    about: Any = {"num_classes": 3, "classes": images.classes, "input_size": side, "norm": "batch", "width": 2}
-    teacher = create(settings.network.model, mean=narrow.mean, std=narrow.std, **about).eval()
-    made = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
-    assert len(made.images) == 3
-    assert made.images.shape == (3, side, side)
+    options: Any = {"num_classes": 3, "classes": images.classes, "input_size": side, "norm": "batch", "width": 2}
+    teacher = create(settings.network.model, mean=narrow.mean, std=narrow.std, **options).eval()
+    condensed = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
+    assert len(condensed.images) == 3
+    assert condensed.images.shape == (3, side, side)
     assert ("shuffled-patches" in str(recipe.training.views)) == (crops_per_image(side, side) > 1)
-    assert made.use is not None
-    training = TrainingSettings(**made.use["training"])
+    assert condensed.use is not None
+    training = TrainingSettings(**condensed.use["training"])
     assert training == recipe.training.model_copy(update={"validations": 5, "batch_size": 3})
-    (found,) = lb.evaluate_set(made, images, seeds=1, teacher=teacher, training={"steps": 1})
-    assert found.steps == 1
+    (evaluation,) = lb.evaluate_set(condensed, images, seeds=1, teacher=teacher, training={"steps": 1})
+    assert evaluation.steps == 1
 
 
 def test_pairs_without_a_published_row_are_refused() -> None:
@@ -407,11 +415,11 @@ def test_pairs_without_a_published_row_are_refused() -> None:
         content = load_recipe(find_recipe(f"condense-{method}"))
         options = content["choices"]
         for dataset, images in product(options["dataset"], options["images"]):
-            found = {**content, "dataset": dataset, "images": images}
+            recipe = {**content, "dataset": dataset, "images": images}
             if images in PUBLISHED[method].get(dataset, ()):
-                chosen(found, "it", Recipe.model_fields)
+                chosen(recipe, "it", Recipe.model_fields)
                 continue
             with pytest.raises(
                 UserError, match=rf"it does not go with dataset {dataset}, images {images}: there is no"
             ):
-                chosen(found, "it", Recipe.model_fields)
+                chosen(recipe, "it", Recipe.model_fields)

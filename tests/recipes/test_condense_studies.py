@@ -23,7 +23,7 @@ CONTROLS = {
     # RDED is an arm of its own here, whose hard labels have controls of theirs.
     "cifar10-condense": {
         "condense-rded",
-        *(f"condense-random{one}" for one in ("", "-soft", "-of-rded", "-soft-of-rded")),
+        *(f"condense-random{suffix}" for suffix in ("", "-soft", "-of-rded", "-soft-of-rded")),
     },
     "imagenette-condense": {"condense-random", "condense-random-soft", "condense-rded"},
 }
@@ -31,19 +31,21 @@ CONTROLS = {
 
 @pytest.mark.parametrize("name", ARMS)
 def test_every_arm_has_its_controls(name: str) -> None:
-    found = {one.arm for one in plan(read_recipe(name))}
-    assert found == ARMS[name] | CONTROLS[name] | {"full", "full-no-teacher"}
+    arms = {cell.arm for cell in plan(read_recipe(name))}
+    assert arms == ARMS[name] | CONTROLS[name] | {"full", "full-no-teacher"}
 
 
 @pytest.mark.parametrize("name", ARMS)
 def test_the_full_data_is_taught_as_is_usual(name: str) -> None:
     """A batch of ten for 500 passes over all of it would take a day."""
     planned = plan(read_recipe(name))
-    taught = {one.arm: one.recipe.training for one in planned}
+    taught = {cell.arm: cell.recipe.training for cell in planned}
     assert (taught["full"].steps, taught["full"].learning_rate) == (4000, 0.05)
     rates = {taught[arm].learning_rate for arm in ARMS[name] | CONTROLS[name]}
     assert rates == {"learned"}
-    optimizers = {made.use.optimizer for one in planned if isinstance(made := one.recipe.transfer, CondenseSettings)}
+    optimizers = {
+        transfer.use.optimizer for cell in planned if isinstance(transfer := cell.recipe.transfer, CondenseSettings)
+    }
     assert optimizers == {"sgd"}  # which the rates that sets carry are for
 
 
@@ -56,7 +58,7 @@ def test_a_step_with_the_mask_and_without(tmp_path: Path) -> None:
 
 def short(name: str, folder: Path) -> Recipe:
     """The same comparison of one seed, on a few images of 16 pixels, with one iteration."""
-    classes, labels = [f"kind {place}" for place in range(10)], np.arange(60) % 10
+    classes, labels = [f"kind {number}" for number in range(10)], np.arange(60) % 10
     pixels = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), dtype=np.uint8)
     parts = {"x_train": pixels, "y_train": labels, "x_test": pixels[:20] // 2, "y_test": labels[:20]}
     np.savez(folder / "target.npz", **parts, classes=classes)
@@ -67,7 +69,11 @@ def short(name: str, folder: Path) -> Recipe:
     changes |= {"training.epochs": 1, "training.precision": "fp32", "compare.seeds": [0]}
     experts = {"count": 1, "epochs": 6, "steps_per_snapshot": 1, "batch_size": 64}
     for arm in ARMS[name]:
-        made = {"iterations": 1, "network.options.width": 4, **{f"experts.{key}": one for key, one in experts.items()}}
-        changes |= {f"compare.arms.{arm}.transfer.{key}": value for key, value in made.items()}
+        settings = {
+            "iterations": 1,
+            "network.options.width": 4,
+            **{f"experts.{key}": value for key, value in experts.items()},
+        }
+        changes |= {f"compare.arms.{arm}.transfer.{key}": value for key, value in settings.items()}
         changes[f"compare.arms.{arm}.training.epochs"] = 4
     return read_recipe(name, [f"{key}={json.dumps(value)}" for key, value in changes.items()])

@@ -71,16 +71,16 @@ def invoke(*arguments: str) -> str:
 
 
 def command(out: Path, *more: str, method: str = "mtt") -> list[str]:
-    settings = [part for one in SETTINGS for part in ("-s", one)]
+    settings = [part for setting in SETTINGS for part in ("-s", setting)]
     data = ["--data", "digits", "--classes", "0", "--classes", "1", "--classes", "2"]
     return ["condense", *data, "--budget", "1/class", "--method", method, "--out", str(out), *settings, *more]
 
 
 def test_from_python(tmp_path: Path) -> None:
-    made = lb.condense(pool(), budget="1/class", method="mtt", out=tmp_path / "set", **QUICK)
-    assert len(made) == 3
-    assert made.images.classes == pool().classes
-    assert made.images.fingerprint == TransferSet.load(tmp_path / "set").images.fingerprint
+    condensed = lb.condense(pool(), budget="1/class", method="mtt", out=tmp_path / "set", **QUICK)
+    assert len(condensed) == 3
+    assert condensed.images.classes == pool().classes
+    assert condensed.images.fingerprint == TransferSet.load(tmp_path / "set").images.fingerprint
     assert not (tmp_path / "set.making").exists()
     cost = json.loads((tmp_path / "set" / "cost.json").read_text())
     assert cost["steps"] >= 3
@@ -89,21 +89,21 @@ def test_from_python(tmp_path: Path) -> None:
 
 
 def test_python_and_the_command_line_make_one_set(tmp_path: Path) -> None:
-    said = invoke(*command(tmp_path / "set", "--iterations", "2"))
-    assert "3 images of 3 classes in place of" in said
-    found = TransferSet.load(tmp_path / "set")
+    output = invoke(*command(tmp_path / "set", "--iterations", "2"))
+    assert "3 images of 3 classes in place of" in output
+    loaded = TransferSet.load(tmp_path / "set")
     digits = lb.load("digits", "train", classes=["0", "1", "2"])
     matching = {"start_to": 1, "synthetic_steps": 2}
     changes = {**QUICK, "iterations": 2, "evaluate_every": 500, "matching": matching}
-    made = lb.condense(digits, budget="1/class", method="mtt", **changes)
-    assert made.images.fingerprint == found.images.fingerprint
+    condensed = lb.condense(digits, budget="1/class", method="mtt", **changes)
+    assert condensed.images.fingerprint == loaded.images.fingerprint
 
 
 def test_experts_of_another_run_and_networks_by_mapping(tmp_path: Path) -> None:
     invoke(*command(tmp_path / "one", "--iterations", "1", "-s", "choose=last"))
     network = "{model: convnet_d3, options: {width: 2}}"
-    absent = CliRunner().invoke(app, command(tmp_path / "two", "--experts", str(tmp_path)))
-    assert "there are no experts in" in absent.output
+    refused = CliRunner().invoke(app, command(tmp_path / "two", "--experts", str(tmp_path)))
+    assert "there are no experts in" in refused.output
     invoke(*command(tmp_path / "three", "--network", network, "-s", "network.options.width=2", "--iterations", "0"))
     use = TransferSet.load(tmp_path / "three").use
     assert use is not None
@@ -113,7 +113,7 @@ def test_experts_of_another_run_and_networks_by_mapping(tmp_path: Path) -> None:
 def test_the_network_is_that_of_the_experts_where_none_is_said(tmp_path: Path) -> None:
     data = ["--data", "digits", "--classes", "0", "--classes", "1", "--classes", "2", "--method", "mtt"]
     folder, network = tmp_path / "experts", "{model: convnet_d3, options: {width: 2}}"
-    quick = [part for one in SETTINGS if not one.startswith("network") for part in ("-s", one)]
+    quick = [part for setting in SETTINGS if not setting.startswith("network") for part in ("-s", setting)]
     invoke("experts", *data, "--network", network, "--out", str(folder), *quick)
     condense = ["condense", *data, "--budget", "1/class", "--experts", str(folder), "--iterations", "1", *quick]
     invoke(*condense, "--out", str(tmp_path / "set"))
@@ -124,8 +124,8 @@ def test_the_network_is_that_of_the_experts_where_none_is_said(tmp_path: Path) -
     kept = settings.model_dump(mode="json")
     assert kept["network"]["options"]["width"] == 2
     assert settings_to_condense(kept) == settings
-    other = CliRunner().invoke(app, [*condense, "--network", "convnet_d3", "--out", str(tmp_path / "other")])
-    assert "holds experts of another convnet_d3 than" in re.sub(r"\s+", " ", other.output)
+    refused = CliRunner().invoke(app, [*condense, "--network", "convnet_d3", "--out", str(tmp_path / "other")])
+    assert "holds experts of another convnet_d3 than" in re.sub(r"\s+", " ", refused.output)
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -134,8 +134,8 @@ def test_experts_leave_out_the_images_that_choose(named: bool, tmp_path: Path) -
     classes = ["0", "1", "2"]
     images = lb.load("digits", "train", classes=classes)
     settings = small(method="mtt", choose="validation", experts={"folder": str(folder)})
-    made = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": None})})
-    store = experts_of(made, NamedImages("digits", "train", classes=classes) if named else images, folder)
+    without_folder = settings.model_copy(update={"experts": settings.experts.model_copy(update={"folder": None})})
+    store = experts_of(without_folder, NamedImages("digits", "train", classes=classes) if named else images, folder)
     assert store.about["images"] != images.fingerprint
     rest = split_for(settings, images)[0]
     assert open_experts(settings, rest, FreshNetworks.of(settings.network, rest)) is not None
@@ -143,53 +143,59 @@ def test_experts_leave_out_the_images_that_choose(named: bool, tmp_path: Path) -
 
 def test_the_network_of_experts_that_see_whitened_images_is_found(tmp_path: Path) -> None:
     folder = tmp_path / "experts"
-    said = small(method="mtt", network={"options": {"width": 2}, "whitening": True})
-    experts_of(said, pool(), folder)
-    found = settings_to_condense({"budget": 3, "experts": {"folder": str(folder)}})
-    assert found.network.whitening
-    assert found.network.mean is None
-    networks = FreshNetworks.of(found.network, pool())
-    assert fingerprint(networks(0)) == fingerprint(FreshNetworks.of(said.network, pool())(0))
+    expert_settings = small(method="mtt", network={"options": {"width": 2}, "whitening": True})
+    experts_of(expert_settings, pool(), folder)
+    resolved = settings_to_condense({"budget": 3, "experts": {"folder": str(folder)}})
+    assert resolved.network.whitening
+    assert resolved.network.mean is None
+    networks = FreshNetworks.of(resolved.network, pool())
+    assert fingerprint(networks(0)) == fingerprint(FreshNetworks.of(expert_settings.network, pool())(0))
 
 
 def test_the_epsilon_of_whitening_is_that_of_the_experts(tmp_path: Path) -> None:
     folder = tmp_path / "experts"
-    said = small(method="mtt", network={"options": {"width": 2}, "whitening": True, "whitening_epsilon": 0.05})
-    experts_of(said, pool(), folder)
+    expert_settings = small(
+        method="mtt", network={"options": {"width": 2}, "whitening": True, "whitening_epsilon": 0.05}
+    )
+    experts_of(expert_settings, pool(), folder)
 
     def at_hand(**more: Any) -> tuple[Settings, FreshNetworks]:
         settings = settings_to_condense({"budget": 3, "experts": {"folder": str(folder)}, "method": "mtt", **more})
         return settings, FreshNetworks.of(settings.network, pool())
 
     read = {"matching": {"start_to": 1}}
-    found, networks = at_hand(**read)
-    assert found.network.whitening_epsilon == 0.05
-    assert open_experts(found, pool(), networks) is not None
+    resolved, networks = at_hand(**read)
+    assert resolved.network.whitening_epsilon == 0.05
+    assert open_experts(resolved, pool(), networks) is not None
     usual = {"options": {"width": 2}, "whitening": True}
     other, networks = at_hand(network=usual, **read)
     with pytest.raises(UserError, match=r"classes or `network.whitening_epsilon` \(0.1, which is 0.05 there\); give"):
         open_experts(other, pool(), networks)
     for name in ("plan.json", "experts.json"):  # as earlier versions wrote them
-        known = json.loads((folder / name).read_text())
-        assert known.pop("whitening_epsilon") == 0.05
-        (folder / name).write_text(json.dumps(known))
-    found, networks = at_hand(**read)
-    assert found.network.whitening_epsilon == 0.1
+        content = json.loads((folder / name).read_text())
+        assert content.pop("whitening_epsilon") == 0.05
+        (folder / name).write_text(json.dumps(content))
+    resolved, networks = at_hand(**read)
+    assert resolved.network.whitening_epsilon == 0.1
     with pytest.raises(UserError, match=r"`network.whitening_epsilon` \(0.1, which the folder does not tell\); give"):
-        open_experts(found, pool(), networks)
-    experts_of(small(**{**said.model_dump(), "experts": {**said.experts.model_dump(), "count": 2}}), pool(), folder)
+        open_experts(resolved, pool(), networks)
+    experts_of(
+        small(**{**expert_settings.model_dump(), "experts": {**expert_settings.experts.model_dump(), "count": 2}}),
+        pool(),
+        folder,
+    )
     assert at_hand(**read)[0].network.whitening_epsilon == 0.05, "told by who goes on with them"
 
 
 def test_experts_that_nothing_reads_may_tell_the_network(tmp_path: Path) -> None:
     folder = tmp_path / "experts"
     experts_of(small(method="mtt"), pool(), folder)
-    here = {"budget": 3, "method": "dm", "experts": {"folder": str(folder)}}
+    options = {"budget": 3, "method": "dm", "experts": {"folder": str(folder)}}
     rest = "nothing is learned, labelled or looked at by experts"
-    assert unread_settings(settings_to_condense(here)) == [
+    assert unread_settings(settings_to_condense(options)) == [
         f"`experts` changes nothing but `network`, which is that of `experts.folder`: {rest}"
     ]
-    other = settings_to_condense({**here, "network": {"options": {"width": 8}}})
+    other = settings_to_condense({**options, "network": {"options": {"width": 8}}})
     assert unread_settings(other) == [f"`experts` changes nothing: {rest}"]
     (folder / "network" / "config.json").write_text("{}")
     assert unread_settings(other) == [f"`experts` changes nothing: {rest}"]
@@ -214,8 +220,8 @@ def test_what_was_stopped_goes_on_with_the_same_command(tmp_path: Path, monkeypa
     assert "was begun with other settings (`iterations` " in other.output
     invoke(*arguments)
     invoke(*command(tmp_path / "whole", "--iterations", "3"))
-    one, other = (TransferSet.load(tmp_path / name) for name in ("set", "whole"))
-    assert one.images.fingerprint == other.images.fingerprint
+    resumed, other = (TransferSet.load(tmp_path / name) for name in ("set", "whole"))
+    assert resumed.images.fingerprint == other.images.fingerprint
     config = "transfer_set.json"
     assert (tmp_path / "set" / config).read_bytes() == (tmp_path / "whole" / config).read_bytes()
 
@@ -253,8 +259,8 @@ def test_what_was_stopped_may_see_fewer_images_at_a_time(
     remark = "`matching.chunk` was None and is 1: from here on, images may differ by rounding from those without the"
     heard.said.clear()
     make(1)
-    assert any(one.startswith(remark) for one in heard.said)
-    assert any("2 of 3 iterations are done" in one for one in heard.said)
+    assert any(message.startswith(remark) for message in heard.said)
+    assert any("2 of 3 iterations are done" in message for message in heard.said)
     if in_a_run:
         with pytest.raises(UserError, match=r"`transfer.matching.chunk` \(1 then, 2 now\)"):
             make(2)  # of what is made already
@@ -269,7 +275,7 @@ def test_after_an_error_of_the_settings_others_are_taken_and_experts_are_taught_
     (taught,) = cache_entries("experts")
     invoke(*command(tmp_path / "set", "--iterations", "1"))
     invoke(*command(tmp_path / "other", "--iterations", "1", "--seed", "1"))
-    assert [one.used for one in cache_entries("experts")] == [taught.used]
+    assert [entry.used for entry in cache_entries("experts")] == [taught.used]
     assert not (tmp_path / "set.making").exists()
 
 
@@ -298,7 +304,7 @@ def test_workers_are_counted_before_anything_is_loaded(verb: str) -> None:
 
 
 def test_make_condenses_too_and_lists_name_it(tmp_path: Path) -> None:
-    arguments = [part for one in [*SETTINGS, "method=mtt", "iterations=0"] for part in ("-s", one)]
+    arguments = [part for setting in [*SETTINGS, "method=mtt", "iterations=0"] for part in ("-s", setting)]
     invoke("make", "condense", "digits", "--budget", "1/class", "--out", str(tmp_path / "set"), *arguments)
     assert len(TransferSet.load(tmp_path / "set")) == 10
     assert "rded" in invoke("ls", "methods")
@@ -341,12 +347,12 @@ def test_arms_stand_beside_random_images_and_crops(tmp_path: Path) -> None:
     content = comparison(arms={"datm": {"transfer": arm}}, budgets=["1/class"], seeds=[0])
     content |= {name: value for name, value in teaching().items() if name != "transfer"}
     recipe = read_recipe(content)
-    planned = [one.arm for one in plan(recipe)]
+    planned = [cell.arm for cell in plan(recipe)]
     assert planned == ["datm", "condense-random", "condense-random-soft", "condense-rded", "full", "full-no-teacher"]
     inputs = gather_inputs(recipe, tmp_path, Silent())
-    for one in plan(recipe)[:4]:
-        result = run(one.recipe, tmp_path / one.arm, inputs=inputs, shared=tmp_path / "shared", inside=False)
-        assert (result.cost["teaching"]["teacher_passes"] > 0) == (one.arm == "condense-rded")
+    for cell in plan(recipe)[:4]:
+        result = run(cell.recipe, tmp_path / cell.arm, inputs=inputs, shared=tmp_path / "shared", inside=False)
+        assert (result.cost["teaching"]["teacher_passes"] > 0) == (cell.arm == "condense-rded")
     assert len(list(tmp_path.rglob("experts/*/experts.json"))) == 1, "experts are shared"
 
 
@@ -356,8 +362,8 @@ def test_crops_are_taught_on_with_the_teacher(tmp_path: Path) -> None:
     changes = teaching(method="rded", iterations=0, crops={"candidates": 4, "crops": 2}, views=None)
     result = run(read_recipe({**content, **changes}), tmp_path / "run")
     assert result.cost["teaching"]["teacher_passes"] > 0
-    (made,) = tmp_path.rglob("made/transfer_set.json")
-    use = TransferSet.load(made.parent).use
+    (saved,) = tmp_path.rglob("made/transfer_set.json")
+    use = TransferSet.load(saved.parent).use
     assert use is not None
     trained = lb.load_model(use["teacher"]["weights"])
     assert Path(use["teacher"]["weights"]) == tmp_path / "run" / "teacher"
@@ -368,10 +374,10 @@ def test_crops_name_their_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(tmp_path)
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
     save_model(teacher, tmp_path / "teacher")
-    few: Any = {"budget": 3, "method": "rded", "crops": {"candidates": 4, "crops": 2}}
-    folder = str(tmp_path / "teacher")  # found again from wherever
-    for said, named in ((teacher, name_of_network(teacher)), (folder, folder), ("./teacher", folder)):
-        use = lb.condense(pool(), teacher=said, **few).use
+    settings: Any = {"budget": 3, "method": "rded", "crops": {"candidates": 4, "crops": 2}}
+    folder = str(tmp_path / "teacher")  # absolute, so that it is found from any folder
+    for source, named in ((teacher, name_of_network(teacher)), (folder, folder), ("./teacher", folder)):
+        use = lb.condense(pool(), teacher=source, **settings).use
         assert use is not None
         assert use["teacher"] == {"weights": named}
 
@@ -379,31 +385,33 @@ def test_crops_name_their_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_teacher_gives_labels(tmp_path: Path) -> None:
     teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
     save_model(teacher, tmp_path / "teacher")
-    made = lb.condense(pool(), budget=3, method="mtt", labels="teacher", teacher=tmp_path / "teacher", **QUICK)
-    assert made.soft_labels is not None
-    assert torch.isfinite(made.soft_labels).all()
+    condensed = lb.condense(pool(), budget=3, method="mtt", labels="teacher", teacher=tmp_path / "teacher", **QUICK)
+    assert condensed.soft_labels is not None
+    assert torch.isfinite(condensed.soft_labels).all()
 
 
 def test_hard_labels_are_taught_by_what_reads_them_whatever_the_recipe_says(tmp_path: Path) -> None:
     """Random images with hard labels are a control of every comparison, also of one with an objective."""
     content = one_run(objective={"cross_entropy": 0.1, "kd": 0.9}, latency=False)
     del content["select"]
-    said: list[str] = []
+    messages: list[str] = []
     for labels, objective in (("hard", "cross_entropy"), ("soft", "kd")):
         content["transfer"] = {"maker": "condense", **QUICK, "budget": "1/class", "method": "mtt", "labels": labels}
         progress = Silent()
-        progress.say = said.append
+        progress.say = messages.append
         result = run(read_recipe(content), tmp_path / labels, progress=progress)
         logged = (tmp_path / labels / "metrics.jsonl").read_text()
         assert (objective == "kd") is ('"kd"' in logged)
         assert result.evaluation is not None
-    assert sum("bring hard labels alone" in one and "taught by cross_entropy" in one for one in said) == 1
+    assert (
+        sum("bring hard labels alone" in message and "taught by cross_entropy" in message for message in messages) == 1
+    )
 
 
 def test_experts_want_labels(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"needs labels, and .* has none; give labelled images"):
         lb.experts(torch.rand(60, 3, 8, 8), out=tmp_path / "experts", method="mtt")
-    one = pool().subset(pool().ids[pool().labels == 1])
+    single = pool().subset(pool().ids[pool().labels == 1])
     with pytest.raises(UserError, match=r"needs images of two classes at least, .* has those of one alone; give more"):
-        lb.experts(one, out=tmp_path / "experts", method="mtt")
+        lb.experts(single, out=tmp_path / "experts", method="mtt")
     assert not (tmp_path / "experts").exists()

@@ -36,8 +36,8 @@ def test_accuracy_near_chance_is_that_of_one_class() -> None:
     unequal = balanced.with_labels(torch.tensor([0] * 36 + [1] * 4), ("cat", "dog"))
     assert near_chance(0.92, unequal) is None
     assert near_chance(0.90, unequal) is not None
-    alone = balanced.with_labels(torch.zeros(40, dtype=torch.int64), ("cat", "dog"))
-    assert near_chance(0.5, alone) is None  # of one class, nothing can be told
+    one_class = balanced.with_labels(torch.zeros(40, dtype=torch.int64), ("cat", "dog"))
+    assert near_chance(0.5, one_class) is None  # of one class, nothing can be told
 
 
 def test_images_that_are_strange_to_a_teacher() -> None:
@@ -66,7 +66,7 @@ def test_a_teacher_near_chance_is_told_once(tmp_path: Path) -> None:
     content = {**comparison(seeds=[0]), "teacher": "python:untaught"}
     with pytest.warns(UserWarning, match="is right about") as warned:
         compare(read_recipe(content), tmp_path / "compared", objects=objects)
-    assert sum("is right about" in str(one.message) for one in warned) == 1
+    assert sum("is right about" in str(warning.message) for warning in warned) == 1
     assert learned.num_classes == 3
 
 
@@ -106,21 +106,23 @@ def test_images_in_training_and_test_are_told_once(tmp_path: Path) -> None:
     same = {**comparison(seeds=[0]), "data": {"train": "digits", "test": {"name": "digits", "split": "train"}}}
     with pytest.warns(UserWarning, match=match) as warned:
         compare(read_recipe(same), tmp_path / "compared")
-    assert sum("among those to learn from" in str(one.message) for one in warned) == 1
-    assert sum("among those to learn from" in one for one in open_recipe(read_recipe(same), tmp_path).remarks) == 1
+    assert sum("among those to learn from" in str(warning.message) for warning in warned) == 1
+    assert (
+        sum("among those to learn from" in remark for remark in open_recipe(read_recipe(same), tmp_path).remarks) == 1
+    )
 
 
 def test_few_images_in_both_are_not_told() -> None:
-    taught = images(count=100)
+    train = images(count=100)
 
-    def told(judged: ImageSet, **parts: ImageSet) -> list[str]:
-        return train_test_overlap(Inputs(**{"train": taught, "test": judged, "validation": None, **parts}))
+    def remarks(judged: ImageSet, **parts: ImageSet) -> list[str]:
+        return train_test_overlap(Inputs(**{"train": train, "test": judged, "validation": None, **parts}))
 
     others = images(count=200).subset(range(100, 200))
-    assert told(others) == []
-    two = ImageSet(torch.cat([others.tensor(), taught.tensor()[:2]]), torch.arange(102) % 4, name="two")
-    assert told(two) == []
-    ten = ImageSet(torch.cat([others.tensor(), taught.tensor()[:10]]), torch.arange(110) % 4, name="ten")
-    assert "9% of the test images (ten) are among those to learn from (own)" in told(ten)[0]
-    assert "of the validation images (ten)" in told(others, validation=ten)[0]
-    assert told(images(channels=1)) == []  # of another shape
+    assert remarks(others) == []
+    two = ImageSet(torch.cat([others.tensor(), train.tensor()[:2]]), torch.arange(102) % 4, name="two")
+    assert remarks(two) == []
+    ten = ImageSet(torch.cat([others.tensor(), train.tensor()[:10]]), torch.arange(110) % 4, name="ten")
+    assert "9% of the test images (ten) are among those to learn from (own)" in remarks(ten)[0]
+    assert "of the validation images (ten)" in remarks(others, validation=ten)[0]
+    assert remarks(images(channels=1)) == []  # of another shape

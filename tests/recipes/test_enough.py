@@ -22,38 +22,38 @@ NOISE = (0.0, 0.002, -0.001)
 
 def rows(levels: Mapping[str, Mapping[int, float]], *, full: Mapping[int, float] = FULL) -> list[Row]:
     """Finished runs: arm -> images -> mean accuracy over three seeds, and the full data."""
-    found = [
+    runs = [
         run(arm, f"{images} images", images, seed, level + NOISE[seed] + full.get(seed, 0.9) - 0.9)
         for arm, curve in levels.items()
         for images, level in curve.items()
         for seed in range(3)
     ]
-    return found + [run("full", "all", 4000, seed, value) for seed, value in full.items()]
+    return runs + [run("full", "all", 4000, seed, value) for seed, value in full.items()]
 
 
 def run(arm: str, budget: str, images: int, seed: int, last: float | None) -> Row:
-    known = {"arm": arm, "control": arm in ("random", "full"), "budget": budget, "images": images, "seed": seed}
-    return {**known, "state": "finished", "last": last}
+    fields = {"arm": arm, "control": arm in ("random", "full"), "budget": budget, "images": images, "seed": seed}
+    return {**fields, "state": "finished", "last": last}
 
 
 def table(runs: list[Row]) -> list[Row]:
-    places = {(row["arm"], row["budget"]): row for row in runs}
-    return [{**row, "teacher_passes": 10 * row["images"], "seconds": 2.0, "energy_kwh": 0.0} for row in places.values()]
+    cells = {(row["arm"], row["budget"]): row for row in runs}
+    return [{**row, "teacher_passes": 10 * row["images"], "seconds": 2.0, "energy_kwh": 0.0} for row in cells.values()]
 
 
 def answer(runs: list[Row], margin: float = 0.01, teacher: float | None = 0.95) -> Row:
-    found = enough(runs, table(runs), margin, teacher)
-    assert found is not None
-    return found
+    result = enough(runs, table(runs), margin, teacher)
+    assert result is not None
+    return result
 
 
 CURVES = {"entropy": {100: 0.8, 400: 0.85}, "random": {100: 0.84, 400: 0.94}}
 
 
 def test_every_arm_has_its_images_and_costs() -> None:
-    found = answer(rows(CURVES))
-    assert found["reference"] == {"name": "full", "mean": pytest.approx(2.71 / 3), "images": 4000, "n": 3}
-    entropy, random = found["arms"]
+    result = answer(rows(CURVES))
+    assert result["reference"] == {"name": "full", "mean": pytest.approx(2.71 / 3), "images": 4000, "n": 3}
+    entropy, random = result["arms"]
     assert (entropy["arm"], entropy["control"], random["control"]) == ("entropy", False, True)
     assert (entropy["images"], entropy["low"], entropy["high"], entropy["seeds_needed"]) == (None, 400, None, None)
     assert entropy["costs"]["images"] is None
@@ -75,21 +75,21 @@ def test_the_arm_that_needs_the_fewest_is_set_against_the_others() -> None:
 
 
 def test_arms_for_which_the_smallest_budget_is_enough_are_not_told_apart() -> None:
-    found = answer(rows({"entropy": {100: 0.8}, "margin": {100: 0.95, 400: 0.96}, "random": {100: 0.99, 400: 0.99}}))
-    assert [row["at_most"] for row in found["arms"]] == [False, True, True]
-    assert found["fewest"]["arm"] == "random"  # of those that need as many, the most accurate
-    assert [row["arm"] for row in found["fewest"]["against"]] == ["entropy"]
+    result = answer(rows({"entropy": {100: 0.8}, "margin": {100: 0.95, 400: 0.96}, "random": {100: 0.99, 400: 0.99}}))
+    assert [row["at_most"] for row in result["arms"]] == [False, True, True]
+    assert result["fewest"]["arm"] == "random"  # of those that need as many, the most accurate
+    assert [row["arm"] for row in result["fewest"]["against"]] == ["entropy"]
 
 
 def test_nobody_needs_the_fewest_where_no_arm_comes_there() -> None:
-    found = answer(rows({"entropy": {100: 0.5, 400: 0.6}}))
-    assert found["fewest"] is None
-    assert found["by_margin"][0]["margin"] == 0
+    result = answer(rows({"entropy": {100: 0.5, 400: 0.6}}))
+    assert result["fewest"] is None
+    assert result["by_margin"][0]["margin"] == 0
 
 
 def test_other_margins_are_told_too() -> None:
-    found = answer(rows(CURVES))
-    random = [row for row in found["by_margin"] if row["arm"] == "random"]
+    result = answer(rows(CURVES))
+    random = [row for row in result["by_margin"] if row["arm"] == "random"]
     assert [row["margin"] for row in random] == sorted(row["margin"] for row in random)
     images = [row["images"] for row in random if row["images"] is not None]
     assert images == sorted(images, reverse=True)
@@ -99,9 +99,9 @@ def test_other_margins_are_told_too() -> None:
 def test_only_finished_runs_count() -> None:
     runs = rows(CURVES)
     stopped = [{**row, "state": "stopped", "last": 0.1} for row in runs if row["seed"] == 2]
-    found = answer([row for row in runs if row["seed"] != 2] + stopped)
-    assert {row["n"] for row in found["arms"]} == {2}
-    assert found["reference"]["n"] == 2
+    result = answer([row for row in runs if row["seed"] != 2] + stopped)
+    assert {row["n"] for row in result["arms"]} == {2}
+    assert result["reference"]["n"] == 2
 
 
 def test_without_a_finished_run_of_the_full_data_nothing_is_said() -> None:
@@ -112,17 +112,17 @@ def test_without_a_finished_run_of_the_full_data_nothing_is_said() -> None:
 
 def test_without_a_pool_arms_are_set_against_the_teacher() -> None:
     runs = [row for row in rows(CURVES) if row["arm"] != "full"]
-    found = answer(runs, margin=0.05, teacher=0.95)
-    assert found["reference"] == {"name": "teacher", "mean": 0.95, "images": None, "n": None}
-    assert found["arms"][1]["images"] == 219  # 0.90 is 0.563 of the way from 0.8437 to 0.9437: 100 x 4^0.563
+    result = answer(runs, margin=0.05, teacher=0.95)
+    assert result["reference"] == {"name": "teacher", "mean": 0.95, "images": None, "n": None}
+    assert result["arms"][1]["images"] == 219  # 0.90 is 0.563 of the way from 0.8437 to 0.9437: 100 x 4^0.563
     assert enough(runs, table(runs), 0.01, None) is None
 
 
 def test_one_seed_has_no_interval_and_no_verdict() -> None:
-    found = answer([row for row in rows(CURVES) if row["seed"] == 0])
-    assert [(row["n"], row["low"], row["high"]) for row in found["arms"]] == [(1, None, None)] * 2
-    assert found["fewest"]["against"][0]["p"] is None
-    assert not found["fewest"]["against"][0]["beyond_noise"]
+    result = answer([row for row in rows(CURVES) if row["seed"] == 0])
+    assert [(row["n"], row["low"], row["high"]) for row in result["arms"]] == [(1, None, None)] * 2
+    assert result["fewest"]["against"][0]["p"] is None
+    assert not result["fewest"]["against"][0]["beyond_noise"]
 
 
 def test_budgets_whose_images_differ_between_seeds_count_as_their_mean() -> None:
@@ -146,12 +146,12 @@ def test_comparisons_say_it_with_the_margin_of_their_recipe(tmp_path: Path) -> N
             status(tmp_path / cell.folder, "failed", "the loss is not finite")
         else:
             write(tmp_path / cell.folder, levels.get(int(images), 0.85) + 0.01 * cell.recipe.seed, images)
-    found = collect(tmp_path, recipe)["enough"]
-    assert found["margin"] == 0.05
-    assert (found["arms"][0]["arm"], found["arms"][0]["images"]) == ("entropy", 17)
-    assert found["arms"][0]["high"] == 17, "both seeds say the same"
-    assert json.loads(json.dumps(found)) == found
-    assert "other_students" not in found
+    result = collect(tmp_path, recipe)["enough"]
+    assert result["margin"] == 0.05
+    assert (result["arms"][0]["arm"], result["arms"][0]["images"]) == ("entropy", 17)
+    assert result["arms"][0]["high"] == 17, "both seeds say the same"
+    assert json.loads(json.dumps(result)) == result
+    assert "other_students" not in result
     arms = {"entropy": {"select": "entropy", "student": "convnet_d3"}}
     other = read_recipe(comparison(budgets=[12, 24], arms=arms))
     assert collect(tmp_path, other)["enough"]["other_students"] == ["entropy"]

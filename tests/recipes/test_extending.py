@@ -35,33 +35,33 @@ class Listening(Silent):
 
 def content(**changes: Any) -> dict[str, Any]:
     """From labels alone, which is quickest."""
-    made = training()
-    made["training"] |= {"schedule": "constant", **changes}
-    return made
+    recipe = training()
+    recipe["training"] |= {"schedule": "constant", **changes}
+    return recipe
 
 
 def go(folder: Path, recipe: dict[str, Any], *overrides: str, **how: Any) -> list[str]:
-    """What was said."""
-    watching = Listening()
-    run(read_recipe(recipe, overrides), folder, progress=watching, **how)
-    return watching.heard
+    """The messages of the run."""
+    progress = Listening()
+    run(read_recipe(recipe, overrides), folder, progress=progress, **how)
+    return progress.heard
 
 
 def same(folder: Path, other: Path, *names: str) -> bool:
-    files = [f"{one}/model.safetensors" for one in names or ("student", "student-chosen")]
-    return all((folder / one).read_bytes() == (other / one).read_bytes() for one in files)
+    files = [f"{name}/model.safetensors" for name in names or ("student", "student-chosen")]
+    return all((folder / file).read_bytes() == (other / file).read_bytes() for file in files)
 
 
 def test_a_finished_run_at_a_constant_rate_goes_on_to_the_same_student(tmp_path: Path) -> None:
     recipe = content()
     go(tmp_path / "run", recipe)
     early = (tmp_path / "run" / "student" / "model.safetensors").read_bytes()
-    said = go(tmp_path / "run", recipe, "training.steps=24", "training.validations=4", resume=True)
+    messages = go(tmp_path / "run", recipe, "training.steps=24", "training.validations=4", resume=True)
     go(tmp_path / "whole", recipe, "training.steps=24", "training.validations=4")
     assert same(tmp_path / "run", tmp_path / "whole")
-    judged = [json.loads((tmp_path / one / "evaluation.json").read_text()) for one in ("run", "whole")]
+    judged = [json.loads((tmp_path / name / "evaluation.json").read_text()) for name in ("run", "whole")]
     assert judged[0] == judged[1]
-    assert not [one for one in said if "validate" in one]
+    assert not [message for message in messages if "validate" in message]
     rows = [row["step"] for row in RunFolder(tmp_path / "run").metrics() if row["kind"] == "train"]
     assert rows == [*range(1, 25)]
     kept = tmp_path / "run" / "after-12-steps"
@@ -117,8 +117,8 @@ def test_warmup_stable_decay_goes_on_from_its_stable_part(stopped: int | None, t
     go(tmp_path / "whole", recipe, *longer)
     assert same(tmp_path / "run", tmp_path / "whole")
     rates = [
-        [(row["step"], row["learning_rate"]) for row in RunFolder(tmp_path / one).metrics() if row["kind"] == "train"]
-        for one in ("run", "whole")
+        [(row["step"], row["learning_rate"]) for row in RunFolder(tmp_path / name).metrics() if row["kind"] == "train"]
+        for name in ("run", "whole")
     ]
     assert rates[0] == rates[1]
     assert [rate for _, rate in rates[0]] == pytest.approx([0.025, *[0.05] * 20, 0.0375, 0.025, 0.0125])
@@ -141,8 +141,8 @@ def test_a_constant_run_may_cool_down_at_its_end(tmp_path: Path) -> None:
 def test_where_it_did_not_validate_as_a_longer_run_is_said(tmp_path: Path) -> None:
     recipe = content()
     go(tmp_path / "run", recipe)
-    said = go(tmp_path / "run", recipe, "training.steps=24", resume=True)
-    assert any("may not be; with -s training.validations=4 it would be" in one for one in said)
+    messages = go(tmp_path / "run", recipe, "training.steps=24", resume=True)
+    assert any("may not be; with -s training.validations=4 it would be" in message for message in messages)
     go(tmp_path / "whole", recipe, "training.steps=24")
     assert same(tmp_path / "run", tmp_path / "whole", "student")
 
@@ -160,16 +160,16 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_hangs_on_the_number_of_steps_is_refused_before_anything_changes(name: str, tmp_path: Path) -> None:
-    changes, words = REFUSED[name]
+    changes, message = REFUSED[name]
     folder, recipe = tmp_path / "run", content(**changes)
     go(folder, recipe)
-    if words is None:
+    if message is None:
         RunFolder(folder).stable_checkpoint.unlink()
-        words = r"step 10 was 0\.0375 and would have been 0\.05 in a run of 24, as .*warmup-stable-decay` hangs"
-    before = {one.name: one.stat().st_mtime_ns for one in folder.iterdir() if one.name != ".lock"}
-    with pytest.raises(UserError, match=rf"cannot go on beyond 12 steps: .*{words}"):
+        message = r"step 10 was 0\.0375 and would have been 0\.05 in a run of 24, as .*warmup-stable-decay` hangs"
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"}
+    with pytest.raises(UserError, match=rf"cannot go on beyond 12 steps: .*{message}"):
         go(folder, recipe, "training.steps=24", resume=True)
-    assert {one.name: one.stat().st_mtime_ns for one in folder.iterdir() if one.name != ".lock"} == before
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"} == before
     assert read_run(folder).cost["student_steps"] == 12
 
 
@@ -182,15 +182,15 @@ def test_a_warm_up_in_steps_that_it_was_is_taken(tmp_path: Path) -> None:
 
 
 def test_objectives_that_read_the_share_done_and_those_that_prepare_are_refused(tmp_path: Path) -> None:
-    for objective, words in (
+    for objective, message in (
         ("dkd", "the objective dkd weighs its loss by the share of the steps that are done"),
         ({"ce": 1, "ab": 1}, r"its preparing phase is a share of the steps"),
     ):
         recipe = one_run(objective=objective)
         recipe["training"] |= {"schedule": "constant"}
-        folder = tmp_path / words[4:13].replace(" ", "-")
+        folder = tmp_path / message[4:13].replace(" ", "-")
         go(folder, recipe)
-        with pytest.raises(UserError, match=words):
+        with pytest.raises(UserError, match=message):
             go(folder, recipe, "training.steps=24", resume=True)
 
 
@@ -223,14 +223,14 @@ def test_a_run_that_has_done_nothing_begins_with_the_new_length(
 
 @pytest.fixture
 def comparing(monkeypatch: pytest.MonkeyPatch, finished: Path) -> Callable[..., dict[str, Any]]:
-    """A comparison with a teacher that is there, at a constant rate unless said otherwise."""
+    """A comparison with a teacher that exists already, at a constant rate unless `changes` say otherwise."""
     monkeypatch.setattr(compare_module, "write_comparison_report", Path)
 
     def run_comparison(folder: Path, *overrides: str, resume: bool = False, **changes: Any) -> dict[str, Any]:
-        made = comparison(**{"seeds": [0], **changes})
-        made["teacher"] = str(finished / "teacher")
-        made["training"] |= {"schedule": "constant", "validations": 0}
-        return compare(read_recipe(made, overrides), folder, resume=resume)
+        recipe = comparison(**{"seeds": [0], **changes})
+        recipe["teacher"] = str(finished / "teacher")
+        recipe["training"] |= {"schedule": "constant", "validations": 0}
+        return compare(read_recipe(recipe, overrides), folder, resume=resume)
 
     return run_comparison
 
@@ -268,7 +268,7 @@ def test_a_comparison_never_mixes_lengths(comparing: Callable[..., dict[str, Any
     constant = {"entropy": {}, "other": {"select": "variance"}}
     with pytest.raises(UserError, match=r"cannot go on for longer while they race.*-s compare\.racing=null"):
         comparing(folder, "training.steps=24", "compare.seeds=[0, 1]", racing=True, arms=constant, resume=True)
-    # What was written down as longer and has not gone on yet is none of the results.
+    # A run whose recipe is longer now, and which has not gone on yet, is none of the results.
     recipe = read_recipe(yaml.safe_load(before), ["training.steps=24"])
     assert {row["state"] for row in collect(folder, recipe)["runs"]} == {"interrupted"}
     assert collect(folder, recipe)["table"] == []

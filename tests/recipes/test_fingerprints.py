@@ -87,11 +87,11 @@ def other_pixel(images: ImageSet) -> ImageSet:
 
 def test_the_same_inputs_resume_to_the_same_student(begun: Start, tmp_path: Path) -> None:
     content = begun()
-    written = RunFolder(tmp_path / "run").read("inputs.json")
-    assert written["teacher"]["name"] == "convnet_d3"
-    assert [written[name]["images"] for name in ("train", "validation", "test", "transfer_set")] == [40, 20, 20, 12]
-    assert written["student"] is None
-    shutil.move(tmp_path / "test", tmp_path / "elsewhere")  # and back: places are no content
+    inputs = RunFolder(tmp_path / "run").read("inputs.json")
+    assert inputs["teacher"]["name"] == "convnet_d3"
+    assert [inputs[name]["images"] for name in ("train", "validation", "test", "transfer_set")] == [40, 20, 20, 12]
+    assert inputs["student"] is None
+    shutil.move(tmp_path / "test", tmp_path / "elsewhere")  # and back: where files lie does not count
     shutil.move(tmp_path / "elsewhere", tmp_path / "test")
     resumed = go(tmp_path / "run", content, resume=True)
     assert same(weights(resumed.student), weights(go(tmp_path / "whole", content).student))
@@ -215,8 +215,8 @@ def test_a_comparison_notices_other_images_and_another_teacher(finished: Path, t
 
 def test_a_comparison_of_an_earlier_version_goes_on_and_says_so(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "copied"))
-    for written in folder.rglob("inputs.json"):
-        written.unlink()
+    for path in folder.rglob("inputs.json"):
+        path.unlink()
     listening = Listening()
     compare(read_recipe(comparison(seeds=[0])), folder, resume=True, progress=listening)
     assert sum("was begun by an earlier version" in line for line in listening.heard) == 1

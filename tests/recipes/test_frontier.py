@@ -1,4 +1,4 @@
-"""Every way to a transfer set in one comparison: which runs that are, and that each runs."""
+"""Every kind of transfer set in one comparison: which runs it has, and that each of them runs."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ NAME = "cifar10-frontier"
 
 
 def test_every_way_has_its_own_budgets_and_controls() -> None:
-    found: dict[str, set[str]] = {}
-    for one in plan(read_recipe(NAME)):
-        found.setdefault(one.budget_label, set()).add(one.arm)
+    by_budget: dict[str, set[str]] = {}
+    for cell in plan(read_recipe(NAME)):
+        by_budget.setdefault(cell.budget_label, set()).add(cell.arm)
     selected = {"herding", "el2n-lowest", "random", "balanced-random", "no-teacher"}
     condensed = {"edf", "condense-random", "condense-random-soft", "condense-rded", "no-teacher"}
-    assert found == {
+    assert by_budget == {
         "1/class": condensed,
         "50/class": selected,
         "500/class": selected,
@@ -34,7 +34,7 @@ def test_every_way_has_its_own_budgets_and_controls() -> None:
 
 @pytest.mark.filterwarnings("ignore:the teacher takes no image of the pools", "ignore:no judge is right")
 def test_a_step_of_each(tmp_path: Path) -> None:
-    classes, labels = [f"kind {place}" for place in range(10)], np.arange(60) % 10
+    classes, labels = [f"kind {number}" for number in range(10)], np.arange(60) % 10
     for seed, name in enumerate(("target", "pool")):
         pixels = np.random.default_rng(seed).integers(0, 256, (60, 32, 32, 3), dtype=np.uint8)
         parts = {"x_train": pixels, "y_train": labels, "x_test": pixels[:20] // 2, "y_test": labels[:20]}
@@ -56,9 +56,9 @@ def test_a_step_of_each(tmp_path: Path) -> None:
         "edf": {"transfer.iterations": 1, "transfer.network.options.width": 4, "training.epochs": 1},
     }
     arms["generated"] |= {"transfer.steps_per_round": 1, "transfer.generator": {"width": 4}}
-    short = {"count": 1, "epochs": 6, "steps_per_snapshot": 1, "batch_size": 64}
-    arms["edf"] |= {f"transfer.experts.{key}": value for key, value in short.items()}
-    changes |= {f"compare.arms.{arm}.{key}": value for arm, said in arms.items() for key, value in said.items()}
+    experts = {"count": 1, "epochs": 6, "steps_per_snapshot": 1, "batch_size": 64}
+    arms["edf"] |= {f"transfer.experts.{key}": value for key, value in experts.items()}
+    changes |= {f"compare.arms.{arm}.{key}": value for arm, settings in arms.items() for key, value in settings.items()}
     recipe = read_recipe(NAME, [f"{key}={json.dumps(value)}" for key, value in changes.items()])
     results = compare(recipe, tmp_path / "all")
     assert {run["state"] for run in results["runs"]} == {"finished"}

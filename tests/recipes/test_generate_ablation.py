@@ -13,12 +13,12 @@ def test_arms_are_all_combinations_of_the_parts() -> None:
     compare = read_recipe(NAME).compare
     assert compare is not None
     transfers = {name: arm.transfer or {} for name, arm in compare.arms.items()}
-    rest = [{key: value for key, value in one.items() if key not in PARTS} for one in transfers.values()]
-    assert all(one == rest[0] for one in rest)
+    rest = [{key: value for key, value in transfer.items() if key not in PARTS} for transfer in transfers.values()]
+    assert all(settings == rest[0] for settings in rest)
     assert rest[0]["inner_steps"] == 10
     combinations = {
-        (one["labels"] == "balanced", one["growth"] is not None, one["homogenise"] is not None)
-        for one in transfers.values()
+        (transfer["labels"] == "balanced", transfer["growth"] is not None, transfer["homogenise"] is not None)
+        for transfer in transfers.values()
     }
     assert len(combinations) == len(transfers) == 8
     assert all(
@@ -31,17 +31,17 @@ def test_arms_are_all_combinations_of_the_parts() -> None:
 @pytest.mark.parametrize("setting", ["memory", "step"])
 def test_studies_of_numbers_are_curves(setting: str) -> None:
     recipe = read_recipe(NAME, [f"study={setting}"])
-    (found,) = sweeps(recipe.model_dump(mode="json"))
-    assert found.setting == f"transfer.growth.{setting}"
-    assert len(found.arms) == 5
+    (sweep,) = sweeps(recipe.model_dump(mode="json"))
+    assert sweep.setting == f"transfer.growth.{setting}"
+    assert len(sweep.arms) == 5
 
 
 def test_arms_that_keep_another_step_differ_in_nothing_else() -> None:
     compare = read_recipe(NAME, ["study=keep"]).compare
     assert compare is not None
     transfers = [arm.transfer or {} for arm in compare.arms.values()]
-    assert {one["keep"] for one in transfers} == {"best-image", "best-batch", "last"}
-    assert all({**one, "keep": None} == {**transfers[0], "keep": None} for one in transfers)
+    assert {transfer["keep"] for transfer in transfers} == {"best-image", "best-batch", "last"}
+    assert all({**transfer, "keep": None} == {**transfers[0], "keep": None} for transfer in transfers)
 
 
 def test_digits_at_the_published_pace() -> None:
@@ -49,7 +49,7 @@ def test_digits_at_the_published_pace() -> None:
     compare = read_recipe("digits-generate", ["steps=published"]).compare
     assert compare is not None
     transfers = {name: arm.transfer or {} for name, arm in compare.arms.items()}
-    assert {name: (one["inner_steps"], one["steps_per_round"]) for name, one in transfers.items()} == {
+    assert {name: (transfer["inner_steps"], transfer["steps_per_round"]) for name, transfer in transfers.items()} == {
         "dafl": (1, 5),
         "zskt": (1, 5),
         "dfad": (1, 5),

@@ -19,7 +19,7 @@ def planned(arms: dict[str, Any] | None = None, *, train: bool = True, **changes
     if not train:
         content["data"] = {"test": content["data"]["test"]}
         content["teacher"] = "cifar10-resnet20"
-    return {one.arm: one for one in plan(read_recipe(content))}
+    return {run.arm: run for run in plan(read_recipe(content))}
 
 
 def transfer(run: PlannedRun) -> dict[str, Any]:
@@ -72,8 +72,8 @@ def test_more_real_images_than_there_are_are_no_control(budgets: list[Any]) -> N
         **comparison(arms={"made": {"transfer": GENERATE}}, seeds=[0], budgets=budgets),
         "objective": {"kd": 1.0},
     }
-    runs = [(one.arm, one.budget_label) for one in plan(read_recipe(content), 400, 3)]
-    labels = [one.budget_label for one in plan(read_recipe(content), 400, 3) if one.arm == "made"]
+    runs = [(run.arm, run.budget_label) for run in plan(read_recipe(content), 400, 3)]
+    labels = [run.budget_label for run in plan(read_recipe(content), 400, 3) if run.arm == "made"]
     assert [label for arm, label in runs if arm == "random"] == labels[:1]
     assert [label for arm, label in runs if arm == "noise"] == labels
     assert ("full", "all") in runs
@@ -92,9 +92,9 @@ def test_the_teacher_may_be_asked_as_often_about_other_images() -> None:
     assert list(runs)[:7] == names
     steps, batch = runs["procedural"].recipe.training.steps, runs["procedural"].recipe.training.batch_size
     assert steps is not None
-    wanted = steps + -(-12 * 7 // batch)  # a call of 12 images, as the arm has that asks most
-    assert runs["procedural-asked"].recipe.training.steps == wanted
-    assert runs["random-asked"].recipe.training.steps == wanted
+    expected = steps + -(-12 * 7 // batch)  # a call of 12 images, as the arm has that asks most
+    assert runs["procedural-asked"].recipe.training.steps == expected
+    assert runs["random-asked"].recipe.training.steps == expected
     assert transfer(runs["procedural-asked"]) == transfer(runs["procedural"])
     assert "procedural-asked" not in planned(), "only where it is wanted"
     assert list(planned({"made": {"transfer": asking}}, train=False)) == [

@@ -56,13 +56,13 @@ def test_the_teacher_of_every_pair_is_made_by_a_recipe(dataset: str, pair: str) 
     command = made_by(folder)
     teacher, student = pair.split("-")
     assert command == f"limbeck run generate-teacher -s dataset={dataset} -s network={teacher}"
-    made = read_recipe(content("generate-teacher"), command.split()[4::2])
-    assert f"runs/{made.name}" == folder
+    teacher_recipe = read_recipe(content("generate-teacher"), command.split()[4::2])
+    assert f"runs/{teacher_recipe.name}" == folder
     large = dataset.startswith("imagenet")
     names = {"resnet34": "timm:resnet34", "resnet18": "timm:resnet18"} if large else {}
-    assert made.student.model == names.get(teacher, teacher)
+    assert teacher_recipe.student.model == names.get(teacher, teacher)
     assert recipe.student.model == names.get(student, student)
-    assert made.data.test == recipe.data.test, "both see images of one size"
+    assert teacher_recipe.data.test == recipe.data.test, "both see images of one size"
     assert settings_of(recipe).generator.network == ("light" if large else "published")
 
 
@@ -94,8 +94,8 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
         assert recipe.resolved_objective() == {"kd": {"weight": 1, "temperature": temperature}}
         rate = {"bsr": 0.2, "fast": 0.2, "fast-meta": 0.2, "dfq": 0.05 if resnet else 0.1}.get(method, 0.1)
         assert (training.learning_rate, training.weight_decay, training.momentum) == (rate, 1e-4, 0.9)
-        shown = "none" if method in ("dafl", "zskt", "dfad", "dfq") else "pad-crop-flip"
-        assert settings.views == training.views == shown
+        views = "none" if method in ("dafl", "zskt", "dfad", "dfq") else "pad-crop-flip"
+        assert settings.views == training.views == views
         assert training.batch_size == (128 if method == "cmi" else 256)
         if method in ("bsr", "fast-meta", "fast"):
             assert settings.losses.adversarial == ADVERSARIAL[pair.split("-")[0]]
@@ -120,7 +120,7 @@ def test_nayer_is_fast_with_a_noisy_layer() -> None:
 
 
 def test_quirks_of_the_reference_are_another_choice() -> None:
-    corrected, reference = (settings_of(recipe_of(details=one)) for one in ("corrected", "reference"))
+    corrected, reference = (settings_of(recipe_of(details=details)) for details in ("corrected", "reference"))
     assert not corrected.floor
     assert (reference.floor, reference.keep, reference.exact) == (True, "best-batch", False)
     assert reference.adversary_early
@@ -129,7 +129,7 @@ def test_quirks_of_the_reference_are_another_choice() -> None:
     assert reference.homogenise.one_more
     assert reference.losses == corrected.losses
     corrected, reference = (
-        settings_of(recipe_of(details=one, method="deep-inversion")) for one in ("corrected", "reference")
+        settings_of(recipe_of(details=details, method="deep-inversion")) for details in ("corrected", "reference")
     )
     assert (corrected.keep, corrected.adversarial) == ("best-image", "js")
     assert (reference.keep, reference.adversarial, reference.floor) == ("last", "js-clamped", True)
@@ -160,17 +160,17 @@ def test_networks_are_of_the_published_sizes(name: str, parameters: int) -> None
     """Parameters at ten classes; the catalogue's are those at a hundred."""
     assert name in choices("generate-teacher")["network"]
     head = {"resnet34": 512, "resnet18": 512, "vgg11": 512}.get(name, 64 * int(name[-1]) if name[-1].isdigit() else 0)
-    known = MODELS[name].parameters
-    assert known is not None
-    assert known - 90 * (head + 1) == parameters
+    count = MODELS[name].parameters
+    assert count is not None
+    assert count - 90 * (head + 1) == parameters
 
 
 def test_what_others_report() -> None:
-    made = {"dataset": "cifar10", "pair": "wrn_40_2-wrn_16_1", "method": "bsr", "details": "corrected"}
-    assert published(PAIRS, made) == "89.90 % (at the best test epoch of one run, README of BSR)"
-    assert published(PAIRS, {**made, "dataset": "cifar100"}).startswith("56.11 %")
-    assert published(PAIRS, {**made, "method": "dfad"}) == ""
-    assert published(PAIRS, {**made, "dataset": "imagenette-160"}) == ""
+    options = {"dataset": "cifar10", "pair": "wrn_40_2-wrn_16_1", "method": "bsr", "details": "corrected"}
+    assert published(PAIRS, options) == "89.90 % (at the best test epoch of one run, README of BSR)"
+    assert published(PAIRS, {**options, "dataset": "cifar100"}).startswith("56.11 %")
+    assert published(PAIRS, {**options, "method": "dfad"}) == ""
+    assert published(PAIRS, {**options, "dataset": "imagenette-160"}) == ""
     for table in TABLE_WITHOUT_DATA.values():
         assert {*table} <= {*METHODS}
         assert all(len(values.split()) == len(WITHOUT_DATA) for _, values in table.values())

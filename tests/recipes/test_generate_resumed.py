@@ -81,18 +81,20 @@ def test_killed_by_the_system_again_and_again_it_ends_at_the_same_student(
     tmp_path: Path, teacher: Path, whole: dict[str, torch.Tensor]
 ) -> None:
     (tmp_path / "made.yaml").write_text(yaml.safe_dump(recipe(teacher)))
-    slowly = (
+    script = (
         "from limbeck.transfer.generate import pace; pace.SAVE_SECONDS = 0.0; from limbeck.cli.main import main; main()"
     )
-    command = [sys.executable, "-c", slowly, "run", "made.yaml", "--out", "run", "--resume"]
+    command = [sys.executable, "-c", script, "run", "made.yaml", "--out", "run", "--resume"]
     environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     making = tmp_path / "run" / "making"
     for kills in range(6):
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-        began = time.monotonic()
-        while not making.is_dir() and process.poll() is None and time.monotonic() - began < 120:
+        started = time.monotonic()
+        while not making.is_dir() and process.poll() is None and time.monotonic() - started < 120:
             time.sleep(0.01)
-        time.sleep(0.1 * kills + (3.0 if kills else 0.0))  # from the second on, it imports first
+        time.sleep(
+            0.1 * kills + (3.0 if kills else 0.0)
+        )  # from the second on, the folder is there before the process has imported
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -131,9 +133,9 @@ def test_what_the_teacher_said_of_images_in_the_making_is_read_and_teaches_the_s
         patch.setattr(rounds.RoundStream, "batch", _power_cut_in_the_second_round(rounds.RoundStream.batch))
         with pytest.raises(PowerCut):
             taught("asked before", "cut")
-    gone_on = taught("read after", "cut", resume=True)
+    resumed = taught("read after", "cut", resume=True)
     assert same(read.student.state_dict(), asked.student.state_dict())
-    assert same(read.student.state_dict(), gone_on.student.state_dict())
+    assert same(read.student.state_dict(), resumed.student.state_dict())
     assert asked.cost["teaching"]["passes_saved"] + 64 < read.cost["teaching"]["passes_saved"]
     assert asked.cost["teaching"]["teacher_passes"] == read.cost["teaching"]["teacher_passes"]
 

@@ -79,15 +79,15 @@ def check_set(made: TransferSet, teacher: lb.Classifier, count: int = 20) -> Non
 
 def test_without_a_student_all_is_made_at_once(tmp_path: Path) -> None:
     teacher = network()
-    made = lb.generate(teacher, **QUICK)
-    check_set(made, teacher)
+    generated = lb.generate(teacher, **QUICK)
+    check_set(generated, teacher)
     saved = lb.generate(teacher, **QUICK, out=tmp_path / "set")
-    assert torch.equal(made.images.tensor(), saved.images.tensor())
-    found = TransferSet.load(tmp_path / "set")
-    check_set(found, teacher)
-    assert torch.equal(found.images.tensor(), made.images.tensor())
-    assert {"cost.json", "evidence", "report.html"} <= {one.name for one in (tmp_path / "set").iterdir()}
-    assert [one.name for one in tmp_path.iterdir()] == ["set"]
+    assert torch.equal(generated.images.tensor(), saved.images.tensor())
+    loaded = TransferSet.load(tmp_path / "set")
+    check_set(loaded, teacher)
+    assert torch.equal(loaded.images.tensor(), generated.images.tensor())
+    assert {"cost.json", "evidence", "report.html"} <= {path.name for path in (tmp_path / "set").iterdir()}
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
 def test_a_student_of_the_saved_set_reads_what_the_teacher_said_of_its_images(
@@ -97,15 +97,17 @@ def test_a_student_of_the_saved_set_reads_what_the_teacher_said_of_its_images(
     for module in ("transfer.generate.synthesis.synthesiser", "training.view_cache.known"):
         monkeypatch.setattr(f"limbeck.{module}.resolve_computing", _float32)
     teacher, count = network(), 96
-    made = lb.generate(teacher, **{**QUICK, "budget": count, "batch_size": 32}, out=tmp_path / "set")
-    made = replace(made, soft_labels=None)  # which are not read where a teacher is asked
-    how: dict[str, Any] = {"steps": 6, "batch_size": 32, "precision": "fp32"}
-    whole = lb.distill(teacher, network(seed=1), made, **how, views="none", out=tmp_path / "whole")
+    generated = lb.generate(teacher, **{**QUICK, "budget": count, "batch_size": 32}, out=tmp_path / "set")
+    generated = replace(generated, soft_labels=None)  # these are not read where a teacher is asked
+    options: dict[str, Any] = {"steps": 6, "batch_size": 32, "precision": "fp32"}
+    whole = lb.distill(teacher, network(seed=1), generated, **options, views="none", out=tmp_path / "whole")
     assert whole.cost["teaching"]["passes_saved"] == 6 * 32
-    shown = lb.distill(teacher, network(seed=1), made, **how, views=QUICK["views"], out=tmp_path / "shown")
-    assert 0 < shown.cost["teaching"]["passes_saved"] < 6 * 32
+    with_views = lb.distill(
+        teacher, network(seed=1), generated, **options, views=QUICK["views"], out=tmp_path / "shown"
+    )
+    assert 0 < with_views.cost["teaching"]["passes_saved"] < 6 * 32
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "empty"))
-    asked = lb.distill(teacher, network(seed=1), made, **how, views="none", out=tmp_path / "asked")
+    asked = lb.distill(teacher, network(seed=1), generated, **options, views="none", out=tmp_path / "asked")
     weights = whole.student.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in asked.student.state_dict().items())
 
@@ -117,14 +119,14 @@ def test_soft_labels_of_images_made_without_views_are_what_the_teacher_said_of_t
     teacher, costs = network(), list[Cost]()
 
     def noted(*arguments: Any) -> tuple[TransferSet, Cost]:
-        made, cost = with_teacher_logits(*arguments)
+        labelled, cost = with_teacher_logits(*arguments)
         costs.append(cost)
-        return made, cost
+        return labelled, cost
 
     monkeypatch.setattr("limbeck.transfer.generate.maker.with_teacher_logits", noted)
-    made = lb.generate(teacher, **{**QUICK, "budget": 96, "batch_size": 32, "views": "none"})
-    assert made.soft_labels is not None
-    assert torch.equal(made.soft_labels, whole_outputs(teacher, made.images).logits)
+    generated = lb.generate(teacher, **{**QUICK, "budget": 96, "batch_size": 32, "views": "none"})
+    assert generated.soft_labels is not None
+    assert torch.equal(generated.soft_labels, whole_outputs(teacher, generated.images).logits)
     assert (costs[0].teacher_passes, costs[0].passes_saved) == (96, 64)
 
 
@@ -135,10 +137,10 @@ def _float32(device: Any = "auto", precision: str = "auto") -> Any:
 
 def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -> None:
     teacher, out = network(), tmp_path / "set"
-    made = lb.generate(teacher, **{**QUICK, "steps_per_round": 3}, student=STUDENT, out=out)
-    check_set(made, teacher)
+    generated = lb.generate(teacher, **{**QUICK, "steps_per_round": 3}, student=STUDENT, out=out)
+    check_set(generated, teacher)
     check_set(TransferSet.load(out), teacher)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set-student"]
     student = load_model(tmp_path / "set-student" / "student")
     assert student.num_classes == 3
     with pytest.warns(UserWarning, match="soft labels of 'generated' are not read, because the teacher"):
@@ -165,13 +167,13 @@ def test_killed_while_all_is_saved_the_same_call_ends_it(
         patch.setattr(f"limbeck.recipes.{killed_in}", killed)
         with pytest.raises(KeyboardInterrupt):
             lb.generate(network(), **settings, out=tmp_path / "set")
-    assert sorted(one.name for one in tmp_path.iterdir()) == there
+    assert sorted(path.name for path in tmp_path.iterdir()) == there
     if "set-student" in there:
         with pytest.raises(UserError, match=r"inner_steps"):
             lb.generate(network(), **{**settings, "inner_steps": 1, "validation": 0}, out=tmp_path / "set")
     check_set(lb.generate(network(), **settings, out=tmp_path / "set"), network())
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
-    assert {"cost.json", "evidence", "report.html"} <= {one.name for one in (tmp_path / "set").iterdir()}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set-student"]
+    assert {"cost.json", "evidence", "report.html"} <= {path.name for path in (tmp_path / "set").iterdir()}
     assert not (tmp_path / "set-student" / "making").exists()
 
 
@@ -179,12 +181,12 @@ def test_warm_up_leaves_rounds_for_what_comes_after_it(tmp_path: Path) -> None:
     tiny = {**QUICK, "method": "bsr", "budget": 64, "student": STUDENT, "training": {"batch_size": 4}}
     tiny |= {"steps_per_round": 1, "generator": {"width": 4, "latents": 8}}
     del tiny["warmup_rounds"]
-    made = lb.generate(network(), **tiny, out=tmp_path / "set")
-    assert made.about["warmup_rounds"] == 1, "of 8 rounds"
-    written = (tmp_path / "set-student" / "recipe.yaml").read_text()
-    assert "warmup_rounds: 1\n" in written
-    assert "renew_once: 121\n" in written
-    rounds, losses = (torch.as_tensor(made.provenance[name]) for name in ("round", "loss_adversarial"))
+    generated = lb.generate(network(), **tiny, out=tmp_path / "set")
+    assert generated.about["warmup_rounds"] == 1, "of 8 rounds"
+    recipe = (tmp_path / "set-student" / "recipe.yaml").read_text()
+    assert "warmup_rounds: 1\n" in recipe
+    assert "renew_once: 121\n" in recipe
+    rounds, losses = (torch.as_tensor(generated.provenance[name]) for name in ("round", "loss_adversarial"))
     assert torch.equal(losses.isnan(), rounds == 0), "the adversary comes after it"
     with pytest.raises(UserError, match="`warmup_rounds` must be fewer than all rounds, got 8, and 8 of 8 images make"):
         lb.generate(network(), **tiny, warmup_rounds=8, out=tmp_path / "other")
@@ -205,8 +207,8 @@ def test_images_that_are_not_taught_on_may_choose_among_the_states_of_the_studen
     teacher = network()
     settings = {**QUICK, "steps_per_round": 3, "student": STUDENT}
     plain = lb.generate(teacher, **settings, out=tmp_path / "plain")
-    made = lb.generate(teacher, **settings, validation=12, out=tmp_path / "chosen")
-    assert torch.equal(made.images.tensor(), plain.images.tensor())
+    generated = lb.generate(teacher, **settings, validation=12, out=tmp_path / "chosen")
+    assert torch.equal(generated.images.tensor(), plain.images.tensor())
     assert not (tmp_path / "plain-student" / "student-chosen").exists()
     folder = tmp_path / "chosen-student"
     assert (folder / "student-chosen").is_dir()
@@ -218,10 +220,10 @@ def test_images_that_are_not_taught_on_may_choose_among_the_states_of_the_studen
     assert fingerprint(last) == fingerprint(other), "what counts is the last state"
     costs = [json.loads((tmp_path / name / "cost.json").read_text()) for name in ("plain", "chosen")]
     assert costs[1]["teacher_passes"] > costs[0]["teacher_passes"], "those images are paid for"
-    counted = settings_to_generate({**QUICK, "steps_per_round": 3}, alone=False).passes(3, None)
-    assert costs[0]["teacher_passes"] == counted + 20, "and those of the soft labels"
-    own = lb.generate(teacher, **settings, validation=made.images, out=tmp_path / "own")
-    assert torch.equal(own.images.tensor(), plain.images.tensor())
+    expected = settings_to_generate({**QUICK, "steps_per_round": 3}, alone=False).passes(3, None)
+    assert costs[0]["teacher_passes"] == expected + 20, "and those of the soft labels"
+    reused = lb.generate(teacher, **settings, validation=generated.images, out=tmp_path / "own")
+    assert torch.equal(reused.images.tensor(), plain.images.tensor())
 
 
 def test_images_that_choose_are_gone_on_with_as_they_were_begun(
@@ -236,17 +238,17 @@ def test_images_that_choose_are_gone_on_with_as_they_were_begun(
         patched.setattr("limbeck.recipes.generating.gather_inputs", stop)
         with pytest.raises(KeyboardInterrupt):
             lb.generate(network(), **settings, validation=8)
-    for changes, words in (
+    for changes, message in (
         ({"validation": 12}, r"other settings \(`budget` 8 then, 12 now\)"),
         ({"validation": 8, "inner_steps": 1}, r"other settings \(`inner_steps` 2 then, 1 now\)"),
         ({"validation": 8, "seed": 1}, "other seed;"),
     ):
-        with pytest.raises(UserError, match=f"held-out-making' holds what was begun with {words}"):
+        with pytest.raises(UserError, match=f"held-out-making' holds what was begun with {message}"):
             lb.generate(network(), **{**settings, **changes})
     with pytest.raises(UserError, match="begun with other teacher;"):
         lb.generate(network(seed=1), **settings, validation=8)
     assert len(lb.generate(network(), **settings, validation=8)) == 20
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["set", "set-student"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set", "set-student"]
 
 
 def test_the_teacher_is_no_student_of_its_own(tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def test_the_teacher_is_no_student_of_its_own(tmp_path: Path) -> None:
 
 
 def own_teacher(folder: Path) -> dict[str, Any]:
-    """A recipe whose student has the weights of the teacher; of these digits, as it is labelled 0, 1 and 2."""
+    """A recipe whose student has the weights of the teacher, which knows the digits 0, 1 and 2."""
     save_model(network(classes=["0", "1", "2"]), folder / "teacher")
     return {
         "name": "mine",
@@ -274,7 +276,7 @@ def own_teacher(folder: Path) -> dict[str, Any]:
 
 
 def compared_with_own_teacher(folder: Path) -> dict[str, Any]:
-    """A comparison of which one arm has such a student, and another that is made at once, which matters to none."""
+    """A comparison with such a student in two arms; where images are made at once, without an adversary, it may be."""
     content = own_teacher(folder)
     transfer, own = {**content.pop("transfer"), "steps_per_round": 3}, content.pop("student")
     del transfer["budget"]
@@ -293,9 +295,9 @@ def test_recipes_refuse_the_teacher_as_student_before_any_work(
     tmp_path: Path, recipe: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, message = recipe(tmp_path), "`student` must be another network than the teacher"
-    found = open_recipe(read_recipe(content), tmp_path / "run")
-    assert [message in one for one in found.problems] == [True]
-    monkeypatch.setattr("limbeck.recipes.run.make_source", None)  # of what follows nothing is begun
+    findings = open_recipe(read_recipe(content), tmp_path / "run")
+    assert [message in problem for problem in findings.problems] == [True]
+    monkeypatch.setattr("limbeck.recipes.run.make_source", None)  # nothing after the check is begun
     with pytest.raises(UserError, match=message):
         (run if "transfer" in content else compare)(read_recipe(content), tmp_path / "run")
     if "compare" in content:
@@ -305,19 +307,19 @@ def test_recipes_refuse_the_teacher_as_student_before_any_work(
 
 def test_settings_that_others_make_idle_may_be_published_or_usual() -> None:
     idle = {"budget": 100, "method": "fast", "optimise": "generator"}
-    for said in (
+    for changes in (
         {},
         {"inner_steps": 2, "learning_rate": 0.001},
         {"inner_steps": 2},
         {"losses": {"batch_norm": 0}, "momentum": 0},
     ):
-        GenerateSettings.model_validate({**idle, **said})
+        GenerateSettings.model_validate({**idle, **changes})
 
 
 def test_images_that_were_made_before_the_run_knew_of_them_are_not_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a call was killed while labels were asked for, and after all was on disk."""
+    """As when a call was killed while the teacher was asked for labels, or after everything was on disk."""
     teacher = network().eval()
     settings = GenerateSettings.model_validate({**QUICK, **GenerateSettings.alone(QUICK)})
     context = MakerContext(
@@ -360,20 +362,20 @@ def test_images_to_choose_by_have_the_published_renewals_of_their_own_number(tmp
     settings = {**QUICK, "method": "fast-meta", "generator": {"network": "without-norms", "latents": 8}}
     settings = {**settings, "budget": 24, "warmup_rounds": None, "steps_per_round": 3, "student": STUDENT}
     try:
-        made = lb.generate(network(), **settings, validation=8, training={"steps": 9}, out=tmp_path / "set")
+        generated = lb.generate(network(), **settings, validation=8, training={"steps": 9}, out=tmp_path / "set")
     finally:
         unregister("generators", "without-norms")
-    assert len(made) == 24
+    assert len(generated) == 24
 
 
 def test_what_pruning_left_short_is_made_up_for_after_the_last_step(tmp_path: Path) -> None:
     settings = {**QUICK, "budget": 96, "batch_size": 24, "homogenise": {"neighbours": 2, "spread": 0.01}}
     training = {"steps": 4}
-    made = lb.generate(
+    generated = lb.generate(
         network(), **settings, steps_per_round=1, student=STUDENT, training=training, out=tmp_path / "set"
     )
-    assert len(made) == 96
-    rounds = torch.as_tensor(made.provenance["round"])
+    assert len(generated) == 96
+    rounds = torch.as_tensor(generated.provenance["round"])
     assert rounds.max() > 3
 
 
@@ -433,40 +435,40 @@ class Listening(Silent):
 
 
 def test_outliers_of_small_classes_are_not_to_be_hoped_for() -> None:
-    for neighbours, words in ((6, False), (7, True)):
+    for neighbours, expected in ((6, False), (7, True)):
         listening = Listening()
         lb.generate(network(), **QUICK, homogenise={"neighbours": neighbours}, progress=listening)
-        found = [line for line in listening.said if "`homogenise` leaves classes of" in line]
-        assert len(found) == words
-    assert found[0].endswith("an even share of 20 is 6.7 a class: hardly any outlier will leave")
+        lines = [line for line in listening.said if "`homogenise` leaves classes of" in line]
+        assert len(lines) == expected
+    assert lines[0].endswith("an even share of 20 is 6.7 a class: hardly any outlier will leave")
 
 
 @pytest.mark.parametrize(("views", "words"), [("pad-crop-flip", 1), ({"pad-crop": {"padding": 1}}, 0), ("none", 0)])
 def test_views_that_push_small_images_out_of_sight_are_told(views: Any, words: int) -> None:
     listening = Listening()
     lb.generate(network(), **{**QUICK, "views": views}, progress=listening)
-    found = [line for line in listening.said if "`views` shift images of 8 pixels by up to 4, and mirror them" in line]
-    assert len(found) == words
+    lines = [line for line in listening.said if "`views` shift images of 8 pixels by up to 4, and mirror them" in line]
+    assert len(lines) == words
 
 
 @pytest.mark.parametrize(("name", "value"), [("pool", "stl10"), ("asked_as_often", True)])
 def test_what_only_controls_heed_is_refused_where_there_are_none(tmp_path: Path, name: str, value: Any) -> None:
     teacher = str(tmp_path / "teacher")
-    alone: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": "made",
         "data": {},
         "teacher": teacher,
         "student": STUDENT,
         "training": {"steps": 4},
     }
-    alone["transfer"] = {"maker": "generate", "budget": 20}
+    content["transfer"] = {"maker": "generate", "budget": 20}
     message = f"`transfer.{name}` is about the controls of a comparison, and none is made here; leave it out, or give"
     with pytest.raises(UserError, match=re.escape(message)):
-        read_recipe(alone, [f"transfer.{name}={json.dumps(value)}"])
+        read_recipe(content, [f"transfer.{name}={json.dumps(value)}"])
     with pytest.raises(UserError, match=f"`{name}` is about the controls of a comparison"):
         save_made({"maker": "generate", "budget": 20}, tmp_path / "set", overrides=[f"{name}={json.dumps(value)}"])
     compared = {"arms": {"made": {"transfer": {"maker": "generate", name: value}}}, "budgets": [20]}
-    settings = {**alone, "data": {"test": "digits"}, "transfer": None, "compare": compared}
+    settings = {**content, "data": {"test": "digits"}, "transfer": None, "compare": compared}
     assert read_recipe(settings).compare is not None
 
 
@@ -500,8 +502,8 @@ def test_steps_that_cannot_fill_the_budget_are_refused_with_those_that_would(tmp
     )
     with pytest.raises(UserError, match=re.escape(message)):
         lb.generate(network(), **settings, training={"steps": 9}, out=tmp_path / "set")
-    enough = lb.generate(network(), **settings, training={"steps": 28}, out=tmp_path / "set")
-    assert len(enough) == 80
+    generated = lb.generate(network(), **settings, training={"steps": 28}, out=tmp_path / "set")
+    assert len(generated) == 80
 
 
 @pytest.mark.parametrize(
@@ -523,9 +525,9 @@ def test_methods_without_an_end_want_to_know_how_long(tmp_path: Path) -> None:
     settings = {**QUICK, "method": "dafl", "fresh": 2, "steps_per_round": 2, "student": STUDENT}
     with pytest.raises(UserError, match="`steps` of the student must be given for generating by 'dafl'"):
         lb.generate(network(), **settings, out=tmp_path / "set")
-    made = lb.generate(network(), **settings, training={"steps": 6}, out=tmp_path / "set")
-    assert len(made) == 20
-    assert torch.as_tensor(made.provenance["round"]).unique().tolist() == [1, 2]
+    generated = lb.generate(network(), **settings, training={"steps": 6}, out=tmp_path / "set")
+    assert len(generated) == 20
+    assert torch.as_tensor(generated.provenance["round"]).unique().tolist() == [1, 2]
     assert len(lb.generate(network(), **{**QUICK, "method": "dafl"}, rounds=3)) == 20
 
 
@@ -565,10 +567,10 @@ def test_photos_of_several_sizes_and_any_split_may_be_the_test_images(
     common += ["-s", "generator={width: 4, latents: 8, renew_once: null}", "-s", "views=pad-crop"]
     common += ["-s", "warmup_rounds=0", "-s", "steps_per_round=2", "--steps", "6", "--student", json.dumps(student)]
     result = invoke(*common, "--test", "photos/val", "--out", "typed")
-    shown = " ".join(result.output.split())
-    assert result.exit_code == 0, shown
-    assert "all images of 'photos/val' are judged on, for it has no splits" in shown
-    assert "images of 'photos/val' are brought to 8x8: what convnet_d3 takes" in shown
+    output = " ".join(result.output.split())
+    assert result.exit_code == 0, output
+    assert "all images of 'photos/val' are judged on, for it has no splits" in output
+    assert "images of 'photos/val' are brought to 8x8: what convnet_d3 takes" in output
     for name in ("from-python", "typed"):
         evaluation = json.loads(Path(f"{name}-student/evaluation.json").read_text())
         assert evaluation["last"]["n"] == 6
@@ -605,13 +607,13 @@ def test_a_teacher_is_looked_at_without_making_anything(tmp_path: Path) -> None:
     result = invoke("--teacher", str(tmp_path / "other"), "-s", "generator.width=4", "--check")
     assert result.exit_code == 2
     assert "batch norm" in result.output
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["other", "teacher"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "teacher"]
 
 
 def test_by_the_verb_of_all_makers(tmp_path: Path) -> None:
     save_model(network(), tmp_path / "teacher")
     settings = ["method=fast", "batch_size=8", "inner_steps=1", "generator.width=4", "views=pad-crop"]
-    changes = [word for one in settings for word in ("-s", one)]
+    changes = [word for setting in settings for word in ("-s", setting)]
     arguments = ["make", "generate", "--teacher", str(tmp_path / "teacher"), "--budget", "16", *changes]
     result = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "set")])
     assert result.exit_code == 0, result.output

@@ -29,7 +29,7 @@ def test_what_was_published(dataset: str, teacher: str, network: str) -> None:
     assert (training.epochs, training.batch_size, training.learning_rate) == (100, 32, 0.01)
     assert (training.momentum, training.weight_decay, training.schedule) == (0.9, 5e-4, "constant")
     assert recipe.student.model == network
-    assert [str(one) for one in compare.budgets] == ["50%"]
+    assert [str(budget) for budget in compare.budgets] == ["50%"]
     assert len(compare.seeds) == 5
     assert {"entropy", "entropy-lowest"} == set(compare.arms)
     if teacher == "deit":

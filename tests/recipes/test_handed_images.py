@@ -52,15 +52,15 @@ def data_of(run: str) -> dict[str, Any]:
 
 def as_earlier_versions_wrote(run: str, **parts: ImageSet) -> None:
     path = Path(run, "recipe.yaml")
-    written = yaml.safe_load(path.read_text())
+    content = yaml.safe_load(path.read_text())
     for part, images in parts.items():
-        written["data"][part] = {"name": name_of_images(images)}
-    path.write_text(yaml.safe_dump(written))
+        content["data"][part] = {"name": name_of_images(images)}
+    path.write_text(yaml.safe_dump(content))
 
 
 def judged_on(run: str, name: str) -> tuple[ImageSet, str]:
-    said: list[str] = []
-    return load_evaluation_images(run, name, None, None, said.append), " ".join(said)
+    messages: list[str] = []
+    return load_evaluation_images(run, name, None, None, messages.append), " ".join(messages)
 
 
 def test_what_loaded_images_is_written_down_with_their_fingerprint() -> None:
@@ -103,15 +103,15 @@ def test_runs_of_earlier_versions_go_on() -> None:
     name = flat()
     images = lb.load(name)
     teach(name, "one", test=name)
-    now = data_of("one")
-    assert now["test"] == 0.2
+    data = data_of("one")
+    assert data["test"] == 0.2
     rest, test = images.split(0.2, seed=0)
     as_earlier_versions_wrote("one", train=rest, test=test)
-    found, said = judged_on("one", name)
-    assert found.fingerprint == test.fingerprint
-    assert "judged on the 4 images of './flat' that its run held out" in said
+    judged, message = judged_on("one", name)
+    assert judged.fingerprint == test.fingerprint
+    assert "judged on the 4 images of './flat' that its run held out" in message
     assert teach(name, "one", test=name, resume=True).evaluation.n == 4
-    assert data_of("one") == now
+    assert data_of("one") == data
     teach(images, "two")
     as_earlier_versions_wrote("two", train=images)
     teach(name, "two", resume=True)
@@ -123,10 +123,10 @@ def test_runs_of_earlier_versions_go_on() -> None:
 def test_recipes_that_name_other_images_stay_as_they_are() -> None:
     now = {"data": {"train": {"name": "digits", "fingerprint": "0" * 12}, "test": None}}
     for other in ("python:digits/train#111111111111", "digits"):
-        written = {"data": {"train": {"name": other}}, "of": "an earlier version"}
-        assert renewing(now)(written) == written
-    same = renewing(now)({"data": {"train": {"name": "python:any#000000000000"}}})
-    assert same["data"]["train"] == now["data"]["train"]
+        recipe = {"data": {"train": {"name": other}}, "of": "an earlier version"}
+        assert renewing(now)(recipe) == recipe
+    renewed = renewing(now)({"data": {"train": {"name": "python:any#000000000000"}}})
+    assert renewed["data"]["train"] == now["data"]["train"]
     assert renewing(now)({"data": "digits"}) == {"data": "digits"}
 
 
@@ -139,8 +139,8 @@ def test_what_a_run_held_out_is_judged_on() -> None:
     rest, test = lb.load(name).split(0.2, seed=0)
     assert judged_on("one", name)[0].fingerprint == test.fingerprint
     Path("flat/cat/9.png").unlink()
-    said = judged_on("one", name)[1]
-    assert "that its run held out (--split train: all); the images of './flat' are not what they were when" in said
+    message = judged_on("one", name)[1]
+    assert "that its run held out (--split train: all); the images of './flat' are not what they were when" in message
     with pytest.warns(UserWarning, match="that its run held out; the images of './flat' are not what they were when"):
         lb.evaluate("one", name)
     assert len(rest) == 16
@@ -171,8 +171,8 @@ def test_export_and_model_card_find_the_images_by_name() -> None:
     teach(images, "two", test=test)
     assert data_of("two") == data_of("one")
     data = {"train": {"name": "cifar10"}, "test": {"name": "cifar10"}}
-    written = yaml.safe_load(Path("two/recipe.yaml").read_text())
-    Path("two/recipe.yaml").write_text(yaml.safe_dump(written | {"data": data}))
+    recipe = yaml.safe_load(Path("two/recipe.yaml").read_text())
+    Path("two/recipe.yaml").write_text(yaml.safe_dump(recipe | {"data": data}))
     assert "datasets:\n- uoft-cs/cifar10" in model_card("two")
 
 

@@ -30,10 +30,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def overrides(data: str, **changes: Any) -> list[str]:
-    few = {"name": data}
-    short = {"data.train": few, "data.test": few, "data.validation": 0, "latency": False, "training.batch_size": 2}
-    short |= {"training.steps": 1, "training.precision": "fp32"}
-    return [f"{key}={json.dumps(value)}" for key, value in (short | changes).items()]
+    images = {"name": data}
+    settings = {
+        "data.train": images,
+        "data.test": images,
+        "data.validation": 0,
+        "latency": False,
+        "training.batch_size": 2,
+    }
+    settings |= {"training.steps": 1, "training.precision": "fp32"}
+    return [f"{key}={json.dumps(value)}" for key, value in (settings | changes).items()]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -51,25 +57,25 @@ def test_the_reference_trains_them_so(name: str) -> None:
 
 
 def test_teachers_and_sizes_are_those_of_the_reference() -> None:
-    known = {one: read_recipe(RECIPES[0], [f"network={one}"]).student for one in NETWORKS}
-    sizes = {one: (found.model, found.input_size) for one, found in known.items()}
+    students = {network: read_recipe(RECIPES[0], [f"network={network}"]).student for network in NETWORKS}
+    sizes = {network: (student.model, student.input_size) for network, student in students.items()}
     assert sizes["resnet34"] == ("timm:resnet34.tv_in1k", 32)
     assert sizes["inception_v3"] == ("timm:inception_v3.tv_in1k", 299)
     assert sizes["resnet18"] == ("timm:resnet18.tv_in1k", 32)
-    assert known["resnet18-fresh"].options == {"pretrained": False}
+    assert students["resnet18-fresh"].options == {"pretrained": False}
     whole, hundred = read_recipe(RECIPES[0]), read_recipe(RECIPES[1])
     assert (whole.name, hundred.name) == ("imagenet-to-cifar10-resnet34", "imagenet-to-cifar100-inception_v3")
     assert made_by(f"runs/{whole.name}") == "limbeck run imagenet-to-cifar10 -s network=resnet34"
-    assert all(timm.is_model(str(one.model).removeprefix("timm:").split(".")[0]) for one in known.values())
+    assert all(timm.is_model(str(student.model).removeprefix("timm:").split(".")[0]) for student in students.values())
 
 
 @pytest.mark.parametrize("network", ["resnet34", "inception_v3", "resnet18-fresh"])
 def test_a_step_of_each(network: str, data: str, tmp_path: Path) -> None:
-    """Inception-V3 at the least size that it has an answer to, and unjudged: two images say nothing of its batches."""
-    inception = {"student.input_size": 75, "data.test": None} if network == "inception_v3" else {}
-    changes = overrides(data, **{"student.options": {"pretrained": False}, **inception})
+    """Inception-V3 at the smallest size that it takes, and not evaluated: its batch norm has seen only two images."""
+    options = {"student.input_size": 75, "data.test": None} if network == "inception_v3" else {}
+    changes = overrides(data, **{"student.options": {"pretrained": False}, **options})
     result = run(read_recipe(RECIPES[0], [f"network={network}", *changes]), tmp_path / "run")
-    assert all(one.isfinite().all() for one in result.student.parameters())
+    assert all(parameter.isfinite().all() for parameter in result.student.parameters())
     assert result.student.num_classes == 2
 
 
@@ -86,11 +92,11 @@ def test_weights_in_the_hubs_format_are_the_start(data: str, tmp_path: Path) -> 
     """A folder as the hub has it stands for the hub: the body is that of the weights, the head is new."""
     published = timm.create_model("resnet10t", num_classes=7)
     save_file(published.state_dict(), tmp_path / "model.safetensors")
-    about = {"architecture": "resnet10t", "num_classes": 7, "pretrained_cfg": {"classifier": "fc", "first_conv": ""}}
-    (tmp_path / "config.json").write_text(json.dumps(about))
+    config = {"architecture": "resnet10t", "num_classes": 7, "pretrained_cfg": {"classifier": "fc", "first_conv": ""}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
     changes = {"student.model": f"timm:local-dir:{tmp_path}", "training.learning_rate": 1e-9}
     result = run(read_recipe(RECIPES[0], overrides(data, **changes)), tmp_path / "run")
-    taught = result.student.network.state_dict()
-    assert taught["fc.weight"].shape == (2, 512)
-    before = published.state_dict()
-    assert torch.allclose(taught["layer4.0.conv1.weight"], before["layer4.0.conv1.weight"], atol=1e-5)
+    weights = result.student.network.state_dict()
+    assert weights["fc.weight"].shape == (2, 512)
+    original = published.state_dict()
+    assert torch.allclose(weights["layer4.0.conv1.weight"], original["layer4.0.conv1.weight"], atol=1e-5)

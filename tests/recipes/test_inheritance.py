@@ -54,20 +54,20 @@ def test_what_is_a_choice_of_keys_is_replaced() -> None:
 
 
 def test_bases_that_cannot_be(tmp_path: Path) -> None:
-    one = write(tmp_path / "one.yaml", base="two.yaml", name="one")
+    path = write(tmp_path / "one.yaml", base="two.yaml", name="one")
     write(tmp_path / "two.yaml", base="one.yaml", name="two")
     with pytest.raises(UserError, match=r"lead in a circle \(one.yaml -> two.yaml -> one.yaml\); drop one `base`"):
-        read_recipe(one)
-    write(one, base="cifar10-distil", name="one")
+        read_recipe(path)
+    write(path, base="cifar10-distil", name="one")
     with pytest.raises(UserError, match=r"`base` of the recipe '.*one.yaml': unknown recipe .*mean 'cifar10-distill'"):
-        read_recipe(one)
-    write(one, base=3, name="one")
+        read_recipe(path)
+    write(path, base=3, name="one")
     with pytest.raises(UserError, match="must be a packaged recipe or a file, got 3"):
-        read_recipe(one)
+        read_recipe(path)
     with pytest.raises(UserError, match="name: must be given"):
         read_recipe({"base": "cifar10-distill"})
-    write(one, base="cifar10-distill")
-    assert read_recipe(one).name == "one", "as its file"
+    write(path, base="cifar10-distill")
+    assert read_recipe(path).name == "one", "as its file"
 
 
 def test_a_choice_is_laid_over_and_named() -> None:
@@ -98,14 +98,14 @@ def test_an_option_may_change_something_else_beside_another() -> None:
     assert read_recipe(content, ["speed=quick"]).training.epochs == 1
     both = read_recipe(content, ["size=large", "speed=quick"])
     assert (both.name, both.training.epochs) == ("tiny-large-quick", 4)
-    turned = one_run(choices={"speed": BOTH["speed"], "size": BOTH["size"]}, size="large", speed="quick")
-    assert read_recipe(turned).training.epochs == 4
+    reordered = one_run(choices={"speed": BOTH["speed"], "size": BOTH["size"]}, size="large", speed="quick")
+    assert read_recipe(reordered).training.epochs == 4
 
 
 def test_an_option_may_choose_for_a_later_choice() -> None:
     choices = {"size": {"small": {"speed": "quick"}, "large": {}}, "speed": {"usual": {}, "quick": {"seed": 7}}}
     content = one_run(choices=choices, size="small", speed="usual")
-    assert [read_recipe(content, [f"size={one}"]).seed for one in choices["size"]] == [7, 0]
+    assert [read_recipe(content, [f"size={size}"]).seed for size in choices["size"]] == [7, 0]
 
 
 @pytest.mark.parametrize(
@@ -148,9 +148,9 @@ def test_copies_stand_alone_and_keep_their_choices(tmp_path: Path) -> None:
 
 
 def test_choices_are_described() -> None:
-    told = describe_choices("cifar100-crd", ["variant=with-kd"]).splitlines()
-    assert told[0].startswith("pair: resnet56-resnet20; or -s pair= wrn_40_2-wrn_16_2, ")
-    assert told[1:] == [
+    lines = describe_choices("cifar100-crd", ["variant=with-kd"]).splitlines()
+    assert lines[0].startswith("pair: resnet56-resnet20; or -s pair= wrn_40_2-wrn_16_2, ")
+    assert lines[1:] == [
         "variant: with-kd; or -s variant= alone",
         "reported by others: top-1 71.63 % (epoch not said, earlier README of giakoumoglou/distillers)",
     ]
@@ -160,4 +160,4 @@ def test_choices_are_described() -> None:
 def test_who_makes_a_run_folder() -> None:
     assert made_by("runs/cifar100-teacher-vgg13") == "limbeck run cifar100-teacher -s network=vgg13"
     assert made_by("runs/cifar10-train") == "limbeck run cifar10-train"
-    assert [made_by(one) for one in ("runs/mine", "cifar10-train", "elsewhere/runs/x")] == ["", "", ""]
+    assert [made_by(folder) for folder in ("runs/mine", "cifar10-train", "elsewhere/runs/x")] == ["", "", ""]

@@ -1,4 +1,4 @@
-"""A second maker, of which the house knows one line: it is taught on, killed, resumed, compared and reported."""
+"""A maker that is registered by one line: its runs are taught, killed, resumed, compared and reported."""
 
 import json
 import re
@@ -39,7 +39,7 @@ SOLID = {"maker": "solid", "budget": 5, "steps_per_round": 3}
 
 @pytest.fixture(autouse=True, scope="module")
 def _catalogued() -> Iterator[None]:
-    """The one line."""
+    """The one line that registers it."""
     register("makers", "solid", solid_package, summary="images of one colour")
     yield
     unregister("makers", "solid")
@@ -54,7 +54,7 @@ def solid(**changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A run folder."""
+    """The folder of a trained run."""
     content = one_run(objective={"cross_entropy": 1.0}, name="teacher")
     del content["teacher"], content["select"]
     folder = tmp_path_factory.mktemp("teacher") / "run"
@@ -77,12 +77,12 @@ def same(one: RunResult, other: RunResult) -> bool:
 
 
 def test_nothing_else_names_it() -> None:
-    named = [
+    files = [
         str(file)
         for file in SOURCE.rglob("*")
         if file.suffix in (".py", ".yaml", ".j2") and "solid" in file.read_text()
     ]
-    assert not named
+    assert not files
     assert settings_of("solid") is Settings
     assert isinstance(find_maker("solid"), Maker)
 
@@ -144,7 +144,7 @@ def test_killed_at_any_step_it_is_gone_on_with_to_the_bit(
     result = go(content, tmp_path / "run", resume=True)
     assert same(result, whole)
     assert (tmp_path / "run" / "making" / "made.txt").read_text() == "made\n"
-    last = max((at["step"] for at in RunFolder(tmp_path / "run").metrics() if at["step"] <= step), default=0)
+    last = max((row["step"] for row in RunFolder(tmp_path / "run").metrics() if row["step"] <= step), default=0)
     assert rounds[-1:] == [3] or last >= 9
     assert result.cost["images"] == 4
     making = RunCost.from_dict(result.cost).making
@@ -232,9 +232,9 @@ def test_it_is_compared_beside_its_own_controls_and_those_of_another_maker(tmp_p
     recipe = read_recipe({**comparison(arms=arms, seeds=[0, 1], budgets=[9]), "objective": {"kd": 1.0}})
     results = compare(recipe, tmp_path / "compared")
     assert {row["state"] for row in results["runs"]} == {"finished"}
-    arms_there = list(dict.fromkeys(row["arm"] for row in results["runs"]))
-    beside = ["gray-solid", "random", "balanced-random", "no-teacher", "full", "full-no-teacher"]
-    assert arms_there == ["colours", "entropy", *beside]
+    arm_names = list(dict.fromkeys(row["arm"] for row in results["runs"]))
+    controls = ["gray-solid", "random", "balanced-random", "no-teacher", "full", "full-no-teacher"]
+    assert arm_names == ["colours", "entropy", *controls]
     assert [row["name"] for row in results["controls"]] == [
         *("balanced-random", "gray-solid", "random"),
         *("no-teacher", "full", "full-no-teacher"),
@@ -263,11 +263,11 @@ def test_makers_get_the_teacher_in_evaluation_mode_and_the_folder_that_runs_shar
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also the one that was trained a moment ago, and after the last round."""
-    seen: list[tuple[bool | None, Path | None]] = []
+    calls: list[tuple[bool | None, Path | None]] = []
 
     def note(call: Any) -> Any:
         def noting(self: Maker, settings: Settings, context: MakerContext, *rest: Any) -> Any:
-            seen.append((None if context.teacher is None else context.teacher.training, context.shared))
+            calls.append((None if context.teacher is None else context.teacher.training, context.shared))
             return call(self, settings, context, *rest)
 
         return noting
@@ -275,8 +275,8 @@ def test_makers_get_the_teacher_in_evaluation_mode_and_the_folder_that_runs_shar
     for name in ("make", "evidence"):
         monkeypatch.setattr(Maker, name, note(getattr(Maker, name)))
     run(read_recipe(solid()), tmp_path / "run", shared=tmp_path / "shared")
-    assert len(seen) == 3
-    assert set(seen) == {(False, tmp_path / "shared")}
+    assert len(calls) == 3
+    assert set(calls) == {(False, tmp_path / "shared")}
 
 
 class Answered(SolidSource):
@@ -374,25 +374,25 @@ def test_overrides_find_the_transfer_set_in_either_form(teacher: str) -> None:
         assert recipe.transfer.model_dump() == {"maker": "select", "budget": 7, "criterion": "entropy", "dedupe": False}
     arms = {"one": "margin", "two": {"transfer": {"maker": "select", "criterion": "variance"}}}
     changed = ["compare.arms.one.transfer.dedupe=true", "compare.arms.two.select=margin"]
-    found = read_recipe(comparison(arms=arms), changed).compare
-    assert found is not None
-    assert found.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": True}
-    assert found.arms["two"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
+    settings = read_recipe(comparison(arms=arms), changed).compare
+    assert settings is not None
+    assert settings.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": True}
+    assert settings.arms["two"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
 
 
 def test_an_override_of_the_short_form_takes_the_place_of_another_maker(teacher: str) -> None:
-    beside = {**one_run(), "transfer": SOLID}
-    del beside["select"]
+    content = {**one_run(), "transfer": SOLID}
+    del content["select"]
     whole, part = ["select={criterion: margin, budget: 50}"], ["select.criterion=margin", "select.budget=50"]
     for overrides in (whole, part, ["transfer.first=2", *whole], ["transfer=null", *part]):
-        recipe = read_recipe(beside, overrides)
+        recipe = read_recipe(content, overrides)
         assert recipe.transfer is not None
         assert recipe.transfer.model_dump() == {"maker": "select", "budget": 50, "criterion": "margin", "dedupe": False}
-    assert read_recipe(beside, ["select=null"]).transfer is None
+    assert read_recipe(content, ["select=null"]).transfer is None
     arms = {"one": {"transfer": {"maker": "solid", "first": 2}}}
-    found = read_recipe(comparison(arms=arms), ["compare.arms.one.select=margin"]).compare
-    assert found is not None
-    assert found.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
+    settings = read_recipe(comparison(arms=arms), ["compare.arms.one.select=margin"]).compare
+    assert settings is not None
+    assert settings.arms["one"].transfer == {"maker": "select", "criterion": "margin", "dedupe": False}
 
 
 @pytest.mark.parametrize(
@@ -422,10 +422,10 @@ def test_overrides_of_what_is_wrong_already(change: dict[str, Any], override: st
 def test_a_run_of_the_short_form_is_gone_on_with_in_the_long_one(tmp_path: Path) -> None:
     content = one_run()
     first = go(content, tmp_path / "run")
-    spelt = {**content, "transfer": {"maker": "select", **content["select"]}}
-    del spelt["select"]
-    again = go(spelt, tmp_path / "run", resume=True)
+    long_form = {**content, "transfer": {"maker": "select", **content["select"]}}
+    del long_form["select"]
+    again = go(long_form, tmp_path / "run", resume=True)
     assert same(first, again)
-    written = tmp_path / "run" / "recipe.yaml"
-    assert "transfer:" in written.read_text()
-    assert "select:" not in written.read_text()
+    path = tmp_path / "run" / "recipe.yaml"
+    assert "transfer:" in path.read_text()
+    assert "select:" not in path.read_text()

@@ -30,8 +30,8 @@ def make(target: Path, *overrides: str, **changes: Any) -> str:
 
 
 def test_set_cost_evidence_and_report_are_saved_and_nothing_else_is_left(tmp_path: Path) -> None:
-    said = make(tmp_path / "set", "criterion=variance")
-    assert "20 of 1,437 images of digits/train (1.39 %), chosen by variance" in said
+    summary = make(tmp_path / "set", "criterion=variance")
+    assert "20 of 1,437 images of digits/train (1.39 %), chosen by variance" in summary
     assert len(TransferSet.load(tmp_path / "set")) == 20
     assert json.loads((tmp_path / "set" / "cost.json").read_text())["images_read"] == 1437
     assert (tmp_path / "set" / "evidence" / "summary.json").exists()
@@ -51,12 +51,14 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
         patch.setattr(SelectMaker, "make", interrupted)
         with pytest.raises(Interrupted):
             make(tmp_path / "set", "criterion=random")
-    for overrides, changes, what in (
+    for overrides, changes, difference in (
         (["criterion=variance"], {}, r"other settings \(`criterion` 'random' then, 'variance' now\)"),
         (["criterion=random", "budget=21"], {"seed": 1}, r"other settings \(`budget` 20 then, 21 now\) and other seed"),
         (["criterion=random"], {"split": "test"}, "other images"),
     ):
-        with pytest.raises(UserError, match=f"holds what was begun with {what}; go on .*, remove that folder, or"):
+        with pytest.raises(
+            UserError, match=f"holds what was begun with {difference}; go on .*, remove that folder, or"
+        ):
             make(tmp_path / "set", *overrides, **changes)
     make(tmp_path / "set", "criterion=random")
     assert len(TransferSet.load(tmp_path / "set")) == 20
@@ -76,7 +78,9 @@ def test_what_ended_in_an_error_of_its_settings_is_begun_anew_with_others(
             make(tmp_path / "set", "criterion=random")
 
     def interrupted(_: Any, settings: Any, context: MakerContext) -> None:
-        assert [one.name for one in context.folder.iterdir()] == ["scores"]  # which are found by what they hang on
+        assert [path.name for path in context.folder.iterdir()] == [
+            "scores"
+        ]  # scores are found again by what they depend on
         raise Interrupted("stopped")
 
     with monkeypatch.context() as patch:
@@ -125,7 +129,7 @@ def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monke
     usual = SelectMaker.make
 
     def slow(*said: Any) -> Any:
-        time.sleep(0.1)  # many of the hundredths to which costs are told
+        time.sleep(0.1)  # many of the hundredths of a second that costs are rounded to
         return usual(*said)
 
     def killed(_: Path) -> Path:
@@ -137,12 +141,12 @@ def test_killed_while_it_is_saved_nothing_is_there_by_half(tmp_path: Path, monke
         with pytest.raises(Interrupted):
             save_made({"maker": "select", "budget": 20}, tmp_path / "set", data="digits")
     assert not (tmp_path / "set").exists()
-    spent = metered(RunFolder(tmp_path / "set.making"), MAKING).seconds
-    assert spent > 0.1
+    seconds = metered(RunFolder(tmp_path / "set.making"), MAKING).seconds
+    assert seconds > 0.1
     save_made({"maker": "select", "budget": 20}, tmp_path / "set", data="digits")
     assert (tmp_path / "set" / "report.html").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    assert json.loads((tmp_path / "set" / "cost.json").read_text())["seconds"] > spent
+    assert json.loads((tmp_path / "set" / "cost.json").read_text())["seconds"] > seconds
 
 
 def test_of_two_that_make_one_set_the_second_waits_and_finds_it_there(

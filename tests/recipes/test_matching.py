@@ -1,4 +1,4 @@
-"""Every verb means the same by each class, in whatever order images, teacher and student number them."""
+"""Every verb means the same class by a name, in whatever order images, teacher and student number their classes."""
 
 import copy
 import json
@@ -67,8 +67,8 @@ def test_student_that_numbers_its_classes_otherwise(teacher: lb.Classifier, tmp_
     result = teach(teacher, student, images, tmp_path / "run", test=test, objective=objective)
     assert_right(result)
     assert result.student.classes == ("columns", "rows")
-    marks = [lb.evaluate(result.student, one, teacher=teacher) for one in (test, turned(20, seed=1))]
-    assert marks[0] == marks[1]
+    evaluations = [lb.evaluate(result.student, test_set, teacher=teacher) for test_set in (test, turned(20, seed=1))]
+    assert evaluations[0] == evaluations[1]
     assert same(weights(teacher), before)
     assert teacher.classes == CLASSES
 
@@ -152,16 +152,16 @@ def numbered(count: int, seed: int = 0) -> lb.ImageSet:
 
 
 def unnamed(seed: int = 0) -> lb.Classifier:
-    found = network(seed)
-    found.classes = ()
-    return found
+    classifier = network(seed)
+    classifier.classes = ()
+    return classifier
 
 
 def test_names_on_one_side_alone_are_said(tmp_path: Path) -> None:
     images, test = stripes(20), stripes(20, seed=1)
-    with pytest.warns(UserWarning, match=r"the teacher convnet_d3 has no names .* 'rows' for 0") as said:
+    with pytest.warns(UserWarning, match=r"the teacher convnet_d3 has no names .* 'rows' for 0") as warned:
         result = teach(unnamed(), "convnet_d3", images, tmp_path / "a", test=test)
-    assert sum("no names" in str(one.message) for one in said) == 1
+    assert sum("no names" in str(warning.message) for warning in warned) == 1
     assert result.student.classes == CLASSES
     with pytest.warns(UserWarning, match=r"the images \(images\) have no names .* '0' for 'rows', '1' for 'columns'"):
         result = teach(network(), unnamed(), numbered(20), tmp_path / "b", test=test)
@@ -184,11 +184,11 @@ def test_a_teacher_without_names_beside_a_student_in_another_order(teacher: lb.C
 
 
 def test_names_in_another_unicode_form_are_the_same(teacher: lb.Classifier, tmp_path: Path) -> None:
-    composed, apart = copy.deepcopy(teacher), stripes(40).with_labels(1 - stripes(40).labels, ("thé", "cafe\u0301"))
+    composed, images = copy.deepcopy(teacher), stripes(40).with_labels(1 - stripes(40).labels, ("thé", "cafe\u0301"))
     composed.classes = ("caf\u00e9", "thé")
     student = named("the\u0301", "caf\u00e9")
     test = stripes(20, seed=1).with_labels(stripes(20, seed=1).labels, ("cafe\u0301", "the\u0301"))
-    assert_right(teach(composed, student, apart, tmp_path / "run", test=test))
+    assert_right(teach(composed, student, images, tmp_path / "run", test=test))
     assert lb.evaluate(composed, test).top1 > 0.7
 
 
@@ -224,13 +224,13 @@ def test_comparison_of_images_in_another_order(
     arms = {"entropy": {}, "own": {"student": "lenet5"}, "el2n": {"select": "el2n"}}
     content = comparison(seeds=[0], arms=arms, budgets=[8])
     content["data"]["validation"] = 8
-    found = []
+    comparisons = []
     for name, train, test in (("a", stripes, stripes), ("b", turned, stripes), ("c", turned, turned)):
         sets = {"train": train(40), "test": test(20, seed=1)}
-        found.append(lb.compare(content, out=tmp_path / name, teacher=teacher, student=network, **sets))
-        assert all(row["state"] == "finished" for row in found[-1]["runs"]), found[-1]["runs"]
-        assert found[-1]["teacher"]["evaluation"]["top1"] > 0.7
-    means = [[row["mean"] for row in one["table"]] for one in found]
+        comparisons.append(lb.compare(content, out=tmp_path / name, teacher=teacher, student=network, **sets))
+        assert all(row["state"] == "finished" for row in comparisons[-1]["runs"]), comparisons[-1]["runs"]
+        assert comparisons[-1]["teacher"]["evaluation"]["top1"] > 0.7
+    means = [[row["mean"] for row in results["table"]] for results in comparisons]
     assert means[0] == means[1] == means[2]
 
 
@@ -246,7 +246,7 @@ def test_recipe_may_name_the_classes_of_a_network(teacher: lb.Classifier, tmp_pa
     lb.save_model(teacher, tmp_path / "net")
     images = {"train": stripes(20), "test": stripes(20, seed=1)}
     objects = PythonObjects(
-        **{name: one.with_labels(one.labels, ("Reihen", "Spalten")) for name, one in images.items()}
+        **{name: image_set.with_labels(image_set.labels, ("Reihen", "Spalten")) for name, image_set in images.items()}
     )
     content = {
         "name": "x",

@@ -57,9 +57,9 @@ def on_photos(**changes: Any) -> dict[str, Any]:
 def test_nothing_is_wrong_with_what_runs() -> None:
     for content in (comparison(), one_run()):
         assert opened(content) == Findings()
-    found = opened(on_photos())
-    assert found.problems == []
-    assert found.remarks == [
+    findings = opened(on_photos())
+    assert findings.problems == []
+    assert findings.remarks == [
         "found in './photos': 14 images to learn from (train), 2 images for validation (held out of those to learn "
         "from), 8 images to judge on (its validation images, for want of test images) of 2 classes",
         "images are brought to 8x8: `student.input_size` (`data.size` says another)",
@@ -69,9 +69,9 @@ def test_nothing_is_wrong_with_what_runs() -> None:
 def test_classes_that_no_image_judges_are_told() -> None:
     content = on_photos()
     shutil.rmtree("photos/val/dog")
-    found = opened(content)
-    assert found.problems == []
-    assert found.remarks[2:] == ["no image to judge on is of 'dog', so accuracy says nothing of this class"]
+    findings = opened(content)
+    assert findings.problems == []
+    assert findings.remarks[2:] == ["no image to judge on is of 'dog', so accuracy says nothing of this class"]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
@@ -80,11 +80,11 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     content = on_photos(teacher="teacher", compare={"budgets": [1000], "seeds": [0]})
     for number in range(5):
         Path(f"photos/val/cat/9{number}.jpg").write_bytes(b"no image")
-    half = Path("photos/val/dog/02.jpg").read_bytes()
-    Path("photos/val/dog/02.jpg").write_bytes(half[: len(half) // 2])
+    data = Path("photos/val/dog/02.jpg").read_bytes()
+    Path("photos/val/dog/02.jpg").write_bytes(data[: len(data) // 2])
     Path("file").write_text("")
-    found = opened(content, "training.batch_size=4", folder="file/run")
-    for place, message in enumerate(
+    findings = opened(content, "training.batch_size=4", folder="file/run")
+    for index, message in enumerate(
         (
             "'file/run' cannot be a folder, for '",
             "`data.test`: 'photos/val/cat/90.jpg' cannot be decoded: cannot identify its format; 'photos/val/cat/91",
@@ -92,8 +92,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
             "`budget` must be at most ",
         )
     ):
-        assert message in found.problems[place]
-    assert "and 3 more. Mend or remove them, or leave them out by `data.skip_unreadable: true`." in found.problems[1]
+        assert message in findings.problems[index]
+    assert "and 3 more. Mend or remove them, or leave them out by `data.skip_unreadable: true`." in findings.problems[1]
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ def test_what_would_stop_a_run(overrides: list[str], message: str) -> None:
     if message == "mixup":
         overrides, message = ["objective={kd: 1}"], "the objective kd needs a teacher, and there is none"
     problems = opened(content, *overrides).problems
-    assert any(message in one for one in problems) if message else problems == []
+    assert any(message in problem for problem in problems) if message else problems == []
 
 
 def test_what_is_not_here_is_said_and_not_downloaded() -> None:
-    found = opened(
+    findings = opened(
         {
             "name": "tiny",
             "data": "cifar10",
@@ -127,12 +127,12 @@ def test_what_is_not_here_is_said_and_not_downloaded() -> None:
             "training": {"steps": 1},
         }
     )
-    assert found.problems == []
-    assert found.remarks[:2] == [
+    assert findings.problems == []
+    assert findings.remarks[:2] == [
         "`data.train`: cifar10 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar10",
         "`data.test`: cifar10 would be downloaded from https://huggingface.co/datasets/uoft-cs/cifar10",
     ]
-    assert found.remarks[2].startswith("`teacher`: cifar10-resnet20 would be downloaded from https://github.com/")
+    assert findings.remarks[2].startswith("`teacher`: cifar10-resnet20 would be downloaded from https://github.com/")
     pools = one_run()
     pools["select"] = None
     pools["transfer"] = {"maker": "borrow", "pools": ["cifar100", "digits"], "budget": 12}
@@ -151,10 +151,10 @@ def test_no_pretrained_network_is_downloaded(monkeypatch: pytest.MonkeyPatch) ->
     )
     pretrained = {"model": "timm:test_resnet.r160_in1k", "input_size": 32, "options": {"pretrained": True}}
     content = {**one_run(student=pretrained), "teacher": {**pretrained, "training": {"steps": 1}}}
-    found = opened(content)
-    assert found.problems == []
-    told = "timm:test_resnet.r160_in1k would be downloaded from timm's weights 'test_resnet.r160_in1k'"
-    assert found.remarks == [f"`teacher`: {told}", f"`student`: {told}"]
+    findings = opened(content)
+    assert findings.problems == []
+    message = "timm:test_resnet.r160_in1k would be downloaded from timm's weights 'test_resnet.r160_in1k'"
+    assert findings.remarks == [f"`teacher`: {message}", f"`student`: {message}"]
     assert built
     assert not any(built)
 
@@ -165,10 +165,10 @@ def test_the_network_of_a_mask_is_not_downloaded(monkeypatch: pytest.MonkeyPatch
     content = one_run(transfer={"maker": "condense", "budget": "1/class", "method": "edf", "mask": mask})
     del content["select"]
     arm = {name: value for name, value in content["transfer"].items() if name != "budget"}
-    for one in (content, comparison(budgets=["1/class"], arms={"edf": {"transfer": arm}}, seeds=[0])):
-        found = opened(one)
-        assert found.problems == []
-        assert "timm:resnet18.tv_in1k would be downloaded from timm's weights 'resnet18.tv_in1k'" in found.remarks
+    for recipe in (content, comparison(budgets=["1/class"], arms={"edf": {"transfer": arm}}, seeds=[0])):
+        findings = opened(recipe)
+        assert findings.problems == []
+        assert "timm:resnet18.tv_in1k would be downloaded from timm's weights 'resnet18.tv_in1k'" in findings.remarks
 
 
 def test_what_a_teacher_cannot_be_is_said_alone() -> None:
@@ -181,22 +181,22 @@ def test_images_that_are_taught_and_judged_are_told() -> None:
     options = {"split": "validation", "channels": 3, "size": 8}
     judged = {"name": "./photos", **options}
     content = {**on_photos(), "data": {"train": judged, "test": judged, "validation": 0}}
-    found = opened(content)
-    assert found.problems == []
-    told = r"100% of the test images \(.*\) are among those to learn from \(.*\), pixel by pixel: acc"
-    assert sum(re.match(told, one) is not None for one in found.remarks) == 1, found.remarks
-    with pytest.warns(UserWarning, match=told):
+    findings = opened(content)
+    assert findings.problems == []
+    message = r"100% of the test images \(.*\) are among those to learn from \(.*\), pixel by pixel: acc"
+    assert sum(re.match(message, remark) is not None for remark in findings.remarks) == 1, findings.remarks
+    with pytest.warns(UserWarning, match=message):
         run(read_recipe(content), Path("run"))
     content["data"]["train"] = {**judged, "split": "train"}
-    assert not any("pixel by pixel" in one for one in opened(content).remarks)
+    assert not any("pixel by pixel" in remark for remark in opened(content).remarks)
 
 
 def test_of_large_sets_some_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.recipes.opening.SECONDS", -1.0)
     content = on_photos()
     Path("photos/train/cat/99.jpg").write_bytes(b"no image")
-    found = opened(content, "data.size=8", "data.channels=3")
-    assert "`data.train`: of 17 images, 0 were decoded to look at them" in found.remarks
+    findings = opened(content, "data.size=8", "data.channels=3")
+    assert "`data.train`: of 17 images, 0 were decoded to look at them" in findings.remarks
 
 
 def test_the_command_ends_in_all_problems() -> None:
@@ -375,17 +375,17 @@ def test_parts_of_ones_own_are_tried(
 
 
 def test_settings_that_nothing_reads_are_told() -> None:
-    steady = {"steps": 1, "batch_size": 4, "optimizer": "adamw", "momentum": 0.5, "decay": 0.3}
-    told = [
+    unread = {"steps": 1, "batch_size": 4, "optimizer": "adamw", "momentum": 0.5, "decay": 0.3}
+    remarks = [
         "`training.momentum` changes nothing: the optimizer 'adamw' reads `learning_rate`, `weight_decay`",
         "`training.decay` changes nothing: only `multi-step` reads it, not 'cosine'",
     ]
-    content = {**one_run(), "training": {**one_run()["training"], **steady}}
-    assert opened(content).remarks[-2:] == told
+    content = {**one_run(), "training": {**one_run()["training"], **unread}}
+    assert opened(content).remarks[-2:] == remarks
     with pytest.warns(UserWarning, match="`training.momentum` changes nothing"):
         run(read_recipe(content, ["training.decay=0.1"]), Path("run"))
-    usual = read_recipe({**content, "training": {**content["training"], "momentum": 0.9, "decay": 0.1}})
-    assert unread_by_training(usual, labelled=True) == []
+    defaults = read_recipe({**content, "training": {**content["training"], "momentum": 0.9, "decay": 0.1}})
+    assert unread_by_training(defaults, labelled=True) == []
     teacher = {"model": "lenet5", "training": {"steps": 1, "schedule": "constant", "milestones": [0.5]}}
     arms = {"one": {"training": {"schedule": "multi-step"}}, "two": {}}
     compared = {
@@ -396,8 +396,8 @@ def test_settings_that_nothing_reads_are_told() -> None:
     }
     assert unread_by_training(read_recipe(compared), labelled=True) == [
         "`teacher.training.milestones` changes nothing: only `multi-step` reads it, not 'constant'",
-        told[0],
-        f"arms 'two', 'full-no-teacher': {told[1]}",
+        remarks[0],
+        f"arms 'two', 'full-no-teacher': {remarks[1]}",
     ]
 
 

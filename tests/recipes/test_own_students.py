@@ -51,29 +51,29 @@ def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_named_in_a_recipe(net: Any) -> None:
     content = training(student={"model": "own_nets:Net", "options": {"width": 3}})
     images = stripes(40)
-    taught = run(read_recipe(content), "runs/one", objects=PythonObjects(train=images, test=stripes(20, seed=1)))
+    result = run(read_recipe(content), "runs/one", objects=PythonObjects(train=images, test=stripes(20, seed=1)))
     again = lb.load_model("runs/one")
-    assert same(weights(again), weights(taught.student))
-    assert same(weights(lb.load_model("runs/one", model="own_nets:Net")), weights(taught.student))
+    assert same(weights(again), weights(result.student))
+    assert same(weights(lb.load_model("runs/one", model="own_nets:Net")), weights(result.student))
     assert "It is made by `own_nets:Net`, which has to be importable." in Path("runs/one/README.md").read_text()
     Path("own_nets.py").unlink()
     del sys.modules["own_nets"]
     with pytest.raises(UserError, match=r"'runs/one' says how its network is made: .*own_nets.* Or give `lb"):
         lb.load_model("runs/one")
-    assert same(weights(lb.load_model("runs/one", model=net)), weights(taught.student))
+    assert same(weights(lb.load_model("runs/one", model=net)), weights(result.student))
 
 
 def test_wrapped_in_python(net: Any, tmp_path: Path) -> None:
     images, test = stripes(40), stripes(20, seed=1)
-    made = lb.wrap(net(2, width=3), num_classes=2, input_size=8, channels=1, mean=[0.5], std=[0.25], embedding="fc")
-    taught = lb.distill(None, made, images, test=test, out="runs/one", **QUICK)
+    wrapped = lb.wrap(net(2, width=3), num_classes=2, input_size=8, channels=1, mean=[0.5], std=[0.25], embedding="fc")
+    result = lb.distill(None, wrapped, images, test=test, out="runs/one", **QUICK)
     again = lb.load_model("runs/one")
-    assert same(weights(again), weights(taught.student))
-    assert (again.classes, again.taps) == (taught.student.classes, taught.student.taps)
-    resumed = lb.distill(None, made, images, test=test, out="runs/one", resume=True, **QUICK)
-    assert same(weights(resumed.student), weights(taught.student))
-    assert not same(weights(made), weights(taught.student)), "what was handed over stays as it is"
-    as_teacher = lb.distill("runs/one", made, images, test=test, out="runs/two", **QUICK)
+    assert same(weights(again), weights(result.student))
+    assert (again.classes, again.taps) == (result.student.classes, result.student.taps)
+    resumed = lb.distill(None, wrapped, images, test=test, out="runs/one", resume=True, **QUICK)
+    assert same(weights(resumed.student), weights(result.student))
+    assert not same(weights(wrapped), weights(result.student)), "what was handed over stays as it is"
+    as_teacher = lb.distill("runs/one", wrapped, images, test=test, out="runs/two", **QUICK)
     assert as_teacher.evaluation is not None
     assert as_teacher.evaluation.fidelity is not None
 
@@ -81,12 +81,12 @@ def test_wrapped_in_python(net: Any, tmp_path: Path) -> None:
 def test_a_module_that_no_path_makes(net: Any) -> None:
     images, test = stripes(40), stripes(20, seed=1)
     layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
-    made = lb.wrap(layers, num_classes=2, input_size=8, channels=1, mean=[0.5], std=[0.25])
-    taught = lb.distill(None, made, images, test=test, out="runs/one", **QUICK)
-    wrong = CliRunner().invoke(app, ["evaluate", "runs/one", "--data", "digits"])
-    assert wrong.exit_code == 2
-    assert "lb.load_model('runs/one', model=make)" in " ".join(wrong.output.split())
-    assert same(weights(lb.load_model("runs/one", model=layers)), weights(taught.student))
+    wrapped = lb.wrap(layers, num_classes=2, input_size=8, channels=1, mean=[0.5], std=[0.25])
+    result = lb.distill(None, wrapped, images, test=test, out="runs/one", **QUICK)
+    refused = CliRunner().invoke(app, ["evaluate", "runs/one", "--data", "digits"])
+    assert refused.exit_code == 2
+    assert "lb.load_model('runs/one', model=make)" in " ".join(refused.output.split())
+    assert same(weights(lb.load_model("runs/one", model=layers)), weights(result.student))
 
 
 def test_handed_over_in_python(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +112,10 @@ def test_a_function_that_passes_the_number_of_classes_on(tmp_path: Path) -> None
         assert given == {"num_classes": 2}
         return nn.Sequential(nn.Flatten(), nn.Linear(8 * 8 * 3, **{"out_features": given["num_classes"]}))
 
-    taught = lb.distill(None, passing, stripes(40), out=tmp_path / "run", **QUICK).student
-    assert (taught.num_classes, taught.taps.embedding) == (2, "1")
-    assert same(weights(lb.load_model(tmp_path / "run")), weights(taught))
-    assert same(weights(lb.load_model(tmp_path / "run", model=passing)), weights(taught))
+    student = lb.distill(None, passing, stripes(40), out=tmp_path / "run", **QUICK).student
+    assert (student.num_classes, student.taps.embedding) == (2, "1")
+    assert same(weights(lb.load_model(tmp_path / "run")), weights(student))
+    assert same(weights(lb.load_model(tmp_path / "run", model=passing)), weights(student))
     with pytest.raises(UserError, match=r"must return logits \[B, 3\], got shape \[2, 7\]; is `num_classes` right"):
         lb.create(MODELS.name_of(swallowing), num_classes=3)(IMAGES)
     with pytest.raises(
@@ -149,9 +149,9 @@ WRONG = rf"^the student {__name__}:Narrow raised RuntimeError: .*mat1 and mat2 .
 def test_an_arm_whose_network_fails_leaves_the_others_alone(tmp_path: Path) -> None:
     arms = {"narrow": {"select": "random", "student": {"model": f"{__name__}:Narrow"}}, "fine": "entropy"}
     results = compare(read_recipe(comparison(arms=arms, seeds=[0])), tmp_path / "all")
-    found = {run["arm"]: run for run in results["runs"]}
-    assert found["fine"]["state"] == "finished"
-    assert re.match(WRONG, found["narrow"]["error"])
+    runs = {run["arm"]: run for run in results["runs"]}
+    assert runs["fine"]["state"] == "finished"
+    assert re.match(WRONG, runs["narrow"]["error"])
 
 
 def test_a_network_that_fails_is_told_before_a_teacher_is_trained(tmp_path: Path) -> None:

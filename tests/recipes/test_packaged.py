@@ -23,10 +23,10 @@ def test_it_is_valid_and_says_what_it_is_for(name: str) -> None:
 
 def test_description_reads_back_and_counts_the_runs() -> None:
     recipe = read_recipe("digits-demo")
-    text, said = describe(recipe).split("\nvalid: ")
+    text, verdict = describe(recipe).split("\nvalid: ")
     assert read_recipe(yaml.safe_load(text)) == recipe
-    assert "69 runs, 3 seeds of each of:\n  50 images, 150 images, 450 images: entropy, generated, random, " in said
-    assert "no-teacher\n  full, full-no-teacher" in said
+    assert "69 runs, 3 seeds of each of:\n  50 images, 150 images, 450 images: entropy, generated, random, " in verdict
+    assert "no-teacher\n  full, full-no-teacher" in verdict
 
 
 def test_copy_is_the_users_own(tmp_path: Path) -> None:

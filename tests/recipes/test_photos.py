@@ -47,13 +47,13 @@ def recipe(data: Any, *overrides: str, **changes: Any) -> Recipe:
 
 
 def loaded(*what: Any, **changes: Any) -> tuple[Inputs, list[str]]:
-    read = recipe(*what, **changes)
-    inputs = load_images_of(read, PythonObjects())
-    return inputs, found_images(read, inputs)
+    parsed = recipe(*what, **changes)
+    inputs = load_images_of(parsed, PythonObjects())
+    return inputs, found_images(parsed, inputs)
 
 
 def counts(inputs: Inputs) -> list[int | None]:
-    return [None if one is None else len(one) for one in (inputs.train, inputs.validation, inputs.test)]
+    return [None if images is None else len(images) for images in (inputs.train, inputs.validation, inputs.test)]
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def counts(inputs: Inputs) -> list[int | None]:
     ],
 )
 def test_what_is_in_a_folder_is_found_and_said(splits: tuple[str, ...], expected: list[int], said: str) -> None:
-    inputs, (found, size) = loaded(photos(*splits))
+    inputs, (summary, size) = loaded(photos(*splits))
     assert counts(inputs) == expected
-    assert found == f"found in './photos': {said}"
+    assert summary == f"found in './photos': {said}"
     assert size == "images are brought to 8x8: `student.input_size` (`data.size` says another)"
     for images in (inputs.train, inputs.validation, inputs.test):
         assert images is not None
@@ -97,14 +97,14 @@ def test_what_is_in_a_folder_is_found_and_said(splits: tuple[str, ...], expected
 
 def test_class_folders_alone_are_split_by_the_seed() -> None:
     name = flat()
-    inputs, (found, _) = loaded(name)
+    inputs, (summary, _) = loaded(name)
     assert counts(inputs) == [14, 2, 4]
-    assert "4 images to judge on (held out of those to learn from)" in found
+    assert "4 images to judge on (held out of those to learn from)" in summary
     assert inputs.train is not None
     assert inputs.validation is not None
     assert inputs.test is not None
     assert inputs.test.class_counts().tolist() == [2, 2]
-    sets = [set(one.ids.tolist()) for one in (inputs.train, inputs.validation, inputs.test)]
+    sets = [set(images.ids.tolist()) for images in (inputs.train, inputs.validation, inputs.test)]
     assert sum(map(len, sets)) == len(set.union(*sets)) == 20
     again, _ = loaded(name)
     assert again.test is not None
@@ -115,14 +115,14 @@ def test_class_folders_alone_are_split_by_the_seed() -> None:
 
 
 def test_what_was_found_is_written_down_and_not_looked_for_again() -> None:
-    read = recipe(photos("train", "val"))
-    assert read.data.validation is None
-    assert isinstance(read.data.test, DatasetSettings)
-    assert read.data.test.split == "validation"
-    written = read.model_dump(mode="json")
-    assert written["data"].keys() == {"train", "test", "validation", "split_seed"}
+    parsed = recipe(photos("train", "val"))
+    assert parsed.data.validation is None
+    assert isinstance(parsed.data.test, DatasetSettings)
+    assert parsed.data.test.split == "validation"
+    content = parsed.model_dump(mode="json")
+    assert content["data"].keys() == {"train", "test", "validation", "split_seed"}
     photos("test")
-    assert parse_recipe(written).model_dump(mode="json") == written
+    assert parse_recipe(content).model_dump(mode="json") == content
     assert (
         recipe("digits").model_dump(mode="json")["data"]
         == recipe({"train": "digits", "test": "digits"}).model_dump(mode="json")["data"]
@@ -138,12 +138,12 @@ def test_what_stands_beside_a_name_is_laid_over_what_it_stands_for() -> None:
     assert (data.test.name, data.test.size, data.test.skip_unreadable) == (name, 4, True)
     assert (data.train.name, data.train.size, data.train.skip_unreadable) == (name, None, True)
     data = recipe(name, "data.size=6", "data.train.size=[4, 5]", "data.test=digits", "data.validation=null").data
-    assert [one.size for one in sources_of(data).values()] == [(4, 5), 6]
+    assert [source.size for source in sources_of(data).values()] == [(4, 5), 6]
     assert data.validation is None
     assert recipe(name, "data.test=0.5").data.test == 0.5
     assert recipe(name, "data.test=null").data.test is None
     explicit = recipe({"train": name, "test": name, "size": 4, "channels": 1}).data
-    assert [(one.size, one.channels) for one in sources_of(explicit).values()] == [(4, 1), (4, 1)]
+    assert [(source.size, source.channels) for source in sources_of(explicit).values()] == [(4, 1), (4, 1)]
 
 
 def test_sets_of_the_catalogue_that_have_no_test_images() -> None:
@@ -157,7 +157,7 @@ def test_the_size_comes_from_the_student_else_the_teacher() -> None:
     teacher = lb.create("convnet_d3", num_classes=2, classes=("cat", "dog"), input_size=16, width=4)
     lb.save_model(teacher, "teacher")
     any_size = {"model": "resnet8"}
-    for student, more, expected, words in [
+    for student, changes, expected, reason in [
         ({"model": "convnet_d3", "input_size": 8}, {}, 8, "`student.input_size`"),
         ({"model": "convnet_d3"}, {}, 32, "the student, a convnet_d3"),
         ({"weights": "teacher"}, {}, 16, "the student, what the network in 'teacher' takes"),
@@ -165,9 +165,9 @@ def test_the_size_comes_from_the_student_else_the_teacher() -> None:
         (any_size, {"teacher": "teacher"}, 16, "the teacher, what the network in 'teacher' takes"),
         (any_size, {"teacher": "cifar10-resnet20"}, 32, "the teacher, what cifar10-resnet20 was trained with"),
     ]:
-        inputs, (_, size) = loaded(name, student=student, **more)
+        inputs, (_, size) = loaded(name, student=student, **changes)
         assert inputs.shape == (3, expected, expected)
-        assert f"images are brought to {expected}x{expected}: {words}" in size
+        assert f"images are brought to {expected}x{expected}: {reason}" in size
 
 
 def test_images_of_one_size_stay_as_they_are() -> None:
@@ -178,10 +178,10 @@ def test_images_of_one_size_stay_as_they_are() -> None:
     images = lb.load(name, size=10)
     assert images.labels is not None
     np.savez("own.npz", images=images.tensor().numpy(), labels=images.labels.numpy())
-    inputs, (found, size) = loaded("own.npz")
+    inputs, (summary, size) = loaded("own.npz")
     assert counts(inputs) == [17, 2, 5]
     assert size == "images are 10x10, as all of them are stored"
-    assert found.startswith("found in 'own.npz': 17 images to learn from (train)")
+    assert summary.startswith("found in 'own.npz': 17 images to learn from (train)")
     np.savez("large.npz", images=np.zeros((10, 300, 4, 3), np.uint8), labels=np.arange(10) % 2)
     assert (
         "images are 300x4, as all of them are stored; `data.size` would bring them to fewer"
@@ -196,9 +196,9 @@ def test_images_of_one_size_stay_as_they_are() -> None:
 
 def test_a_folder_of_one_split_is_what_it_is_named_for() -> None:
     name = photos("train", "val")
-    inputs, (found, _) = loaded({"train": f"{name}/train", "test": f"{name}/val"})
+    inputs, (summary, _) = loaded({"train": f"{name}/train", "test": f"{name}/val"})
     assert counts(inputs) == [22, 2, 8]
-    assert "8 images to judge on (test)" in found
+    assert "8 images to judge on (test)" in summary
 
 
 @pytest.mark.parametrize(
@@ -285,23 +285,23 @@ def test_broken_files_empty_classes_and_names_of_them() -> None:
 
 
 def test_parts_are_loaded_in_their_own_size_when_all_have_one() -> None:
-    read = recipe({"train": {"name": photos("train"), "size": 9}})
-    assert load_part("train", sources_of(read.data)).images.shape == (3, 9, 9)
+    parsed = recipe({"train": {"name": photos("train"), "size": 9}})
+    assert load_part("train", sources_of(parsed.data)).images.shape == (3, 9, 9)
 
 
 def test_python_takes_names_of_folders_likewise() -> None:
-    name, alone = photos("train", "val"), flat("alone")
+    name, flat_folder = photos("train", "val"), flat("alone")
     student = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}}
-    how: Any = {"steps": 1, "batch_size": 4, "views": "none"}
+    options: Any = {"steps": 1, "batch_size": 4, "views": "none"}
     with pytest.warns(UserWarning, match="the validation images of './photos' are judged on, for it has no test imag"):
-        result = lb.distill(None, student, name, test=name, out="one", **how)
+        result = lb.distill(None, student, name, test=name, out="one", **options)
     assert result.evaluation is not None
     assert result.evaluation.n == 8
-    held_out = lb.distill(None, student, alone, test=alone, out="two", **how)
+    held_out = lb.distill(None, student, flat_folder, test=flat_folder, out="two", **options)
     assert held_out.evaluation is not None
     assert held_out.evaluation.n == 4
-    fresh = lb.create("convnet_d3", num_classes=2, input_size=8, classes=("cat", "dog"), width=4)
-    judged = lb.distill(fresh, fresh, Path(name, "train"), test=Path(name, "val"), out="three", **how)
+    network = lb.create("convnet_d3", num_classes=2, input_size=8, classes=("cat", "dog"), width=4)
+    judged = lb.distill(network, network, Path(name, "train"), test=Path(name, "val"), out="three", **options)
     assert judged.evaluation is not None
     assert judged.evaluation.n == 8
     with pytest.raises(
@@ -310,11 +310,13 @@ def test_python_takes_names_of_folders_likewise() -> None:
         r'student nor teacher is of one\. Name the student with a size of its own, `{"model": .*, "input_size": 12}`, '
         r"or hand images over in one, `lb\.load\('./photos', size=12\)`: each image is scaled until it covers",
     ):
-        lb.distill(None, "resnet8", name, out="four", **how)
+        lb.distill(None, "resnet8", name, out="four", **options)
     small: Any = {"model": "resnet8", "input_size": 12}
-    assert lb.distill(None, small, name, validation=0, out="four", **how).student.input_size == (12, 12)
-    lb.distill(None, "resnet8", lb.load(name, size=12), test=lb.load(name, "validation", size=12), out="five", **how)
+    assert lb.distill(None, small, name, validation=0, out="four", **options).student.input_size == (12, 12)
+    lb.distill(
+        None, "resnet8", lb.load(name, size=12), test=lb.load(name, "validation", size=12), out="five", **options
+    )
     with pytest.raises(UserError, match=r"`validation`: nothing .*`lb\.load\('./photos', 'validation', size=12\)`"):
-        lb.distill(None, "resnet8", lb.load(name, size=12), validation=name, out="six", **how)
-    chosen = lb.borrow(fresh, name, budget=4, by="random", test=Path(name, "val"))
+        lb.distill(None, "resnet8", lb.load(name, size=12), validation=name, out="six", **options)
+    chosen = lb.borrow(network, name, budget=4, by="random", test=Path(name, "val"))
     assert chosen.images.shape == (3, 8, 8)

@@ -38,11 +38,11 @@ def test_an_arm_has_budgets_of_its_own_and_its_controls_with_it() -> None:
         "others": {**borrow, "budgets": [40]},
     }
     planned = cells(budgets=[12, 24], arms=arms, seeds=[0])
-    found: dict[str, set[str]] = {}
+    by_budget: dict[str, set[str]] = {}
     for cell in planned:
-        found.setdefault(cell.budget_label, set()).add(cell.arm)
+        by_budget.setdefault(cell.budget_label, set()).add(cell.arm)
     selected = {"random", "balanced-random", "no-teacher"}
-    assert found == {
+    assert by_budget == {
         "1/class": {"few", *selected},
         "12 images": {"mine", *selected},
         "24 images": {"mine", *selected},
@@ -53,10 +53,10 @@ def test_an_arm_has_budgets_of_its_own_and_its_controls_with_it() -> None:
 
 
 def test_controls_with_more_images_than_there_are_stand_only_beside_arms_that_want_them_too() -> None:
-    made = {"transfer": {"maker": "generate", "method": "fast", "batch_size": 50}, "budgets": [5000]}
-    planned = cells(budgets=[12], arms={"mine": "entropy", "made": made}, seeds=[0])
+    generated = {"transfer": {"maker": "generate", "method": "fast", "batch_size": 50}, "budgets": [5000]}
+    planned = cells(budgets=[12], arms={"mine": "entropy", "made": generated}, seeds=[0])
     assert {cell.arm for cell in planned if cell.budget_label == "5000 images"} == {"made", "noise", "procedural"}
-    planned = cells(budgets=[12], arms={"mine": {"select": "entropy", "budgets": [5000]}, "made": made}, seeds=[0])
+    planned = cells(budgets=[12], arms={"mine": {"select": "entropy", "budgets": [5000]}, "made": generated}, seeds=[0])
     assert "random" in {cell.arm for cell in planned if cell.budget_label == "5000 images"}, "to be told with the arm"
 
 
@@ -89,13 +89,13 @@ def test_size_by_the_catalogue_and_order_as_written_where_it_says_nothing() -> N
     recipe["data"]["train"] = "digits"  # 1,437, less 30: 141, 50 and 20 images
     assert labels(plan(read_recipe(recipe))) == ["2/class", "50 images", "10 %", "all"]
     register("datasets", "bare", lambda split: load("digits", split), splits={"train": 1437})
-    others = (
-        {"name": "digits", "label_column": "other"},  # of who knows how many classes
+    sources = (
+        {"name": "digits", "label_column": "other"},  # of an unknown number of classes
         {"name": "noise", "images": 500},
         {"name": "bare"},
     )
     try:
-        for train in others:
+        for train in sources:
             recipe["data"]["train"] = train
             assert labels(plan(read_recipe(recipe))) == ["10 %", "50 images", "2/class", "all"]
     finally:
@@ -105,8 +105,8 @@ def test_size_by_the_catalogue_and_order_as_written_where_it_says_nothing() -> N
 def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
     by_arm = {cell.arm: cell.recipe for cell in cells(seeds=[0])}
     assert {recipe.training.steps for recipe in by_arm.values()} == {12}
-    chosen = {arm: recipe.transfer and recipe.transfer.model_dump()["criterion"] for arm, recipe in by_arm.items()}
-    assert chosen == {
+    criteria = {arm: recipe.transfer and recipe.transfer.model_dump()["criterion"] for arm, recipe in by_arm.items()}
+    assert criteria == {
         "entropy": "entropy",
         "random": "random",
         "balanced-random": "balanced-random",
@@ -114,8 +114,8 @@ def test_every_run_takes_the_same_steps_and_its_own_images() -> None:
         "full": None,
         "full-no-teacher": None,
     }
-    taught = {arm for arm, recipe in by_arm.items() if recipe.teacher is not None}
-    assert taught == {"entropy", "random", "balanced-random", "full"}
+    with_teacher = {arm for arm, recipe in by_arm.items() if recipe.teacher is not None}
+    assert with_teacher == {"entropy", "random", "balanced-random", "full"}
     assert by_arm["no-teacher"].resolved_objective() == {"cross_entropy": 1.0}
     assert all(not recipe.latency and recipe.compare is None for recipe in by_arm.values())
 
@@ -153,17 +153,20 @@ def test_without_budgets_all_arms_learn_from_all_images_beside_labels_alone() ->
 
 def test_with_budgets_an_arm_without_criterion_chooses_by_entropy() -> None:
     arms = {"kd": {"objective": "kd"}, "at": {"objective": "at", "select": "random"}}
-    made = {cell.arm: cell.recipe.transfer for cell in cells(arms=arms)}
-    assert [one and one.model_dump()["criterion"] for one in (made["kd"], made["at"])] == ["entropy", "random"]
+    transfers = {cell.arm: cell.recipe.transfer for cell in cells(arms=arms)}
+    assert [transfer and transfer.model_dump()["criterion"] for transfer in (transfers["kd"], transfers["at"])] == [
+        "entropy",
+        "random",
+    ]
 
 
 def test_all_the_data_for_the_passes_of_a_handful_is_told() -> None:
-    handful = {"maker": "condense", "method": "mtt"}
-    content = comparison(budgets=["1/class"], arms={"ten": {"transfer": handful}})
+    condense = {"maker": "condense", "method": "mtt"}
+    content = comparison(budgets=["1/class"], arms={"ten": {"transfer": condense}})
     passes = {"views": "none", "epochs": 500, "batch_size": 10}
-    told = far_longer(plan(read_recipe({**content, "training": passes})), 50_000, 10)
-    assert len(told) == 1
-    assert told[0].startswith("the control 'full' takes 2,500,000 steps, 5,000 times as many as ten@1-per-class: ")
+    remarks = far_longer(plan(read_recipe({**content, "training": passes})), 50_000, 10)
+    assert len(remarks) == 1
+    assert remarks[0].startswith("the control 'full' takes 2,500,000 steps, 5,000 times as many as ten@1-per-class: ")
     assert far_longer(plan(read_recipe({**content, "training": passes})), None, None) == []
     assert far_longer(plan(read_recipe({**content, "training": {"steps": 500}})), 50_000, 10) == []
     hundredth = comparison(budgets=["1%"], arms={"mine": "entropy"})

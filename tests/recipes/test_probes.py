@@ -31,18 +31,20 @@ def test_rows_and_folder(saved: str, tmp_path: Path) -> None:
     assert [row["role"] for row in rows] == ["network", "against", "untrained"]
     assert [row["name"] for row in rows] == [saved, str(tmp_path / "other"), "convnet_d3 untrained"]
     assert all(row["n"] == 360 and len(row["top1"]) == len(row["strengths"]) == 2 for row in rows)
-    written = json.loads((out / "probe.json").read_text())
-    assert written["rows"] == json.loads(json.dumps(rows))
+    content = json.loads((out / "probe.json").read_text())
+    assert content["rows"] == json.loads(json.dumps(rows))
     assert yaml.safe_load((out / "settings.yaml").read_text())["seeds"] == [0, 1]
-    assert {one.name for one in out.iterdir()} == {"probe.json", "settings.yaml", "environment.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == {"probe.json", "settings.yaml", "environment.json", "report.html"}
     with pytest.raises(UserError, match=r"out' exists already and is never overwritten; choose another --out"):
         probe_saved(saved, ["digits"], out=out)
 
 
 def test_untrained_control_is_of_the_seeds(saved: str, tmp_path: Path) -> None:
     rows = probe_saved(saved, ["digits"], out=tmp_path / "out", seeds=2)
-    alone = [lb.probe(one, "digits", seeds=[seed]) for seed in (0, 1) if (one := untrained(network(), seed=seed))]
-    assert rows[1]["top1"] == [one.top1[0] for one in alone]
+    probes = [
+        lb.probe(control, "digits", seeds=[seed]) for seed in (0, 1) if (control := untrained(network(), seed=seed))
+    ]
+    assert rows[1]["top1"] == [probe.top1[0] for probe in probes]
     assert len(probe_saved(saved, ["digits"], out=tmp_path / "without", control=False)) == 1
 
 
@@ -63,11 +65,11 @@ def test_test_images_by_split_or_held_out(tmp_path: Path) -> None:
 
 
 def test_python(saved: str) -> None:
-    found = lb.probe(network(), stripes(60), stripes(40, seed=1))
-    assert isinstance(found, lb.Probe)
-    assert found.mean_top1 > 0.9
-    held = lb.probe(saved, stripes(60), hold_out=0.5, schedule="published")
-    assert (held.images, held.n, held.schedule) == (30, 30, "published")
+    probe = lb.probe(network(), stripes(60), stripes(40, seed=1))
+    assert isinstance(probe, lb.Probe)
+    assert probe.mean_top1 > 0.9
+    held_out = lb.probe(saved, stripes(60), hold_out=0.5, schedule="published")
+    assert (held_out.images, held_out.n, held_out.schedule) == (30, 30, "published")
     with pytest.raises(UserError, match=r"`network` must be a Classifier or weights .*, got a bare ConvNet"):
         lb.probe(network().network, stripes(60), hold_out=0.5)  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match=r"`test` must be images as `lb\.load` gives them"):
@@ -75,7 +77,7 @@ def test_python(saved: str) -> None:
 
 
 def test_nothing_is_written_where_a_probe_fails(saved: str, tmp_path: Path) -> None:
-    for wrong, message in (
+    for changes, message in (
         ({"seeds": 0}, "`seeds` must be at least 1, got 0"),
         ({"schedule": "l3"}, "unknown schedule 'l3'"),
         ({"size": 9}, r"`size` must be \(32, 32\) or left out"),
@@ -83,7 +85,7 @@ def test_nothing_is_written_where_a_probe_fails(saved: str, tmp_path: Path) -> N
         ({"model": "lenet5"}, "holds a convnet_d3, so `model` must be that"),
     ):
         with pytest.raises(UserError, match=message):
-            probe_saved(saved, ["digits"], out=tmp_path / "out", **wrong)
+            probe_saved(saved, ["digits"], out=tmp_path / "out", **changes)
     with pytest.raises(UserError, match="unknown dataset 'digitz'"):
         probe_saved(saved, ["digits", "digitz"], out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

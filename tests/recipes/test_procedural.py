@@ -38,14 +38,14 @@ def test_distilling_and_resuming_to_the_bit(tmp_path: Path, monkeypatch: pytest.
     whole = run(recipe(MADE), tmp_path / "whole", objects=objects)
     assert whole.evaluation is not None
     assert whole.cost["images"] == 40
-    asked = whole.cost["teacher_passes"] - whole.cost["teacher_passes_saved"]
-    assert asked == 80  # each view of each image once
+    passes = whole.cost["teacher_passes"] - whole.cost["teacher_passes_saved"]
+    assert passes == 80  # each view of each image once
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "other"))
     with pytest.raises(Paused):
         run(recipe(MADE), tmp_path / "parts", objects=objects, until=Fraction(1, 2))
     parts = run(recipe(MADE), tmp_path / "parts", objects=objects, resume=True)
-    for one, other in zip(whole.student.parameters(), parts.student.parameters(), strict=True):
-        assert torch.equal(one, other)
+    for parameter, other in zip(whole.student.parameters(), parts.student.parameters(), strict=True):
+        assert torch.equal(parameter, other)
     again = run(recipe(MADE), tmp_path / "again", objects=objects)
     assert again.cost["teacher_passes_saved"] == again.cost["teacher_passes"]
     assert again.evaluation == whole.evaluation

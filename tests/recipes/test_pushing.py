@@ -48,7 +48,7 @@ class Hub:
         (refs / "main").write_text("c0ffee")
 
     def model_info(self, repository: str) -> SimpleNamespace:
-        names = [one.name for one in self.place(repository).iterdir()]
+        names = [path.name for path in self.place(repository).iterdir()]
         return SimpleNamespace(
             private=self.private[repository], siblings=[SimpleNamespace(rfilename=name) for name in names]
         )
@@ -58,24 +58,24 @@ class Hub:
 
     def create_commit(self, repository: str, operations: list[Any], *, commit_message: str) -> SimpleNamespace:
         assert commit_message
-        for one in operations:
-            with one.as_file() as file:
-                (self.place(repository) / one.path_in_repo).write_bytes(file.read())
+        for operation in operations:
+            with operation.as_file() as file:
+                (self.place(repository) / operation.path_in_repo).write_bytes(file.read())
         return SimpleNamespace(commit_url=f"https://huggingface.co/{repository}/commit/c0ffee")
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """The hub, with a token for it; what is downloaded comes from there."""
-    made, real = Hub(tmp_path / "hub"), huggingface_hub.snapshot_download
-    monkeypatch.setattr(huggingface_hub, "HfApi", made)
+    fake, real = Hub(tmp_path / "hub"), huggingface_hub.snapshot_download
+    monkeypatch.setattr(huggingface_hub, "HfApi", fake)
     monkeypatch.setattr(huggingface_hub, "get_token", lambda: "hf_known")
 
     def offline(name: str, **options: Any) -> str:
-        return str(real(name, cache_dir=made.folder, local_files_only=True, **options))
+        return str(real(name, cache_dir=fake.folder, local_files_only=True, **options))
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    return made
+    return fake
 
 
 @pytest.fixture
@@ -87,8 +87,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "recipe.yaml").write_text("name: one\nlicense: mit\n")
     (folder / "status.json").write_text('{"state": "finished"}')
     (folder / "evaluation.json").write_text("{}")
-    for secret in ("checkpoint.safetensors", "metrics.jsonl", ".lock", "student/notes.txt"):
-        (folder / secret).touch()
+    for name in ("checkpoint.safetensors", "metrics.jsonl", ".lock", "student/notes.txt"):
+        (folder / name).touch()
     return folder
 
 
@@ -101,11 +101,11 @@ def test_weights_description_and_card_go_there_and_come_back(run: Path, hub: Hub
     write_model_card(run)
     url = lb.push(run, "somebody/digits")
     assert url == "https://huggingface.co/somebody/digits/commit/c0ffee"
-    there = hub.place("somebody/digits")
-    assert sorted(one.name for one in there.iterdir()) == FILES
+    folder = hub.place("somebody/digits")
+    assert sorted(path.name for path in folder.iterdir()) == FILES
     again, before, images = lb.load_model("somebody/digits"), lb.load_model(run), torch.rand(2, 1, 8, 8)
     assert torch.equal(again(images).logits, before(images).logits)
-    card = (there / "README.md").read_text()
+    card = (folder / "README.md").read_text()
     assert 'lb.load_model("somebody/digits")' in card
     assert str(run) not in card
     assert is_own(card)
@@ -124,12 +124,12 @@ def test_cards_that_somebody_changed_stay(run: Path, hub: Hub) -> None:
     mine = "---\nlicense: isc\n---\n\n# Mine\n"
     (run / "README.md").write_text(mine)
     lb.push(run, "somebody/digits")
-    there = hub.place("somebody/digits") / "README.md"
-    assert there.read_text() == mine
-    there.write_text("# Theirs\n")
+    card = hub.place("somebody/digits") / "README.md"
+    assert card.read_text() == mine
+    card.write_text("# Theirs\n")
     with pytest.warns(UserWarning, match="the model card of 'somebody/digits' on the hub was changed there and stays"):
         lb.push(run, "somebody/digits")
-    assert there.read_text() == "# Theirs\n"
+    assert card.read_text() == "# Theirs\n"
     with pytest.raises(UserError, match=r"`license` goes into the card, and 'runs/one/README.md' was changed by hand"):
         lb.push(run, "somebody/digits", license="mit")
     (run / "README.md").write_text("---\n: [\n---\n")
@@ -149,17 +149,17 @@ def test_private(run: Path, hub: Hub) -> None:
 
 
 def test_the_command_shows_what_goes(run: Path, hub: Hub) -> None:
-    dry = CliRunner().invoke(app, ["push", str(run), "somebody/digits", "--private", "--dry-run"])
-    assert dry.exit_code == 0, dry.output
-    assert "to somebody/digits on the Hugging Face hub (private):" in dry.output
-    assert [line.split()[0] for line in dry.output.splitlines() if line.startswith("  ")] == FILES
-    assert "nothing was uploaded" in dry.output
+    result = CliRunner().invoke(app, ["push", str(run), "somebody/digits", "--private", "--dry-run"])
+    assert result.exit_code == 0, result.output
+    assert "to somebody/digits on the Hugging Face hub (private):" in result.output
+    assert [line.split()[0] for line in result.output.splitlines() if line.startswith("  ")] == FILES
+    assert "nothing was uploaded" in result.output
     assert not hub.folder.exists()
-    done = CliRunner().invoke(app, ["push", str(run), "somebody/digits"])
-    assert "pushed: https://huggingface.co/somebody/digits/commit/c0ffee" in done.output
-    assert 'load it by lb.load_model("somebody/digits")' in done.output
-    wrong = CliRunner().invoke(app, ["push", str(run / "student"), "somebody/digits"])
-    assert wrong.exit_code == 2
+    pushed = CliRunner().invoke(app, ["push", str(run), "somebody/digits"])
+    assert "pushed: https://huggingface.co/somebody/digits/commit/c0ffee" in pushed.output
+    assert 'load it by lb.load_model("somebody/digits")' in pushed.output
+    refused = CliRunner().invoke(app, ["push", str(run / "student"), "somebody/digits"])
+    assert refused.exit_code == 2
 
 
 def test_without_a_token(run: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,12 +187,12 @@ def test_names_of_repositories(run: Path, name: str) -> None:
 
 
 def test_what_is_no_finished_run(run: Path, tmp_path: Path) -> None:
-    for what in ("nowhere", "cifar10-resnet20"):
-        with pytest.raises(UserError, match=rf"there is no folder .{what}. to push; `limbeck ls runs` lists"):
-            prepare_push(what, "a/b")
-    for what in (run / "student", tmp_path):
+    for folder in ("nowhere", "cifar10-resnet20"):
+        with pytest.raises(UserError, match=rf"there is no folder .{folder}. to push; `limbeck ls runs` lists"):
+            prepare_push(folder, "a/b")
+    for folder in (run / "student", tmp_path):
         with pytest.raises(UserError, match=r"`push` takes the folder of one finished run, .* `limbeck ls runs` lists"):
-            prepare_push(what, "a/b")
+            prepare_push(folder, "a/b")
     (run / "status.json").write_text('{"state": "running"}')
     with pytest.raises(UserError, match="the run in 'runs/one' has not finished; finish it with --resume before"):
         prepare_push(run, "a/b")

@@ -48,23 +48,23 @@ def accuracy(one: PlannedRun, share: float) -> float:
 
 def pretend(folder: Path, task: RunTask) -> None:
     """Leaves what a run would."""
-    one = task.planned
-    run_folder = RunFolder(folder / one.folder)
+    planned = task.planned
+    run_folder = RunFolder(folder / planned.folder)
     if run_folder.finished:
         raise AssertionError("a finished run is not run again")
     run_folder.path.mkdir(parents=True, exist_ok=True)
-    count, share = one.recipe.training.validations, float(task.until or 1)
-    steps = one.recipe.training.steps or STEPS
+    count, share = planned.recipe.training.validations, float(task.until or 1)
+    steps = planned.recipe.training.steps or STEPS
     done = round(steps * share)
-    kept = {round(steps * k / count): accuracy(one, k / count) for k in range(1, count + 1)}
-    lines = [{"kind": "validation", "step": step, "top1": top1} for step, top1 in kept.items() if step <= done]
+    accuracies = {round(steps * k / count): accuracy(planned, k / count) for k in range(1, count + 1)}
+    lines = [{"kind": "validation", "step": step, "top1": top1} for step, top1 in accuracies.items() if step <= done]
     (run_folder.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     cost = {"steps": done, "teacher_passes": 10 * done, "seconds": 0.5 * done}
     if task.until is not None:
         run_folder.set_state("paused", step=done, steps=steps, cost=cost)
         return
     run_folder.write("cost.json", {"images": 12, "teaching": cost, "making": {"seconds": 1.0}})
-    run_folder.write("evaluation.json", {"last": {"top1": accuracy(one, 1)}, "chosen": None})
+    run_folder.write("evaluation.json", {"last": {"top1": accuracy(planned, 1)}, "chosen": None})
     run_folder.set_state("finished")
 
 
@@ -79,10 +79,11 @@ def race(
     for tasks in Race(plan(content), content.compare.racing, folder, images, say=lambda _: None).batches():
         for task in tasks:
             do(folder, task)
-        words = [
-            f"{one.planned.group}/{one.planned.recipe.seed}" + (f" {one.until}" if one.until else "") for one in tasks
+        labels = [
+            f"{task.planned.group}/{task.planned.recipe.seed}" + (f" {task.until}" if task.until else "")
+            for task in tasks
         ]
-        batches.append([one for one, task in zip(words, tasks, strict=True) if not task.planned.control])
+        batches.append([label for label, task in zip(labels, tasks, strict=True) if not task.planned.control])
     return batches
 
 
@@ -93,8 +94,8 @@ def results(folder: Path, content: Recipe) -> dict[str, Any]:
 
 def dropped(folder: Path) -> dict[str, str]:
     return {
-        f"{one['arm']} {one['at']}": one["why"]["rung"]
-        for one in json.loads((folder / "racing.json").read_text())["dropped"]
+        f"{row['arm']} {row['at']}": row["why"]["rung"]
+        for row in json.loads((folder / "racing.json").read_text())["dropped"]
     }
 
 
@@ -104,23 +105,23 @@ def test_arms_climb_the_steps_and_the_hopeless_one_stays_behind(tmp_path: Path) 
     assert batches[0][:3] == ["good@12-images/0 1/4", "fair@12-images/0 1/4", "poor@12-images/0 1/4"]
     assert batches[3][0] == "good@12-images/0"
     assert dropped(tmp_path) == {"poor 12 images": "25 % of the steps", "poor 24 images": "25 % of the steps"}
-    assert not any("poor" in one for batch in batches[1:] for one in batch)
-    controls = [one for one in plan(recipe(budgets=[12, 24])) if one.control]
-    assert all(RunFolder(tmp_path / one.folder).finished for one in controls)
+    assert not any("poor" in label for batch in batches[1:] for label in batch)
+    controls = [cell for cell in plan(recipe(budgets=[12, 24])) if cell.control]
+    assert all(RunFolder(tmp_path / cell.folder).finished for cell in controls)
     assert race(tmp_path, recipe(budgets=[12, 24])) == [[], [], [], []]
 
 
 def test_results_of_a_race(tmp_path: Path) -> None:
     race(tmp_path, recipe(baseline="good"))
-    found = results(tmp_path, recipe(baseline="good"))
-    poor = [row for row in found["runs"] if row["arm"] == "poor"]
+    collected = results(tmp_path, recipe(baseline="good"))
+    poor = [row for row in collected["runs"] if row["arm"] == "poor"]
     assert [(row["state"], row["error"], row["last"], row["cost"]) for row in poor] == [
         ("dropped", None, None, None)
     ] * 3
     assert (poor[0]["dropped"]["step"], poor[0]["dropped"]["steps"]) == (30, 120)
-    assert {row["arm"] for row in found["table"]} >= {"good", "fair", "random", "full"}
-    assert "poor" not in {row["arm"] for row in [*found["table"], *found["differences"]]}
-    racing = found["racing"]
+    assert {row["arm"] for row in collected["table"]} >= {"good", "fair", "random", "full"}
+    assert "poor" not in {row["arm"] for row in [*collected["table"], *collected["differences"]]}
+    racing = collected["racing"]
     (row,) = racing["dropped"]
     assert (row["arm"], row["budget"], row["runs"], row["rung"], row["against"]) == (
         "poor",
@@ -136,7 +137,7 @@ def test_results_of_a_race(tmp_path: Path) -> None:
     assert racing["saved"]["steps"] == 3 * 90
     assert (racing["saved"]["teacher_passes"], racing["saved"]["seconds"]) == (2700, 135.0)
     assert (racing["spent"]["steps"], racing["spent"]["teacher_passes"]) == (90, 900)
-    runs = len(found["runs"])
+    runs = len(collected["runs"])
     assert racing["share"] == pytest.approx(270 / (runs * 120))
     assert results(tmp_path, recipe(racing=False))["racing"] is None
 
@@ -151,16 +152,16 @@ def test_a_race_that_is_stopped_anywhere_decides_alike(at: int, tmp_path: Path) 
     class Stop(Exception):
         pass
 
-    left = at
+    remaining = at
 
     def stopping(folder: Path, task: RunTask) -> None:
-        nonlocal left
-        if left == 0:
+        nonlocal remaining
+        if remaining == 0:
             run_folder = RunFolder(folder / task.planned.folder)
-            pretend(folder, RunTask(task.planned, Fraction(1, 8)))  # some way, but not to the rung
+            pretend(folder, RunTask(task.planned, Fraction(1, 8)))  # part of the way, short of the rung
             run_folder.set_state("interrupted")
             raise Stop
-        left -= 1
+        remaining -= 1
         pretend(folder, task)
 
     content = recipe(("good", "fair", "poor", "late"))
@@ -170,7 +171,7 @@ def test_a_race_that_is_stopped_anywhere_decides_alike(at: int, tmp_path: Path) 
     except Stop:
         results(tmp_path / "stopped", content)
     race(tmp_path / "stopped", content)
-    mine, whole = (results(tmp_path / one, content) for one in ("stopped", "whole"))
+    mine, whole = (results(tmp_path / name, content) for name in ("stopped", "whole"))
     assert {**mine, "created": ""} == {**whole, "created": ""}
     assert (tmp_path / "stopped" / "racing.json").read_text() == (tmp_path / "whole" / "racing.json").read_text()
 
@@ -190,7 +191,7 @@ def test_what_was_decided_stands_until_its_rung_is_decided_again(tmp_path: Path)
     assert milder.compare is not None
     assert milder.compare.racing is not None
     next(Race(plan(milder), milder.compare.racing, tmp_path, 1000, say=lambda _: None).batches())
-    assert dropped(tmp_path) == {}  # of a rung that is no more
+    assert dropped(tmp_path) == {}  # that rung no longer exists
 
 
 def test_seeds_arms_and_budgets_that_are_added_race_as_if_there_from_the_beginning(tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_seeds_arms_and_budgets_that_are_added_race_as_if_there_from_the_beginni
     larger = recipe(("good", "fair", "poor", "late"), budgets=[12, 24], seeds=[0, 1, 2, 3])
     race(tmp_path / "grown", larger)
     race(tmp_path / "whole", larger)
-    mine, whole = (results(tmp_path / one, larger) for one in ("grown", "whole"))
+    mine, whole = (results(tmp_path / name, larger) for name in ("grown", "whole"))
     assert {**mine, "created": ""} == {**whole, "created": ""}
     assert [row["runs"] for row in whole["racing"]["dropped"] if row["arm"] == "poor"] == [4, 4]
 
@@ -207,24 +208,24 @@ def test_seeds_arms_and_budgets_that_are_added_race_as_if_there_from_the_beginni
 def test_switched_off_all_go_on_and_switched_on_what_finished_stays(tmp_path: Path) -> None:
     content = recipe()
     race(tmp_path, content)
-    for one in plan(content):
-        if not RunFolder(tmp_path / one.folder).finished:
-            pretend(tmp_path, RunTask(one))
-    found = results(tmp_path, recipe(racing=None))
-    assert (found["racing"], {row["state"] for row in found["runs"]}) == (None, {"finished"})
-    assert "poor" in {row["arm"] for row in found["table"]}
+    for cell in plan(content):
+        if not RunFolder(tmp_path / cell.folder).finished:
+            pretend(tmp_path, RunTask(cell))
+    collected = results(tmp_path, recipe(racing=None))
+    assert (collected["racing"], {row["state"] for row in collected["runs"]}) == (None, {"finished"})
+    assert "poor" in {row["arm"] for row in collected["table"]}
     assert race(tmp_path, content) == [[], [], [], []]
     again = results(tmp_path, content)
     assert {row["state"] for row in again["runs"]} == {"finished"}
     assert again["racing"]["dropped"] == []
     assert again["racing"]["saved"]["steps"] == 0
-    assert again["table"] == found["table"]
+    assert again["table"] == collected["table"]
     shutil.rmtree(tmp_path / "runs" / "poor@12-images" / "seed-1")  # two of its three seeds are there
     race(tmp_path, content)
-    partly = results(tmp_path, content)
-    states = {row["seed"]: row["state"] for row in partly["runs"] if row["arm"] == "poor"}
+    refilled = results(tmp_path, content)
+    states = {row["seed"]: row["state"] for row in refilled["runs"] if row["arm"] == "poor"}
     assert states == {0: "finished", 1: "dropped", 2: "finished"}
-    assert "poor" not in {row["arm"] for row in [*partly["table"], *partly["differences"]]}
+    assert "poor" not in {row["arm"] for row in [*refilled["table"], *refilled["differences"]]}
 
 
 def test_failed_runs_are_tried_once_and_their_seeds_count_for_no_arm(tmp_path: Path) -> None:
@@ -240,8 +241,8 @@ def test_failed_runs_are_tried_once_and_their_seeds_count_for_no_arm(tmp_path: P
 
     race(tmp_path, recipe(), failing)
     assert len(tried) == 1
-    kept = json.loads((tmp_path / "racing.json").read_text())
-    assert {one["n"] for one in kept["standings"]} == {2}
+    record = json.loads((tmp_path / "racing.json").read_text())
+    assert {row["n"] for row in record["standings"]} == {2}
     assert dropped(tmp_path) == {"poor 12 images": "25 % of the steps"}
     states = {(row["arm"], row["seed"]): row["state"] for row in results(tmp_path, recipe())["runs"]}
     assert states["fair", 1] == "failed"
@@ -255,41 +256,41 @@ def test_a_broken_run_of_an_arm_that_stopped_stays_a_failure(tmp_path: Path) -> 
             RunFolder(folder / task.planned.folder).set_state("failed", "out of memory")
 
     race(tmp_path, recipe(), failing)
-    found = [row["state"] for row in results(tmp_path, recipe())["runs"] if row["arm"] == "poor"]
-    assert found == ["dropped", "dropped", "failed"]
+    states = [row["state"] for row in results(tmp_path, recipe())["runs"] if row["arm"] == "poor"]
+    assert states == ["dropped", "dropped", "failed"]
 
 
 def test_a_ladder_of_seeds(tmp_path: Path) -> None:
     content = recipe(seeds=[3, 1, 4, 5, 9], racing={"by": "seeds", "rungs": [2, 4]})
     batches = race(tmp_path, content)
     assert [len(batch) for batch in batches] == [6, 4, 2]
-    assert {one.split("/")[1] for one in batches[0]} == {"3", "1"}  # the first of the recipe
-    found = results(tmp_path, content)
-    (row,) = found["racing"]["dropped"]
+    assert {label.split("/")[1] for label in batches[0]} == {"3", "1"}  # the first of the recipe
+    collected = results(tmp_path, content)
+    (row,) = collected["racing"]["dropped"]
     assert (row["arm"], row["rung"], row["n"], row["runs"]) == ("poor", "2 seeds", 2, 3)
-    assert found["racing"]["saved"]["steps"] == 3 * 120
-    assert found["racing"]["saved"]["seconds"] == 3 * 61.0  # what made their images, too
-    assert (found["racing"]["spent"]["steps"], found["racing"]["spent"]["seconds"]) == (2 * 120, 2 * 61.0)
-    assert "poor" not in {row["arm"] for row in found["table"]}
-    assert [row["state"] for row in found["runs"] if row["arm"] == "poor"] == ["finished"] * 2 + ["dropped"] * 3
+    assert collected["racing"]["saved"]["steps"] == 3 * 120
+    assert collected["racing"]["saved"]["seconds"] == 3 * 61.0  # including the making of their images
+    assert (collected["racing"]["spent"]["steps"], collected["racing"]["spent"]["seconds"]) == (2 * 120, 2 * 61.0)
+    assert "poor" not in {row["arm"] for row in collected["table"]}
+    assert [row["state"] for row in collected["runs"] if row["arm"] == "poor"] == ["finished"] * 2 + ["dropped"] * 3
 
 
 def test_a_ladder_of_budgets(tmp_path: Path) -> None:
     content = recipe(budgets=[48, 12, 24], racing="budgets")
     batches = race(tmp_path, content)
     assert [len(batch) for batch in batches] == [9, 6, 6]
-    found = results(tmp_path, content)
-    assert {(row["arm"], row["budget"], row["rung"]) for row in found["racing"]["dropped"]} == {
+    collected = results(tmp_path, content)
+    assert {(row["arm"], row["budget"], row["rung"]) for row in collected["racing"]["dropped"]} == {
         ("poor", "24 images", "12 images"),
         ("poor", "48 images", "12 images"),
     }
-    assert [row["n"] for row in found["table"] if row["arm"] == "poor"] == [3]  # at 12 images, where it is complete
-    assert found["racing"]["saved"]["steps"] == 6 * 120
+    assert [row["n"] for row in collected["table"] if row["arm"] == "poor"] == [3]  # at 12 images, where it is complete
+    assert collected["racing"]["saved"]["steps"] == 6 * 120
 
 
 def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
     def shares(validations: list[int], **racing: Any) -> list[str]:
-        first = racing.pop("training", {})  # of one arm, which all wait for
+        first = racing.pop("training", {})  # of one arm, which all the others wait for
         arms: dict[str, Any]
         arms = {f"arm{k}": {"select": "variance", "training": {"validations": n}} for k, n in enumerate(validations)}
         arms["arm0"]["training"] |= first
@@ -297,7 +298,8 @@ def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
         assert content.compare is not None
         assert content.compare.racing is not None
         return [
-            str(one) for one in share_rungs(content.compare.racing, [one for one in plan(content) if not one.control])
+            str(share)
+            for share in share_rungs(content.compare.racing, [cell for cell in plan(content) if not cell.control])
         ]
 
     assert shares([5, 5]) == ["2/5", "3/5", "4/5"]
@@ -311,7 +313,7 @@ def test_rungs_are_where_all_arms_validate_and_did_before() -> None:
     assert shares([16, 8], training={"warmup": 0.6}) == ["3/4"]
     assert shares([8, 8], training={"schedule": "multi-step", "milestones": [0.6, 0.9]}) == ["3/4"]
     assert shares([8, 8], training={"warmup": 0.9}) == []
-    assert common_shares([one for one in plan(read_recipe(comparison())) if not one.control])[-1] == 1
+    assert common_shares([cell for cell in plan(read_recipe(comparison())) if not cell.control])[-1] == 1
 
 
 def test_arms_of_other_lengths_are_compared_at_their_own_shares(tmp_path: Path) -> None:
@@ -322,8 +324,8 @@ def test_arms_of_other_lengths_are_compared_at_their_own_shares(tmp_path: Path) 
     )
     content["training"] = {**content["training"], "steps": STEPS, "validations": 8}
     race(tmp_path, read_recipe(content))
-    kept = json.loads((tmp_path / "racing.json").read_text())["standings"]
-    assert {one["arm"]: round(one["accuracy"], 3) for one in kept} == {"good": 0.751, "fair": 0.741, "poor": 0.351}
+    standings = json.loads((tmp_path / "racing.json").read_text())["standings"]
+    assert {row["arm"]: round(row["accuracy"], 3) for row in standings} == {"good": 0.751, "fair": 0.741, "poor": 0.351}
     assert RunFolder(tmp_path / "runs" / "poor@12-images" / "seed-0").read("status.json")["step"] == 30
 
 
@@ -388,8 +390,8 @@ def test_short_forms(written: Any, overrides: list[str], expected: Any) -> None:
     content["compare"] |= {} if written is None else {"racing": written}
     compared = read_recipe(content, overrides).compare
     assert compared is not None
-    found = compared.racing
-    assert (None if found is None else (found.by, found.keep)) == expected
+    racing = compared.racing
+    assert (None if racing is None else (racing.by, racing.keep)) == expected
 
 
 def test_what_cannot_race_is_said_before_the_teacher_is_trained(tmp_path: Path) -> None:
@@ -413,18 +415,18 @@ def test_what_cannot_race_is_said_before_the_teacher_is_trained(tmp_path: Path) 
 def test_no_run_that_pauses_seems_to_have_added_those_that_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[str, int]] = []
+    events: list[tuple[str, int]] = []
 
     class Counting(Silent):
         def update(self, done: int, note: str = "") -> None:
-            told.append(("", done))
+            events.append(("", done))
 
     def run_tasks(tasks: list[RunTask], runs: Runs) -> Iterator[RunTask]:
         for task in tasks:
             pretend(tmp_path, task)
             if (task.planned.arm, task.planned.recipe.seed) == ("poor", 2):
                 RunFolder(tmp_path / task.planned.folder).set_state("failed", "out of memory")
-            told.append((RunFolder(tmp_path / task.planned.folder).state, -1))
+            events.append((RunFolder(tmp_path / task.planned.folder).state, -1))
             yield task
 
     monkeypatch.setattr(compare_module, "run_tasks", run_tasks)
@@ -434,10 +436,10 @@ def test_no_run_that_pauses_seems_to_have_added_those_that_stopped(
     validation = lb.load("digits", classes=[0, 1])
     runs = Runs(tmp_path, Inputs(None, validation, None), Counting(), threads=1)
     compare_module._run_all(content, plan(content), RunFolder(tmp_path), runs)
-    counts = [done for _, done in told if done >= 0]
+    counts = [done for _, done in events if done >= 0]
     assert counts == sorted(counts)
     assert counts[-1] == len(plan(content))
-    for (state, _), (_, before), (_, after) in zip(told[1:], told, told[2:], strict=False):
+    for (state, _), (_, before), (_, after) in zip(events[1:], events, events[2:], strict=False):
         if state == "paused":
             assert before == after
 
@@ -469,15 +471,15 @@ def test_survivors_are_equal_to_the_bit_and_the_dropped_go_on_later(
     really: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compare_module, "write_comparison_report", Path)
-    found = json.loads((really / "results.json").read_text())
-    assert {row["arm"]: row["state"] for row in found["runs"]} == {
+    raced = json.loads((really / "results.json").read_text())
+    assert {row["arm"]: row["state"] for row in raced["runs"]} == {
         "awake": "finished",
         "asleep": "dropped",
         "full-no-teacher": "finished",
     }
     assert RunFolder(really).finished
     whole = compare(read_recipe(real(), ["compare.racing=false"]), tmp_path / "whole")
-    assert [row["last"] for row in found["runs"] if row["arm"] == "awake"] == [
+    assert [row["last"] for row in raced["runs"] if row["arm"] == "awake"] == [
         row["last"] for row in whole["runs"] if row["arm"] == "awake"
     ]
     begun: list[str] = []
@@ -494,9 +496,9 @@ def test_survivors_are_equal_to_the_bit_and_the_dropped_go_on_later(
     after = compare(read_recipe(real(), ["compare.racing=false"]), folder, resume=True)
     assert begun == ["asleep"] * 3
     assert {row["state"] for row in after["runs"]} == {"finished"}
-    for one in ("awake/seed-0", "awake/seed-2", "asleep/seed-1"):
-        mine, others = student(folder, one), student(tmp_path / "whole", one)
+    for path in ("awake/seed-0", "awake/seed-2", "asleep/seed-1"):
+        mine, others = student(folder, path), student(tmp_path / "whole", path)
         assert mine.keys() == others.keys()
-        assert all(torch.equal(mine[name], others[name]) for name in mine), one
-    scores = [[row["last"] for row in one["runs"]] for one in (after, whole)]
+        assert all(torch.equal(mine[name], others[name]) for name in mine), path
+    scores = [[row["last"] for row in compared["runs"]] for compared in (after, whole)]
     assert scores[0] == scores[1]

@@ -25,7 +25,7 @@ def test_a_short_recipe_is_filled_in() -> None:
     assert recipe.student.model == "lenet5"
     assert (recipe.verb, recipe.resolved_objective()) == ("train", {"cross_entropy": 1.0})
     assert read_recipe(one_run()).resolved_objective() == {"cross_entropy": 0.1, "kd": 0.9}
-    assert [read_recipe(one).verb for one in (one_run(), comparison())] == ["distill", "compare"]
+    assert [read_recipe(content).verb for content in (one_run(), comparison())] == ["distill", "compare"]
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 
 
 def test_recipe_of_an_earlier_version_gains_the_defaults() -> None:
-    now = parse_recipe(one_run()).model_dump(mode="json", exclude={"compare"})
-    before = {key: value for key, value in now.items() if key not in ("latency", "device")}
-    before["training"] = {key: value for key, value in now["training"].items() if key != "compile"}
-    assert renewed(before) == {**now, "latency": True}
+    current = parse_recipe(one_run()).model_dump(mode="json", exclude={"compare"})
+    old = {key: value for key, value in current.items() if key not in ("latency", "device")}
+    old["training"] = {key: value for key, value in current["training"].items() if key != "compile"}
+    assert renewed(old) == {**current, "latency": True}
     assert renewed({"name": "of another world"}) == {"name": "of another world"}
 
 
@@ -206,9 +206,9 @@ def written(path: Path, **parts: str) -> Path:
     ],
 )
 def test_class_names_that_yaml_misreads_are_to_be_quoted(name: str, read: str, tmp_path: Path) -> None:
-    for where in ("train", "test"):
-        data = f"{{train: digits, {where}: {{name: digits, classes: [cat, {name}]}}}}"
-        data = data if where == "test" else f"{{train: {{name: digits, classes: [cat, {name}]}}, test: digits}}"
+    for part in ("train", "test"):
+        data = f"{{train: digits, {part}: {{name: digits, classes: [cat, {name}]}}}}"
+        data = data if part == "test" else f"{{train: {{name: digits, classes: [cat, {name}]}}, test: digits}}"
         with pytest.raises(UserError, match=read):
             read_recipe(written(tmp_path / "recipe.yaml", data=data))
     with pytest.raises(UserError, match=read):
@@ -274,8 +274,8 @@ def test_other_text_that_yaml_misreads(parts: dict[str, str], message: str, tmp_
 def test_choices_that_yaml_misreads(tmp_path: Path) -> None:
     choices = "{warm: {'on': {training: {warmup: 0.1}}, 'off': {}}, depth: {20: {seed: 1}, 56: {seed: 2}}}"
     recipe = written(tmp_path / "recipe.yaml", choices=choices)
-    found = read_recipe(recipe, ["warm=on", "depth=56"])
-    assert (found.name, found.training.warmup, found.seed) == ("mine-on-56", 0.1, 2)
+    parsed = read_recipe(recipe, ["warm=on", "depth=56"])
+    assert (parsed.name, parsed.training.warmup, parsed.seed) == ("mine-on-56", 0.1, 2)
     assert read_recipe(recipe, ["warm='off'", 'depth="20"']).seed == 1
     with pytest.raises(
         UserError, match=r"`warm` of recipe .* is True, for YAML reads yes, no, on, off and null so; quote"

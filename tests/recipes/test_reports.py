@@ -33,9 +33,11 @@ def table(text: str) -> dict[str, str]:
 
 
 def keys(kind: str, *, labelled: bool = True) -> set[str]:
-    """Those that docs/reports.md has for lines of a kind."""
+    """The keys that docs/reports.md lists for lines of a kind."""
     text = part("`metrics.jsonl`")
-    shared, train, validation = (table(one) for one in re.split(r"^`train`|^`validation`", text, flags=re.MULTILINE))
+    shared, train, validation = (
+        table(section) for section in re.split(r"^`train`|^`validation`", text, flags=re.MULTILINE)
+    )
     if kind == "train":
         return {*shared, *train}
     other = "without labels" if labelled else "with labels"
@@ -58,8 +60,8 @@ def test_lines_of_metrics_are_as_described(finished: Path) -> None:
             assert row["learning_rate"] >= 0
             assert row["images_per_second"] > 0
             assert list(row["terms"]) in (["cross_entropy"], ["cross_entropy", "kd"], ["kd"])
-    one = next(folder for folder in runs if folder.parent.name.startswith("entropy"))
-    last = lines(one)[-1]
+    run_folder = next(folder for folder in runs if folder.parent.name.startswith("entropy"))
+    last = lines(run_folder)[-1]
     assert (last["step"], last["epoch"]) == (12, 16.0)  # 12 steps of 16 images, of which there are 12
 
 
@@ -73,10 +75,10 @@ def test_of_validation_images_without_labels_other_numbers_are_described() -> No
 )
 def test_every_file_is_described(finished: Path, heading: str, where: str) -> None:
     folder = finished if where == "." else next(finished.glob("runs/entropy*/seed-0"))
-    told = set(re.findall(r"`([\w.-]+)(?:/[^`]*)?`", part(heading)))
-    own = {one.name for one in folder.iterdir() if not one.name.startswith(".")}
+    described = set(re.findall(r"`([\w.-]+)(?:/[^`]*)?`", part(heading)))
+    names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
     inner = {"making", "making.json", "making-energy.json", "energy.json", "threads.json", "galleries"}
-    assert own - inner <= told
+    assert names - inner <= described
 
 
 def states(folder: Path) -> list[str]:
@@ -84,18 +86,18 @@ def states(folder: Path) -> list[str]:
 
 
 def test_tables_are_written_while_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    finished: list[int] = []
+    counts: list[int] = []
     real = compare_module.write_tables
 
     def write(folder: Path, results: dict[str, Any]) -> None:
         real(folder, results)
-        finished.append(states(folder).count("finished"))
+        counts.append(states(folder).count("finished"))
         assert (folder / "results.tex").is_file()
 
     monkeypatch.setattr(compare_module, "write_tables", write)
     monkeypatch.setattr(compare_module, "write_comparison_report", Path)
     compare(read_recipe(comparison(seeds=[0])), tmp_path / "new")
-    assert finished == [1, 2, 3, 4, 5, 6]
+    assert counts == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_finished_comparison_has_its_tables(finished: Path) -> None:
@@ -121,7 +123,7 @@ def two(finished: Path, tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages of two comparisons take as long as all else here."""
+    """Pages of two comparisons take as long as all other tests of this file."""
     monkeypatch.setattr(merged_page, "merged_page", lambda *_: None)
     monkeypatch.setattr(merged_page.page, "write", lambda page, path: path)
     monkeypatch.setattr(merged_page.frontier, "frontier_svg", lambda results: "<svg/>")
@@ -135,12 +137,12 @@ def test_comparisons_are_merged_beside_the_first_and_again(two: list[Path], tmp_
     assert kind_of(out) == "the report of several comparisons"
     shutil.rmtree(two[1] / "runs" / "full")
     assert write_report(out) == out / "report.html"
-    (two[0] / "results.json").write_text("{")  # which the runs make again
+    (two[0] / "results.json").write_text("{")  # which is made again from the runs
     assert states(out).count("finished") == 11
     assert write_reports(two, tmp_path / "other") == tmp_path / "other" / "report.html"
-    shown = CliRunner().invoke(app, ["report", *map(str, two), "--tables"])
-    assert shown.exit_code == 0, shown.output
-    assert "entropy (mine) − no-teacher" in " ".join(shown.output.split())
+    result = CliRunner().invoke(app, ["report", *map(str, two), "--tables"])
+    assert result.exit_code == 0, result.output
+    assert "entropy (mine) − no-teacher" in " ".join(result.output.split())
 
 
 @pytest.mark.usefixtures("_quickly")
@@ -183,7 +185,7 @@ def test_the_python_of_the_page_runs(finished: Path, tmp_path: Path, monkeypatch
     (tmp_path / "runs" / "digits-demo").symlink_to(finished)
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    known: dict[str, Any] = {}
-    exec(compile(code, "reports.md", "exec"), known)
-    assert list(known["means"].index[0]) == ["entropy", "12 images"]
-    assert set(known["verdicts"]["verdict"].dropna()) == {"one seed only"}
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "reports.md", "exec"), namespace)
+    assert list(namespace["means"].index[0]) == ["entropy", "12 images"]
+    assert set(namespace["verdicts"]["verdict"].dropna()) == {"one seed only"}

@@ -37,8 +37,8 @@ def write(run: Path, top1: float, images: float) -> None:
     status(run, "finished")
     cost = {"images": images, "teacher_passes": 100, "seconds": 2.0, "energy": {"kwh": 0.5, "kind": "estimated"}}
     (run / "cost.json").write_text(json.dumps(cost))
-    judged: dict[str, Any] = {"last": {"top1": top1}, "chosen": {"top1": top1 + 0.01}}
-    (run / "evaluation.json").write_text(json.dumps(judged))
+    evaluation: dict[str, Any] = {"last": {"top1": top1}, "chosen": {"top1": top1 + 0.01}}
+    (run / "evaluation.json").write_text(json.dumps(evaluation))
 
 
 def test_table(folder: Path) -> None:
@@ -87,25 +87,27 @@ def test_notes_say_what_was_equal(folder: Path) -> None:
 
 
 def test_runs_that_were_computed_otherwise_are_named(folder: Path) -> None:
-    finished = [one for one in plan(RECIPE) if one.arm in SCORES]
-    for one in finished:
-        odd = one.arm == "random" and one.recipe.seed == 0
-        on = {"processor": "AMD EPYC", "instructions": "AVX2" if odd else "AVX512", "devices": []}
-        environment = on | {"computing": {"precision": "fp32" if odd else "bf16", "channels_last": True, "threads": 1}}
-        (folder / one.folder / "environment.json").write_text(json.dumps(environment))
-    *_, said = collect(folder, RECIPE)["notes"]
-    assert said.startswith(
+    finished = [cell for cell in plan(RECIPE) if cell.arm in SCORES]
+    for cell in finished:
+        odd = cell.arm == "random" and cell.recipe.seed == 0
+        hardware = {"processor": "AMD EPYC", "instructions": "AVX2" if odd else "AVX512", "devices": []}
+        environment = hardware | {
+            "computing": {"precision": "fp32" if odd else "bf16", "channels_last": True, "threads": 1}
+        }
+        (folder / cell.folder / "environment.json").write_text(json.dumps(environment))
+    *_, note = collect(folder, RECIPE)["notes"]
+    assert note.startswith(
         f"Runs of the same student were not computed alike: {len(finished) - 2} in bf16 on AMD EPYC (AVX512); "
         "fp32 on AMD EPYC (AVX2): random@12-images seed 0 and random@24-images seed 0. Differences"
     )
 
 
 def test_runs_of_an_earlier_version_are_not_unlike_for_what_they_did_not_note(folder: Path) -> None:
-    for number, one in enumerate(one for one in plan(RECIPE) if one.arm in SCORES):
-        on = {"processor": "AMD EPYC", "devices": []} | ({"instructions": "AVX2"} if number % 2 else {})
-        environment = on | {"computing": {"precision": "fp32", "channels_last": True, "threads": 1}}
-        (folder / one.folder / "environment.json").write_text(json.dumps(environment))
-    assert not any("computed alike" in one for one in collect(folder, RECIPE)["notes"])
+    for number, cell in enumerate(cell for cell in plan(RECIPE) if cell.arm in SCORES):
+        hardware = {"processor": "AMD EPYC", "devices": []} | ({"instructions": "AVX2"} if number % 2 else {})
+        environment = hardware | {"computing": {"precision": "fp32", "channels_last": True, "threads": 1}}
+        (folder / cell.folder / "environment.json").write_text(json.dumps(environment))
+    assert not any("computed alike" in note for note in collect(folder, RECIPE)["notes"])
 
 
 def test_notes_name_the_controls_of_another_length(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def go(folder: Path, content: dict[str, Any], *overrides: str, resume: bool = Fa
 
 def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
     result = go(tmp_path / "run", one_run())
-    files = {one.name for one in (tmp_path / "run").iterdir()}
+    files = {path.name for path in (tmp_path / "run").iterdir()}
     assert files >= {"recipe.yaml", "environment.json", "status.json", "metrics.jsonl", "checkpoint.safetensors"}
     assert files >= {"student", "student-chosen", "teacher", "evaluation.json", "cost.json"}
     assert files >= {"making", "making.json", "evidence"}
@@ -75,18 +75,18 @@ def test_resume_says_which_defaults_were_others(tmp_path: Path) -> None:
     go(tmp_path / "run", training(), "data.validation=0.25", "training.channels_last=true", "training.views=none")
     with pytest.raises(UserError, match=r"defaults of limbeck have changed since; what was then is (.*)\.$") as refused:
         go(tmp_path / "run", training(), "data.validation=null", "training.views=none", resume=True)
-    then = str(refused.value).removesuffix(".").split(" then is ")[1].split(" ")
-    assert then == ["data.validation=0.25", "training.channels_last=true"]
-    go(tmp_path / "run", training(), *then, "training.views=none", resume=True)
+    overrides = str(refused.value).removesuffix(".").split(" then is ")[1].split(" ")
+    assert overrides == ["data.validation=0.25", "training.channels_last=true"]
+    go(tmp_path / "run", training(), *overrides, "training.views=none", resume=True)
 
 
 def test_recipe_of_an_earlier_version_resumes(tmp_path: Path) -> None:
     go(tmp_path / "run", training())
-    written = tmp_path / "run" / "recipe.yaml"
-    old = [line for line in written.read_text().splitlines() if "compile" not in line and "latency" not in line]
-    written.write_text("\n".join(old))
+    path = tmp_path / "run" / "recipe.yaml"
+    lines = [line for line in path.read_text().splitlines() if "compile" not in line and "latency" not in line]
+    path.write_text("\n".join(lines))
     go(tmp_path / "run", {**training(), "latency": True}, resume=True)
-    written.write_text("{")
+    path.write_text("{")
     with pytest.raises(UserError, match=r"recipe\.yaml' is damaged"):
         go(tmp_path / "run", training(), resume=True)
 
@@ -206,9 +206,9 @@ def test_usual_objective_on_soft_labels_alone(tmp_path: Path) -> None:
 
 
 def test_run_folder_in_use(tmp_path: Path) -> None:
-    described = read_recipe(training()).model_dump(mode="json", exclude={"compare"})
+    recipe = read_recipe(training()).model_dump(mode="json", exclude={"compare"})
     with (
-        RunFolder.open(tmp_path / "run", described),
+        RunFolder.open(tmp_path / "run", recipe),
         pytest.raises(UserError, match="is in use by another process; wait for it, or choose another --out"),
     ):
         go(tmp_path / "run", training(), resume=True)
@@ -222,12 +222,12 @@ def test_places_that_are_no_run_folder(tmp_path: Path) -> None:
             go(out, training())
     with pytest.raises(UserError, match=r"holds files that are no run \(file\); nothing is ever overwritten"):
         go(tmp_path, training())
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "recipe.yaml").write_text("mine")
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / "recipe.yaml").write_text("mine")
     with pytest.raises(UserError, match=r"holds files that are no run \(recipe.yaml\)"):
-        go(own, training())
-    assert (file.read_text(), (own / "recipe.yaml").read_text()) == ("mine", "mine")
+        go(folder, training())
+    assert (file.read_text(), (folder / "recipe.yaml").read_text()) == ("mine", "mine")
 
 
 def test_unexpected_error_leaves_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,9 +277,9 @@ def stop(*_: object) -> None:
 def test_run_with_a_teacher_keeps_what_its_report_looks_inside(tmp_path: Path) -> None:
     result = go(tmp_path / "run", one_run())
     with safe_open(tmp_path / "run" / "inside.safetensors", framework="pt") as file:
-        found = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
         about = json.loads(file.metadata()["about"])
-    assert {key: tuple(value.shape) for key, value in found.items()} == {
+    assert {key: tuple(value.shape) for key, value in tensors.items()} == {
         **{f"correlation.{who}": (3, 3) for who in ("student", "teacher")},
         **{f"embedding.{who}": (107, 4) for who in ("student", "teacher")},
         **{f"says.{who}": (107,) for who in ("student", "teacher")},
@@ -287,15 +287,15 @@ def test_run_with_a_teacher_keeps_what_its_report_looks_inside(tmp_path: Path) -
         "labels": (107,),
     }
     assert result.evaluation is not None
-    right = (found["says.student"] == found["labels"]).double().mean().item()
-    assert right == pytest.approx(result.evaluation.top1)
+    accuracy = (tensors["says.student"] == tensors["labels"]).double().mean().item()
+    assert accuracy == pytest.approx(result.evaluation.top1)
     assert (about["n"], about["classes"], about["neighbours"]["k"]) == (107, ["0", "1", "2"], 10)
     assert about["neighbours"]["chance"] == pytest.approx(10 / 106)
     few = go(tmp_path / "few", one_run(), "inside=30")
     assert few.evaluation == result.evaluation
     with safe_open(tmp_path / "few" / "inside.safetensors", framework="pt") as file:
         assert file.get_tensor("labels").bincount().tolist() == [10, 10, 10]
-        assert torch.equal(file.get_tensor("correlation.student"), found["correlation.student"])
+        assert torch.equal(file.get_tensor("correlation.student"), tensors["correlation.student"])
 
 
 def test_runs_that_have_nothing_to_look_inside(tmp_path: Path, finished: Path) -> None:

@@ -34,7 +34,7 @@ def against(arms: dict[str, Any]) -> dict[str, Against]:
     assert compared is not None
     parts = ("objective", "student", "training")
     changes = {name: [part for part in parts if getattr(arm, part)] for name, arm in compared.arms.items()}
-    return {one.arm: one for one in set_against(transfers_of(compared), controls_of(compared), changes)}
+    return {opponent.arm: opponent for opponent in set_against(transfers_of(compared), controls_of(compared), changes)}
 
 
 def planned(arms: dict[str, Any], *overrides: str, **how: Any) -> list[PlannedRun]:
@@ -47,8 +47,8 @@ def criterion_of(run: PlannedRun) -> Any:
 
 
 def test_arms_are_set_against_images_that_are_spread_as_theirs() -> None:
-    found = against(ARMS)
-    assert {arm: one.control for arm, one in found.items()} == {
+    opponents = against(ARMS)
+    assert {arm: opponent.control for arm, opponent in opponents.items()} == {
         "classwise": "balanced-random",
         "whole": "random",
         "clusters": "random",
@@ -56,7 +56,7 @@ def test_arms_are_set_against_images_that_are_spread_as_theirs() -> None:
         "balanced": "balanced-random",
         "both": "balanced-random",
     }
-    assert {arm: one.why for arm, one in found.items()} == {
+    assert {arm: opponent.why for arm, opponent in opponents.items()} == {
         "classwise": "both take their images within every class",
         "whole": "both take their images over the whole set",
         "clusters": "both take their images over the whole set",
@@ -64,26 +64,30 @@ def test_arms_are_set_against_images_that_are_spread_as_theirs() -> None:
         "balanced": "it has the same images, and another training",
         "both": "both take their images within every class; it has another objective and student, too",
     }
-    assert [arm for arm, one in found.items() if one.same_images] == ["taught", "balanced"]
-    assert {one.student for arm, one in found.items() if one.control == "balanced-random"} == {"no-teacher"}
-    assert {one.student for arm, one in found.items() if one.control == "random"} == {"no-teacher-random"}
+    assert [arm for arm, opponent in opponents.items() if opponent.same_images] == ["taught", "balanced"]
+    assert {opponent.student for arm, opponent in opponents.items() if opponent.control == "balanced-random"} == {
+        "no-teacher"
+    }
+    assert {opponent.student for arm, opponent in opponents.items() if opponent.control == "random"} == {
+        "no-teacher-random"
+    }
 
 
 def test_other_makers_arms_are_set_against_the_strictest_of_their_own() -> None:
     pools = {"maker": "borrow", "pools": ["cifar100"]}
-    found = against(
+    opponents = against(
         {
             "sure": {"transfer": {**pools, "by": "margin"}},
             "any": {"transfer": {**pools, "by": "random"}, "objective": KD},
             "generated": {"transfer": {"maker": "generate"}},
         }
     )
-    assert {arm: one.control for arm, one in found.items()} == {
+    assert {arm: opponent.control for arm, opponent in opponents.items()} == {
         "sure": "borrowed-balanced-random",
         "any": "borrowed-random",
         "generated": "procedural",
     }
-    assert found["generated"].why == "it is the strictest of those beside it"
+    assert opponents["generated"].why == "it is the strictest of those beside it"
 
 
 @pytest.mark.parametrize(
@@ -102,10 +106,10 @@ def test_other_makers_arms_are_set_against_the_strictest_of_their_own() -> None:
     ],
 )
 def test_students_without_a_teacher_learn_from_the_same_images(arms: dict[str, Any], students: dict[str, str]) -> None:
-    runs = {one.arm: one for one in planned(arms) if one.arm.startswith("no-teacher")}
-    assert {name: criterion_of(one) for name, one in runs.items()} == students
-    before = {one.arm: one for one in planned(arms, suited=False) if one.arm.startswith("no-teacher")}
-    assert {name: criterion_of(one) for name, one in before.items()} == {"no-teacher": "random"}
+    runs = {run.arm: run for run in planned(arms) if run.arm.startswith("no-teacher")}
+    assert {name: criterion_of(run) for name, run in runs.items()} == students
+    earlier = {run.arm: run for run in planned(arms, suited=False) if run.arm.startswith("no-teacher")}
+    assert {name: criterion_of(run) for name, run in earlier.items()} == {"no-teacher": "random"}
 
 
 REPEATING = {
@@ -127,19 +131,19 @@ OTHERS = {
 @pytest.mark.parametrize("name", [*REPEATING, *OTHERS])
 def test_an_arm_that_comes_to_the_same_recipe_repeats_a_control(name: str) -> None:
     runs = planned({"mine": {**REPEATING, **OTHERS}[name]})
-    (mine,) = [one for one in runs if one.arm == "mine"]
+    (mine,) = [run for run in runs if run.arm == "mine"]
     assert mine.repeats == ("random" if name in REPEATING else None)
     assert mine.folder == f"runs/{'random' if name in REPEATING else 'mine'}@12-images/seed-0"
-    assert not [one for one in planned({"mine": REPEATING["short"]}, suited=False) if one.repeats]
+    assert not [run for run in planned({"mine": REPEATING["short"]}, suited=False) if run.repeats]
 
 
 def test_validation_says_which_arms_repeat_a_control() -> None:
     recipe = read_recipe(comparison(arms={"mine": "random", "other": "balanced-random", "third": "margin"}))
-    said = describe(recipe)
-    assert "the arm 'mine' repeats the control 'random' at 12 images: it is not run, and its numbers" in said
-    assert "the arm 'other' repeats the control 'balanced-random' at 12 images" in said
-    assert "'third'" not in said
-    assert "\n12 runs, 2 seeds of each of:\n  12 images: third, random, " in said
+    description = describe(recipe)
+    assert "the arm 'mine' repeats the control 'random' at 12 images: it is not run, and its numbers" in description
+    assert "the arm 'other' repeats the control 'balanced-random' at 12 images" in description
+    assert "'third'" not in description
+    assert "\n12 runs, 2 seeds of each of:\n  12 images: third, random, " in description
     assert "repeats" not in describe(read_recipe(objectives()))
 
 
@@ -161,12 +165,12 @@ def test_a_comparison_shows_the_numbers_of_the_control_and_why_arms_have_theirs(
     }
     pairs = {(row["arm"], row["against"]) for row in results["differences"]}
     assert pairs == {
-        *(("entropy", one) for one in ("balanced-random", "random", "no-teacher", "full")),
-        *(("taught", one) for one in ("random", "no-teacher-random", "full")),
+        *(("entropy", name) for name in ("balanced-random", "random", "no-teacher", "full")),
+        *(("taught", name) for name in ("random", "no-teacher-random", "full")),
     }
-    said = headline(results)
-    assert "mine repeats random, and its numbers are those" in said
-    assert any(f"taught is {words} random" in said for words in ("level with", *(_points(results))))
+    text = headline(results)
+    assert "mine repeats random, and its numbers are those" in text
+    assert any(f"taught is {words} random" in text for words in ("level with", *(_points(results))))
     page = write_report(folder).read_text()
     assert "What each arm is set against" in page
     assert "it has the same images, and another objective" in page

@@ -26,28 +26,30 @@ def test_every_run_of_a_comparison_is_tracked_beside_the_others(
     folder = copied()
     recipe = comparison(seeds=[0], arms={"entropy": {}, "mine": "variance"})
     results = compare(read_recipe(recipe, ["tracker=tensorboard"]), folder, resume=True)  # which shapes no run
-    tracked = {str(one.parent.relative_to(folder)) for one in folder.rglob("tensorboard")}
+    tracked = {str(path.parent.relative_to(folder)) for path in folder.rglob("tensorboard")}
     assert tracked == {"runs/mine@12-images/seed-0"}
-    found = EventAccumulator(str(folder / "runs" / "mine@12-images" / "seed-0" / "tensorboard"))
-    found.Reload()
+    events = EventAccumulator(str(folder / "runs" / "mine@12-images" / "seed-0" / "tensorboard"))
+    events.Reload()
     (mine,) = [row for row in results["runs"] if row["arm"] == "mine"]
-    assert [(one.step, one.value) for one in found.Scalars("test/top1")] == [(12, pytest.approx(mine["last"]))]
-    assert [one.step for one in found.Scalars("validation/top1")] == [6, 12]
+    assert [(scalar.step, scalar.value) for scalar in events.Scalars("test/top1")] == [
+        (12, pytest.approx(mine["last"]))
+    ]
+    assert [scalar.step for scalar in events.Scalars("validation/top1")] == [6, 12]
     assert yaml.safe_load((folder / "recipe.yaml").read_text())["tracker"]["name"] == "tensorboard"
 
 
 def test_titles_and_groups_are_those_of_the_comparison(tmp_path: Path) -> None:
     recipe = read_recipe(training(tracker={"name": "wandb", "project": "mine"}))
-    place = tmp_path / "runs" / "entropy@5" / "seed-1"
-    with tracking(recipe, RunFolder(place), of_comparison=True) as tracker:
+    folder = tmp_path / "runs" / "entropy@5" / "seed-1"
+    with tracking(recipe, RunFolder(folder), of_comparison=True) as tracker:
         assert tracker is not None
         assert (tracker.title, tracker.group) == ("entropy@5/seed-1", "tiny")
         assert tracker.config["training.steps"] == 12
         assert not [name for name in tracker.config if name.startswith(("tracker", "compare"))]
-    with tracking(recipe, RunFolder(place), of_comparison=False) as tracker:
+    with tracking(recipe, RunFolder(folder), of_comparison=False) as tracker:
         assert tracker is not None
         assert (tracker.title, tracker.group) == ("tiny", None)
-    with tracking(recipe, RunFolder(place, writes=False), of_comparison=False) as tracker:
+    with tracking(recipe, RunFolder(folder, writes=False), of_comparison=False) as tracker:
         assert tracker is None
 
 
@@ -65,9 +67,9 @@ def test_wrong_trackers_are_said_with_the_other_errors(tracker: Any, message: st
 
 
 def test_overrides_reach_into_a_short_form() -> None:
-    found = read_recipe(training(tracker="wandb"), ["tracker.options.mode=offline"]).tracker
-    assert found is not None
-    assert (found.name, found.options) == ("wandb", {"mode": "offline"})
+    tracker_settings = read_recipe(training(tracker="wandb"), ["tracker.options.mode=offline"]).tracker
+    assert tracker_settings is not None
+    assert (tracker_settings.name, tracker_settings.options) == ("wandb", {"mode": "offline"})
 
 
 def test_a_missing_package_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

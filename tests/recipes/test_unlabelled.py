@@ -26,8 +26,8 @@ def bare(count: int = 30, seed: int = 0) -> ImageSet:
 
 
 def go(folder: Path, content: dict[str, Any], *overrides: str, **given: Any) -> RunResult:
-    everything = {"train": bare(), "test": stripes(20, seed=1), "teacher": network(1), **given}
-    return run(read_recipe(content, ["data.validation=null", *overrides]), folder, objects=PythonObjects(**everything))
+    objects = {"train": bare(), "test": stripes(20, seed=1), "teacher": network(1), **given}
+    return run(read_recipe(content, ["data.validation=null", *overrides]), folder, objects=PythonObjects(**objects))
 
 
 @pytest.mark.parametrize("student", ["convnet_d3", network(3), network])
@@ -35,7 +35,7 @@ def test_distilling(tmp_path: Path, student: Any) -> None:
     result = lb.distill(network(1), student, bare(), test=turned(20), out=tmp_path / "run", **QUICK)
     assert result.evaluation is not None
     assert (result.cost["images"], result.chosen, result.student.classes) == (30, None, CLASSES)
-    named = bare().with_labels(None, ("other", "names", "altogether"))  # names of nothing
+    named = bare().with_labels(None, ("other", "names", "altogether"))  # names that no label uses
     other = lb.distill(network(1), student, named, test=turned(20), out=tmp_path / "named", **QUICK)
     assert other.evaluation == result.evaluation
 
@@ -70,17 +70,17 @@ def test_validation_images_of_their_own(tmp_path: Path) -> None:
 
 
 def test_recipe_and_its_choice(tmp_path: Path) -> None:
-    heard: list[str] = []
+    messages: list[str] = []
 
     class Listening(Silent):
         def say(self, message: str) -> None:
-            heard.append(message)
+            messages.append(message)
 
     recipe = read_recipe(one_run(select={"criterion": "margin/tn", "budget": 12}), ["data.validation=null"])
     objects = PythonObjects(train=bare(), test=stripes(20, seed=1), teacher=network(1))
     result = run(recipe, tmp_path / "run", objects=objects, progress=Listening())
     assert result.cost["images"] == 12
-    assert "no images are held out of images for validation: they have no labels" in heard
+    assert "no images are held out of images for validation: they have no labels" in messages
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_comparison_leaves_out_the_controls_that_need_labels(tmp_path: Path, mon
     ]
     assert all(row["state"] == "finished" for row in results["runs"])
     assert {row["against"] for row in results["differences"]} == {"random", "full"}
-    left_out = "The training images have no labels, so the controls that need them are left out: balanced random images"
-    assert any(note.startswith(left_out) for note in results["notes"])
+    message = "The training images have no labels, so the controls that need them are left out: balanced random images"
+    assert any(note.startswith(message) for note in results["notes"])
     assert json.loads((tmp_path / "run" / "networks.json").read_text())["labelled"] is False
     again = lb.compare(
         tmp_path / "run" / "recipe.yaml",
@@ -170,10 +170,10 @@ def test_comparison_says_all_at_once_which_arms_need_labels(tmp_path: Path) -> N
 def test_made_into_a_transfer_set_first(tmp_path: Path) -> None:
     chosen = lb.select(bare(), criterion="margin/tn", budget=10, teacher=network(1)).transfer_set(bare())
     chosen.save(tmp_path / "set")
-    one = lb.distill(network(1), network(3), chosen, test=stripes(20), out=tmp_path / "one", **QUICK)
-    two = lb.distill(network(1), network(3), tmp_path / "set", test=stripes(20), out=tmp_path / "two", **QUICK)
-    assert one.cost["images"] == two.cost["images"] == 10
-    assert one.evaluation == two.evaluation
+    from_memory = lb.distill(network(1), network(3), chosen, test=stripes(20), out=tmp_path / "one", **QUICK)
+    from_folder = lb.distill(network(1), network(3), tmp_path / "set", test=stripes(20), out=tmp_path / "two", **QUICK)
+    assert from_memory.cost["images"] == from_folder.cost["images"] == 10
+    assert from_memory.evaluation == from_folder.evaluation
 
 
 def test_soft_labels_in_place_of_labels_and_teacher(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Teaching on sets that say how; what a set lacks is said."""
+"""Teaching on sets that carry their training settings, and messages about what such a set lacks."""
 
 import json
 import warnings
@@ -46,8 +46,8 @@ OBJECTIVE = {"kd": {"weight": 1.0, "temperature": 1.0}}
 
 
 def digits(count: int) -> ImageSet:
-    whole = lb.load("digits")
-    return whole.subset(whole.ids[:count])
+    images = lb.load("digits")
+    return images.subset(images.ids[:count])
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def whitening() -> Whitening:
 
 
 def use_of(whitening: Whitening | None = None, **changes: Any) -> dict[str, Any]:
-    """Complete; `changes` are of the training, None for what it lacks."""
+    """A complete `use`; `changes` are of its training, None for what it lacks."""
     inputs = {"mean": [0.3], "std": [0.4]} if whitening is None else {"whitening": whitening.tensors()}
     training = {key: value for key, value in {**TRAINING, **changes}.items() if value is not None}
     student = {"model": "convnet_d3", "options": {"width": 4}, "input_size": [8, 8], "channels": 1, **inputs}
@@ -74,19 +74,19 @@ def condensed(use: dict[str, Any] | None, per_image: int = 1) -> TransferSet:
 
 
 def spelt_out(whitening: Whitening, folder: Path, per_image: int = 1) -> dict[str, torch.Tensor]:
-    """The weights that the same settings come to, every one by hand."""
+    """The weights that the same settings lead to, when each of them is given by hand."""
     floats, logits = condensed(None).floats, condensed(None).soft_labels
     assert floats is not None
     assert logits is not None
     rows = torch.arange(20).repeat_interleave(per_image)
-    whole = TransferSet(condensed(None).images, per_image=per_image).decoded().images
-    taught = TransferSet(whole.with_labels(rows % 10, whole.classes), logits[rows], soft_label_kind="logits")
+    decoded = TransferSet(condensed(None).images, per_image=per_image).decoded().images
+    transfer_set = TransferSet(decoded.with_labels(rows % 10, decoded.classes), logits[rows], soft_label_kind="logits")
     student = lb.create(
-        "convnet_d3", num_classes=10, channels=1, width=4, classes=whole.classes, whitening=whitening, seed=0
+        "convnet_d3", num_classes=10, channels=1, width=4, classes=decoded.classes, whitening=whitening, seed=0
     )
     with RunFolder.open(folder, {"name": "by hand"}) as run_folder:
         settings = TrainingSettings(**TRAINING)
-        fit(student, taught, weighted_sum(OBJECTIVE), settings=settings, run_folder=run_folder, seed=0)
+        fit(student, transfer_set, weighted_sum(OBJECTIVE), settings=settings, run_folder=run_folder, seed=0)
     return weights(student)
 
 
@@ -112,9 +112,9 @@ def test_it_teaches_as_the_same_settings_spelt_out_do(
 ) -> None:
     """Bit for bit, in Python from the set and from its folder, and on the command line."""
     expected = spelt_out(whitening, tmp_path / "by hand", per_image)
-    carried = condensed(use_of(whitening), per_image)
-    carried.save(tmp_path / "set")
-    for number, images in enumerate((carried, tmp_path / "set")):
+    transfer_set = condensed(use_of(whitening), per_image)
+    transfer_set.save(tmp_path / "set")
+    for number, images in enumerate((transfer_set, tmp_path / "set")):
         result = lb.distill(None, None, images, out=tmp_path / f"run-{number}")
         assert same(weights(result.student), expected)
         assert result.student.whitening is not None
@@ -122,8 +122,8 @@ def test_it_teaches_as_the_same_settings_spelt_out_do(
     if per_image > 1:
         return
     monkeypatch.setattr(verbs, "write_run_report", lambda folder: None)
-    done = command("distill", tmp_path / "set", "--test", "digits", "-s", "latency=false", "--out", tmp_path / "run")
-    assert done.exit_code == 0, done.output
+    invoked = command("distill", tmp_path / "set", "--test", "digits", "-s", "latency=false", "--out", tmp_path / "run")
+    assert invoked.exit_code == 0, invoked.output
     assert same(weights(lb.load_model(tmp_path / "run" / "student")), {k: v.contiguous() for k, v in expected.items()})
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert evaluation["last"]["n"] == 360
@@ -134,8 +134,8 @@ def test_runs_do_not_go_where_their_set_is(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(verbs, "write_run_report", lambda folder: None)
     condensed(use_of()).save(tmp_path / "runs" / "condensed")
-    done = command("distill", "runs/condensed", "--test", "digits", "-s", "latency=false")
-    assert done.exit_code == 0, done.output
+    result = command("distill", "runs/condensed", "--test", "digits", "-s", "latency=false")
+    assert result.exit_code == 0, result.output
     assert (tmp_path / "runs" / "condensed-distilled" / "evaluation.json").is_file()
 
 
@@ -150,29 +150,29 @@ def test_a_recipe_leaves_to_the_set_what_it_does_not_say(whitening: Whitening, t
     student = run(read_recipe(recipe_on(tmp_path / "set")), tmp_path / "run", progress=heard).student
     assert same(weights(student), spelt_out(whitening, tmp_path / "by hand"))
     assert student.whitening is not None
-    (line,) = [one for one in heard.lines if one.startswith("as the transfer set says: ")]
+    (line,) = [message for message in heard.lines if message.startswith("as the transfer set says: ")]
     assert "student convnet_d3, epochs 1, batch_size 8, learning_rate 0.0123" in line
     assert "normalised_views dsa" in line
     path = tmp_path / "one.yaml"
     path.write_text(yaml.safe_dump(recipe_on(tmp_path / "set")))
     assert read_recipe(path) == read_recipe(recipe_on(tmp_path / "set"))
-    alike = recipe_for_folder(tmp_path / "set", ["name=on-a-set", "latency=false"])
-    assert read_recipe(path) == alike
+    from_folder = recipe_for_folder(tmp_path / "set", ["name=on-a-set", "latency=false"])
+    assert read_recipe(path) == from_folder
 
 
 def test_what_a_recipe_says_holds_over_the_set(whitening: Whitening, tmp_path: Path) -> None:
     condensed(use_of(whitening)).save(tmp_path / "set")
-    said = {"student": "resnet8", "training": {"steps": 2, "normalised_views": None}, "objective": "cross_entropy"}
-    recipe = read_recipe(recipe_on(tmp_path / "set", **said), ["training.momentum=0.1"])
+    settings = {"student": "resnet8", "training": {"steps": 2, "normalised_views": None}, "objective": "cross_entropy"}
+    recipe = read_recipe(recipe_on(tmp_path / "set", **settings), ["training.momentum=0.1"])
     assert (recipe.student.model, recipe.student.options, recipe.student.whitening) == ("resnet8", {}, True)
     training = recipe.training
     assert (training.steps, training.epochs, training.momentum, training.normalised_views) == (2, None, 0.1, None)
     assert (training.learning_rate, training.views) == (0.0123, "none")
     assert recipe.objective == {"cross_entropy": 1.0}
-    own = {"student": {"model": "convnet_d3", "mean": [0.3], "std": [0.4]}, "training": said["training"]}
+    own = {"student": {"model": "convnet_d3", "mean": [0.3], "std": [0.4]}, "training": settings["training"]}
     assert not read_recipe(recipe_on(tmp_path / "set", **own)).student.whitening
-    taught = read_recipe(recipe_on(tmp_path / "set", teacher="resnet8.pth"))
-    assert taught.objective == OBJECTIVE
+    with_teacher = read_recipe(recipe_on(tmp_path / "set", teacher="resnet8.pth"))
+    assert with_teacher.objective == OBJECTIVE
     line = settings_followed(use_of(whitening), recipe)
     assert "learning_rate 0.0123" in line
     assert not {"momentum", "epochs", "normalised_views", "student"} & {*line.replace(",", "").split()}
@@ -184,10 +184,10 @@ def test_other_recipes_are_as_they_are(whitening: Whitening, tmp_path: Path) -> 
     condensed(use_of(whitening)).save(tmp_path / "set")
     with pytest.raises(UserError, match=r"student: .*\n.*training: "):
         read_recipe(recipe_on(tmp_path / "plain"))
-    said = {"student": "convnet_d3", "training": {"steps": 2, "views": "none"}}
-    plain = read_recipe(recipe_on(tmp_path / "plain", **said))
-    chosen = read_recipe(recipe_on(tmp_path / "set", select={"budget": 10}, **said))
-    compared = read_recipe(recipe_on(tmp_path / "set", compare={"budgets": [10], "seeds": [0, 1]}, **said))
+    settings = {"student": "convnet_d3", "training": {"steps": 2, "views": "none"}}
+    plain = read_recipe(recipe_on(tmp_path / "plain", **settings))
+    chosen = read_recipe(recipe_on(tmp_path / "set", select={"budget": 10}, **settings))
+    compared = read_recipe(recipe_on(tmp_path / "set", compare={"budgets": [10], "seeds": [0, 1]}, **settings))
     for recipe in (plain, chosen, compared):
         assert (recipe.training.learning_rate, recipe.training.normalised_views) == (0.05, None)
         assert not recipe.student.whitening
@@ -197,13 +197,13 @@ def test_everything_is_needed_for_that(whitening: Whitening, tmp_path: Path) -> 
     expected = spelt_out(whitening, tmp_path / "by hand")
     whole = condensed(use_of(whitening))
     without_floats = ImageSet(whole.images.tensor(), whole.images.labels, classes=whole.images.classes)
-    others = {
+    sets = {
         "rate": condensed(use_of(whitening, learning_rate=0.05)),
         "whitening": condensed(use_of(Whitening.fit(digits(300), epsilon=0.3))),
         "pixels": TransferSet(without_floats, whole.soft_labels, soft_label_kind="logits", use=whole.use),
     }
-    for name, other in others.items():
-        assert not same(weights(lb.distill(None, None, other, out=tmp_path / name).student), expected), name
+    for name, transfer_set in sets.items():
+        assert not same(weights(lb.distill(None, None, transfer_set, out=tmp_path / name).student), expected), name
 
 
 def test_what_is_said_may_be_said_otherwise(whitening: Whitening, tmp_path: Path) -> None:
@@ -219,10 +219,10 @@ def test_what_is_said_may_be_said_otherwise(whitening: Whitening, tmp_path: Path
     )
     assert result.student.name == "resnet8"
     assert result.student.whitening is not None, "another network sees the images as they were made"
-    written = (tmp_path / "python" / "recipe.yaml").read_text()
-    assert all(said in written for said in ("steps: 2", "learning_rate: 0.1", "momentum: 0.5", "cross_entropy"))
-    for how in ({"student": "resnet8"}, {"overrides": ["student=resnet8"]}):
-        recipe = recipe_for_folder(tmp_path / "set", **{"overrides": [], **how})
+    text = (tmp_path / "python" / "recipe.yaml").read_text()
+    assert all(setting in text for setting in ("steps: 2", "learning_rate: 0.1", "momentum: 0.5", "cross_entropy"))
+    for arguments in ({"student": "resnet8"}, {"overrides": ["student=resnet8"]}):
+        recipe = recipe_for_folder(tmp_path / "set", **{"overrides": [], **arguments})
         assert (recipe.student.model, recipe.student.options, recipe.student.whitening) == ("resnet8", {}, True)
     overrides = ["student.options={width: 6}", "training.steps=2", "objective={kd: 1}", "seed=3", "teacher=resnet8.pth"]
     recipe = recipe_for_folder(tmp_path / "set", overrides, test="digits")
@@ -240,13 +240,15 @@ def test_what_is_said_may_be_said_otherwise(whitening: Whitening, tmp_path: Path
 
 
 def test_a_teacher_may_be_asked_instead(whitening: Whitening, tmp_path: Path) -> None:
-    carried = condensed(use_of(whitening))
-    teacher = lb.create("convnet_d3", num_classes=10, channels=1, input_size=8, width=4, classes=carried.images.classes)
+    transfer_set = condensed(use_of(whitening))
+    teacher = lb.create(
+        "convnet_d3", num_classes=10, channels=1, input_size=8, width=4, classes=transfer_set.images.classes
+    )
     with pytest.warns(UserWarning, match="the soft labels of .* are not read, because the teacher"):
-        result = lb.distill(teacher.eval(), None, carried, out=tmp_path / "run")
+        result = lb.distill(teacher.eval(), None, transfer_set, out=tmp_path / "run")
     assert RunCost.from_dict(result.cost).teaching.teacher_passes > 0
     assert "temperature: 1.0" in (tmp_path / "run" / "recipe.yaml").read_text()
-    hard = TransferSet(carried.images, use={**use_of(whitening), "objective": {"cross_entropy": 1.0}})
+    hard = TransferSet(transfer_set.images, use={**use_of(whitening), "objective": {"cross_entropy": 1.0}})
     result = lb.distill(teacher.eval(), None, hard, out=tmp_path / "hard")
     recipe = (tmp_path / "hard" / "recipe.yaml").read_text()
     assert "objective: null" in recipe, "an objective that asks no teacher is not the one to learn from it by"
@@ -261,25 +263,25 @@ LACKING = {
 
 @pytest.mark.parametrize("piece", LACKING)
 def test_what_is_missing_is_said(piece: str, whitening: Whitening, tmp_path: Path) -> None:
-    carried = condensed(use_of(whitening, **{piece: None}))
+    transfer_set = condensed(use_of(whitening, **{piece: None}))
     with pytest.raises(UserError, match=rf"the transfer set 'condensed' does not say all .*{LACKING[piece]}"):
-        lb.distill(None, None, carried, out=tmp_path / "run")
+        lb.distill(None, None, transfer_set, out=tmp_path / "run")
 
 
 def test_what_is_missing_may_be_given(whitening: Whitening, tmp_path: Path) -> None:
-    carried = condensed(use_of(whitening, **dict.fromkeys(LACKING)))
-    given = {name: TRAINING[name] for name in LACKING}
-    taught = lb.distill(None, None, carried, out=tmp_path / "run", **given).student
-    assert same(weights(taught), spelt_out(whitening, tmp_path / "by hand"))
+    transfer_set = condensed(use_of(whitening, **dict.fromkeys(LACKING)))
+    missing = {name: TRAINING[name] for name in LACKING}
+    student = lb.distill(None, None, transfer_set, out=tmp_path / "run", **missing).student
+    assert same(weights(student), spelt_out(whitening, tmp_path / "by hand"))
 
 
 def test_all_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     condensed({"student": {"model": "convnet_d3"}, "training": {"epochs": 2}}).save(tmp_path / "set")
-    done = command("distill", tmp_path / "set", "--out", tmp_path / "run")
-    assert done.exit_code == 2
-    words = " ".join(done.output.split())
+    result = command("distill", tmp_path / "set", "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    output = " ".join(result.output.split())
     for piece in ("student.mean", "training.learning_rate", "training.normalised_views", "objective"):
-        assert f"`{piece}`" in words
+        assert f"`{piece}`" in output
     assert not (tmp_path / "run").exists()
     with pytest.raises(UserError, match=r"'condensed' carries no `use`, .* it lacks the student .*, for how long"):
         lb.distill(None, None, condensed(None), out=tmp_path / "run")
@@ -310,8 +312,8 @@ def test_the_teacher_that_a_set_names_is_asked(crops: Path, tmp_path: Path, monk
     assert recipe.teacher is not None
     assert (recipe.teacher.weights, recipe.training.optimizer) == (str(tmp_path / "teacher"), "adamw")
     monkeypatch.setattr(verbs, "write_run_report", lambda folder: None)
-    done = command("distill", crops, "--test", "digits", "-s", "latency=false", "--out", tmp_path / "run")
-    assert done.exit_code == 0, done.output
+    invoked = command("distill", crops, "--test", "digits", "-s", "latency=false", "--out", tmp_path / "run")
+    assert invoked.exit_code == 0, invoked.output
     assert same(weights(lb.load_model(tmp_path / "run" / "student")), weights(result.student))
 
 
@@ -322,23 +324,23 @@ def test_another_than_the_named_teacher_may_be_asked_or_none(crops: Path, tmp_pa
     assert other is not None
     assert other == overridden == of_recipe == recipe_for_folder(crops, ["teacher.weights=resnet8.pth"]).teacher
     assert other.weights == "resnet8.pth"
-    for nobody in (
+    for recipe in (
         recipe_for_folder(crops, ["objective=cross_entropy"]),
         read_recipe(recipe_on(crops, objective="cross_entropy")),
         read_recipe(recipe_on(crops, teacher=None)),
     ):
-        assert nobody.teacher is None
+        assert recipe.teacher is None
 
 
 def test_a_teacher_that_was_handed_over_is_missed_by_name(crops: Path, tmp_path: Path) -> None:
-    made = TransferSet.load(crops)
+    loaded = TransferSet.load(crops)
     teacher = lb.load_model(tmp_path / "teacher")
     named = {"weights": name_of_network(teacher)}
-    made = TransferSet(made.images, use={**(made.use or {}), "teacher": named})
+    loaded = TransferSet(loaded.images, use={**(loaded.use or {}), "teacher": named})
     with pytest.raises(UserError, match=r"handed over in Python, 'python:convnet_d3#.*'; give it as the `teacher` \("):
-        lb.distill(None, None, made, out=tmp_path / "run")
-    assert lb.distill(teacher, None, made, out=tmp_path / "run").student.name == "convnet_d3"
-    moved = TransferSet(made.images, use={**(made.use or {}), "teacher": {"weights": str(tmp_path / "gone")}})
+        lb.distill(None, None, loaded, out=tmp_path / "run")
+    assert lb.distill(teacher, None, loaded, out=tmp_path / "run").student.name == "convnet_d3"
+    moved = TransferSet(loaded.images, use={**(loaded.use or {}), "teacher": {"weights": str(tmp_path / "gone")}})
     with pytest.raises(UserError, match=r"of the teacher '/.*/gone', which is not there; give"):
         lb.distill(None, None, moved, out=tmp_path / "other")
 
@@ -350,12 +352,12 @@ def test_a_set_is_judged_with_the_teacher_that_it_names(crops: Path, tmp_path: P
     assert given[0].top1 == own[0].top1
     hard = lb.evaluate_set(crops, test, seeds=1, labels="hard")
     assert hard[0].labels == "hard"
-    made = TransferSet.load(crops)
-    unnamed = TransferSet(made.images, use={**(made.use or {}), "teacher": {"weights": "python:other#0"}})
+    loaded = TransferSet.load(crops)
+    unnamed = TransferSet(loaded.images, use={**(loaded.use or {}), "teacher": {"weights": "python:other#0"}})
     with pytest.raises(UserError, match="handed over in Python"):
         lb.evaluate_set(unnamed, test, seeds=1)
     with pytest.raises(UserError, match=r"the set, as it says itself, asks a teacher about every view; give a `teach"):
-        evaluate_set(made, test)
+        evaluate_set(loaded, test)
     out = tmp_path / "out"
     (row,) = evaluate_saved_sets([str(crops)], "digits", seeds=1, out=out, training={"steps": 2})
     assert row["labels"] == "kept"
@@ -371,9 +373,9 @@ def test_a_whitening_that_was_left_behind_is_missed(tmp_path: Path) -> None:
 
 
 def test_what_little_is_left_to_defaults_is_said(tmp_path: Path) -> None:
-    carried = condensed(use_of(batch_size=None, momentum=None))
+    transfer_set = condensed(use_of(batch_size=None, momentum=None))
     with pytest.warns(UserWarning, match=r"does not say all of `training`; .* hold: batch_size 64, momentum 0.9"):
-        lb.distill(None, None, carried, out=tmp_path / "run")
+        lb.distill(None, None, transfer_set, out=tmp_path / "run")
 
 
 def test_sets_that_say_nothing_are_taught_on_as_ever(tmp_path: Path) -> None:
@@ -432,9 +434,9 @@ def test_views_that_would_round_what_is_made_are_refused_before_it_is_made(tmp_p
 
 
 def test_recipes_keep_options_of_folders_apart(tmp_path: Path) -> None:
-    done = command("distill", "digits-demo", "--test", "digits")
-    assert done.exit_code == 2
-    assert "--test must go with the folder of a transfer set, got 'digits-demo'" in " ".join(done.output.split())
+    result = command("distill", "digits-demo", "--test", "digits")
+    assert result.exit_code == 2
+    assert "--test must go with the folder of a transfer set, got 'digits-demo'" in " ".join(result.output.split())
 
 
 def test_soft_labels_are_of_images_as_they_are(tmp_path: Path) -> None:
@@ -442,14 +444,14 @@ def test_soft_labels_are_of_images_as_they_are(tmp_path: Path) -> None:
     from limbeck.recipes.settings import DatasetSettings
     from limbeck.recipes.sources import load_training_images
 
-    pixels = digits(10)
-    for name, carried, what in (
-        ("use", TransferSet(pixels, use=use_of()), "use is"),
+    images = digits(10)
+    for name, transfer_set, part in (
+        ("use", TransferSet(images, use=use_of()), "use is"),
         ("floats", TransferSet(condensed(None).images), "floats are"),
-        ("parts", TransferSet(pixels, per_image=4), "parts are"),
-        ("soft", TransferSet(pixels, torch.zeros(10, 10), soft_label_kind="logits"), "soft labels are"),
+        ("parts", TransferSet(images, per_image=4), "parts are"),
+        ("soft", TransferSet(images, torch.zeros(10, 10), soft_label_kind="logits"), "soft labels are"),
     ):
-        carried.save(tmp_path / name)
-        with pytest.raises(UserError, match=rf"whose {what} of its images as they are; drop `size`"):
+        transfer_set.save(tmp_path / name)
+        with pytest.raises(UserError, match=rf"whose {part} of its images as they are; drop `size`"):
             load_training_images(DatasetSettings(name=str(tmp_path / name), size=16))
     assert isinstance(load_training_images(DatasetSettings(name=str(tmp_path / "soft"))).soft_targets, SoftTargets)

@@ -21,8 +21,8 @@ WHITENED = {"model": "convnet_d3", "options": {"width": 4}, "whitening": True}
 
 
 def digits(count: int) -> ImageSet:
-    whole = load("digits")
-    return whole.subset(whole.ids[:count])
+    images = load("digits")
+    return images.subset(images.ids[:count])
 
 
 def recipe(**changes: Any) -> Any:
@@ -30,17 +30,17 @@ def recipe(**changes: Any) -> Any:
 
 
 def test_it_is_that_of_the_training_images(tmp_path: Path) -> None:
-    taught = run(recipe(), tmp_path / "run")
+    result = run(recipe(), tmp_path / "run")
     inputs = load_images_of(recipe(), PythonObjects())
     assert inputs.train is not None
-    expected = Whitening.fit(inputs.train)  # validation images are out of them
-    assert taught.student.whitening is not None
-    assert taught.student.whitening.fingerprint == expected.fingerprint
-    same = load_model(tmp_path / "run" / "student")
+    expected = Whitening.fit(inputs.train)  # without the validation images
+    assert result.student.whitening is not None
+    assert result.student.whitening.fingerprint == expected.fingerprint
+    loaded = load_model(tmp_path / "run" / "student")
     images = load("digits", "test").gather(torch.arange(5))
     with torch.no_grad():
-        assert torch.allclose(same(images).logits, taught.student.eval()(images).logits, atol=1e-5)
-        assert torch.equal(same.prepare(images), expected(images.float() / 255))
+        assert torch.allclose(loaded(images).logits, result.student.eval()(images).logits, atol=1e-5)
+        assert torch.equal(loaded.prepare(images), expected(images.float() / 255))
 
 
 def test_epsilon_is_said() -> None:
@@ -61,27 +61,27 @@ def test_a_teacher_may_be_trained_so(tmp_path: Path) -> None:
 
 
 def test_a_set_that_carries_one_is_taught_with_it(tmp_path: Path) -> None:
-    """What few condensed images would be whitened by is another."""
-    some = digits(300)
-    whitening = Whitening.fit(some)
-    assert some.labels is not None
-    few = ImageSet(some.tensor()[:10], some.labels[:10], classes=some.classes)
-    TransferSet(few, use={"student": {"whitening": whitening.tensors()}}).save(tmp_path / "set")
-    TransferSet(few, use={"student": {"whitening": True}}).save(tmp_path / "without")
+    """A whitening fitted to the few condensed images would be another."""
+    images = digits(300)
+    whitening = Whitening.fit(images)
+    assert images.labels is not None
+    condensed = ImageSet(images.tensor()[:10], images.labels[:10], classes=images.classes)
+    TransferSet(condensed, use={"student": {"whitening": whitening.tensors()}}).save(tmp_path / "set")
+    TransferSet(condensed, use={"student": {"whitening": True}}).save(tmp_path / "without")
     content = training(student=WHITENED, data={"train": str(tmp_path / "set"), "test": "digits"})
-    taught = run(read_recipe(content), tmp_path / "run")
-    assert taught.student.whitening is not None
-    assert taught.student.whitening.fingerprint == whitening.fingerprint
+    result = run(read_recipe(content), tmp_path / "run")
+    assert result.student.whitening is not None
+    assert result.student.whitening.fingerprint == whitening.fingerprint
     content["data"]["train"] = str(tmp_path / "without")
     with pytest.raises(UserError, match=r"is for whitened images and lacks the whitening"):
         run(read_recipe(content), tmp_path / "other")
 
 
 def test_another_whitening_is_not_gone_on_with(tmp_path: Path) -> None:
-    some = digits(60)
+    images = digits(60)
     for name, epsilon in (("set", 0.1), ("other", 0.2)):
-        use = {"student": {"whitening": Whitening.fit(some, epsilon).tensors()}}
-        TransferSet(some, use=use).save(tmp_path / name)
+        use = {"student": {"whitening": Whitening.fit(images, epsilon).tensors()}}
+        TransferSet(images, use=use).save(tmp_path / name)
     content = training(student=WHITENED, data={"train": str(tmp_path / "set"), "test": "digits"})
     with pytest.raises(Paused):
         run(read_recipe(content), tmp_path / "run", until=Fraction(1, 2))

@@ -39,7 +39,7 @@ def timeless(content: Any) -> Any:
     """Without what may differ between one worker and several."""
     if isinstance(content, dict):
         return {key: timeless(value) for key, value in content.items() if key not in TIMES}
-    return [timeless(one) for one in content] if isinstance(content, list) else content
+    return [timeless(item) for item in content] if isinstance(content, list) else content
 
 
 def students(folder: Path) -> dict[str, bytes]:
@@ -48,13 +48,13 @@ def students(folder: Path) -> dict[str, bytes]:
 
 
 def assert_same(folder: Path, other: Path) -> None:
-    first, second = (json.loads((one / "results.json").read_text()) for one in (folder, other))
+    first, second = (json.loads((path / "results.json").read_text()) for path in (folder, other))
     assert timeless(first) == timeless(second)
     assert students(folder) == students(other)
 
 
 class Listening(Silent):
-    """Keeps what it hears of each run; processes at work when it was asked to begin one."""
+    """Keeps what it hears of each run, with the process in which it hears of a step."""
 
     def __init__(self, title: str = "", heard: list[tuple[Any, ...]] | None = None) -> None:
         self.title = title
@@ -81,12 +81,12 @@ class Listening(Silent):
 
 def test_two_workers_make_what_one_makes(finished: Path, tmp_path: Path) -> None:
     progress = Listening()
-    broken = {"entropy": {}, "too-fast": {"training": {"learning_rate": 1e9}}}
-    recipe = read_recipe(comparison(seeds=[0], arms=broken))
+    arms = {"entropy": {}, "too-fast": {"training": {"learning_rate": 1e9}}}
+    recipe = read_recipe(comparison(seeds=[0], arms=arms))
     compare(recipe, tmp_path / "two", workers=2, progress=progress)
     results = compare(recipe, tmp_path / "two", resume=True, workers=2)  # what finished is not repeated
     assert [row["arm"] for row in results["runs"] if row["state"] == "failed"] == ["too-fast"]
-    others = [one for one in results["runs"] if one["arm"] != "too-fast"]
+    others = [row for row in results["runs"] if row["arm"] != "too-fast"]
     whole = json.loads((finished / "results.json").read_text())
     assert timeless(others) == timeless(whole["runs"])
     two = {name: content for name, content in students(tmp_path / "two").items() if "too-fast" not in name}
@@ -94,9 +94,9 @@ def test_two_workers_make_what_one_makes(finished: Path, tmp_path: Path) -> None
     titles = {title for title, kind, *_ in progress.heard if kind == "close"}
     assert titles == {f"{row['folder'].split('/')[1]}, seed 0" for row in results["runs"]}
     for title in titles:
-        mine = [one[1:] for one in progress.heard if one[0] == title]
-        assert [one[0] for one in mine].count("begin") == [one[0] for one in mine].count("end")
-        assert mine[-1][0] == "close"
+        events = [event[1:] for event in progress.heard if event[0] == title]
+        assert [event[0] for event in events].count("begin") == [event[0] for event in events].count("end")
+        assert events[-1][0] == "close"
     assert any(kind == "close" and "failed: the loss is not" in rest[0] for _, kind, *rest in progress.heard)
     assert (tmp_path / "two" / TEACHER_LOGITS).exists()
 
@@ -108,10 +108,10 @@ def seeded(seed: int) -> Classifier:
 def test_objects_of_python_go_to_workers_or_are_named_before_any_work(tmp_path: Path) -> None:
     images = lb.load("digits", classes=[0, 1, 2])
     teacher = lb.models.untrained(seeded(7))
-    quick = {"teacher": teacher, "student": seeded, "train": images, "test": images}
+    objects = {"teacher": teacher, "student": seeded, "train": images, "test": images}
     content = comparison(seeds=[0])
     content["data"]["validation"] = 30
-    rows = [lb.compare(content, out=tmp_path / f"{n}", workers=n, **quick)["runs"] for n in (1, 2)]
+    rows = [lb.compare(content, out=tmp_path / f"{n}", workers=n, **objects)["runs"] for n in (1, 2)]
     assert timeless(rows[0]) == timeless(rows[1])
     assert students(tmp_path / "1") == students(tmp_path / "2")
 
@@ -123,7 +123,7 @@ def test_objects_of_python_go_to_workers_or_are_named_before_any_work(tmp_path: 
             raise TypeError("it holds a socket")
 
     with pytest.raises(UserError, match=r"`student` cannot be sent to workers \(TypeError: it holds a socket\); give"):
-        lb.compare(content, out=tmp_path / "no", workers=2, **(quick | {"student": Unsendable()}))
+        lb.compare(content, out=tmp_path / "no", workers=2, **(objects | {"student": Unsendable()}))
     assert not (tmp_path / "no").exists()
 
 
@@ -156,9 +156,9 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int,
 
 
 def test_a_single_run_has_no_workers(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["run", "cifar10-kd", "--workers", "2", "--out", str(tmp_path / "no")])
-    assert done.exit_code == 2
-    assert "`--workers` is for comparisons, whose runs go on side by side, and 'cifar10-kd' is one run" in done.stderr
+    result = CliRunner().invoke(app, ["run", "cifar10-kd", "--workers", "2", "--out", str(tmp_path / "no")])
+    assert result.exit_code == 2
+    assert "`--workers` is for comparisons, whose runs go on side by side, and 'cifar10-kd' is one run" in result.stderr
 
 
 def longer(path: Path) -> Path:
@@ -178,8 +178,8 @@ def start(recipe: Path, folder: Path, workers: int) -> subprocess.Popen[str]:
 def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> Any:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if value := condition():
+            return value
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
     raise AssertionError("it did not come to that")
@@ -195,7 +195,7 @@ def family(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Forks of the one process that imports."""
-    return [one for one in family(process) if "forkserver" in " ".join(one.parent().cmdline())]  # pyright: ignore
+    return [worker for worker in family(process) if "forkserver" in " ".join(worker.parent().cmdline())]  # pyright: ignore
 
 
 @pytest.mark.slow
@@ -208,24 +208,24 @@ def test_killed_workers_killed_comparisons_and_stopped_ones_come_to_the_same(tmp
     killed = workers_of(process)[0]
     killed.kill()
     wait_for(lambda: begun(folder, 4), process)
-    seen = {one.pid for one in workers_of(process)}
-    assert len(seen | {killed.pid}) == 3  # two, and the one that took the place of the dead
-    everyone = family(process)
+    seen = {worker.pid for worker in workers_of(process)}
+    assert len(seen | {killed.pid}) == 3  # two, and the one that replaced the killed one
+    processes = family(process)
     process.kill()
     process.communicate(timeout=60)  # until its workers have left, who share its output
-    psutil.wait_procs(everyone, timeout=60)
-    assert not [one for one in everyone if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    psutil.wait_procs(processes, timeout=60)
+    assert not [child for child in processes if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
     process = start(recipe, folder, 3)
     wait_for(lambda: begun(folder, 8), process)
-    everyone = family(process)
+    processes = family(process)
     process.send_signal(signal.SIGTERM)
     errors = process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert "goes on with" in errors
-    psutil.wait_procs(everyone, timeout=60)
-    assert not [one for one in everyone if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
-    states = [json.loads(one.read_text())["state"] for one in folder.glob("runs/*/*/status.json")]
+    psutil.wait_procs(processes, timeout=60)
+    assert not [child for child in processes if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    states = [json.loads(path.read_text())["state"] for path in folder.glob("runs/*/*/status.json")]
     assert set(states) == {"finished", "interrupted"}
     compare(read_recipe(recipe), folder, resume=True)
     assert_same(folder, tmp_path / "one")
