@@ -1,4 +1,4 @@
-"""Tiny data that the tests make themselves, and a cache folder of their own."""
+"""Tiny data sets that the tests create, and a cache folder of their own."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def data_root() -> Path:
 
 @pytest.fixture
 def cached_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cache decoded pixels however short decoding took."""
+    """Caches decoded pixels, however quickly they were decoded."""
     monkeypatch.setattr("limbeck.data.encoded.build.CACHE_FROM_SECONDS", -1.0)
 
 
@@ -67,7 +67,7 @@ Writer = Callable[..., Path]
 
 @pytest.fixture
 def write_parquet(tmp_path: Path) -> Writer:
-    """Writes images as a hub repository would."""
+    """Writes images as a Hub repository holds them."""
 
     def write(
         path: str,
@@ -79,7 +79,9 @@ def write_parquet(tmp_path: Path) -> Writer:
         label: str = "label",
         typed: bool = True,
     ) -> Path:
-        cells = [{"bytes": png(one) if isinstance(one, np.ndarray) else one, "path": None} for one in images]
+        cells = [
+            {"bytes": png(content) if isinstance(content, np.ndarray) else content, "path": None} for content in images
+        ]
         columns: dict[str, Any] = {image: pa.array(cells, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))}
         features: dict[str, Any] = {image: {"_type": "Image"}}
         if labels is not None:

@@ -1,4 +1,4 @@
-"""Names that are not UTF-8, or that look alike and are not."""
+"""Names that are not UTF-8, and names that look alike but differ."""
 
 import os
 import subprocess
@@ -174,10 +174,10 @@ def test_names_are_utf8_whatever_the_locale(classes_of):
         f"print(sys.getfilesystemencoding(), ascii(read_folder(Path({str(base)!r}), 'train').classes))"
     )
     plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | plain, capture_output=True, check=True, text=True
     )
-    assert found.stdout == f"ascii {tuple(sorted(UNUSUAL))!a}\n"
+    assert result.stdout == f"ascii {tuple(sorted(UNUSUAL))!a}\n"
 
 
 @pytest.mark.parametrize("other", ["cat ", " cat", "cat\n", "\tcat", "cat\u00a0"])
@@ -186,7 +186,7 @@ def test_names_that_differ_in_spaces_around_them_are_told_apart(other: str):
         UserError, match=r"classes of 'own' must differ in more than spaces around them, got 'cat' and "
     ):
         check_class_names(["cat", "dog", other], "classes of 'own'")
-    check_class_names(["dog", other, "big cat", "bigcat"], "classes of 'own'")  # alone it is a name like others
+    check_class_names(["dog", other, "big cat", "bigcat"], "classes of 'own'")  # no other name is like it
 
 
 @pytest.mark.parametrize("name", ["", " ", "\n"])

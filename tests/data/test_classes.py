@@ -78,8 +78,8 @@ def test_same_names_are_found_wherever_they_stand(one: Classes, other: Classes, 
     ],
 )
 def test_numbers_in_place_of_names_are_said(one: Classes, other: Classes, places: tuple[int, ...], said: str) -> None:
-    found, assumed = class_places(one, other)
-    assert found == places
+    matched, assumed = class_places(one, other)
+    assert matched == places
     with pytest.raises(UserError, match=said):
         raise UserError(assumed)
 
@@ -140,6 +140,6 @@ def test_names_of_one_side_serve_both() -> None:
 
 def test_some_of_classes_that_have_numbers_for_names_are_found_by_these() -> None:
     images = ImageSet(torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.tensor([1, 0, 1]), classes=["3", "5"])
-    found = match_classes(images, Classes("the teacher", 10, tuple(map(str, range(10)))))
-    assert found.labels is not None
-    assert (found.labels.tolist(), found.num_classes) == ([5, 3, 5], 10)
+    matched = match_classes(images, Classes("the teacher", 10, tuple(map(str, range(10)))))
+    assert matched.labels is not None
+    assert (matched.labels.tolist(), matched.num_classes) == ([5, 3, 5], 10)

@@ -1,4 +1,4 @@
-"""Comp-DD's sixteen sets by category and level, out of files laid out as ImageNet's."""
+"""Comp-DD's sixteen sets by category and level, read from files laid out as ImageNet's."""
 
 import warnings
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_each_has_its_classes_renumbered_in_published_order(category: str, level
         warnings.simplefilter("always")
         images = lb.comp_dd(category, level, size=16, root=root)
     assert len(caught) == int(nine)
-    assert all("lists class 420 twice, so it has 9 classes" in str(one.message) for one in caught)
+    assert all("lists class 420 twice, so it has 9 classes" in str(warning.message) for warning in caught)
     numbers = numbers_of(category, level)
     assert (len(numbers), images.num_classes) == ((9, 9) if nine else (10, 10))
     assert images.class_counts().tolist() == [2] * len(numbers)

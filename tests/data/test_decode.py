@@ -83,7 +83,7 @@ def test_cmyk_becomes_rgb():
 
 def test_exif_orientation_is_applied():
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter clockwise
+    exif[0x0112] = 6  # shown rotated by 90 degrees clockwise
     for kind in ("png", "tiff"):
         data = encoded(Image.fromarray(RAMP), kind, exif=exif)
         assert header(data) == ((3, 2), True)
@@ -124,16 +124,16 @@ def test_truncated_images_are_unreadable(kind: str):
 
 
 def test_webp_is_opened_by_its_own_format_alone(monkeypatch: pytest.MonkeyPatch):
-    data, real, asked = noise("webp"), Image.open, []
+    data, real, requested = noise("webp"), Image.open, []
 
     def opened(file: object, formats: object = None) -> Image.Image:
-        asked.append(formats)
+        requested.append(formats)
         return real(file, formats=formats)
 
     monkeypatch.setattr(Image, "open", opened)
     assert decode(data, Target(3, 40, 40)).shape == (3, 40, 40)
     decode(noise("png"), Target(3, 40, 40))
-    assert asked == [("WEBP",), None]
+    assert requested == [("WEBP",), None]
 
 
 def test_damaged_png_is_unreadable():
@@ -176,11 +176,11 @@ def test_wrong_arrays_are_unreadable(pixels: np.ndarray, message: str):
         decode(pixels, Target(1, 1, 2))
 
 
-# Metadata: where it cannot be read, the pixels are kept
+# Metadata: where it cannot be read, the pixels still are
 
 
 def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
-    """EXIF of entries (tag, type, count, value), as odd as they may be."""
+    """EXIF data of entries (tag, type, count, value), valid or not."""
     head = b"II*\0" + struct.pack("<IH", 8, len(entries))
     fields, values, offset = b"", b"", len(head) + 12 * len(entries) + 4
     for tag, kind, count, value in entries:
@@ -226,11 +226,11 @@ def test_without_a_known_orientation_images_stay_as_they_are(metadata: bytes):
     assert np.array_equal(decode(data, GRAY), RAMP[None])
 
 
-AVIF = ["avif"] if ".avif" in Image.registered_extensions() else []  # not of all versions of Pillow
+AVIF = ["avif"] if ".avif" in Image.registered_extensions() else []  # not every version of Pillow has it
 
 
 def damaged(data: bytes, rng: np.random.Generator) -> bytes:
-    """Cut off, or with some bytes changed, put in or taken out."""
+    """`data` cut off, or with some bytes changed, inserted or removed."""
     out, place = bytearray(data), int(rng.integers(len(data)))
     match rng.integers(3):
         case 0:
@@ -243,10 +243,10 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-@pytest.mark.filterwarnings("ignore")  # what decoders say of damaged files
+@pytest.mark.filterwarnings("ignore")  # decoders warn of damaged files
 @pytest.mark.parametrize("kind", ["png", "jpeg", "webp", "gif", "tiff", "bmp", "jpeg2000", "ppm", *AVIF])
 def test_whatever_is_damaged_is_read_or_unreadable(kind: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # damage makes sizes of it that take their time
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)  # damage can declare huge sizes, which would be slow
     rng = np.random.default_rng(0)
     image = Image.fromarray(np.kron(RAMP, np.ones((8, 8), dtype=np.uint8))).convert("RGB")
     data = encoded(image, kind, **({} if kind in ("ppm", "bmp", "gif") else {"exif": exif(TURNED)}))

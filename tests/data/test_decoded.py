@@ -70,8 +70,8 @@ def test_skipped_images_stay_skipped(write_parquet, pixels: np.ndarray):
 @pytest.mark.usefixtures("cached_at_once")
 @pytest.mark.parametrize("name", ["images.npy", "digests.npy", "readable.npy"])
 def test_damaged_cache_is_made_anew(file: Path, name: str):
-    held = load(file)
-    first = ImageSet(held.tensor().clone(), held.labels)
+    decoded = load(file)
+    first = ImageSet(decoded.tensor().clone(), decoded.labels)
     damaged = cached("decoded")[0] / name
     damaged.write_bytes(damaged.read_bytes()[:-5])
     assert_same(first, load(file))

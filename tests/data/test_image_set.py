@@ -67,7 +67,7 @@ def test_fingerprint_tells_pixels_labels_ids_order_and_shape_apart(small_set: Im
         ImageSet(pixels.flip(0), labels.flip(0), ids=ids.flip(0)),
         ImageSet(pixels.reshape(12, 3, 2, 8), labels, ids=ids),
     ]
-    assert len({one.fingerprint for one in variants}) == len(variants)
+    assert len({variant.fingerprint for variant in variants}) == len(variants)
     assert variants[0].fingerprint == small_set.fingerprint
 
 
@@ -90,8 +90,8 @@ def test_split_is_exact_disjoint_and_stratified(sizes: list[int], share: float, 
     rest, held_out = images.split(share, seed=seed)
     assert len(held_out) == count
     assert sorted(rest.ids.tolist() + held_out.ids.tolist()) == list(range(len(labels)))
-    for size, taken in zip(sizes, held_out.class_counts().tolist(), strict=False):
-        assert abs(taken - size * count / len(labels)) < 1
+    for size, count_held_out in zip(sizes, held_out.class_counts().tolist(), strict=False):
+        assert abs(count_held_out - size * count / len(labels)) < 1
 
 
 def test_split_depends_on_ids_and_seed_alone(small_set: ImageSet):

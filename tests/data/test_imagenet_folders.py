@@ -1,4 +1,4 @@
-"""ImageNet and its subsets out of folders that WordNet ids name, as out of Parquet."""
+"""ImageNet and its subsets, read from folders named by WordNet ids, equal those read from Parquet."""
 
 import os
 import shutil
@@ -42,25 +42,25 @@ def root(parquet: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def looked_into(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the folders that are listed."""
-    found: list[str] = []
+    """Names of the folders that were listed."""
+    folders: list[str] = []
     scandir = os.scandir
 
     def recorded(folder: Path):
-        found.append(Path(folder).name)
+        folders.append(Path(folder).name)
         return scandir(folder)
 
     monkeypatch.setattr("limbeck.data.visible.os.scandir", recorded)
-    return found
+    return folders
 
 
 def images_by_class(images: ImageSet) -> dict[str, list[bytes]]:
-    """Pixels of each class, in no order."""
+    """Pixels of each class, regardless of order."""
     assert images.labels is not None
-    found: dict[str, list[bytes]] = {name: [] for name in images.classes}
+    by_class: dict[str, list[bytes]] = {name: [] for name in images.classes}
     for label, pixels in zip(images.labels.tolist(), images.tensor(), strict=True):
-        found[images.classes[label]].append(pixels.numpy().tobytes())
-    return {name: sorted(several) for name, several in found.items()}
+        by_class[images.classes[label]].append(pixels.numpy().tobytes())
+    return {name: sorted(several) for name, several in by_class.items()}
 
 
 @pytest.mark.parametrize("name", [NETTE, BIRDS])
@@ -101,12 +101,12 @@ def test_only_the_folders_of_the_classes_are_looked_into(root: Path, looked_into
 
 
 def test_of_some_classes_only_their_folders_are_needed(root: Path, looked_into: list[str]) -> None:
-    """By name or number, of the whole or of a subset: an image has the id that it has among all."""
+    """Classes may be names or numbers, of the whole set or of a subset; images keep the ids they have among all."""
     wordnet, names = list(imagenet_names()), list(imagenet_names().values())
     keep = list(DATASETS[NETTE].keep or ())
-    every = load(NETTE, size=8, root=root)
-    assert every.ids.tolist() == sorted(every.ids.tolist())
-    pixels = dict(zip(every.ids.tolist(), every.tensor(), strict=True))
+    loaded = load(NETTE, size=8, root=root)
+    assert loaded.ids.tolist() == sorted(loaded.ids.tolist())
+    pixels = dict(zip(loaded.ids.tolist(), loaded.tensor(), strict=True))
     (root / BASE / "train" / wordnet[keep[0]]).rename(root / "elsewhere")
     for name, classes in (
         ("imagenet-1k", [keep[7], names[keep[2]]]),
@@ -115,14 +115,15 @@ def test_of_some_classes_only_their_folders_are_needed(root: Path, looked_into: 
     ):
         looked_into.clear()
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # that not all classes were wanted is nothing to be said
-            found = load(name, size=8, root=root, classes=classes)
+            warnings.simplefilter("error")  # asking for some of the classes is no reason to warn
+            chosen = load(name, size=8, root=root, classes=classes)
             assert len(load(name, "validation", size=8, root=root, classes=classes)) == 2
-        assert {one for one in looked_into if one in wordnet} == {wordnet[keep[7]], wordnet[keep[2]]}
-        assert found.classes == (names[keep[7]], names[keep[2]])
-        assert found.class_counts().tolist() == [2, 2]
+        assert {entry for entry in looked_into if entry in wordnet} == {wordnet[keep[7]], wordnet[keep[2]]}
+        assert chosen.classes == (names[keep[7]], names[keep[2]])
+        assert chosen.class_counts().tolist() == [2, 2]
         assert all(
-            torch.equal(pixels[one], of_it) for one, of_it in zip(found.ids.tolist(), found.tensor(), strict=True)
+            torch.equal(pixels[number], image)
+            for number, image in zip(chosen.ids.tolist(), chosen.tensor(), strict=True)
         )
     for classes, message in (
         (["tenchy"], "unknown class 'tenchy'"),
@@ -136,9 +137,9 @@ def test_of_some_classes_only_their_folders_are_needed(root: Path, looked_into: 
 
 def test_the_whole_has_a_thousand_classes(tmp_path: Path, parquet: Path, root: Path) -> None:
     picture = next((root / BASE / "val" / "n01440764").iterdir())
-    for one in imagenet_names():
-        (root / BASE / "val" / one).mkdir(exist_ok=True)
-        shutil.copy(picture, root / BASE / "val" / one / "another.JPEG")
+    for wordnet_id in imagenet_names():
+        (root / BASE / "val" / wordnet_id).mkdir(exist_ok=True)
+        shutil.copy(picture, root / BASE / "val" / wordnet_id / "another.JPEG")
     images = load("imagenet-1k", "test", size=8, root=root)
     assert (images.num_classes, images.classes) == (1000, tuple(imagenet_names().values()))
     assert images.class_counts().min() == 1
@@ -185,7 +186,7 @@ def test_unsorted_validation_images_are_refused(root: Path) -> None:
     base = root / BASE / "val"
     picture = next((base / "n01440764").iterdir())
     shutil.move(picture, base / "ILSVRC2012_val_00000001.JPEG")
-    for folder in [one for one in base.iterdir() if one.is_dir()]:
+    for folder in [path for path in base.iterdir() if path.is_dir()]:
         shutil.rmtree(folder)
     with pytest.raises(
         UserError,

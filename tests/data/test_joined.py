@@ -54,7 +54,7 @@ def test_subsets_batches_and_copies_of_it() -> None:
 
 
 class Counting(TensorStorage):
-    """Notes which images are read."""
+    """Records which images are read."""
 
     def __init__(self, images: torch.Tensor) -> None:
         super().__init__(images)
@@ -77,12 +77,12 @@ def test_only_what_is_asked_for_is_read() -> None:
 
 def test_what_is_encoded_stays_so(write_parquet, pixels: np.ndarray) -> None:
     encoded = load(write_parquet("set.parquet", list(pixels), None), in_memory=False)
-    held = load(write_parquet("other.parquet", list(pixels), None))
-    both = join([encoded, held], [0, 1], [3, 3], ids=[0, 1], classes=CLASSES, name="both")
+    decoded = load(write_parquet("other.parquet", list(pixels), None))
+    both = join([encoded, decoded], [0, 1], [3, 3], ids=[0, 1], classes=CLASSES, name="both")
     assert not both.is_decoded
     assert torch.equal(both.tensor()[0], both.tensor()[1])
     assert both.digests()[0].tolist() == both.digests()[1].tolist()
-    assert join([encoded, held], [1], [0], ids=[0], classes=CLASSES, name="held").is_decoded
+    assert join([encoded, decoded], [1], [0], ids=[0], classes=CLASSES, name="held").is_decoded
     storage = both.storage
     assert isinstance(storage, JoinedStorage)
     assert storage.shape == (3, 6, 5)

@@ -27,7 +27,7 @@ def labels_of(images: ImageSet) -> list[int]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Writes one Parquet file for each split: split -> labels of any Arrow type."""
+    """Writes a Parquet file for each split; takes split -> labels of any Arrow type."""
 
     def write(folder: str = "own", **splits: pa.Array | Sequence[Any]) -> Path:
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -40,9 +40,9 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def category(values: Sequence[str | None], categories: Sequence[str] | None = None, ordered: bool = False) -> pa.Array:
-    known = list(categories or sorted({value for value in values if value is not None}))
-    codes = pa.array([None if value is None else known.index(value) for value in values], pa.int8())
-    return pa.DictionaryArray.from_arrays(codes, pa.array(known), ordered=ordered)
+    dictionary = list(categories or sorted({value for value in values if value is not None}))
+    codes = pa.array([None if value is None else dictionary.index(value) for value in values], pa.int8())
+    return pa.DictionaryArray.from_arrays(codes, pa.array(dictionary), ordered=ordered)
 
 
 TEXTS: dict[str, Callable[[list[str]], pa.Array]] = {
@@ -153,7 +153,7 @@ def test_names_stated_in_one_split_serve_text_and_integers_of_all(write_parquet,
 
 def test_names_of_lists_of_one_label_are_kept(tmp_path: Path, pixels: np.ndarray):
     features = datasets.Features({"image": datasets.Image(), "label": [datasets.ClassLabel(names=["dog", "cat"])]})
-    rows = {"image": [{"bytes": png(one), "path": None} for one in pixels[:2]], "label": [[1], [0]]}
+    rows = {"image": [{"bytes": png(image), "path": None} for image in pixels[:2]], "label": [[1], [0]]}
     datasets.Dataset.from_dict(rows, features).to_parquet(str(tmp_path / "set.parquet"))
     images = load(tmp_path / "set.parquet")
     assert (images.classes, labels_of(images)) == (("dog", "cat"), [1, 0])
@@ -207,10 +207,10 @@ def test_siblings_count_under_a_root(write, tmp_path: Path):
 
 def test_hub_splits_of_integers_and_text(monkeypatch: pytest.MonkeyPatch, no_root: None, pixels: np.ndarray):
     def give(**labels: list[Any]) -> None:
-        images = [png(one) for one in pixels]
+        images = [png(image) for image in pixels]
         rows = {split: {"image": images[: len(values)], "label": values} for split, values in labels.items()}
-        found = datasets.DatasetDict({split: datasets.Dataset.from_dict(values) for split, values in rows.items()})
-        monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: found)
+        splits = datasets.DatasetDict({split: datasets.Dataset.from_dict(values) for split, values in rows.items()})
+        monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: splits)
 
     give(train=[0, 1, 2, 3], test=[0, 1, 3])
     assert (load("a/b", "test").num_classes, labels_of(load("a/b", "test"))) == (4, [0, 1, 3])

@@ -19,7 +19,7 @@ PNG = png(np.zeros((3, 3, 3), dtype=np.uint8))
 
 @pytest.fixture
 def laid_out(tmp_path: Path):
-    """Writes one image for every path; "train/cat" is short for "train/cat/1.png", and "empty/" has none."""
+    """Writes an image for every path; "train/cat" is short for "train/cat/1.png", and "empty/" is an empty folder."""
 
     def write(*paths: str) -> Path:
         base = tmp_path / "own"
@@ -44,7 +44,7 @@ def below(*folders: str, classes: Iterable[str] = ("cat", "dog")) -> list[str]:
     return [f"{folder}/{name}" for folder in folders for name in classes]
 
 
-# Classes called as splits are called
+# Classes named like splits
 
 
 @pytest.mark.parametrize("name", ["train", "test", "val", "dev", "training", "validation", "eval", "Train", "TEST"])
@@ -309,7 +309,7 @@ def test_a_folder_that_may_not_be_read_is_named(laid_out, monkeypatch: pytest.Mo
 
     def refusing(folder: Path):
         if folder == base / "cat":
-            raise PermissionError(errno.EACCES, "Permission denied")  # chmod would not keep root out
+            raise PermissionError(errno.EACCES, "Permission denied")  # chmod does not stop root
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", refusing)

@@ -17,7 +17,7 @@ DIGITS = [str(digit) for digit in range(10)]
 
 
 class Hub:
-    """Stands in for the hub: records what it is asked for; offline until it is given splits."""
+    """Stands in for the Hub and records its requests; offline until it is given splits."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str | None, dict[str, Any]]] = []
@@ -125,7 +125,7 @@ def test_hub_is_asked_when_nothing_is_local(
     hub: Hub, tmp_path: Path, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("LIMBECK_DATA", str(tmp_path))
-    shots = [Image.fromarray(one) for one in pixels]
+    shots = [Image.fromarray(image) for image in pixels]
     hub.give(train={"picture": shots[:8], "kind": ["b", "c"] * 4}, test={"picture": shots[8:], "kind": ["a", "c"] * 2})
     images = load("someone/things:small", "test", image_column="picture", label_column="kind")
     assert hub.calls == [("someone/things", "small", {"revision": None})]
@@ -143,7 +143,7 @@ def test_hub_is_asked_when_nothing_is_local(
 
 
 def test_scripts_of_old_are_read_from_the_converted_branch(hub: Hub, pixels: np.ndarray):
-    hub.give(train={"image": [Image.fromarray(one) for one in pixels], "label": [*range(10), 0, 1]})
+    hub.give(train={"image": [Image.fromarray(image) for image in pixels], "label": [*range(10), 0, 1]})
     assert len(load("imagenette:320px")) == 12
     assert hub.calls == [
         (
@@ -181,14 +181,14 @@ def test_a_root_that_lacks_the_set_is_said_and_the_hub_left_alone(
     monkeypatch.setenv("LIMBECK_DATA", str(tmp_path / "elsewhere"))
     place = {"mnist": "ylecun/mnist", "someone/things": name}.get(name, "ILSVRC/imagenet-1k")
     owner = place.split("/")[0]
-    found = rf"`root` '{tmp_path}' has no split 'train' of '{place}'. Looked for train-\*.parquet below '.*/{place}'"
+    start = rf"`root` '{tmp_path}' has no split 'train' of '{place}'. Looked for train-\*.parquet below '.*/{place}'"
     folders = (
         "Class folders will do, too, as <root>/ILSVRC/imagenet-1k/train/n01440764/, .*" if "ILSVRC" in place else ""
     )
     advice = (
         rf"Give the folder in which '{owner}' lies, put the files there, .*, or leave `root` out: then LIMBECK_DATA"
     )
-    with pytest.raises(UserError, match=rf"{found} \(`root`\)\. {folders}It holds no folders\. {advice}"):
+    with pytest.raises(UserError, match=rf"{start} \(`root`\)\. {folders}It holds no folders\. {advice}"):
         load(name, root=tmp_path)
     (tmp_path / owner.lower() / "inner").mkdir(parents=True)
     with pytest.raises(UserError, match=rf"It holds the folders '{owner.lower()}'\. {advice}"):

@@ -139,16 +139,16 @@ def test_classes_kept_in_the_order_given(write_folder, pixels: np.ndarray):
 
 def test_parquet_file_and_encoded_storage_agree(write_parquet, pixels: np.ndarray):
     file = write_parquet("set.parquet", list(pixels), [0, 1] * 6, names=["no", "yes"], image="picture", label="answer")
-    held = load(file)
-    assert same(held, pixels)
-    assert (held.classes, labels_of(held)) == (("no", "yes"), [0, 1] * 6)
+    decoded = load(file)
+    assert same(decoded, pixels)
+    assert (decoded.classes, labels_of(decoded)) == (("no", "yes"), [0, 1] * 6)
     encoded = load(file, in_memory=False)
     positions = torch.tensor([7, 0, 7, 3])
-    assert torch.equal(encoded.gather(positions), held.gather(positions))
-    assert torch.equal(encoded.tensor(), held.tensor())
-    assert encoded.fingerprint == held.fingerprint
-    assert encoded.subset([5, 2]).fingerprint == held.subset([5, 2]).fingerprint
-    assert load(file, in_memory=False).fingerprint == held.fingerprint
+    assert torch.equal(encoded.gather(positions), decoded.gather(positions))
+    assert torch.equal(encoded.tensor(), decoded.tensor())
+    assert encoded.fingerprint == decoded.fingerprint
+    assert encoded.subset([5, 2]).fingerprint == decoded.subset([5, 2]).fingerprint
+    assert load(file, in_memory=False).fingerprint == decoded.fingerprint
 
 
 def test_parquet_folder_with_splits_and_shards(write_parquet, pixels: np.ndarray, tmp_path: Path):
@@ -310,7 +310,7 @@ def test_numbers_that_are_names_of_other_classes_are_refused(write_folder, pixel
 
 
 def test_links_to_nothing_are_missing_images(write_folder, pixels: np.ndarray):
-    """As git-annex and moved folders leave them."""
+    """git-annex and moved folders leave such links."""
     folder = write_folder({"cat/1.png": pixels[0], "dog/1.png": pixels[1], "dog/3.png": pixels[2]})
     (folder / "dog" / "2.png").symlink_to(folder / "annex" / "2.png")
     with pytest.raises(UserError, match=r"dog/2.png' cannot be read as an image: .*No such file.*`--skip-unreadable`"):
@@ -339,7 +339,7 @@ def test_a_folder_around_all_splits_is_told_for_every_split(write_folder, pixels
 
 
 def test_folders_that_training_lacks_come_with_what_to_do(write_folder, pixels: np.ndarray):
-    """`test/images/`, as Tiny ImageNet has it."""
+    """Tiny ImageNet has such a folder, `test/images/`."""
     files = {f"train/{name}/1.png": pixels[0] for name in "ab"} | {"test/images/1.png": pixels[1]}
     folder = write_folder(files)
     expected = (
@@ -385,7 +385,7 @@ def test_images_that_cannot_be_read_are_said(write_folder, pixels: np.ndarray):
 
 
 def test_images_beside_what_was_made_of_them_are_not_missed(write_folder, pixels: np.ndarray):
-    """As of a camera that writes both, and of who has converted them; warnings are errors here."""
+    """Cameras write both, and converting leaves both; no warning is due (warnings are errors in these tests)."""
     folder = write_folder({"cat/1.png": pixels[0], "cat/1.CR2": b"", "dog/2.png": pixels[1], "dog/2.heic": b""})
     assert same(load(folder), pixels[:2])
 

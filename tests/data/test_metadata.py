@@ -1,4 +1,4 @@
-"""Labels in a file beside the images, as `datasets` reads image folders."""
+"""Labels in a file beside the images, read as `datasets` reads image folders."""
 
 from pathlib import Path
 
@@ -39,10 +39,10 @@ def test_labels_are_those_of_the_file_in_its_order(write_folder, pixels: np.ndar
 def test_it_is_what_datasets_reads(write_folder, pixels: np.ndarray, tmp_path: Path):
     names = JSONL.replace(b': "', b': "images/', 1).replace(b'"1', b'"images/1').replace(b'"3', b'"images/3')
     folder = write_folder({**files(pixels, "images/"), "metadata.jsonl": names})
-    read = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path / "hf"), split="train")
+    table = datasets.load_dataset("imagefolder", data_dir=str(folder), cache_dir=str(tmp_path / "hf"), split="train")
     images = load(folder)
-    assert same(images, np.stack([np.asarray(one) for one in read["image"]]))
-    assert [images.classes[label] for label in labels_of(images)] == list(read["label"])
+    assert same(images, np.stack([np.asarray(image) for image in table["image"]]))
+    assert [images.classes[label] for label in labels_of(images)] == list(table["label"])
 
 
 def test_a_parquet_file_of_paths(write_folder, pixels: np.ndarray):
@@ -94,7 +94,7 @@ def test_class_names_stay_as_they_are_written(write_folder, pixels, labels: str,
 
 
 def test_folders_and_a_file(write_folder, pixels: np.ndarray):
-    """Of a file without labels the folders are the classes, as without it; else the file says which these are."""
+    """A file with labels decides the classes; with a file without labels, or none, the folders do."""
     both = {"cat/1.png": pixels[0], "dog/2.png": pixels[1]}
     captions = write_folder({**both, "metadata.csv": b"file_name,text\ncat/1.png,a\ndog/2.png,b\n"}, "captions")
     assert load(captions).classes == ("cat", "dog")

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: right pixels and shares, partners of the whole set, the same whatever the order and the batch."""
+"""Mixup and CutMix: right pixels and shares, partners from the whole set, the same in every order and batch."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_mixup_rounds_the_weighted_mean_half_up(weight: int, one: int, other: in
 
 def test_cutmix_equals_slicing() -> None:
     images, others = pictures(3), pictures(6)[3:]
-    boxes = torch.tensor([[0, 2, 5], [3, 16, 5], [1, 0, 4], [4, 16, 9]])  # top, bottom, left, right of each
+    boxes = torch.tensor([[0, 2, 5], [3, 16, 5], [1, 0, 4], [4, 16, 9]])  # each is top, bottom, left, right
     expected = images.clone()
     for number, (top, bottom, left, right) in enumerate(boxes.T.tolist()):
         expected[number, :, top:bottom, left:right] = others[number, :, top:bottom, left:right]
@@ -64,13 +64,15 @@ def test_a_share_is_left_as_it_is() -> None:
     assert share.tolist() == [1.0] * 12
 
 
-@pytest.mark.parametrize("mixing", [Mixup(), CutMix(), CutMix(alpha=0.3), MixupOrCutMix()], ids=lambda one: one.key)
+@pytest.mark.parametrize(
+    "mixing", [Mixup(), CutMix(), CutMix(alpha=0.3), MixupOrCutMix()], ids=lambda mixing: mixing.key
+)
 def test_shares_are_those_of_the_pixels(mixing: Mixing) -> None:
     black = torch.zeros(500, 1, 12, 20, dtype=torch.uint8)
     white = torch.full_like(black, 255)
     mixed, share = mixing.mix(black, white, DRAWS[:500])
     whites = mixed.double().mean(dim=(1, 2, 3)) / 255
-    assert (whites - (1 - share.double())).abs().max() < 0.5 / 255 + 1e-6  # the rounding of mixup
+    assert (whites - (1 - share.double())).abs().max() < 0.5 / 255 + 1e-6  # mixup rounds
     assert share.min() < 0.35, "boxes are cut at the borders"
     assert share.max() > 0.95
 
@@ -82,9 +84,9 @@ def test_one_of_the_two() -> None:
     boxes = ((mixed == 0) | (mixed == 255)).all(dim=(1, 2, 3))
     assert abs(boxes.double().mean().item() - 0.3) < 0.05
     for share, alone in ((0.0, Mixup()), (1.0, CutMix())):
-        mixed, kept = MixupOrCutMix(cutmix_share=share).mix(black, white, DRAWS[:2000])
+        mixed, shares = MixupOrCutMix(cutmix_share=share).mix(black, white, DRAWS[:2000])
         assert torch.equal(mixed, alone.mix(black, white, DRAWS[:2000])[0])
-        assert torch.equal(kept, alone.mix(black, white, DRAWS[:2000])[1])
+        assert torch.equal(shares, alone.mix(black, white, DRAWS[:2000])[1])
 
 
 def test_partners_are_uniform_among_the_others() -> None:
@@ -115,14 +117,14 @@ def test_a_partner_is_shown_by_the_parts_before_in_a_view_of_its_own() -> None:
     (partners,) = views.partners(ids, draw, ids)
     shown, shares = views.mix(images, ids, draw, [images[partners]])
     crops, later = PadCrop(), PadCrop(padding=1, flip=False)
-    of = lambda part, stream, bits: torch.remainder(words(stream, 1, bits) & 0x7FFF_FFFF_FFFF_FFFF, part.distinct)  # noqa: E731
-    own = crops.render(images, of(crops, 0, draw))
+    draws_of = lambda part, stream, bits: torch.remainder(words(stream, 1, bits) & 0x7FFF_FFFF_FFFF_FFFF, part.distinct)  # noqa: E731
+    own = crops.render(images, draws_of(crops, 0, draw))
     other_bits = words(0, 3, draw)
-    other = crops.render(images[partners], of(crops, 0, other_bits))
+    other = crops.render(images[partners], draws_of(crops, 0, other_bits))
     mixture, share = Mixup().mix(own, other, words(1, 4, draw))
-    assert torch.equal(shown, later.render(mixture, of(later, 2, draw)))
+    assert torch.equal(shown, later.render(mixture, draws_of(later, 2, draw)))
     assert torch.equal(shares, torch.stack([share, 1 - share], dim=1))
-    assert (of(crops, 0, draw) != of(crops, 0, other_bits)).any()
+    assert (draws_of(crops, 0, draw) != draws_of(crops, 0, other_bits)).any()
     assert torch.equal(views(images, ids, seed=0, view=3, among=among), shown)
 
 
@@ -142,14 +144,14 @@ def test_two_mixings_have_a_partner_each() -> None:
 def test_few_views_are_the_same_ones_for_good() -> None:
     images, ids = pictures(), torch.arange(12) * 3
     among = ImageSet(images, ids=ids)
-    few = augmentation(["pad-crop", "mixup"], per_image=3)
-    assert (few.distinct, few.others, few.by_id) == (3, 1, True)
-    seen = {
-        few(images[:1], ids[:1], seed=seed, view=view, among=among).numpy().tobytes()
+    augment = augmentation(["pad-crop", "mixup"], per_image=3)
+    assert (augment.distinct, augment.others, augment.by_id) == (3, 1, True)
+    variants = {
+        augment(images[:1], ids[:1], seed=seed, view=view, among=among).numpy().tobytes()
         for seed in range(20)
         for view in range(5)
     }
-    assert len(seen) == 3
+    assert len(variants) == 3
 
 
 def test_keys_tell_options_apart_and_old_ones_stay() -> None:
@@ -167,12 +169,12 @@ def test_keys_tell_options_apart_and_old_ones_stay() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert augmentation({"mixup": {"alpha": 1}}).key == augmentation("mixup").key
-    # As earlier versions wrote them, under which teachers' answers are kept.
+    # Keys stay as earlier versions wrote them: teachers' outputs are cached under them.
     crop = "limbeck.data.views.PadCrop({'padding': 4, 'flip': True})"
     assert augmentation("pad-crop-flip").key == crop
     assert augmentation(["pad-crop-flip", "none"]).key == f"limbeck.data.views.Chain({{'parts': [{crop!r}, 'none']}})"
-    few = augmentation("pad-crop-flip", per_image=2)
-    assert few.key == f"limbeck.data.views.Few({{'count': 2, 'base': {crop!r}}})"
+    augment = augmentation("pad-crop-flip", per_image=2)
+    assert augment.key == f"limbeck.data.views.Few({{'count': 2, 'base': {crop!r}}})"
     assert isinstance(augmentation(["pad-crop-flip", "none"]), Chain)
 
 
@@ -208,7 +210,7 @@ def test_mixing_needs_a_set() -> None:
 
 
 def test_the_same_on_every_device_is_integer_arithmetic() -> None:
-    """But for square roots and products, which IEEE 754 fixes."""
+    """The rest is square roots and products, which IEEE 754 defines exactly."""
     images, others = pictures(), pictures().flip(0)
     mixed, _ = Mixup().mix(images, others, DRAWS[:12])
     weight = weights(1.0, 1.0, DRAWS[:12]).numpy().astype(np.int64)[:, None, None, None]

@@ -9,7 +9,7 @@ from limbeck.errors import UserError
 
 
 def enlarged(part: Tensor, height: int, width: int) -> Tensor:
-    """A part [h, w] pixel by pixel: linear between the two nearest centres of pixels in each direction."""
+    """Enlarges a part [h, w] pixel by pixel, linearly between the two nearest pixel centres in each direction."""
     rows, columns = part.shape
 
     def between(place: int, there: int, here: int) -> tuple[int, int, float]:

@@ -1,4 +1,4 @@
-"""Normalised views against slow forms of what is published, and as pure functions of a draw."""
+"""Normalised views: equal to slow versions of the published ones, and pure functions of a draw."""
 
 import math
 from typing import Any
@@ -37,7 +37,7 @@ def some(batch: int = 5, channels: int = 3, size: tuple[int, int] = (8, 8), dtyp
 
 
 def only(name: str, **options: Any) -> tuple[NormalisedViews, Draw, Tensor]:
-    """DSA of one operation, a draw of 1500 images, and what becomes of 1500 alike ones."""
+    """DSA of a single operation, a draw for 1500 images, and its views of 1500 equal images."""
     views = normalised_views({"dsa": {"operations": [name], **options}})
     draw = views.draw(1500, seed=1, step=2)
     return views, draw, views.apply(some(1).expand(1500, -1, -1, -1), draw)
@@ -46,38 +46,40 @@ def only(name: str, **options: Any) -> tuple[NormalisedViews, Draw, Tensor]:
 def test_colour_adds_and_then_scales_distances_to_grey_and_to_the_mean() -> None:
     views, image = normalised_views({"dsa": {"operations": ["colour"]}}), some(3)
     draw = views.draw(3, seed=0, step=0)
-    for one, made, (added, saturation, contrast) in zip(image, views.apply(image, draw), draw.numbers(3), strict=True):
-        expected = one + (added.double() - 0.5)
+    for original, view, (added, saturation, contrast) in zip(
+        image, views.apply(image, draw), draw.numbers(3), strict=True
+    ):
+        expected = original + (added.double() - 0.5)
         grey = torch.stack([expected.mean(0)] * 3)
         expected = (expected - grey) * (2 * saturation.double()) + grey
         expected = (expected - expected.mean()) * (0.5 + contrast.double()) + expected.mean()
-        torch.testing.assert_close(made, expected)
+        torch.testing.assert_close(view, expected)
 
 
 @pytest.mark.parametrize(("shift", "pixels"), [(0.125, 1), (0.25, 2)])
 def test_crop_moves_by_whole_pixels_up_to_its_share(shift: float, pixels: int) -> None:
-    _, _, made = only("crop", shift=shift)
+    _, _, shown = only("crop", shift=shift)
     padded = F.pad(some(1)[0], (pixels,) * 4)
     offsets = range(2 * pixels + 1)
     moved = {padded[:, y : y + 8, x : x + 8].numpy().tobytes() for y in offsets for x in offsets}
-    assert {one.numpy().tobytes() for one in made} == moved
+    assert {view.numpy().tobytes() for view in shown} == moved
 
 
 def test_cutout_takes_a_square_of_half_the_side_with_its_centre_anywhere() -> None:
-    _, _, made = only("cutout")
+    _, _, shown = only("cutout")
     expected = set()
     for y in range(9):
         for x in range(9):
-            one = some(1)[0].clone()
-            one[:, max(0, y - 2) : y + 2, max(0, x - 2) : x + 2] = 0
-            expected.add(one.numpy().tobytes())
-    assert {one.numpy().tobytes() for one in made} == expected
+            cut = some(1)[0].clone()
+            cut[:, max(0, y - 2) : y + 2, max(0, x - 2) : x + 2] = 0
+            expected.add(cut.numpy().tobytes())
+    assert {view.numpy().tobytes() for view in shown} == expected
 
 
 def test_flip_mirrors_half_of_the_images() -> None:
-    _, _, made = only("flip")
-    mirrored = (made == some(1).flip(3)).all(dim=(1, 2, 3))
-    assert (made[~mirrored] == some(1)).all()
+    _, _, shown = only("flip")
+    mirrored = (shown == some(1).flip(3)).all(dim=(1, 2, 3))
+    assert (shown[~mirrored] == some(1)).all()
     assert 650 < int(mirrored.sum()) < 850
 
 
@@ -90,13 +92,14 @@ def test_scale_and_rotate_are_bilinear_with_zeros_around(size: tuple[int, int]) 
     torch.testing.assert_close(scaled(image, wide, high), F.grid_sample(image, grid, align_corners=False))
     angle = torch.linspace(-1, 1, 4, dtype=torch.float64)
     height, width = size
-    for one, made, turn in zip(image, turned(image, angle), angle.tolist(), strict=True):
+    for original, rotated, radians in zip(image, turned(image, angle), angle.tolist(), strict=True):
         for y in range(height):
             for x in range(width):
-                dx, dy = x - (width - 1) / 2, y - (height - 1) / 2  # in pixels: an image that is not square stays rigid
-                at_x = math.cos(turn) * dx - math.sin(turn) * dy + (width - 1) / 2
-                at_y = math.sin(turn) * dx + math.cos(turn) * dy + (height - 1) / 2
-                torch.testing.assert_close(made[:, y, x], bilinear(one, at_y, at_x))
+                # in pixels, so that images that are not square are not distorted
+                dx, dy = x - (width - 1) / 2, y - (height - 1) / 2
+                at_x = math.cos(radians) * dx - math.sin(radians) * dy + (width - 1) / 2
+                at_y = math.sin(radians) * dx + math.cos(radians) * dy + (height - 1) / 2
+                torch.testing.assert_close(rotated[:, y, x], bilinear(original, at_y, at_x))
 
 
 def bilinear(image: Tensor, y: float, x: float) -> Tensor:
@@ -113,12 +116,12 @@ def test_dsa_draws_from_its_published_ranges() -> None:
     assert wide.min() < 0.84
     assert wide.max() > 1.19
     assert not torch.equal(wide, high)
-    views, draw, made = only("rotate")
+    views, draw, shown = only("rotate")
     assert views.key is not None
     degrees = (2 * draw.numbers(1)[:, 0].double() - 1) * 15
     assert degrees.min() < -14.5
     assert degrees.max() > 14.5
-    torch.testing.assert_close(made, turned(some(1).expand(1500, -1, -1, -1), degrees / 180 * math.pi))
+    torch.testing.assert_close(shown, turned(some(1).expand(1500, -1, -1, -1), degrees / 180 * math.pi))
 
 
 def test_dsa_gives_a_batch_one_operation_and_all_are_drawn_alike_often() -> None:
@@ -131,23 +134,23 @@ def test_crop_scale_rotate_gives_each_image_one_of_three() -> None:
     views = normalised_views("crop-scale-rotate")
     image = some(1, size=(16, 16))
     draw = views.draw(300, seed=0, step=0)
-    made = views.apply(image.expand(300, -1, -1, -1), draw)
-    which, down, right, degrees = draw.integers((3, 5, 5, 90))
+    shown = views.apply(image.expand(300, -1, -1, -1), draw)
+    operation, down, right, degrees = draw.integers((3, 5, 5, 90))
     padded = F.pad(image[0], (2, 2, 2, 2))
     for number in range(300):
-        if which[number] == 0:
+        if operation[number] == 0:
             y, x = 4 - int(down[number]), 4 - int(right[number])
-            torch.testing.assert_close(made[number], padded[:, y : y + 16, x : x + 16])
-        elif which[number] == 1:
+            torch.testing.assert_close(shown[number], padded[:, y : y + 16, x : x + 16])
+        elif operation[number] == 1:
             wide, high = 1 / (0.8 + 0.4 * draw.numbers(2)[number].double())
             assert 1 / 1.2 <= wide <= 1 / 0.8
-            torch.testing.assert_close(made[number], scaled(image, wide[None], high[None])[0])
+            torch.testing.assert_close(shown[number], scaled(image, wide[None], high[None])[0])
         else:
             angle = torch.deg2rad(degrees[number].double() - 45)
-            torch.testing.assert_close(made[number], turned(image, angle[None])[0])
+            torch.testing.assert_close(shown[number], turned(image, angle[None])[0])
     assert int(degrees.min()) == 0
     assert int(degrees.max()) == 89
-    assert all(70 < int((which == one).sum()) < 130 for one in range(3))
+    assert all(70 < int((operation == index).sum()) < 130 for index in range(3))
 
 
 @pytest.mark.parametrize("spec", EVERY, ids=str)
@@ -157,7 +160,7 @@ def test_a_view_is_a_function_of_seed_step_and_position(spec: Any) -> None:
     assert whole.shape == images.shape
     assert whole.dtype == images.dtype
     assert torch.equal(whole, views.apply(images, views.draw(6, seed=3, step=4)))
-    # In any share of the batch, and before it is given to the next one.
+    # The same for any share of the batch, and with a slice of the draw.
     assert torch.equal(whole[2:], views.apply(images[2:], views.draw(4, seed=3, step=4, first=2)))
     assert torch.equal(whole[:2], views.apply(images[:2], views.draw(6, seed=3, step=4).rows(slice(2))))
     if views.changes:
@@ -168,8 +171,10 @@ def test_a_view_is_a_function_of_seed_step_and_position(spec: Any) -> None:
 @pytest.mark.parametrize("spec", EVERY, ids=str)
 def test_shared_views_change_all_images_alike(spec: Any) -> None:
     views = normalised_views(spec)
-    real, made = some(1).expand(7, -1, -1, -1), some(1).expand(3, -1, -1, -1)
-    shown = torch.cat([views.apply(one, views.draw(len(one), seed=0, step=1, shared=True)) for one in (real, made)])
+    real, synthetic = some(1).expand(7, -1, -1, -1), some(1).expand(3, -1, -1, -1)
+    shown = torch.cat(
+        [views.apply(batch, views.draw(len(batch), seed=0, step=1, shared=True)) for batch in (real, synthetic)]
+    )
     torch.testing.assert_close(shown, shown[:1].expand(10, -1, -1, -1), rtol=0, atol=0)
 
 
@@ -177,9 +182,9 @@ def test_shared_views_change_all_images_alike(spec: Any) -> None:
 def test_gradients_of_first_and_second_order_are_right(spec: Any) -> None:
     views, images = normalised_views(spec), some(3, 2, (4, 4)).requires_grad_()
     draw = views.draw(3, seed=0, step=1)
-    assert torch.autograd.gradcheck(lambda one: views.apply(one, draw), images, fast_mode=True)
+    assert torch.autograd.gradcheck(lambda pixels: views.apply(pixels, draw), images, fast_mode=True)
     try:
-        assert torch.autograd.gradgradcheck(lambda one: views.apply(one, draw).square(), images, fast_mode=True)
+        assert torch.autograd.gradgradcheck(lambda pixels: views.apply(pixels, draw).square(), images, fast_mode=True)
     except RuntimeError:
         # Matching goes backwards through a view once; older torch has no second derivative of sampling at all.
         if sampling_has_a_second_derivative():
@@ -203,16 +208,16 @@ def test_half_precision_and_gray_images_are_computed_in_float32(spec: Any) -> No
     draw = views.draw(4, seed=0, step=1)
     with torch.autocast("cpu", torch.bfloat16):
         shown = views.apply(images, draw)
-        same = views.apply(images.float(), draw)
+        in_float32 = views.apply(images.float(), draw)
     assert shown.dtype == torch.bfloat16
-    assert torch.equal(shown, same.bfloat16())
-    torch.testing.assert_close(same.double(), views.apply(images.double(), draw), atol=1e-5, rtol=1e-5)
+    assert torch.equal(shown, in_float32.bfloat16())
+    torch.testing.assert_close(in_float32.double(), views.apply(images.double(), draw), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [one for one in EVERY if one != "none"], ids=str)
+@pytest.mark.parametrize("spec", [spec for spec in EVERY if spec != "none"], ids=str)
 def test_a_network_that_sees_images_larger_sees_the_same_views(spec: Any) -> None:
-    """As a teacher of another input size does."""
-    views, patches = normalised_views(spec), some(6, size=(4, 4))  # without details that only one of the two shows
+    """A teacher of another input size does so."""
+    views, patches = normalised_views(spec), some(6, size=(4, 4))  # smooth, so that both sizes show the same details
     small, large = (F.interpolate(patches, (size, size), mode="bilinear") for size in (32, 64))
     for step in range(6):
         draw = views.draw(6, seed=0, step=step)
@@ -271,7 +276,7 @@ def test_none_is_the_images_themselves_and_keys_tell_views_apart() -> None:
         images = some(2)
         assert not views.changes
         assert views.apply(images, views.draw(2, seed=0, step=0)) is images
-    keys = [normalised_views(one).key for one in [*EVERY, "dsa", {"dsa": {"shift": 0.25}}]]
+    keys = [normalised_views(views_spec).key for views_spec in [*EVERY, "dsa", {"dsa": {"shift": 0.25}}]]
     assert len(set(keys)) == len(keys)
     whole = [*OPERATIONS]
     assert normalised_views({"dsa": {"operations": whole, "shift": 0.125}}).key == normalised_views("dsa").key

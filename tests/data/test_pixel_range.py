@@ -1,4 +1,4 @@
-"""Values of more than 8 bits: what is white, what is said where a set does not come near it, and `scale`."""
+"""Values of more than 8 bits: which one is white, the warning for sets far below it, and `scale`."""
 
 import io
 import re
@@ -21,7 +21,7 @@ from limbeck.data.encoded.decode import to_uint8
 from limbeck.errors import UserError
 
 TWELVE_BITS = np.arange(0, 4096, 13, dtype=np.uint16)[:300].reshape(3, 10, 10)
-"""Three images of values 0..3887."""
+"""Three images with values in 0..3887."""
 EXPECTED = np.rint(TWELVE_BITS / 4095 * 255).astype(np.uint8)
 
 
@@ -32,7 +32,7 @@ def tiff(pixels: np.ndarray) -> bytes:
 
 
 def png16(pixels: np.ndarray) -> bytes:
-    """16-bit PNG of [H, W] or [H, W, C], which Pillow does not write with several channels."""
+    """A 16-bit PNG of [H, W] or [H, W, C]; Pillow does not write these with several channels."""
     height, width = pixels.shape[:2]
     rows = pixels.astype(">u2").reshape(height, -1)
     colour = {1: 0, 2: 4, 3: 2, 4: 6}[pixels[0, 0].size]
@@ -105,9 +105,9 @@ def test_values_that_do_not_fill_their_type_are_said_once(tmp_path: Path, kind: 
         UserWarning,
         match=rf"the images of '{path.name}/train' are dark: the largest value is 3887, and 65535 is white. If that "
         r"should be nearly white, say which value is, as `scale=4095` \(`--scale 4095`\); if .* so dark, `scale=65535`",
-    ) as said:
+    ) as caught:
         images = load(path, in_memory=in_memory)
-    assert [one.filename for one in said] == [__file__]
+    assert [warning.filename for warning in caught] == [__file__]
     assert np.array_equal(gray(images), np.rint(TWELVE_BITS / 257))
     meant = load(path, in_memory=in_memory, scale=65535)
     assert np.array_equal(gray(meant), gray(images))
@@ -129,8 +129,8 @@ def test_values_beyond_scale_are_refused(tmp_path: Path, kind: str, in_memory: b
     with pytest.raises(UserError, match=r"pixels must lie in 0..1500.5 \(`scale`\), got \d+..\d+"):
         load(path, in_memory=in_memory, scale=1500.5)
     if not kind.startswith("npz"):
-        some = load(path, in_memory=in_memory, scale=1500.5, skip_unreadable=True)
-        assert (len(some), some.skipped) == (1, 2)
+        loaded = load(path, in_memory=in_memory, scale=1500.5, skip_unreadable=True)
+        assert (len(loaded), loaded.skipped) == (1, 2)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in WIDE if kind not in SIXTEEN_BITS])
@@ -149,9 +149,9 @@ def test_dark_floats_are_said(tmp_path: Path, kind: str):
     path = write(tmp_path, TWELVE_BITS / np.float32(65535))
     with pytest.warns(
         UserWarning, match=r"the largest value is 0.0593\d*, and 1 is white. .* `scale=0.0593\d*`"
-    ) as said:
+    ) as caught:
         load(path)
-    advice = re.search(r"`scale=(\S+)`", str(said[0].message))
+    advice = re.search(r"`scale=(\S+)`", str(caught[0].message))
     assert advice is not None
     assert gray(load(path, scale=float(advice[1]))).max() == 255
 
@@ -273,7 +273,7 @@ def test_scale_below_the_values_of_digits_is_refused():
 
 
 def test_sixteen_bits_are_rounded_exactly():
-    every = np.arange(65536, dtype=np.uint16)
-    assert np.array_equal(to_uint8(every, sixteen_bit=True), (every.astype(int) + 128) // 257)
-    assert np.array_equal(to_uint8(every, scale=65535), (every.astype(int) + 128) // 257)
+    values = np.arange(65536, dtype=np.uint16)
+    assert np.array_equal(to_uint8(values, sixteen_bit=True), (values.astype(int) + 128) // 257)
+    assert np.array_equal(to_uint8(values, scale=65535), (values.astype(int) + 128) // 257)
     assert np.array_equal(to_uint8(np.arange(256, dtype=np.uint8), scale=255), np.arange(256))

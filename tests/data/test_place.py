@@ -18,7 +18,7 @@ from limbeck.recipes.sources import load_training_images
 
 @pytest.fixture
 def beside(write_folder, pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Writes class folders ant and bee of 6x5 images into folders of the working folder."""
+    """Writes class folders ant and bee of 6x5 images into folders below the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LIMBECK_DATA", raising=False)
 
@@ -153,7 +153,7 @@ def test_what_can_only_be_a_path():
     assert hub_id("a/b:c") == ("a/b", "c")
     assert not in_catalogue(Path("cifar10"))
     assert in_catalogue("imagenette:320px")
-    assert [path_text(Path(one)) for one in ("a", "a/b", "../a", "/a", "~/a", ".")] == [
+    assert [path_text(Path(text)) for text in ("a", "a/b", "../a", "/a", "~/a", ".")] == [
         "./a",
         "./a/b",
         "../a",

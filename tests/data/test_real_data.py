@@ -25,10 +25,10 @@ def test_cifar10_is_complete_and_cached(data_root: Path):
 
 
 def test_memory_mapped_equals_in_memory(data_root: Path):
-    held, encoded = (load("cifar10", "test", root=data_root, in_memory=choice) for choice in (True, False))
+    decoded, encoded = (load("cifar10", "test", root=data_root, in_memory=choice) for choice in (True, False))
     positions = torch.randperm(10_000)[:500]
-    assert torch.equal(encoded.gather(positions), held.gather(positions))
-    assert encoded.subset(positions).fingerprint == held.subset(positions).fingerprint
+    assert torch.equal(encoded.gather(positions), decoded.gather(positions))
+    assert encoded.subset(positions).fingerprint == decoded.subset(positions).fingerprint
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_memory_mapped_equals_in_memory(data_root: Path):
     ],
 )
 def test_other_sets_open(data_root: Path, name: str, split: str, images: int, classes: int, size: int):
-    found = load(name, split, root=data_root)
-    assert (len(found), found.num_classes, found.shape) == (images, classes, (3, size, size))
-    assert found.class_counts().unique().tolist() == [images // classes] or name.startswith("imagenette")
-    assert found.tensor().float().std() > 30
+    loaded = load(name, split, root=data_root)
+    assert (len(loaded), loaded.num_classes, loaded.shape) == (images, classes, (3, size, size))
+    assert loaded.class_counts().unique().tolist() == [images // classes] or name.startswith("imagenette")
+    assert loaded.tensor().float().std() > 30
 
 
 def test_transfer_set_of_real_images(data_root: Path, tmp_path: Path):

@@ -1,4 +1,4 @@
-"""Hashes of images: each is taken once, and of a subset its own images alone are read."""
+"""Hashes of images: each is computed once, and a subset reads only its own images."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from limbeck.data.storage import DigestTable, EncodedStorage, TensorStorage, ima
 
 
 class Counting(TensorStorage):
-    """Notes which images are read."""
+    """Records which images are read."""
 
     def __init__(self, images: Tensor) -> None:
         super().__init__(images)
@@ -30,12 +30,12 @@ def storage() -> Counting:
 
 
 def test_a_subset_reads_its_own_images_once(storage: Counting) -> None:
-    few = ImageSet(storage).subset([4000, 3, 77]).subset([77, 4000])
-    first = few.digests()
-    assert torch.equal(first, image_digests(few.tensor()))
+    subset = ImageSet(storage).subset([4000, 3, 77]).subset([77, 4000])
+    first = subset.digests()
+    assert torch.equal(first, image_digests(subset.tensor()))
     assert sorted(storage.read[:2]) == [77, 4000]
     storage.read.clear()
-    assert torch.equal(few.digests(), first)
+    assert torch.equal(subset.digests(), first)
     ImageSet(storage).subset([4000, 5]).digests()
     assert storage.read == [5]
 
@@ -67,7 +67,7 @@ def test_a_table_is_kept_when_much_is_new(storage: Counting) -> None:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Which cells are decoded."""
+    """Records which cells are decoded."""
     rows: list[int] = []
 
     def noting(cells: object, asked: np.ndarray, *arguments: object) -> object:
@@ -83,9 +83,9 @@ def test_of_encoded_sets_a_subset_decodes_its_own_images(write_parquet, pixels: 
     whole = load(file, in_memory=False)
     assert isinstance(whole._storage, EncodedStorage)
     decoded.clear()
-    few = whole.subset([7, 2])
-    assert torch.equal(few.digests(), image_digests(torch.from_numpy(pixels[[7, 2]]).permute(0, 3, 1, 2)))
+    subset = whole.subset([7, 2])
+    assert torch.equal(subset.digests(), image_digests(torch.from_numpy(pixels[[7, 2]]).permute(0, 3, 1, 2)))
     assert sorted(decoded) == [2, 7]
     decoded.clear()
-    assert torch.equal(load(file, in_memory=False).subset([2]).digests()[0], few.digests()[1])
+    assert torch.equal(load(file, in_memory=False).subset([2]).digests()[0], subset.digests()[1])
     assert decoded == []

@@ -1,4 +1,4 @@
-"""Images read from front to back: each once, kept at their shape, whatever stops the reading."""
+"""Images read from front to back: each once, kept in the given shape, whatever interrupts the reading."""
 
 import io
 import os
@@ -45,13 +45,13 @@ LABELS = [row % 3 for row in range(COUNT)]
 @pytest.fixture(autouse=True)
 def _no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_root: None) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path / "huggingface"))
-    monkeypatch.setattr(stream_reading, "SHARD_BYTES", 1)  # every batch is a shard
+    monkeypatch.setattr(stream_reading, "SHARD_BYTES", 1)  # each batch is a shard
     monkeypatch.setattr("limbeck.data.stream_source._BATCH", BATCH)
 
 
 @pytest.fixture
 def shards(write_parquet) -> Path:
-    """40 images in two files, and some of a test split."""
+    """40 images in two files, and a few of a test split."""
     for part, rows in enumerate((slice(0, 22), slice(22, COUNT))):
         path = f"set/data/train-{part:05d}-of-00002.parquet"
         write_parquet(path, IMAGES[rows], LABELS[rows], names=["ant", "bee", "cat"])
@@ -61,7 +61,7 @@ def shards(write_parquet) -> Path:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images each batch that is decoded has."""
+    """Records how many images each decoded batch has."""
     batches: list[int] = []
 
     def counted(images: Any, rows: np.ndarray, *rest: Any, **options: Any) -> np.ndarray:
@@ -110,7 +110,7 @@ def test_of_a_stream_as_much_as_is_asked_for(shards: Path, decoded: list[int]) -
 
 
 class Stopping(Silent):
-    """Fails, or asks to stop, after some images."""
+    """Fails, or requests a stop, after some images."""
 
     def __init__(self, at: int, error: type[BaseException] | None = None) -> None:
         self.at = at
@@ -206,9 +206,9 @@ def test_images_that_cannot_be_read(write_parquet, shards: Path, decoded: list[i
     with pytest.raises(UserError, match=r"row 19 of '.*broken.parquet' cannot be read as an image: it could not be"):
         load_stream(path, shape=SHAPE)
     assert len(load_stream(path, shape=SHAPE, count=19)) == 19
-    none = write_parquet("none.parquet", [b"", b"x"], None)
+    unreadable = write_parquet("none.parquet", [b"", b"x"], None)
     with pytest.raises(UserError, match="holds no readable image: all 2 were skipped"):
-        load_stream(none, shape=SHAPE, skip_unreadable=True)
+        load_stream(unreadable, shape=SHAPE, skip_unreadable=True)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_images_that_cannot_be_read(write_parquet, shards: Path, decoded: list[i
 def test_labels_without_names(
     write_parquet, labels: list[Any], classes: tuple[str, ...], numbers: list[int] | None
 ) -> None:
-    """Numbers may have gaps, since what comes later may fill them."""
+    """Numbers may have gaps, since later rows may fill them."""
     path = write_parquet("set.parquet", IMAGES[:3], labels)
     images = load_stream(path, shape=SHAPE, count=3)
     assert images.classes == classes
@@ -269,19 +269,19 @@ def test_the_value_that_is_white(tmp_path: Path) -> None:
     assert int(load_stream(tmp_path / "dark.parquet", shape=SHAPE, scale=1000).tensor().min()) == 255
 
 
-# Of the hub.
+# The Hub
 
 
 @pytest.fixture
 def hub(shards: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """A hub that has one repository; what it was asked for."""
-    asked: list[tuple[Any, ...]] = []
+    """Stands in for a Hub with one repository; returns the requests it received."""
+    requests: list[tuple[Any, ...]] = []
     local = datasets.load_dataset_builder
 
     def load_dataset_builder(path: str, *rest: Any, revision: str | None = None, **options: Any) -> Any:
         if path == "parquet":
             return local(path, *rest, **options)
-        asked.append((path, *rest, revision, *([options["data_files"]] if "data_files" in options else [])))
+        requests.append((path, *rest, revision, *([options["data_files"]] if "data_files" in options else [])))
         if path not in ("owner/insects", "frgfm/imagenette"):
             raise ConnectionError("no such repository")
         files = {"train": str(shards / "data" / "train-*.parquet"), "test": str(shards / "data" / "test-*.parquet")}
@@ -290,16 +290,16 @@ def hub(shards: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         return builder
 
     monkeypatch.setattr(datasets, "load_dataset_builder", load_dataset_builder)
-    return asked
+    return requests
 
 
 def test_a_repository_is_read_as_it_was_at_first(shards: Path, hub: list[tuple[Any, ...]]) -> None:
     whole = load(shards, size=8)
-    some = load_stream("owner/insects", count=10, shape=SHAPE)
-    assert (some.name, some.classes) == ("insects/train", whole.classes)
-    assert torch.equal(some.tensor(), whole.tensor()[:10])
-    more = load_stream("owner/insects", count=30, shape=SHAPE)
-    assert torch.equal(more.tensor(), whole.tensor()[:30])
+    streamed = load_stream("owner/insects", count=10, shape=SHAPE)
+    assert (streamed.name, streamed.classes) == ("insects/train", whole.classes)
+    assert torch.equal(streamed.tensor(), whole.tensor()[:10])
+    all_streamed = load_stream("owner/insects", count=30, shape=SHAPE)
+    assert torch.equal(all_streamed.tensor(), whole.tensor()[:30])
     assert hub == [("owner/insects", None, None), ("owner/insects", None, "c0ffee")]
     load_stream("owner/insects", count=30, shape=SHAPE)
     assert len(hub) == 2, "what is kept needs no connection"
@@ -323,7 +323,7 @@ def test_what_the_local_root_has_is_read_there(
 
 
 def test_images_in_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a repository of image files streams: rows are their addresses."""
+    """Repositories of image files stream like this: rows are the files' addresses."""
     for row, name in enumerate(["ant/1.png", "ant/2.png", "bee/3.png"]):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(IMAGES[row])

@@ -1,4 +1,4 @@
-"""Splits of Parquet files by their names, beside what `datasets` makes of the same names."""
+"""Splits of Parquet files by their names, compared with those that `datasets` finds."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ Splits = dict[str, list[str]]
 
 
 def placed(folder: Path, names: str) -> Path:
-    """Empty files at `names`, with ".parquet" where they have no ending."""
+    """Creates empty files called `names`, with ".parquet" added to names without a suffix."""
     for name in names.split():
         path = folder / (name if "." in name.rpartition("/")[2] else f"{name}.parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,11 +27,12 @@ def ours(folder: Path) -> Splits:
 
 
 def theirs(folder: Path) -> Splits:
-    """What `load_dataset("parquet", data_dir=folder)` reads."""
+    """The files that `load_dataset("parquet", data_dir=folder)` reads."""
     patterns = get_data_patterns(str(folder))
-    found = DataFilesDict.from_patterns(patterns, str(folder), allowed_extensions=[".parquet"])
+    files_of = DataFilesDict.from_patterns(patterns, str(folder), allowed_extensions=[".parquet"])
     return {
-        split: sorted(str(Path(file).relative_to(folder.resolve())) for file in files) for split, files in found.items()
+        split: sorted(str(Path(file).relative_to(folder.resolve())) for file in files)
+        for split, files in files_of.items()
     }
 
 
@@ -95,10 +96,10 @@ def test_names_put_together_at_random_are_read_as_datasets_does_or_refused(tmp_p
             name = "".join(word + random.choice(list("-_.0")) for word in random.choice(words, random.integers(1, 3)))
             placed(folder, random.choice(["", "", "data/", f"{random.choice(words)}/"]) + f"{name}.parquet")
         try:
-            found = ours(folder)
+            splits = ours(folder)
         except UserError:
             continue
-        assert found == {split: sorted(set(files)) for split, files in theirs(folder).items()}
+        assert splits == {split: sorted(set(files)) for split, files in theirs(folder).items()}
         agreed += 1
     assert agreed > 15
 

@@ -1,4 +1,4 @@
-"""Tables with columns of every type: images are read, or refused with what to do."""
+"""Tables with columns of every type: images are read, or refused with advice."""
 
 import os
 from collections.abc import Callable
@@ -53,7 +53,7 @@ IMAGES: dict[str, Callable[[list[bytes]], pa.Array]] = {
 @HELD_OR_ENCODED
 @pytest.mark.parametrize("kind", IMAGES)
 def test_encoded_images_of_every_type(write, pixels: np.ndarray, kind: str, in_memory: bool):
-    file = write(IMAGES[kind]([png(one) for one in pixels[:3]]))
+    file = write(IMAGES[kind]([png(image) for image in pixels[:3]]))
     assert same(load(file, in_memory=in_memory), pixels[:3])
 
 
@@ -65,7 +65,7 @@ def test_shards_of_several_types_are_joined(
     write, pixels: np.ndarray, tmp_path: Path, kinds: tuple[str, ...], in_memory: bool
 ):
     for number, kind in enumerate(kinds):
-        cells = [png(one) for one in pixels[2 * number :][:2]]
+        cells = [png(image) for image in pixels[2 * number :][:2]]
         write(IMAGES[kind](cells), f"train-{number:05d}-of-{len(kinds):05d}.parquet")
     assert same(load(tmp_path, in_memory=in_memory), pixels[: 2 * len(kinds)])
 
@@ -74,7 +74,7 @@ def test_shards_of_several_types_are_joined(
 def test_shards_without_rows_and_in_another_order_of_columns(
     write, pixels: np.ndarray, tmp_path: Path, in_memory: bool
 ):
-    cells = [png(one) for one in pixels[:4]]
+    cells = [png(image) for image in pixels[:4]]
     pq.write_table(pa.table({"label": pa.array([1, 0], pa.int32()), "image": cells[2:]}), tmp_path / "c.parquet")
     write(cells[:2], "b.parquet", label=pa.array([0, 1], pa.int64()))
     for name, columns in (("a", {}), ("d", {"image": pa.nulls(0), "other": pa.array([], pa.float64())})):
@@ -86,7 +86,7 @@ def test_shards_without_rows_and_in_another_order_of_columns(
 
 
 def test_shards_that_do_not_fit_are_refused(write, pixels: np.ndarray):
-    cells = [png(one) for one in pixels[:2]]
+    cells = [png(image) for image in pixels[:2]]
     folder = write(cells, "train-a.parquet", label=[0, 1]).parent
     write(cells, "train-b.parquet", kind=[0, 1])
     with pytest.raises(
@@ -123,7 +123,7 @@ def test_columns_without_images_are_refused(write, images: pa.Array, message: st
 
 @HELD_OR_ENCODED
 def test_lists_of_several_images_are_refused(write, pixels: np.ndarray, in_memory: bool):
-    cells = [{"bytes": png(one), "path": None} for one in pixels[:3]]
+    cells = [{"bytes": png(image), "path": None} for image in pixels[:3]]
     file = write(pa.array([cells[:1], cells[1:]]))
     with pytest.raises(
         UserError, match=r"row 1 of '.*set.parquet' must hold one image, got a list of 2; write one row"
@@ -160,7 +160,7 @@ def test_cells_without_an_image_are_named_or_skipped(
 
 
 def test_missing_files_among_many(write, pixels: np.ndarray, tmp_path: Path):
-    # Enough of them, and large enough, that they are decoded in threads.
+    # Enough images, and large enough, to be decoded in threads.
     noise = np.random.default_rng(0).integers(0, 256, (70, 70, 3), dtype=np.uint8)
     (tmp_path / "there.png").write_bytes(png(noise))
     file = write(["missing.png", *["there.png"] * 40])
@@ -201,7 +201,7 @@ def test_tables_that_hold_their_images_are_not_read_to_name_files(
     write, pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: pytest.fail("the column was read"))
-    file = write(pa.array([{"bytes": png(one), "path": "gone.png"} for one in pixels[:3]]))
+    file = write(pa.array([{"bytes": png(image), "path": "gone.png"} for image in pixels[:3]]))
     assert same(load(file), pixels[:3])
 
 
@@ -225,15 +225,15 @@ def test_columns_of_one_name_are_refused(tmp_path: Path, pixels: np.ndarray):
 def test_fewer_rows_than_stated_are_named(
     write, pixels: np.ndarray, labels: list[int] | None, monkeypatch: pytest.MonkeyPatch
 ):
-    file = write([png(one) for one in pixels], **({} if labels is None else {"label": labels}))
+    file = write([png(image) for image in pixels], **({} if labels is None else {"label": labels}))
     read = pq.ParquetFile.read
-    monkeypatch.setattr(pq.ParquetFile, "read", lambda part, columns: read(part, columns).slice(1))
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda parquet, columns: read(parquet, columns).slice(1))
     with pytest.raises(UserError, match=r"'.*set.parquet' must (be|hold) 12\b.* as .* states.*, got 11; it is damaged"):
         load(file)
 
 
 def test_damaged_pages_are_named(write, pixels: np.ndarray):
-    file = write([png(one) for one in pixels], label=list(range(12)))
+    file = write([png(image) for image in pixels], label=list(range(12)))
     data = bytearray(file.read_bytes())
     data[4:60] = b"\xff" * 56
     file.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Transfer sets as torch data sets and as `datasets.Dataset`, for loops of one's own."""
+"""Transfer sets as torch data sets and as `datasets.Dataset`, for users' own training loops."""
 
 import pickle
 from typing import Any
@@ -95,27 +95,27 @@ def test_learned_images_stay_floats_and_parts_are_taken_apart() -> None:
     learned = lb.ImageSet.of_floats(floats, [0, 1] * 3)
     assert torch.equal(learned.torch_dataset()[2].image, floats[2])
     assert learned.torch_dataset(views="pad-crop")[2].image.dtype == torch.float32
-    held = lb.TransferSet(learned, per_image=4)
-    assert len(held.torch_dataset()) == 24
+    transfer_set = lb.TransferSet(learned, per_image=4)
+    assert len(transfer_set.torch_dataset()) == 24
     with pytest.warns(UserWarning, match=r"'images' holds floats, which become whole gray levels; a `data"):
-        assert len(held.to_datasets()) == 6
+        assert len(transfer_set.to_datasets()) == 6
     with pytest.raises(UserError, match=r"`dtype` must be torch\.float32, since 'images' holds floats"):
         learned.torch_dataset(dtype=torch.uint8)
     with pytest.raises(UserError, match=r"`views` must move pixels alone, as 'pad-crop-flip', since 'images'"):
         learned.torch_dataset(views="colour-jitter")
 
 
-# A process that is forked from one with threads may warn.
+# Forking a process that has threads may warn.
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_show_the_same_and_see_the_epoch(images: lb.ImageSet) -> None:
-    here = images.dataloader(batch_size=5, views="pad-crop-flip")
+    by_method = images.dataloader(batch_size=5, views="pad-crop-flip")
     elsewhere = images.dataloader(batch_size=5, views="pad-crop-flip", workers=1)
     for epoch in (0, 1):
-        for loader in (here, elsewhere):
+        for loader in (by_method, elsewhere):
             loader.set_epoch(epoch)
-        for one, other in zip(here, elsewhere, strict=True):
-            assert torch.equal(one[0], other[0])
-            assert torch.equal(one[2], other[2])
+        for batch, expected in zip(by_method, elsewhere, strict=True):
+            assert torch.equal(batch[0], expected[0])
+            assert torch.equal(batch[2], expected[2])
 
 
 def test_samplers_can_be_told_the_epoch(images: lb.ImageSet) -> None:
@@ -166,9 +166,9 @@ def test_to_datasets_and_back(images: lb.ImageSet) -> None:
     ],
 )
 def test_what_cannot_be_shown(images: lb.ImageSet, options: dict[str, Any], why: str) -> None:
-    how: dict[str, Any] = {"batch_size": 4, **options}
+    keywords: dict[str, Any] = {"batch_size": 4, **options}
     with pytest.raises(UserError, match=why):
-        images.dataloader(**how)
+        images.dataloader(**keywords)
 
 
 def test_what_sets_lack(images: lb.ImageSet) -> None:

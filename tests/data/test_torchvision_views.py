@@ -1,4 +1,4 @@
-"""Transforms of torchvision as views: each image from its own draw, whatever stands beside it in the batch."""
+"""Transforms of torchvision as views: each image has its own draw, whatever else is in the batch."""
 
 from typing import Any
 
@@ -37,9 +37,9 @@ def test_a_view_is_a_function_of_seed_number_and_id(spec: Any) -> None:
     torch.rand(5)
     alone = torch.cat([views(IMAGES[n : n + 1], IDS[n : n + 1], seed=3, view=2) for n in range(12)])
     assert torch.equal(alone, shown)
-    if spec is not v2.ColorJitter:  # which jitters nothing by default
+    if spec is not v2.ColorJitter:  # it jitters nothing by default
         others = [views(IMAGES, IDS, seed=seed, view=view) for seed, view in ((4, 2), (3, 1))]
-        assert not any(torch.equal(one, shown) for one in others)
+        assert not any(torch.equal(other, shown) for other in others)
 
 
 def test_one_draw_is_what_torchvision_makes_of_that_seed() -> None:
@@ -83,4 +83,4 @@ def test_what_views_are_is_in_their_key() -> None:
     }
     assert len(keys) == 3
     assert None not in keys
-    assert augmentation(v2.RandAugment()).key is None  # of which no file holds how it was made
+    assert augmentation(v2.RandAugment()).key is None  # an object: no file records how it was made

@@ -34,18 +34,18 @@ def full(small_set: ImageSet) -> TransferSet:
 
 def test_round_trip_is_exact(full: TransferSet, tmp_path: Path):
     full.save(tmp_path / "set")
-    same = TransferSet.load(tmp_path / "set")
-    assert torch.equal(same.images.tensor(), full.images.tensor())
-    assert same.images.fingerprint == full.images.fingerprint
-    assert same.images.ids.tolist() == full.images.ids.tolist()
-    assert (same.images.classes, same.images.name, len(same)) == (full.images.classes, "small", 12)
-    assert same.soft_labels is not None
+    loaded = TransferSet.load(tmp_path / "set")
+    assert torch.equal(loaded.images.tensor(), full.images.tensor())
+    assert loaded.images.fingerprint == full.images.fingerprint
+    assert loaded.images.ids.tolist() == full.images.ids.tolist()
+    assert (loaded.images.classes, loaded.images.name, len(loaded)) == (full.images.classes, "small", 12)
+    assert loaded.soft_labels is not None
     assert full.soft_labels is not None
-    assert torch.equal(same.soft_labels, full.soft_labels)
-    assert same.about == full.about
-    assert list(same.provenance) == list(full.provenance)
+    assert torch.equal(loaded.soft_labels, full.soft_labels)
+    assert loaded.about == full.about
+    assert list(loaded.provenance) == list(full.provenance)
     for name, values in full.provenance.items():
-        restored = same.provenance[name]
+        restored = loaded.provenance[name]
         if isinstance(values, torch.Tensor):
             assert isinstance(restored, torch.Tensor)
             assert restored.dtype == values.dtype
@@ -56,13 +56,13 @@ def test_round_trip_is_exact(full: TransferSet, tmp_path: Path):
 
 def test_gray_unlabelled_subset_round_trip(tmp_path: Path):
     pixels = torch.randint(0, 256, (5, 1, 7, 3), dtype=torch.uint8)
-    some = ImageSet(pixels, classes=["a", "b"]).subset([4, 1, 2])
-    TransferSet(some, torch.full((3, 2), 0.5, dtype=torch.bfloat16)).save(tmp_path / "set")
-    same = TransferSet.load(tmp_path / "set")
-    assert (same.images.labels, same.images.classes, same.provenance) == (None, ("a", "b"), {})
-    assert same.images.fingerprint == some.fingerprint
-    assert same.soft_labels is not None
-    assert same.soft_labels.dtype == torch.float32
+    subset = ImageSet(pixels, classes=["a", "b"]).subset([4, 1, 2])
+    TransferSet(subset, torch.full((3, 2), 0.5, dtype=torch.bfloat16)).save(tmp_path / "set")
+    restored = TransferSet.load(tmp_path / "set")
+    assert (restored.images.labels, restored.images.classes, restored.provenance) == (None, ("a", "b"), {})
+    assert restored.images.fingerprint == subset.fingerprint
+    assert restored.soft_labels is not None
+    assert restored.soft_labels.dtype == torch.float32
 
 
 def test_datasets_opens_it(full: TransferSet, tmp_path: Path):
@@ -189,10 +189,10 @@ def test_kind_and_temperature_are_kept_and_give_the_teachers_logits(small_set: I
         TransferSet(small_set, values, soft_label_kind=kind, soft_label_temperature=temperature).save(
             tmp_path / str(number)
         )
-        same = TransferSet.load(tmp_path / str(number))
-        assert (same.soft_label_kind, same.soft_label_temperature) == (kind, temperature)
-        assert same.soft_targets is not None
-        logits = same.soft_targets.teacher_logits()
+        restored = TransferSet.load(tmp_path / str(number))
+        assert (restored.soft_label_kind, restored.soft_label_temperature) == (kind, temperature)
+        assert restored.soft_targets is not None
+        logits = restored.soft_targets.teacher_logits()
         assert torch.allclose(logits - logits.mean(1, keepdim=True), centred, atol=1e-5)
 
 
@@ -212,7 +212,7 @@ def test_what_soft_labels_cannot_be(small_set: ImageSet, options: dict, message:
 
 
 def without_kind(folder: Path) -> None:
-    """As saved before soft labels had one."""
+    """Makes the folder look as if saved before soft labels had a kind."""
     config = json.loads((folder / "transfer_set.json").read_text())
     del config["soft_labels"]
     (folder / "transfer_set.json").write_text(json.dumps(config))
@@ -223,8 +223,8 @@ def test_what_was_saved_without_a_kind_loads_if_it_is_probabilities(
 ):
     full.save(tmp_path / "set")
     without_kind(tmp_path / "set")
-    same = TransferSet.load(tmp_path / "set")
-    assert (same.soft_label_kind, same.soft_label_temperature) == ("probabilities", 1.0)
+    restored = TransferSet.load(tmp_path / "set")
+    assert (restored.soft_label_kind, restored.soft_label_temperature) == ("probabilities", 1.0)
     TransferSet(small_set, LOGITS, soft_label_kind="logits").save(tmp_path / "logits")
     without_kind(tmp_path / "logits")
     with pytest.raises(UserError, match=r'`soft_labels` must be probabilities.*as "soft_labels": {"kind": "logits"'):
@@ -285,7 +285,7 @@ def test_damaged_rows_are_named(full: TransferSet, tmp_path: Path):
     full.save(tmp_path / "set")
     data = bytearray((tmp_path / "set" / DATA).read_bytes())
     group = pq.ParquetFile(tmp_path / "set" / DATA).metadata.row_group(0)
-    chunk = next(one for one in map(group.column, range(group.num_columns)) if one.path_in_schema == "id")
+    chunk = next(column for column in map(group.column, range(group.num_columns)) if column.path_in_schema == "id")
     start = chunk.dictionary_page_offset or chunk.data_page_offset
     data[start : start + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
     (tmp_path / "set" / DATA).write_bytes(data)

@@ -1,4 +1,4 @@
-"""A transfer set that carries floats, and what else it needs to be used rightly."""
+"""Transfer sets that hold floats, and whatever else is needed to use them correctly."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from limbeck.data.joined import join
 from limbeck.errors import UserError
 
 FLOATS = torch.randn(6, 3, 4, 4, generator=torch.Generator().manual_seed(0)) * 2
-"""Far outside of [0, 1], as learned pixels are."""
+"""Values far outside [0, 1], as learned pixels are."""
 
 
 def learned(dtype: torch.dtype = torch.float16) -> ImageSet:
@@ -39,20 +39,20 @@ def use() -> dict[str, Any]:
 def test_a_set_with_everything_comes_back_equal(dtype: torch.dtype, tmp_path: Path) -> None:
     whole = TransferSet(learned(dtype), torch.randn(6, 3), soft_label_kind="logits", use=use(), per_image=4)
     whole.save(tmp_path / "set")
-    same = TransferSet.load(tmp_path / "set")
-    assert same.floats is not None
-    assert same.floats.dtype == dtype
-    assert torch.equal(same.floats, FLOATS.to(dtype))
-    assert same.images.fingerprint == whole.images.fingerprint
-    assert same.images.labels is not None
-    assert (same.per_image, same.images.labels.tolist()) == (4, [0, 1, 2, 0, 1, 2])
+    restored = TransferSet.load(tmp_path / "set")
+    assert restored.floats is not None
+    assert restored.floats.dtype == dtype
+    assert torch.equal(restored.floats, FLOATS.to(dtype))
+    assert restored.images.fingerprint == whole.images.fingerprint
+    assert restored.images.labels is not None
+    assert (restored.per_image, restored.images.labels.tolist()) == (4, [0, 1, 2, 0, 1, 2])
     assert whole.use is not None
-    assert same.use is not None
+    assert restored.use is not None
     for name in ("mean", "matrix"):
-        assert torch.equal(same.use["student"]["whitening"][name], whole.use["student"]["whitening"][name])
+        assert torch.equal(restored.use["student"]["whitening"][name], whole.use["student"]["whitening"][name])
     for part in ("training", "objective"):
-        assert same.use[part] == whole.use[part]
-    assert same.use["student"]["options"] == {"width": 32}
+        assert restored.use[part] == whole.use[part]
+    assert restored.use["student"]["options"] == {"width": 32}
 
 
 def test_datasets_opens_its_images_in_eight_bits(tmp_path: Path) -> None:
@@ -71,20 +71,20 @@ def test_the_card_tells_how_to_use_it(tmp_path: Path) -> None:
     assert "limbeck distill <this folder>" in text
     assert "float16 images in pixels.safetensors" in text
     assert "Each image holds 4, a square of parts" in text
-    told = yaml.safe_load(text.split("```yaml")[-1].split("```")[0])
-    assert told["training"]["learning_rate"] == 0.0123
-    assert told["student"]["whitening"] == {"mean": "a tensor [3, 4, 4]", "matrix": "a tensor [48, 48]"}
+    front_matter = yaml.safe_load(text.split("```yaml")[-1].split("```")[0])
+    assert front_matter["training"]["learning_rate"] == 0.0123
+    assert front_matter["student"]["whitening"] == {"mean": "a tensor [3, 4, 4]", "matrix": "a tensor [48, 48]"}
 
 
 def test_a_set_without_is_written_as_ever(tmp_path: Path) -> None:
     pixels = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
     TransferSet(ImageSet(pixels)).save(tmp_path / "set")
-    assert sorted(one.name for one in (tmp_path / "set").iterdir()) == ["README.md", "data", "transfer_set.json"]
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == ["README.md", "data", "transfer_set.json"]
     config = json.loads((tmp_path / "set" / "transfer_set.json").read_text())
     assert config["format"] == 1
     assert not {"use", "floats", "per_image"} & config.keys()
-    same = TransferSet.load(tmp_path / "set")
-    assert (same.use, same.floats, same.per_image) == (None, None, 1)
+    restored = TransferSet.load(tmp_path / "set")
+    assert (restored.use, restored.floats, restored.per_image) == (None, None, 1)
 
 
 def test_earlier_versions_refuse_what_they_would_overlook(tmp_path: Path) -> None:
@@ -94,9 +94,9 @@ def test_earlier_versions_refuse_what_they_would_overlook(tmp_path: Path) -> Non
 
 def test_subsets_and_joined_sets_keep_floats() -> None:
     images = learned()
-    some = images.subset([0, 4])  # ids, at positions 5 and 1
-    assert torch.equal(some.floats(), FLOATS.half()[[5, 1]])
-    assert torch.equal(some.with_labels(None, ["a"]).floats(), some.floats())
+    subset = images.subset([0, 4])  # ids, at positions 5 and 1
+    assert torch.equal(subset.floats(), FLOATS.half()[[5, 1]])
+    assert torch.equal(subset.with_labels(None, ["a"]).floats(), subset.floats())
     gray = ImageSet(torch.full((1, 3, 4, 4), 51, dtype=torch.uint8))
     both = join([images, gray], [1, 0], [0, 2], ids=[0, 1], classes=("a",), name="both")
     assert both.has_floats
@@ -106,7 +106,7 @@ def test_subsets_and_joined_sets_keep_floats() -> None:
 
 def test_floats_that_look_alike_are_told_apart() -> None:
     images, other = learned(), FLOATS.half().clone()
-    other[0, 0, 0, 0] = 9  # black or white, as it was
+    other[0, 0, 0, 0] = 9  # white in 8 bits, as is whatever is beyond 1
     altered = ImageSet.of_floats(other, images.labels, ids=images.ids, classes=images.classes)
     beyond = FLOATS.half()[0, 0, 0, 0] > 1
     assert torch.equal(altered.tensor(), images.tensor()) == bool(beyond)
@@ -179,7 +179,7 @@ def test_folders_of_which_something_was_left_behind(tmp_path: Path) -> None:
     save_file({"pixels": pixels["pixels"][:2].contiguous()}, folder / "pixels.safetensors")
     with pytest.raises(UserError, match=r"pixels.safetensors does not hold the 6 images"):
         TransferSet.load(folder)
-    nearly = torch.where(pixels["pixels"] > 1, pixels["pixels"] * 2, pixels["pixels"])  # the same in 8 bits
+    nearly = torch.where(pixels["pixels"] > 1, pixels["pixels"] * 2, pixels["pixels"])  # equal in 8 bits
     save_file({"pixels": nearly}, folder / "pixels.safetensors")
     with pytest.raises(UserError, match="holds other images, ids or labels"):
         TransferSet.load(folder)
@@ -190,15 +190,15 @@ def test_folders_of_which_something_was_left_behind(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("floating", [False, True])
 def test_what_images_hold_is_taught_as_images(floating: bool) -> None:
-    """Floats of 8-bit images, too, which enlarging would round."""
+    """Decoding 8-bit images gives floats, too, as enlarging them in 8 bits would round."""
     images = learned() if floating else ImageSet(learned().tensor(), learned().labels, classes=["a", "b", "c"])
     soft = torch.randn(6, 3)
     provenance = {"source": list("abcdef"), "row": torch.arange(6)}
-    held = TransferSet(images, soft, provenance, soft_label_kind="logits", use=use(), per_image=4)
-    whole = held.decoded()
-    assert held.use is not None
+    transfer_set = TransferSet(images, soft, provenance, soft_label_kind="logits", use=use(), per_image=4)
+    whole = transfer_set.decoded()
+    assert transfer_set.use is not None
     assert whole.use is not None
-    assert (len(whole), whole.per_image, whole.use["training"]) == (24, 1, held.use["training"])
+    assert (len(whole), whole.per_image, whole.use["training"]) == (24, 1, transfer_set.use["training"])
     assert whole.images.labels is not None
     assert whole.images.labels.tolist() == [label for label in [0, 1, 2, 0, 1, 2] for _ in range(4)]
     assert whole.soft_labels is not None
@@ -214,7 +214,7 @@ def test_what_images_hold_is_taught_as_images(floating: bool) -> None:
 
 def test_loading_the_images_alone_says_what_is_left(tmp_path: Path) -> None:
     TransferSet(learned(), use=use(), per_image=4).save(tmp_path / "set")
-    told = "carries floats and several images in each and how students are taught on it, and only its 8-bit images"
-    with pytest.warns(UserWarning, match=told):
+    message = "carries floats and several images in each and how students are taught on it, and only its 8-bit images"
+    with pytest.warns(UserWarning, match=message):
         images = load_images(tmp_path / "set")
     assert torch.equal(images.tensor(), learned().tensor())

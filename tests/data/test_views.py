@@ -1,4 +1,4 @@
-"""Augmentations: pure in (seed, view, id), right pixels, finite views counted."""
+"""Augmentations: pure functions of (seed, view, id), right pixels, and the number of views where it is finite."""
 
 from itertools import permutations
 
@@ -22,7 +22,7 @@ def images() -> torch.Tensor:
 ALL = [*list(VIEWS), ["pad-crop-flip", "colour-jitter"]]
 
 
-@pytest.mark.parametrize("check", [one for name in VIEWS for one in checks_for("views", name)], ids=str)
+@pytest.mark.parametrize("check", [check for name in VIEWS for check in checks_for("views", name)], ids=str)
 def test_conforms(check: Check) -> None:
     check()
 
@@ -38,11 +38,11 @@ def test_same_triple_gives_same_pixels_in_any_batch(spec: object, channels: int,
     assert whole.shape == images.shape
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1))
     assert torch.equal(augment(images[order], ids[order], seed=3, view=5, among=among), whole[order])
-    one = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]), among=among)
-    assert torch.equal(one, whole[4:5])
+    view = augment(images[4:5], ids[4:5], seed=3, view=torch.tensor([5]), among=among)
+    assert torch.equal(view, whole[4:5])
 
 
-@pytest.mark.parametrize("spec", [one for one in ALL if one != "none"], ids=str)
+@pytest.mark.parametrize("spec", [spec for spec in ALL if spec != "none"], ids=str)
 def test_seed_view_and_id_each_change_the_pixels(spec: object, images: torch.Tensor) -> None:
     augment = augmentation(spec)  # pyright: ignore[reportArgumentType]
     ids = torch.arange(12)

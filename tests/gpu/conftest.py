@@ -1,4 +1,4 @@
-"""Runs on a GPU. LIMBECK_TEST_DEVICE=cpu tries the same code without one, less what only a GPU can show."""
+"""These tests run on a GPU. LIMBECK_TEST_DEVICE=cpu runs them on a CPU, except those that only a GPU can pass."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Before cuBLAS starts: with a workspace of fixed size it repeats itself on any stream.
+# Set before cuBLAS starts: a workspace of fixed size makes it deterministic on any stream.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 import pytest
@@ -23,15 +23,15 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def device() -> Iterator[torch.device]:
-    """The first GPU, which this process then trains on; see `tests/conftest.py` for where there is none."""
-    found = torch.device(os.environ.get("LIMBECK_TEST_DEVICE", "cuda:0"))
-    with settled_on(found):
-        yield found
+    """The first GPU, which this process then trains on; `tests/conftest.py` handles machines without one."""
+    chosen_device = torch.device(os.environ.get("LIMBECK_TEST_DEVICE", "cuda:0"))
+    with settled_on(chosen_device):
+        yield chosen_device
 
 
 @contextmanager
 def settled_on(device: torch.device) -> Iterator[None]:
-    """Inside, the process trains on `device`, whatever it trained on before."""
+    """Within this context the process trains on `device`, whatever it trained on before."""
     AcceleratorState._reset_state(reset_partial_state=True)
     PartialState(cpu=device.type == "cpu")
     try:
@@ -42,7 +42,7 @@ def settled_on(device: torch.device) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kernels that repeat themselves, and whole float32 in them."""
+    """Deterministic kernels that compute in full float32."""
     monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
@@ -56,7 +56,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def teach(device: torch.device, tmp_path: Path) -> Run:
-    """`fit` on the tiny problem, on the device; each argument can be replaced."""
+    """Call `fit` on the tiny problem on the device; each argument can be replaced."""
 
     def run(folder: str = "run", *, resume: bool = False, **changes: Any) -> TrainingResult:
         arguments: dict[str, Any] = {
@@ -76,7 +76,7 @@ def teach(device: torch.device, tmp_path: Path) -> Run:
 
 @contextmanager
 def no_waits(device: torch.device) -> Iterator[None]:
-    """Inside, whatever makes the GPU wait raises an error."""
+    """Within this context, whatever makes the host wait for the GPU raises an error."""
     arm(device)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Networks that are compiled, and replayed as CUDA graphs, teach what plain ones do, and go on to the same bits."""
+"""Networks compiled or replayed as CUDA graphs train as plain ones do, and resume bit for bit."""
 
 import shutil
 from typing import Any

@@ -26,28 +26,28 @@ METHODS: dict[str, Any] = {
 def test_images_are_those_of_the_cpu(device: torch.device, method: str) -> None:
     learned = torch.arange(6) != 3
     settings = recipe(method, METHODS[method])
-    here, there = (
-        engine(settings, pool(), start(learned=learned), network=FlatNetwork(fresh(0)), device=one)
-        for one in (device, CPU)
+    on_device, on_cpu = (
+        engine(settings, pool(), start(learned=learned), network=FlatNetwork(fresh(0)), device=place)
+        for place in (device, CPU)
     )
-    assert here.estimate().seconds > 0
+    assert on_device.estimate().seconds > 0
     for iteration in range(2):
-        here.step(iteration)
-        there.step(iteration)
-    assert here.synthetic.inputs.device == device
-    changed = (here.synthetic.inputs.cpu() - start().inputs).abs().flatten(1).amax(1)
+        on_device.step(iteration)
+        on_cpu.step(iteration)
+    assert on_device.synthetic.inputs.device == device
+    changed = (on_device.synthetic.inputs.cpu() - start().inputs).abs().flatten(1).amax(1)
     assert ((changed > 1e-3) == learned).all() or method == "tgdd"
-    if method != "ncfm":  # whose frequencies are drawn on the device
-        assert torch.allclose(here.synthetic.inputs.cpu(), there.synthetic.inputs, atol=1e-3)
+    if method != "ncfm":  # ncfm draws its frequencies on the device
+        assert torch.allclose(on_device.synthetic.inputs.cpu(), on_cpu.synthetic.inputs, atol=1e-3)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_run_goes_on_from_a_state_of_the_cpu(device: torch.device, method: str) -> None:
     settings = recipe(method, METHODS[method])
-    whole, begun = (engine(settings, pool(), network=FlatNetwork(fresh(0)), device=device) for _ in range(2))
+    whole, restored = (engine(settings, pool(), network=FlatNetwork(fresh(0)), device=device) for _ in range(2))
     whole.step(0)
-    begun.step(0)
-    state = {name: one.detach().cpu().clone() for name, one in begun.state_dict().items()}
+    restored.step(0)
+    state = {name: tensor.detach().cpu().clone() for name, tensor in restored.state_dict().items()}
     again = engine(
         settings,
         pool(),
@@ -62,9 +62,9 @@ def test_a_run_goes_on_from_a_state_of_the_cpu(device: torch.device, method: str
 
 
 def test_crops_are_those_of_the_cpu(device: torch.device) -> None:
-    made = [
-        images_of_crops(pool(), FrozenTeacher(fresh(0), device=one), Crops(candidates=4), [2] * 3, seed=0)
-        for one in (device, CPU)
+    synthetic_sets = [
+        images_of_crops(pool(), FrozenTeacher(fresh(0), device=place), Crops(candidates=4), [2] * 3, seed=0)
+        for place in (device, CPU)
     ]
-    assert torch.allclose(made[0].scores, made[1].scores, atol=1e-4)
-    assert torch.equal(made[0].images, made[1].images)
+    assert torch.allclose(synthetic_sets[0].scores, synthetic_sets[1].scores, atol=1e-4)
+    assert torch.equal(synthetic_sets[0].images, synthetic_sets[1].images)

@@ -1,4 +1,4 @@
-"""The forward pass over many images on a GPU: what the CPU gives, batch after batch."""
+"""The forward pass over many images on a GPU gives what the CPU gives, batch by batch."""
 
 import pytest
 import torch
@@ -18,10 +18,10 @@ def test_outputs_are_those_of_the_cpu(device: torch.device, batch_size: int) -> 
     classifier, images = network(), stripes(70)
     expected = whole_outputs(classifier, images, WANT, device=CPU)
     copy = network().to(device)
-    found = whole_outputs(copy, images, WANT, batch_size=batch_size)
-    assert found.logits.device == CPU
-    for one, other in zip((found.logits, found.embedding, *found.stages), _all(expected), strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+    outputs = whole_outputs(copy, images, WANT, batch_size=batch_size)
+    assert outputs.logits.device == CPU
+    for actual, wanted in zip((outputs.logits, outputs.embedding, *outputs.stages), _all(expected), strict=True):
+        torch.testing.assert_close(actual, wanted, rtol=1e-3, atol=1e-3)
 
 
 def _all(outputs):
@@ -29,7 +29,7 @@ def _all(outputs):
 
 
 def test_batches_come_in_order_and_stay_as_they_were(device: torch.device) -> None:
-    """The next one is computed while one is looked at, and must not overwrite it."""
+    """The next batch is computed while the caller reads this one, and must not overwrite it."""
     classifier, images = network().to(device), stripes(70)
     expected = whole_outputs(classifier, images).logits
     batches = list(outputs_over(classifier, images, batch_size=16))
@@ -65,13 +65,13 @@ def test_by_default_a_network_is_evaluated_on_the_device_and_stays_where_it_was(
 def test_images_are_resized_there(device: torch.device, size: tuple[int, int]) -> None:
     classifier, images = create("resnet8", num_classes=2, channels=1), stripes(20)
     expected = whole_outputs(classifier, images, size=size, device=CPU).logits
-    found = whole_outputs(classifier, images, size=size, device=device).logits
-    torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
+    logits = whole_outputs(classifier, images, size=size, device=device).logits
+    torch.testing.assert_close(logits, expected, rtol=1e-2, atol=1e-2)
 
 
 def test_evaluation_agrees(device: torch.device) -> None:
     classifier, images = network(), stripes(60)
-    there = evaluate(classifier, images, device="cpu")
-    here = evaluate(network(), images, device=device)
-    assert here.n == there.n == 60
-    assert abs(here.top1 - there.top1) <= 1 / 60
+    on_cpu = evaluate(classifier, images, device="cpu")
+    on_device = evaluate(network(), images, device=device)
+    assert on_device.n == on_cpu.n == 60
+    assert abs(on_device.top1 - on_cpu.top1) <= 1 / 60

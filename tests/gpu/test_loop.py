@@ -1,4 +1,4 @@
-"""The loop on a GPU: what the CPU teaches, the same each time, resumed to the bit, and without a wait."""
+"""The loop on a GPU: trains as on the CPU, repeats itself, resumes bit for bit, and never waits for the device."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,19 +28,19 @@ pytestmark = pytest.mark.gpu
 @pytest.mark.parametrize("more", [{}, {"normalised_views": {"dsa": {"mode": "all"}}}, {"sharpness": {}}], ids=str)
 def test_it_teaches_what_the_cpu_teaches(teach: Run, device: torch.device, more: dict[str, Any]) -> None:
     changed = settings(steps=6, precision="fp32", cache=False, **more)
-    found = teach("here", settings=changed)
-    assert device_of(found.student).type == device.type
+    result = teach("here", settings=changed)
+    assert device_of(result.student).type == device.type
     with settled_on(CPU):
         expected = teach("cpu", settings=changed)
     for name, value in expected.student.state_dict().items():
-        torch.testing.assert_close(found.student.state_dict()[name].cpu(), value, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(result.student.state_dict()[name].cpu(), value, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("views", ["pad-crop", "resized-crop", "colour-jitter", "none"])
 def test_same_seed_same_student(teach: Run, views: str, precision: str) -> None:
-    more: dict[str, Any] = {"normalised_views": "dsa", "sharpness": {}} if views == "none" else {}
-    changed = settings(views=views, precision=precision, **more)
+    extra: dict[str, Any] = {"normalised_views": "dsa", "sharpness": {}} if views == "none" else {}
+    changed = settings(views=views, precision=precision, **extra)
     first, again = (teach(folder, settings=changed) for folder in ("a", "b"))
     assert same(weights(first.student), weights(again.student))
 
@@ -53,7 +53,7 @@ def test_it_learns_in_bf16(teach: Run) -> None:
 
 
 def fitting_teacher(name: str) -> Classifier:
-    if name == "simkd":  # its teacher pools before the head
+    if name == "simkd":  # needs a teacher that pools before its head
         return create("resnet8", num_classes=2, channels=1)
     return network(9, width=4 if name in EQUAL_CHANNELS else 6)
 
@@ -75,14 +75,14 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(
             run("run")
     resumed = run("run", resume=True)
     assert same(weights(resumed.student), weights(whole.student))
-    first, second = (Checkpoint.load(tmp_path / one / "checkpoint.safetensors") for one in ("whole", "run"))
+    first, second = (Checkpoint.load(tmp_path / folder / "checkpoint.safetensors") for folder in ("whole", "run"))
     assert first.tensors.keys() == second.tensors.keys()
     differing = [key for key in first.tensors if not torch.equal(first.tensors[key], second.tensors[key])]
     assert differing == []
 
 
 class Armed:
-    """An observer with which a wait is an error in the steps after `steps`; the run ends after the last of them."""
+    """An observer that makes a wait an error in the step after each of `steps`; the run ends after the last of them."""
 
     def __init__(self, device: torch.device, steps: set[int]) -> None:
         self.device, self.steps = device, steps
@@ -101,11 +101,11 @@ class Armed:
 
 
 class Ended(Exception):
-    """Enough was seen."""
+    """Ends a run that has shown enough."""
 
 
 def watched(teach: Run, device: torch.device, folder: str, **changes: Any) -> None:
-    """20 steps of a long run, of which the 10th ends a preparing phase and is written down."""
+    """Runs 20 steps of a long run; the 10th ends a preparing phase and is logged."""
     try:
         with pytest.raises(Ended):
             teach(folder, observers=[Armed(device, {*range(2, 10), *range(11, 21)})], **changes)
@@ -129,21 +129,21 @@ def test_no_step_of_any_objective_waits(name: str, teach: Run, device: torch.dev
 def test_no_view_waits(views: str, teach: Run, device: torch.device) -> None:
     grey = stripes(40)
     images = ImageSet(grey.tensor().expand(-1, 3, -1, -1).contiguous(), grey.labels, classes=grey.classes)
-    three = {"num_classes": 2, "channels": 3, "width": 4, "norm": "batch", "classes": grey.classes}
+    colour = {"num_classes": 2, "channels": 3, "width": 4, "norm": "batch", "classes": grey.classes}
     watched(
         teach,
         device,
         "run",
         source=images,
-        student=create("convnet_d3", **three),
-        teacher=create("convnet_d3", seed=9, **three),
+        student=create("convnet_d3", **colour),
+        teacher=create("convnet_d3", seed=9, **colour),
         settings=long(views=views, cache=False),
     )
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
 def test_no_view_cache_waits(warm: bool, teach: Run, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
-    """But for its looks at whether what it finds still holds, each time that as much again was found."""
+    """Except to verify its entries against the teacher, which happens each time the number of hits has doubled."""
     if warm:
         teach("before", settings=settings(steps=30, views="none"))
     monkeypatch.setattr(ViewCache, "verify", lambda *_: True)

@@ -1,4 +1,4 @@
-"""Images that are learned or made on a GPU are those that the CPU learns, but for rounding."""
+"""Images learned or made on a GPU equal those of the CPU, but for rounding."""
 
 from copy import deepcopy
 from typing import Any
@@ -24,13 +24,13 @@ MATCHED = [name for name, method in METHODS.items() if method.values["by"] == "t
 @pytest.mark.parametrize("name", MATCHED)
 def test_trajectories_are_matched_as_on_the_cpu(device: torch.device, name: str, gradient: str) -> None:
     changed: dict[str, Any] = {"batch": 3, "drop": 0.25, "rate_rate": 1e-3, "gradient": gradient}
-    settings, found = settings_for(name, views="dsa", matching=changed), []
-    for where in (device, CPU):
-        matching = engine_for(settings, mask=Mask(), device=where)
+    settings, inputs = settings_for(name, views="dsa", matching=changed), []
+    for place in (device, CPU):
+        matching = engine_for(settings, mask=Mask(), device=place)
         for iteration in range(2):
             matching.step(iteration)
-        found.append(matching.synthetic.inputs.cpu())
-    torch.testing.assert_close(*found, rtol=1e-2, atol=1e-3)
+        inputs.append(matching.synthetic.inputs.cpu())
+    torch.testing.assert_close(*inputs, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("gradient", ["exact", "tesla"])
@@ -41,19 +41,19 @@ def test_replayed_steps_are_those_that_are_launched(
     if device.type != "cuda":
         pytest.skip("a CPU replays nothing")
     solving = {"gradient": gradient, **{name: options[name] for name in options if name == "chunk"}}
-    posed = problem(dtype=torch.float32, **{name: one for name, one in options.items() if name != "chunk"})
-    posed.network.to(device)
-    posed = on(device, posed)
-    computing = StepGradients(posed.network, replayed=True)
-    for rate in (0.05, 0.1):  # the second way is replayed from its first step
-        posed = posed._replace(rate=torch.tensor(rate, device=device), start=posed.start * (1 - rate))
-        replayed, launched = posed.solve(computing=computing, **solving), posed.solve(**solving)
+    task = problem(dtype=torch.float32, **{name: value for name, value in options.items() if name != "chunk"})
+    task.network.to(device)
+    task = on(device, task)
+    computing = StepGradients(task.network, replayed=True)
+    for rate in (0.05, 0.1):  # the second solve is replayed from its first step
+        task = task._replace(rate=torch.tensor(rate, device=device), start=task.start * (1 - rate))
+        replayed, launched = task.solve(computing=computing, **solving), task.solve(**solving)
         torch.testing.assert_close(replayed, launched, rtol=1e-6, atol=1e-7)
 
 
 def on(device: torch.device, posed: Problem) -> Problem:
     """The same problem, its tensors on the device."""
-    return Problem(*(tree_map_only(torch.Tensor, lambda one: one.to(device), part) for part in posed))
+    return Problem(*(tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), part) for part in posed))
 
 
 def test_an_estimate_of_matching(device: torch.device) -> None:
@@ -64,16 +64,16 @@ def test_an_estimate_of_matching(device: torch.device) -> None:
 
 @pytest.mark.parametrize("name", ["dm", "tgdd", "ncfm"])
 def test_distributions_are_matched(device: torch.device, name: str) -> None:
-    found = []
-    for where in (device, CPU):
-        matching = engine(recipe(name), pool(), device=where)
+    inputs = []
+    for place in (device, CPU):
+        matching = engine(recipe(name), pool(), device=place)
         for iteration in range(2):
             matching.step(iteration)
-        found.append(matching.synthetic.inputs.cpu())
-    if name == "ncfm":  # frequencies are drawn where they are used
-        assert found[0].isfinite().all()
+        inputs.append(matching.synthetic.inputs.cpu())
+    if name == "ncfm":  # ncfm draws its frequencies on the device
+        assert inputs[0].isfinite().all()
     else:
-        torch.testing.assert_close(*found, rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(*inputs, rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -16,7 +16,7 @@ def test_latency_names_the_device_and_the_network_goes_back(device: torch.device
     classifier = network()
     measured = footprint(classifier, (1, 8, 8), device=device)
     assert measured["device"] == (torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu")
-    assert all(one["median"] > 0 and one["n"] >= 3 for one in measured["latency_ms"].values())
+    assert all(latency["median"] > 0 and latency["n"] >= 3 for latency in measured["latency_ms"].values())
     assert measured["macs"] == footprint(classifier, (1, 8, 8), latency=False)["macs"]
     assert device_of(classifier) == CPU
 

@@ -1,4 +1,4 @@
-"""The memory of crd and rrd on a GPU: the draws of the CPU, the same scores, and the same rows afterwards."""
+"""The memory of crd and rrd on a GPU: the same draws and scores as on the CPU, and the same rows afterwards."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def memory(**options: str) -> MomentumMemory:
 
 
 def steps(one: MomentumMemory, device: torch.device) -> tuple[list[Tensor], list[Tensor]]:
-    """Rows that are drawn, and scores, of four steps."""
+    """The rows drawn in four steps, and their scores."""
     drawn, scores = [], []
     for seed in range(4):
         source = torch.Generator().manual_seed(seed)
@@ -32,30 +32,30 @@ def steps(one: MomentumMemory, device: torch.device) -> tuple[list[Tensor], list
         places = one.draw(rows, 12)
         both = one.scores(own, teacher.to(device), places)
         one.update(own, teacher.to(device), rows)
-        sum(each.sum() for each in both).backward()
-        drawn.append(places.cpu().sort(dim=1).values)  # which of them is first is the device's affair
-        scores += [each.detach().cpu().sort(dim=1).values for each in both]
+        sum(values.sum() for values in both).backward()
+        drawn.append(places.cpu().sort(dim=1).values)  # their order depends on the device
+        scores += [values.detach().cpu().sort(dim=1).values for values in both]
     return drawn, scores
 
 
 @pytest.mark.parametrize("options", [{}, {"draws": "independent"}, {"positives": "same-class"}], ids=str)
 def test_memories_are_those_of_the_cpu(device: torch.device, options: dict[str, str]) -> None:
-    here, there = memory(**options).to(device), memory(**options)
-    (drawn, scores), (expected, of_cpu) = steps(here, device), steps(there, torch.device("cpu"))
-    assert all(torch.equal(one, other) for one, other in zip(drawn, expected, strict=True))
-    for one, other in zip(scores, of_cpu, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(here.student.cpu(), there.student, rtol=1e-4, atol=1e-5)
+    on_device, on_cpu = memory(**options).to(device), memory(**options)
+    (drawn, scores), (expected, of_cpu) = steps(on_device, device), steps(on_cpu, torch.device("cpu"))
+    assert all(torch.equal(actual, wanted) for actual, wanted in zip(drawn, expected, strict=True))
+    for score, score_of_cpu in zip(scores, of_cpu, strict=True):
+        torch.testing.assert_close(score, score_of_cpu, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(on_device.student.cpu(), on_cpu.student, rtol=1e-4, atol=1e-5)
 
 
 def test_a_queue_is_that_of_the_cpu(device: torch.device) -> None:
     with own_randomness(0, "queue"):
-        there = Queue(20, D)
+        on_cpu = Queue(20, D)
     with own_randomness(0, "queue"):
-        here = Queue(20, D).to(device)
+        on_device = Queue(20, D).to(device)
     for seed in range(4):
         pushed = torch.randn(B, D, generator=torch.Generator().manual_seed(seed))
-        there.push(pushed)
-        here.push(pushed.to(device))
-    assert torch.equal(here.keys.cpu(), there.keys)
-    assert here.place.item() == there.place.item()
+        on_cpu.push(pushed)
+        on_device.push(pushed.to(device))
+    assert torch.equal(on_device.keys.cpu(), on_cpu.keys)
+    assert on_device.place.item() == on_cpu.place.item()

@@ -1,4 +1,4 @@
-"""Selection by a teacher that is asked on the GPU."""
+"""Selection by a teacher that computes on the GPU."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from limbeck.models import Classifier, create
 from limbeck.transfer.select import CRITERIA, select
 
 pytestmark = pytest.mark.gpu
-ASKING = sorted(name for name, one in CRITERIA.items() if one.needs_teacher)
+ASKING = sorted(name for name, criterion in CRITERIA.items() if criterion.needs_teacher)
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ def test_what_asks_a_teacher_repeats_itself(
     assert len(first.ids.unique()) == 20
     assert first.scores.isfinite().all()
     assert torch.equal(select(images, criterion=criterion, **options).ids, first.ids)
-    teacher.to(device)  # where it lies says where it is asked
+    teacher.to(device)  # the teacher computes where its weights are
     assert torch.equal(select(images, criterion=criterion, **options).ids.sort().values, first.ids.sort().values)
 
 
 def test_scores_by_teacher_logits_are_those_of_the_cpu(device: torch.device, teacher: Classifier) -> None:
     images = natural(60)
     options = {"criterion": ASKING[0], "budget": 20, "teacher": teacher, "precision": "fp32"}
-    here = select(images, **options)
+    on_device = select(images, **options)
     with settled_on(CPU):
-        there = select(images, **options)
-    common = set(here.ids.tolist()) & set(there.ids.tolist())
+        on_cpu = select(images, **options)
+    common = set(on_device.ids.tolist()) & set(on_cpu.ids.tolist())
     assert len(common) >= 18, "near ties alone may fall otherwise"

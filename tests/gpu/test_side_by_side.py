@@ -1,4 +1,4 @@
-"""Processes that share one GPU teach what each would alone."""
+"""Processes that share a GPU train the students that each would train alone."""
 
 import os
 import subprocess
@@ -39,13 +39,13 @@ def finish(process: subprocess.Popen[str], folder: Path) -> dict[str, torch.Tens
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     tensors = Checkpoint.load(folder / "checkpoint.safetensors").tensors
-    return {name: one for name, one in tensors.items() if name.startswith("student")}
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("student")}
 
 
 def test_two_processes_on_one_device_teach_what_each_does_alone(device: torch.device, tmp_path: Path) -> None:
     alone = [finish(start(tmp_path / f"alone-{seed}", device, seed), tmp_path / f"alone-{seed}") for seed in (0, 1)]
     both = [start(tmp_path / f"beside-{seed}", device, seed) for seed in (0, 1)]
     beside = [finish(process, tmp_path / f"beside-{seed}") for seed, process in enumerate(both)]
-    for one, other in zip(alone, beside, strict=True):
-        assert one
-        assert all(torch.equal(one[name], other[name]) for name in one)
+    for expected, actual in zip(alone, beside, strict=True):
+        assert expected
+        assert all(torch.equal(expected[name], actual[name]) for name in expected)

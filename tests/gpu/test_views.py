@@ -1,4 +1,4 @@
-"""Views are made on the GPU from pixels that live there, and are those of the CPU."""
+"""Views are made on the GPU from pixels that are there, and equal those of the CPU."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ def images(channels: int = 3) -> ImageSet:
 
 
 def shown(device: torch.device, views: Any, channels: int = 3, per_image: int | None = None) -> list[Tensor]:
-    made = augmentation(views, per_image=per_image)
-    stream = BatchStream(images(channels), augmentation=made, batch_size=16, seed=3, device=device)
-    batches = [stream[0]]  # constants get to the device with the first
+    augmented = augmentation(views, per_image=per_image)
+    stream = BatchStream(images(channels), augmentation=augmented, batch_size=16, seed=3, device=device)
+    batches = [stream[0]]  # the first batch copies constants to the device
     with no_waits(device):
         batches += [stream[step] for step in range(1, 6)]
     assert all(batch.images.device.type == device.type for batch in batches)
@@ -45,8 +45,8 @@ def test_random_bits_are_those_of_the_cpu(device: torch.device) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("views", EXACT, ids=str)
 def test_crops_and_mixtures_are_those_of_the_cpu(device: torch.device, views: Any, channels: int) -> None:
-    for here, there in zip(shown(device, views, channels), shown(CPU, views, channels), strict=True):
-        assert torch.equal(here, there)
+    for on_device, on_cpu in zip(shown(device, views, channels), shown(CPU, views, channels), strict=True):
+        assert torch.equal(on_device, on_cpu)
 
 
 @pytest.mark.parametrize("per_image", [None, 3])
@@ -55,8 +55,8 @@ def test_what_is_computed_is_that_of_the_cpu_to_a_grey_level(
     device: torch.device, views: Any, per_image: int | None
 ) -> None:
     pairs = zip(shown(device, views, per_image=per_image), shown(CPU, views, per_image=per_image), strict=True)
-    for here, there in pairs:
-        difference = (here.int() - there.int()).abs()
+    for on_device, on_cpu in pairs:
+        difference = (on_device.int() - on_cpu.int()).abs()
         assert difference.max() <= 1
         assert difference.float().mean() < 0.01
 

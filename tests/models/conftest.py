@@ -1,4 +1,4 @@
-"""Small classifiers that many tests of the models share."""
+"""Small classifiers that many tests of models share."""
 
 import os
 from pathlib import Path

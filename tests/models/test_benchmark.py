@@ -1,4 +1,4 @@
-"""Checkpoints of the CIFAR distillation benchmarks load by their own names, and answer as there."""
+"""Checkpoints of the CIFAR distillation benchmarks load under their own names and give the same outputs."""
 
 import json
 from argparse import Namespace
@@ -37,7 +37,7 @@ def answered(name: str, state: dict[str, Tensor], pixels: Tensor) -> Outputs:
 
 
 def check(got: Tensor, expected: np.ndarray, *, tolerance: float = 1e-5) -> None:
-    """Equal, relative to the largest entry."""
+    """Checks that both are equal, relative to the largest entry."""
     wanted = torch.from_numpy(expected)
     assert got.shape == wanted.shape
     assert (got - wanted).abs().max() <= tolerance * wanted.abs().max()
@@ -47,8 +47,8 @@ def check(got: Tensor, expected: np.ndarray, *, tolerance: float = 1e-5) -> None
 def test_given_weights_give_the_published_outputs(name: str) -> None:
     with np.load(FOLDER / "peers" / f"zoo_{name}.npz") as file:
         golden = {key: file[key] for key in file}
-    names = [str(one) for one in golden["names"]]
-    sides = [json.loads(str(one).replace("(", "[").replace(",)", ")").replace(")", "]")) for one in golden["shapes"]]
+    names = [str(text) for text in golden["names"]]
+    sides = [json.loads(str(text).replace("(", "[").replace(",)", ")").replace(")", "]")) for text in golden["shapes"]]
     seed = json.loads(str(golden["hp"]))["weights_seed"]
     outputs = answered(name, drawn_weights(names, sides, seed), torch.from_numpy(golden["in.images"]))
     assert outputs.embedding is not None
@@ -67,11 +67,11 @@ def test_every_network_answers_as_in_the_benchmark(name: str) -> None:
     outputs = answered(name, tiled_weights(shapes(name)), images().double())
     assert outputs.embedding is not None
     check(outputs.logits, facts(name)["logits"], tolerance=1e-10)
-    features = torch.stack([sample(one) for one in (*outputs.stages, outputs.embedding)])
+    features = torch.stack([sample(output) for output in (*outputs.stages, outputs.embedding)])
     for got, expected in zip(features, facts(name)["features"], strict=True):
         check(got, expected, tolerance=1e-10)
     for got, expected in zip(outputs.pre_activations[1:], facts(name)["pre_activations"], strict=True):
-        # The benchmark has these before the shuffle, which puts the halves' channels by turns; this undoes it.
+        # The benchmark takes these before the shuffle, which interleaves the channels of both halves; this undoes it.
         unshuffled = shuffle_channels(got, got.shape[1] // 2) if name == "ShuffleV2" else got
         check(sample(unshuffled), expected, tolerance=1e-10)
 
@@ -105,7 +105,7 @@ def test_a_file_as_the_benchmark_saves_it(tmp_path: Path, name: str, prefix: str
 
 
 def test_a_file_without_a_suffix(tmp_path: Path) -> None:
-    """As mdistiller saves its students."""
+    """mdistiller saves its students like this."""
     torch.save({"model": tiled_weights(shapes("wrn_16_2"))}, tmp_path / "student_best")
     classifier = load(tmp_path / "student_best", model="wrn_16_2", num_classes=100, mean=(0, 0, 0), std=(1, 1, 1))
     with torch.inference_mode():
@@ -141,7 +141,7 @@ def test_another_network_of_the_family_is_refused_in_the_files_own_names() -> No
 
 
 def test_a_shallower_network_of_the_same_make() -> None:
-    """Names as in the benchmarks' ResNet50: a projected shortcut is called so, the head is `linear`."""
+    """Names as in the benchmarks' ResNet50: a projected shortcut is `shortcut`, the head is `linear`."""
     ours = create("resnet18", num_classes=10, seed=1).network.state_dict()
     theirs = {key.replace("downsample", "shortcut").replace("head", "linear"): value for key, value in ours.items()}
     fresh = create("resnet18", num_classes=10, seed=2)

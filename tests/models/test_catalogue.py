@@ -1,4 +1,4 @@
-"""The catalogue answers without torch, and its entries can be listed."""
+"""The catalogue works without torch, and its entries can be listed."""
 
 import subprocess
 import sys
@@ -58,7 +58,7 @@ def test_unknown_name() -> None:
     ],
 )
 def test_options(kind: str, good: object, bad: object, words: str) -> None:
-    known = {"one": Option(kind, None, "", ("a", "b")), "two": Option("count", 2, "")}
-    assert check_options("m", known, {"one": good}) == {"one": good, "two": 2}
+    options = {"one": Option(kind, None, "", ("a", "b")), "two": Option("count", 2, "")}
+    assert check_options("m", options, {"one": good}) == {"one": good, "two": 2}
     with pytest.raises(UserError, match=f"option `one` of m must be {words}, got"):
-        check_options("m", known, {"one": bad})
+        check_options("m", options, {"one": bad})

@@ -1,4 +1,4 @@
-"""What a classifier does to images before the network sees them, and how it is used."""
+"""How a classifier prepares images for its network, and how it is used."""
 
 import copy
 
@@ -12,7 +12,7 @@ from limbeck.models import Classifier, Outputs, create
 
 
 class Passing(nn.Module):
-    """Returns as logits the mean of every channel that it was given."""
+    """Returns the mean of each input channel as logits."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
@@ -134,7 +134,7 @@ def test_distributed_data_parallel(small: Classifier, images: Tensor, tmp_path) 
         wrapped = nn.parallel.DistributedDataParallel(small)
         outputs = wrapped(images, want=("logits", "embedding", "stages"))
         assert isinstance(outputs, Outputs)
-        sum(one.mean() for one in (outputs.logits, outputs.embedding, *outputs.stages)).backward()
-        assert all(one.grad is not None for one in small.parameters())
+        sum(output.mean() for output in (outputs.logits, outputs.embedding, *outputs.stages)).backward()
+        assert all(parameter.grad is not None for parameter in small.parameters())
     finally:
         torch.distributed.destroy_process_group()

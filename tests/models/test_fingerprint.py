@@ -1,4 +1,4 @@
-"""Equal where two networks answer alike, in every process; another one for all that can be seen to change answers."""
+"""Fingerprints: equal in every process for networks with equal outputs, other ones where outputs visibly change."""
 
 import copy
 import functools
@@ -33,7 +33,7 @@ def helper(x: Tensor) -> Tensor:
 
 
 class Scaled(nn.Module):
-    """`forward` reads whatever attribute `factor` is."""
+    """Its `forward` reads the attribute `factor`, whatever that is."""
 
     def __init__(self, factor: Any = 1.0) -> None:
         super().__init__()
@@ -79,8 +79,8 @@ class Parametrization(nn.Module):
 
 
 def wrapped(module: nn.Module, **changes: Any) -> Classifier:
-    given: dict[str, Any] = {"num_classes": 5, "input_size": None, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    return wrap(module, **given | changes)
+    keywords: dict[str, Any] = {"num_classes": 5, "input_size": None, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    return wrap(module, **keywords | changes)
 
 
 def of(module: nn.Module) -> str:
@@ -139,11 +139,11 @@ ATTRIBUTES: dict[str, tuple[Any, Any]] = {
 
 @pytest.mark.parametrize("what", ATTRIBUTES)
 def test_attributes(what: str) -> None:
-    one, other = ATTRIBUTES[what]
-    assert of(Scaled(one)) != of(Scaled(other))
-    assert of(Scaled(one)) == of(Scaled(one))
+    value, other = ATTRIBUTES[what]
+    assert of(Scaled(value)) != of(Scaled(other))
+    assert of(Scaled(value)) == of(Scaled(value))
     if what not in ("operator", "method of a tensor", "builtin", "cached"):
-        assert of(Scaled(one)) == of(copy.deepcopy(Scaled(one)))
+        assert of(Scaled(value)) == of(copy.deepcopy(Scaled(value)))
 
 
 def _patched(module: nn.Module, forward: Callable) -> nn.Module:
@@ -228,26 +228,26 @@ MODULES: dict[str, list[Callable[[], nn.Module]]] = {
 @pytest.mark.parametrize("what", MODULES)
 def test_modules(what: str) -> None:
     torch.manual_seed(0)
-    found = []
+    fingerprints = []
     for make in MODULES[what]:
         torch.manual_seed(0)
-        found.append(of(make()))
-    assert len(set(found)) == len(found)
+        fingerprints.append(of(make()))
+    assert len(set(fingerprints)) == len(fingerprints)
 
 
 def test_classes_and_what_functions_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [of(Tempered())]
+    fingerprints = [of(Tempered())]
     monkeypatch.setattr(Tempered, "T", 4)
-    found.append(of(Tempered()))
+    fingerprints.append(of(Tempered()))
     monkeypatch.setattr(sys.modules[__name__], "SCALE", 2.0)
-    found.append(of(Tempered()))
+    fingerprints.append(of(Tempered()))
     monkeypatch.setattr(sys.modules[__name__], "helper", lambda x: x)
-    found.append(of(Tempered()))
+    fingerprints.append(of(Tempered()))
     monkeypatch.setattr(torchvision.models.resnet.BasicBlock, "forward", lambda self, x: x)
-    found.append(of(torchvision.models.resnet18(num_classes=5)))
+    fingerprints.append(of(torchvision.models.resnet18(num_classes=5)))
     monkeypatch.undo()
-    assert len(set(found)) == 5
-    assert of(Tempered()) == found[0]
+    assert len(set(fingerprints)) == 5
+    assert of(Tempered()) == fingerprints[0]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_what_does_not_change_answers_does_not_change_it() -> None:
     classifier = create("resnet8", num_classes=4)
     before = fingerprint(classifier)
     classifier.train()(torch.rand(1, 3, 32, 32).repeat(2, 1, 1, 1), want=("stages",))
-    assert fingerprint(classifier) != before  # its batch statistics moved
+    assert fingerprint(classifier) != before  # its batch statistics have changed
     before = fingerprint(classifier.eval())
     assert fingerprint(classifier.train()) == before
     classifier.requires_grad_(False)
@@ -304,7 +304,7 @@ def test_networks_of_libraries_are_vouched_for() -> None:
 @pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore::DeprecationWarning")
 def test_what_cannot_be_vouched_for(make: Callable[[], nn.Module], reason: str) -> None:
     unseen = identify(wrapped(make())).unseen
-    assert any(one.startswith(reason) for one in unseen), unseen
+    assert any(text.startswith(reason) for text in unseen), unseen
 
 
 def _with(module: nn.Module, **attributes: Any) -> nn.Module:
@@ -317,12 +317,12 @@ def _with(module: nn.Module, **attributes: Any) -> nn.Module:
 )
 def test_quantised_tensors_and_layers() -> None:
     tensors = [torch.quantize_per_tensor(torch.ones(2), scale, 0, torch.qint8) for scale in (0.1, 0.2, 0.1)]
-    scaled = [of(Scaled(one)) for one in tensors]
+    scaled = [of(Scaled(tensor)) for tensor in tensors]
     assert scaled[0] == scaled[2] != scaled[1]
 
     from torch.ao.nn.quantized.dynamic import Linear
 
-    found = []
+    fingerprints = []
     for bias in (0.0, 1.0, 0.0):
         torch.manual_seed(0)
         linear = nn.Linear(12, 5)
@@ -330,8 +330,8 @@ def test_quantised_tensors_and_layers() -> None:
         quantised = Linear(12, 5)
         weight = torch.quantize_per_tensor(linear.weight.detach(), 0.01, 0, torch.qint8)
         quantised.set_weight_bias(weight, linear.bias.detach())
-        found.append(of(nn.Sequential(nn.Flatten(), quantised)))
-    assert found[0] == found[2] != found[1]
+        fingerprints.append(of(nn.Sequential(nn.Flatten(), quantised)))
+    assert fingerprints[0] == fingerprints[2] != fingerprints[1]
 
 
 MODULE = """
@@ -368,7 +368,7 @@ def test_other_processes_find_the_same_and_changed_sources_another(
 ) -> None:
     path = tmp_path / "teacher_module.py"
     path.write_text(MODULE.replace("FACTOR", "* 1"))
-    there = subprocess.run(
+    in_another = subprocess.run(
         [sys.executable, "-c", PRINT, str(tmp_path)],
         env={**os.environ, "PYTHONHASHSEED": "7"},
         capture_output=True,
@@ -385,8 +385,8 @@ def test_other_processes_find_the_same_and_changed_sources_another(
         spec.loader.exec_module(module)
         return of(module.Teacher())
 
-    assert [here(), fingerprint(create("resnet8", num_classes=4))] == there
+    assert [here(), fingerprint(create("resnet8", num_classes=4))] == in_another
     path.write_text("# A comment.\n" + MODULE.replace("FACTOR", "* 1"))
-    assert here() == there[0]
+    assert here() == in_another[0]
     path.write_text(MODULE.replace("FACTOR", "* 2 "))
-    assert here() != there[0]
+    assert here() != in_another[0]

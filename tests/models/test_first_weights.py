@@ -1,4 +1,4 @@
-"""First weights of the CIFAR networks, as the benchmarks draw them (https://github.com/HobbitLong/RepDistiller)."""
+"""Initial weights of the CIFAR networks, as the benchmarks draw them (https://github.com/HobbitLong/RepDistiller)."""
 
 import pytest
 import torch
@@ -21,35 +21,35 @@ def head_of(name: str) -> nn.Linear:
 
 
 def is_normal(weight: Tensor) -> bool:
-    """Whether the values reach as far as normal ones do; uniform ones end at 1.73 deviations."""
+    """Whether the values spread as normal ones do; uniform ones end at 1.73 standard deviations."""
     return bool(weight.abs().max() > 2.5 * weight.std())
 
 
 @pytest.mark.parametrize("name", HE)
 def test_convolutions_are_normal_with_variance_two_by_fan_out(name: str) -> None:
-    for path, one in network(name).named_modules():
-        if isinstance(one, nn.Conv2d) and one.weight.numel() > 2000:
-            deviation = (2 / (one.kernel_size[0] * one.kernel_size[1] * one.out_channels)) ** 0.5
-            assert one.weight.std().item() == pytest.approx(deviation, rel=0.1), path
-            assert abs(one.weight.mean().item()) < 5 * deviation / one.weight.numel() ** 0.5, path
-            assert is_normal(one.weight), path
-        if isinstance(one, nn.Conv2d) and one.bias is not None:
-            assert (one.bias == 0).all(), path
+    for path, module in network(name).named_modules():
+        if isinstance(module, nn.Conv2d) and module.weight.numel() > 2000:
+            deviation = (2 / (module.kernel_size[0] * module.kernel_size[1] * module.out_channels)) ** 0.5
+            assert module.weight.std().item() == pytest.approx(deviation, rel=0.1), path
+            assert abs(module.weight.mean().item()) < 5 * deviation / module.weight.numel() ** 0.5, path
+            assert is_normal(module.weight), path
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            assert (module.bias == 0).all(), path
 
 
 @pytest.mark.parametrize("name", AS_TORCH)
 def test_shuffle_nets_start_as_torch_does(name: str) -> None:
-    for path, one in network(name).named_modules():
-        if isinstance(one, nn.Conv2d) and one.weight.numel() > 2000:
-            bound = one.weight[0].numel() ** -0.5
-            assert bound * 0.98 < one.weight.abs().max().item() <= bound, path
+    for path, module in network(name).named_modules():
+        if isinstance(module, nn.Conv2d) and module.weight.numel() > 2000:
+            bound = module.weight[0].numel() ** -0.5
+            assert bound * 0.98 < module.weight.abs().max().item() <= bound, path
 
 
 @pytest.mark.parametrize("name", [*HE, *AS_TORCH])
 def test_norms_start_as_the_identity(name: str) -> None:
-    norms = [one for one in network(name).modules() if isinstance(one, nn.BatchNorm2d)]
+    norms = [module for module in network(name).modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
-    assert all((one.weight == 1).all() and (one.bias == 0).all() for one in norms)
+    assert all((norm.weight == 1).all() and (norm.bias == 0).all() for norm in norms)
 
 
 @pytest.mark.parametrize("name", ["vgg8", "vgg13", "vgg8_w16", "MobileNetV2"])

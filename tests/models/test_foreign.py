@@ -1,4 +1,4 @@
-"""State dicts of others: found, stripped, fitted, or refused with a full account."""
+"""State dicts from elsewhere: found, stripped of prefixes, fitted, or refused with all differences listed."""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -17,7 +17,7 @@ State = dict[str, Tensor]
 
 @pytest.fixture
 def state() -> State:
-    """Weights that differ from those of `fresh` in every entry."""
+    """Weights that differ from those of `fresh` in every value."""
     network = create("vgg8_w2", num_classes=4, seed=1).network
     return {key: value + 1 for key, value in network.state_dict().items()}
 
@@ -130,7 +130,7 @@ def test_no_weights(tmp_path: Path, content: object, message: str) -> None:
 
 
 class Trojan:
-    """Would run a command when unpickled."""
+    """An object that would run a command when unpickled."""
 
     def __reduce__(self) -> tuple:
         import os

@@ -1,4 +1,4 @@
-"""The forward pass that everybody shares: where, in what, how often, and nothing of the caller's changed."""
+"""The shared forward pass: its device, type and number of passes; nothing of the caller's is changed."""
 
 import copy
 import threading
@@ -22,20 +22,20 @@ from limbeck.precision import Precision
 
 CPU = torch.device("cpu")
 OTHER = torch.device("cpu", 0)
-"""Another device to torch, which computes all the same: it stands for a GPU."""
+"""A device that torch tells apart from `CPU` but that computes alike: it stands for a GPU."""
 
 
 class Noted(nn.Module):
-    """Hands on what it gets, and notes on which copy of itself that was; copies of it share the notes."""
+    """Returns its input and records which copy of itself got it; all copies share the record."""
 
     def __init__(self) -> None:
         super().__init__()
         self.notes: list[tuple[int, Tensor]] = []
 
     def __deepcopy__(self, memo: dict[int, object]) -> "Noted":
-        made = Noted()
-        made.notes = self.notes
-        return made
+        tensor = Noted()
+        tensor.notes = self.notes
+        return tensor
 
     def forward(self, images: Tensor) -> Tensor:
         self.notes.append((id(self), images))
@@ -58,12 +58,12 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_classifier_on_the_cpu_is_copied_to_the_gpu_and_stays() -> None:
     classifier, first = noted()
     classifier.train()
-    before, places = weights(classifier), [one.data_ptr() for one in classifier.parameters()]
+    before, places = weights(classifier), [parameter.data_ptr() for parameter in classifier.parameters()]
     logits = predict(classifier, stripes(20))
     assert {copy for copy, _ in first.notes}.isdisjoint({id(first)})
     assert logits.device == CPU
     assert same(weights(classifier), before)
-    assert [one.data_ptr() for one in classifier.parameters()] == places
+    assert [parameter.data_ptr() for parameter in classifier.parameters()] == places
     assert all(part.training for part in classifier.modules())
     assert torch.equal(logits, predict(classifier, stripes(20), device="cpu"))
     assert first.notes[-1][0] == id(first), "a device that is named takes the classifier itself"
@@ -94,12 +94,14 @@ def test_a_device_that_is_named_keeps_the_classifier(monkeypatch: pytest.MonkeyP
 
 
 def test_teacher_and_student_are_evaluated_where_they_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    student, teacher, asked = network(), network(3), []
+    student, teacher, devices = network(), network(3), []
     real = forward._placed
-    monkeypatch.setattr(forward, "_placed", lambda one, device: (asked.append(device), real(one, device))[1])
+    monkeypatch.setattr(
+        forward, "_placed", lambda classifier, device: (devices.append(device), real(classifier, device))[1]
+    )
     evaluate(student, stripes(20), teacher=teacher)
     evaluate(student, stripes(20), teacher=teacher, device="cpu")
-    assert asked == ["auto", "auto", "cpu", "cpu"]
+    assert devices == ["auto", "auto", "cpu", "cpu"]
 
 
 def test_the_device_of_a_network_without_parameters_is_that_of_its_buffers() -> None:
@@ -112,16 +114,16 @@ def test_precision_and_memory_order(monkeypatch: pytest.MonkeyPatch, precision: 
     tuned = Fastest(fastest, {"bf16": False, "fp32": True})
     monkeypatch.setattr("limbeck.precision.fastest_on", lambda _: tuned)
     classifier, first = noted()
-    seen: list[torch.dtype] = []
-    classifier.network.register_forward_hook(lambda module, inputs, logits: seen.append(logits.dtype))
+    dtypes: list[torch.dtype] = []
+    classifier.network.register_forward_hook(lambda module, inputs, logits: dtypes.append(logits.dtype))
     logits = predict(classifier, stripes(10), precision=precision)
     expected = fastest if precision == "auto" else precision
     assert logits.dtype == torch.float32
-    assert seen == [torch.bfloat16 if expected == "bf16" else torch.float32]
+    assert dtypes == [torch.bfloat16 if expected == "bf16" else torch.float32]
     images = first.notes[0][1]
     assert images.is_contiguous() or expected == "fp32"
     assert resolve_computing("cpu", precision).precision == expected
-    assert {one.dtype for one in classifier.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in classifier.parameters()} == {torch.float32}
 
 
 def test_an_autocast_around_it_changes_nothing() -> None:
@@ -182,7 +184,7 @@ def test_the_next_batch_is_decoded_by_another_thread(decoded: bool) -> None:
     images = stripes(20)
     watched = ImageSet(Watched(images.tensor()), images.labels, classes=images.classes)
     assert torch.equal(predict(network(), watched, batch_size=4), predict(network(), images, batch_size=4))
-    # What needs no decoding is read by the network's own thread on a CPU, whose threads another one would slow.
+    # On a CPU, images that need no decoding are read by the network's thread: another thread would slow it down.
     assert all(name.startswith("look-ahead") != decoded for name in readers)
 
 
@@ -190,21 +192,21 @@ def test_blocks_are_filled_up_and_every_part_comes_through() -> None:
     first = Noted()
     layers = nn.Sequential(first, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1, 2))
     teacher = FrozenTeacher(Classifier(layers, num_classes=2, channels=1), device=CPU)
-    noted = first.notes  # which its copies share
+    noted = first.notes  # shared with its copies
     whole_outputs(teacher, stripes(21), batch_size=20, block=8)
-    assert {len(one[1]) for one in noted} == {8}
+    assert {len(entry[1]) for entry in noted} == {8}
     assert teacher.passes == 21
     expected = whole_outputs(network(), stripes(20), ("embedding", "stages"), batch_size=20)
-    found = whole_outputs(network(), stripes(20), ("embedding", "stages"), batch_size=11, block=4)
-    for one, other in zip((*found[:2], *found.stages), (*expected[:2], *expected.stages), strict=True):
-        torch.testing.assert_close(one, other)
+    outputs = whole_outputs(network(), stripes(20), ("embedding", "stages"), batch_size=11, block=4)
+    for output, other in zip((*outputs[:2], *outputs.stages), (*expected[:2], *expected.stages), strict=True):
+        torch.testing.assert_close(output, other)
 
 
 def test_pixels_are_seen_before_the_answer_comes() -> None:
-    images, seen = stripes(20), list[Tensor]()
-    for number, (positions, _) in enumerate(outputs_over(network(), images, batch_size=8, seen=seen.append), 1):
-        assert len(seen) == number
-        assert torch.equal(seen[-1], images.gather(positions))
+    images, batches = stripes(20), list[Tensor]()
+    for number, (positions, _) in enumerate(outputs_over(network(), images, batch_size=8, seen=batches.append), 1):
+        assert len(batches) == number
+        assert torch.equal(batches[-1], images.gather(positions))
 
 
 def test_resized_images() -> None:
@@ -234,9 +236,9 @@ def test_a_device_that_copies_alone_is_a_batch_ahead(monkeypatch: pytest.MonkeyP
     expected = whole_outputs(teacher, images, ("logits", "stages"), batch_size=32)
     monkeypatch.setattr(forward, "copies_alone", lambda device: True)
     monkeypatch.setattr(Tensor, "pin_memory", lambda self: self)
-    found = whole_outputs(teacher, images, ("logits", "stages"), batch_size=32)
-    assert torch.equal(found.logits, expected.logits)
-    assert torch.equal(found.stages[-1], expected.stages[-1])
+    actual = whole_outputs(teacher, images, ("logits", "stages"), batch_size=32)
+    assert torch.equal(actual.logits, expected.logits)
+    assert torch.equal(actual.stages[-1], expected.stages[-1])
     assert teacher.passes == 140
     first, _ = next(outputs_over(teacher, images, batch_size=32))
     assert torch.equal(first, torch.arange(32))

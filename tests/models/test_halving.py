@@ -17,13 +17,13 @@ def images(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 def test_values_and_gradients_are_those_of_torch(
     dtype: torch.dtype, within: float, memory_format: torch.memory_format
 ) -> None:
-    way, found = images(3, 5, 2, 4, dtype=dtype), []
+    direction, results = images(3, 5, 2, 4, dtype=dtype), []
     for layer in (nn.AvgPool2d(2), Halving()):
         x = images(3, 5, 4, 8, dtype=dtype).to(memory_format=memory_format).requires_grad_()
         value = layer(x)
         assert value.dtype == dtype
-        found.append((value, *grad(value, x, way)))
-    for theirs, ours in zip(*found, strict=True):
+        results.append((value, *grad(value, x, direction)))
+    for theirs, ours in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, atol=within, rtol=0)
 
 
@@ -40,8 +40,8 @@ def test_odd_sizes_single_images_and_none(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.trace.* is deprecated")
 def test_who_traces_it_finds_torchs_operation() -> None:
-    shown = images(1, 2, 4, 4)
-    traced = torch.jit.trace(Halving(), shown)  # pyright: ignore[reportPrivateImportUsage]
+    example = images(1, 2, 4, 4)
+    traced = torch.jit.trace(Halving(), example)  # pyright: ignore[reportPrivateImportUsage]
     assert "avg_pool2d" in str(traced.graph)
-    exported = torch.export.export(Halving(), (shown,))
+    exported = torch.export.export(Halving(), (example,))
     assert "avg_pool2d" in str(exported.graph)

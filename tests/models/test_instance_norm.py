@@ -1,4 +1,4 @@
-"""Networks with instance norm: any size of images, no image knows of another, parameters say all."""
+"""Networks with instance norm: images of any size, each independent of the others, no state but parameters."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_the_head_of_alexnet_takes_the_last_map_of_32_pixels_whole() -> None:
 
 def test_alexnet_without_norm() -> None:
     plain = create("alexnet", num_classes=10, norm="none")
-    assert not any(isinstance(one, InstanceNorm) for one in plain.modules())
+    assert not any(isinstance(module, InstanceNorm) for module in plain.modules())
     assert len(list(plain.parameters())) == 12
 
 

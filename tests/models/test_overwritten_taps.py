@@ -1,4 +1,4 @@
-"""What is handed out are the values at the tap, whatever the network overwrites afterwards in the same pass."""
+"""Outputs are the values at the tap, whatever the network overwrites later in the same pass."""
 
 import copy
 from collections import OrderedDict
@@ -44,9 +44,9 @@ WRITES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class Overwriting(nn.Module):
-    """Writes over its tapped block's output, and over what its head is given.
+    """Overwrites the output of its tapped block, and the input of its head.
 
-    With `copies` it computes the same without writing over either.
+    With `copies` it computes the same without overwriting either.
     """
 
     def __init__(self, write: Callable[[Tensor], Tensor], *, copies: bool = False) -> None:
@@ -93,12 +93,12 @@ class Residual(nn.Module):
 
 
 def wrapped(module: nn.Module, *stages: str, embedding: str | None = "head", num_classes: int = 5) -> Classifier:
-    given: dict[str, Any] = {"input_size": None, "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    return wrap(module, num_classes=num_classes, embedding=embedding, stages=stages, **given)
+    keywords: dict[str, Any] = {"input_size": None, "mean": (0.5,) * 3, "std": (0.25,) * 3}
+    return wrap(module, num_classes=num_classes, embedding=embedding, stages=stages, **keywords)
 
 
 def pair(make: Callable[..., nn.Module], *stages: str) -> tuple[Classifier, Classifier]:
-    """A network that overwrites, and one of the same weights that does not."""
+    """A network that overwrites, and one with the same weights that does not."""
     torch.manual_seed(0)
     writing, plain = make(), make(copies=True)
     plain.load_state_dict(writing.state_dict())
@@ -110,8 +110,8 @@ def parts(outputs: Any) -> list[Tensor]:
 
 
 def assert_alike(got: Any, expected: Any) -> None:
-    for one, other in zip(parts(got), parts(expected), strict=True):
-        torch.testing.assert_close(one, other)
+    for actual, wanted in zip(parts(got), parts(expected), strict=True):
+        torch.testing.assert_close(actual, wanted)
 
 
 MODES = ["train", "eval", "no_grad", "inference", "bf16"]
@@ -149,9 +149,9 @@ def test_gradients_are_those_of_the_tap(images: Tensor, make: Callable[..., nn.M
         for classifier in (writing, plain):
             classifier.zero_grad()
             outputs = classifier(images, want=EVERYTHING)
-            weighted = [(one * torch.linspace(-1, 1, one.numel()).view_as(one)).sum() for one in parts(outputs)]
+            weighted = [(part * torch.linspace(-1, 1, part.numel()).view_as(part)).sum() for part in parts(outputs)]
             torch.stack(weighted).sum().backward()
-        grads = [[one.grad for one in classifier.parameters()] for classifier in (writing, plain)]
+        grads = [[parameter.grad for parameter in classifier.parameters()] for classifier in (writing, plain)]
         torch.testing.assert_close(*grads)
 
 
@@ -167,9 +167,9 @@ def test_batch_norm_before_an_in_place_activation(mode: str) -> None:
         if isinstance(module, nn.ReLU):
             module.inplace = False
     images = torch.rand(2, 3, 32, 32)
-    both = [wrapped(one, "features.1", "features.5", "features.6") for one in (network, plain)]
+    both = [wrapped(body, "features.1", "features.5", "features.6") for body in (network, plain)]
     for _ in range(2):
-        got, expected = (ask(one, images, mode) for one in both)
+        got, expected = (ask(classifier, images, mode) for classifier in both)
         assert_alike(got, expected)
         assert bool((got.stages[0] < 0).any())
 
@@ -208,25 +208,25 @@ def test_frozen_teacher(images: Tensor) -> None:
     writing, plain = pair(Residual, "norm")
     for dtype in (torch.float32, torch.bfloat16):
         got, expected = (
-            FrozenTeacher(one, device=torch.device("cpu"), dtype=dtype)(images, want=EVERYTHING)
-            for one in (writing, plain)
+            FrozenTeacher(classifier, device=torch.device("cpu"), dtype=dtype)(images, want=EVERYTHING)
+            for classifier in (writing, plain)
         )
         assert_alike(got, expected)
-        # Losses save them for their backward pass.
+        # Losses save the outputs for their backward pass.
         (got.stages[0] * torch.ones(4, 1, 1, requires_grad=True)).sum().backward()
 
 
 def test_only_what_is_overwritten_is_copied(images: Tensor) -> None:
     classifier = wrapped(Residual(), "stem", "norm")
-    made: dict[str, Tensor] = {}
+    outputs_of: dict[str, Tensor] = {}
     for name in ("stem", "norm"):
         classifier.network.get_submodule(name).register_forward_hook(
-            lambda module, args, output, name=name: made.update({name: output})
+            lambda module, args, output, name=name: outputs_of.update({name: output})
         )
     for number in range(2):
         stem, norm = classifier(images, want=EVERYTHING).stages
-        assert (stem.data_ptr() == made["stem"].data_ptr()) is (number == 1)
-        assert norm.data_ptr() != made["norm"].data_ptr()
+        assert (stem.data_ptr() == outputs_of["stem"].data_ptr()) is (number == 1)
+        assert norm.data_ptr() != outputs_of["norm"].data_ptr()
 
 
 def test_what_is_first_overwritten_in_a_later_pass_is_an_error_once(images: Tensor) -> None:
@@ -251,7 +251,7 @@ def test_modes_are_learnt_on_their_own(images: Tensor) -> None:
     plain.load_state_dict(moody.state_dict())
     both = wrapped(moody, "norm"), wrapped(plain, "norm")
     for mode in MODES * 2:
-        assert_alike(*(ask(one, images, mode) for one in both))
+        assert_alike(*(ask(classifier, images, mode) for classifier in both))
 
 
 def test_reused_head_reads_its_body_before_it_is_overwritten(images: Tensor) -> None:
@@ -301,14 +301,14 @@ def test_timm(name: str) -> None:
     network = timm.create_model(name, num_classes=5, **arguments).eval()
     convs = [path for path, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)][:3]
     images = torch.rand(1, 3, 32, 32)
-    seen: list[Tensor] = []
+    outputs: list[Tensor] = []
     for path in convs:
-        network.get_submodule(path).register_forward_hook(lambda module, args, output: seen.append(output.clone()))
+        network.get_submodule(path).register_forward_hook(lambda module, args, output: outputs.append(output.clone()))
     classifier = wrapped(network, *convs, embedding=None).eval()
     for mode in ("eval", "inference"):
-        seen.clear()
+        outputs.clear()
         got = ask(classifier, images, mode, ("logits", "stages")).stages
-        assert all(torch.equal(one, other) for one, other in zip(got, seen, strict=True))
+        assert all(torch.equal(tap, output) for tap, output in zip(got, outputs, strict=True))
 
 
 def test_networks_of_the_zoo_are_not_copied(images: Tensor) -> None:

@@ -89,6 +89,6 @@ def test_as_accurate_as_published(
     images, labels = test_images
     teacher = load(name)
     with torch.inference_mode():
-        found = torch.cat([teacher(batch).logits.argmax(1) for batch in images.split(500)])
-    assert int((found == labels).sum()) == round(top1 * 10_000)
+        predictions = torch.cat([teacher(batch).logits.argmax(1) for batch in images.split(500)])
+    assert int((predictions == labels).sum()) == round(top1 * 10_000)
     assert NAMED[name].top1 == top1

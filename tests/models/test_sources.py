@@ -1,4 +1,4 @@
-"""What stands for a network: run folders and the hub beside weights, and what is said of everything else."""
+"""Sources of a network: weights, run folders and the Hub; everything else is refused with a message."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ from limbeck.models.weights.sources import found_anywhere, repository
 
 @pytest.fixture
 def run(small: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As much of a run folder as loading looks at."""
+    """The parts of a run folder that loading reads."""
     monkeypatch.chdir(tmp_path)
     save(small, "runs/one/student")
     Path("runs/one/recipe.yaml").write_text("name: one\n")
@@ -27,7 +27,7 @@ def run(small: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A cache as `huggingface_hub` keeps it, and no network."""
+    """A cache as `huggingface_hub` keeps it, without internet access."""
     cache = tmp_path / "hub"
     cache.mkdir()
     real = huggingface_hub.snapshot_download
@@ -40,7 +40,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def published(hub: Path, name: str, folder: Path) -> None:
-    """Puts the files of a folder where a download would have left them."""
+    """Puts the files of a folder where a download would put them."""
     place = hub / f"models--{name.replace('/', '--')}"
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text("c0ffee")

@@ -1,4 +1,4 @@
-"""Hooks come and go with the pass that needs them, and every misuse is named."""
+"""Hooks exist only during the pass that needs them, and every misuse has its own message."""
 
 import copy
 
@@ -13,7 +13,7 @@ EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
 
 
 class Mine(nn.Module):
-    """A network as a user may bring it, with an in-place activation and one that runs twice."""
+    """A user's network, with an in-place activation and one that runs twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,12 +36,12 @@ class Pair(nn.Module):
 
 
 def wrapped(**arguments: object) -> Classifier:
-    given = {"num_classes": 5, "input_size": None, "mean": (0.5,) * 3, "std": (0.25,) * 3} | arguments
-    return wrap(Mine(), **given)
+    keywords = {"num_classes": 5, "input_size": None, "mean": (0.5,) * 3, "std": (0.25,) * 3} | arguments
+    return wrap(Mine(), **keywords)
 
 
 def hooks(module: nn.Module) -> int:
-    return sum(len(one._forward_hooks) + len(one._forward_pre_hooks) for one in module.modules())
+    return sum(len(submodule._forward_hooks) + len(submodule._forward_pre_hooks) for submodule in module.modules())
 
 
 def test_any_module(images: Tensor) -> None:
@@ -78,8 +78,8 @@ def test_hooks_that_stay(small: Classifier, images: Tensor) -> None:
             assert got.embedding is None
             assert torch.equal(got.stages[-1], expected.stages[-1])
         assert small(images).stages == ()
-        more = small(images, want=EVERYTHING)
-        assert torch.equal(more.pre_activations[0], expected.pre_activations[0])
+        everything = small(images, want=EVERYTHING)
+        assert torch.equal(everything.pre_activations[0], expected.pre_activations[0])
         with pytest.raises(UserError, match="takes images of 3"):
             small(torch.rand(1, 2, 8, 8))
         assert torch.equal(small(images, want=("embedding",)).embedding, expected.embedding)
@@ -98,9 +98,9 @@ def test_copy_records_on_its_own(small: Classifier, images: Tensor) -> None:
         twin = copy.deepcopy(small)
         with torch.no_grad():
             twin.network.get_parameter("head.bias").add_(1)
-        one, other = small(images, want=EVERYTHING), twin(images, want=EVERYTHING)
-    assert torch.equal(one.stages[2], other.stages[2])
-    assert not torch.equal(one.logits, other.logits)
+        outputs, outputs_of_twin = small(images, want=EVERYTHING), twin(images, want=EVERYTHING)
+    assert torch.equal(outputs.stages[2], outputs_of_twin.stages[2])
+    assert not torch.equal(outputs.logits, outputs_of_twin.logits)
 
 
 def test_gradient_flows_through_stages(small: Classifier, images: Tensor) -> None:

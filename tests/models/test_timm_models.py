@@ -1,4 +1,4 @@
-"""Networks of timm: head, stages, normalisation and size are found, and wrong names are named."""
+"""Networks of timm: head, stages, normalisation and size are found, and wrong names are reported."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
 
 @pytest.fixture(scope="module")
 def hub_folder(tmp_path_factory) -> Path:
-    """A network as `timm.models.save_for_hf` leaves it."""
+    """A network as `timm.models.save_for_hf` saves it."""
     folder = tmp_path_factory.mktemp("hub")
     with torch.random.fork_rng(devices=[]):
         network = timm.create_model("test_resnet", num_classes=3, in_chans=1)
@@ -33,7 +33,7 @@ def test_convolutional() -> None:
     assert classifier.normalisation == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert classifier.taps.embedding == "fc"
     outputs = classifier(torch.rand(1, 3, 32, 32), want=EVERYTHING)
-    assert [tuple(one.shape[1:]) for one in outputs.stages][-1] == (96, 5, 5)
+    assert [tuple(stage.shape[1:]) for stage in outputs.stages][-1] == (96, 5, 5)
     for before, after in zip(outputs.pre_activations, outputs.stages, strict=True):
         assert torch.equal(after, before.relu())
     assert torch.equal(classifier.network.get_submodule("fc")(outputs.embedding), outputs.logits)
@@ -42,7 +42,7 @@ def test_convolutional() -> None:
 def test_transformer() -> None:
     classifier = create("timm:test_vit", num_classes=7, input_size=64).eval()
     outputs = classifier(torch.rand(2, 1, 32, 32), want=("logits", "embedding", "stages"))
-    assert [tuple(one.shape) for one in outputs.stages] == [(2, 64, 4, 4)] * 6
+    assert [tuple(stage.shape) for stage in outputs.stages] == [(2, 64, 4, 4)] * 6
     assert outputs.embedding.shape == (2, 64)
     with pytest.raises(UserError, match=r"stage 'blocks.0' ends in Block, which is not an activation"):
         classifier(torch.rand(2, 1, 32, 32), want=("pre_activations",))
@@ -57,16 +57,16 @@ def test_transformer_of_many_blocks() -> None:
 def test_stages_of_one_s_own_and_gray() -> None:
     classifier = create("timm:test_vit", num_classes=7, channels=1, input_size=32, stages=["blocks.1"])
     outputs = classifier(torch.rand(1, 3, 32, 32), want=("stages",))
-    assert [tuple(one.shape) for one in outputs.stages] == [(1, 64, 2, 2)]
+    assert [tuple(stage.shape) for stage in outputs.stages] == [(1, 64, 2, 2)]
     assert classifier.normalisation == ((0.5,), (0.5,))
     with pytest.raises(UserError, match=r"unknown module path 'block.1'; did you mean 'blocks.1'"):
         create("timm:test_vit", num_classes=7, stages=["block.1"])
 
 
 def test_same_seed_same_weights() -> None:
-    one, same, other = (create("timm:test_resnet", num_classes=4, seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(one.network.get_parameter("fc.weight"), same.network.get_parameter("fc.weight"))
-    assert not torch.equal(one.network.get_parameter("fc.weight"), other.network.get_parameter("fc.weight"))
+    first, same, other = (create("timm:test_resnet", num_classes=4, seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(first.network.get_parameter("fc.weight"), same.network.get_parameter("fc.weight"))
+    assert not torch.equal(first.network.get_parameter("fc.weight"), other.network.get_parameter("fc.weight"))
 
 
 def test_finding_taps_leaves_the_network_as_it_was() -> None:
@@ -75,7 +75,7 @@ def test_finding_taps_leaves_the_network_as_it_was() -> None:
     find_taps(network, 3, (32, 32))
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
-    assert all(not one._forward_hooks for one in network.modules())
+    assert all(not module._forward_hooks for module in network.modules())
 
 
 def test_outputs_that_are_no_maps_give_no_stages() -> None:

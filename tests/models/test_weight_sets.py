@@ -1,4 +1,4 @@
-"""Files with several sets of weights: one that fits is taken and said, the others are offered, doubts are refused."""
+"""Files with several sets of weights: one that fits is used and reported, the rest offered; ambiguity is refused."""
 
 import warnings
 from pathlib import Path
@@ -22,7 +22,7 @@ SIZES = {"num_classes": 4, "mean": (0.5,) * 3, "std": (0.25,) * 3}
 
 def weights(value: float, model: str = "vgg8_w2") -> State:
     state = create(model, num_classes=4).network.state_dict()
-    return {key: torch.full_like(one, value) for key, one in state.items()}
+    return {key: torch.full_like(tensor, value) for key, tensor in state.items()}
 
 
 def under(prefix: str, state: State) -> State:
@@ -35,9 +35,9 @@ def fresh() -> Classifier:
 
 
 def value(classifier: Classifier) -> float:
-    found = {float(one.flatten()[0]) for one in classifier.network.state_dict().values()}
-    assert len(found) == 1
-    return found.pop()
+    values = {float(tensor.flatten()[0]) for tensor in classifier.network.state_dict().values()}
+    assert len(values) == 1
+    return values.pop()
 
 
 RAW, AVERAGE = weights(1), weights(2)
@@ -74,10 +74,10 @@ def test_raw_weights_are_taken_and_the_average_is_offered(tmp_path: Path, fresh:
 COUNTER = {"n_averaged": torch.tensor(3)}
 
 
-# Blocks of some have names as the networks themselves (`layer1.0.conv1`), and the benchmark calls others otherwise.
+# Some networks' blocks share names with whole networks (`layer1.0.conv1`); others have other names in the benchmark.
 @pytest.mark.parametrize("model", ["resnet8", "wrn_16_1", "MobileNetV2", "ShuffleV1", "vgg8"])
 def test_sets_are_told_apart_by_prefixes_in_every_family(tmp_path: Path, model: str) -> None:
-    raw, average = ({key: torch.full(sides, one) for key, sides in shapes(model).items()} for one in (1.0, 2.0))
+    raw, average = ({key: torch.full(sides, number) for key, sides in shapes(model).items()} for number in (1.0, 2.0))
     forms: list[tuple[Any, str]] = [
         (under("student", raw) | under("ema.module", average), "ema"),
         ({"state_dict": under("model", raw) | under("model_ema", average)}, "model_ema"),
@@ -122,16 +122,18 @@ def test_averaged_models_of_torch(tmp_path: Path, fresh: Classifier, ema: bool, 
     average: Any = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(0.5) if ema else None)
     average.update_parameters(network)
     with torch.no_grad():
-        for one in network.parameters():
-            one.add_(1)
+        for parameter in network.parameters():
+            parameter.add_(1)
     average.update_parameters(network)
     state = average.state_dict()
     assert "n_averaged" in state
     if compiled:
-        state = {key.replace("module.", "module._orig_mod."): one for key, one in state.items()}
+        state = {key.replace("module.", "module._orig_mod."): tensor for key, tensor in state.items()}
     torch.save(state, tmp_path / "swa.pth")
     load_state(fresh, tmp_path / "swa.pth")
-    assert all(torch.equal(one, fresh.network.state_dict()[key]) for key, one in average.module.state_dict().items())
+    assert all(
+        torch.equal(tensor, fresh.network.state_dict()[key]) for key, tensor in average.module.state_dict().items()
+    )
 
 
 TWO: dict[str, Any] = {
@@ -177,7 +179,7 @@ def test_safetensors_with_prefixes(tmp_path: Path, fresh: Classifier) -> None:
 
 
 def test_head_of_another_name_beside_an_average(fresh: Classifier) -> None:
-    both = [{key.replace("head", "fc"): one for key, one in state.items()} for state in (RAW, AVERAGE)]
+    both = [{key.replace("head", "fc"): tensor for key, tensor in state.items()} for state in (RAW, AVERAGE)]
     load_state(fresh, {"model": both[0], "ema": both[1]}, weights_key="ema")
     assert value(fresh) == 2
 
@@ -193,10 +195,10 @@ def test_head_of_another_name_beside_an_average(fresh: Classifier) -> None:
     ],
 )
 def test_wrong_keys(fresh: Classifier, content: Any, key: str | None, message: str) -> None:
-    before = {name: one.clone() for name, one in fresh.network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in fresh.network.state_dict().items()}
     with pytest.raises(UserError, match=message):
         load_state(fresh, content, weights_key=key)
-    assert all(torch.equal(one, before[name]) for name, one in fresh.network.state_dict().items())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in fresh.network.state_dict().items())
 
 
 def test_reading_without_a_network(tmp_path: Path) -> None:

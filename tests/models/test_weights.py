@@ -1,4 +1,4 @@
-"""Folders of ours: round trip, checks, atomic replacement; files with what they cannot say themselves."""
+"""limbeck's own folders: round trip, checks, atomic replacement; files, with arguments for what they do not hold."""
 
 import errno
 import json
@@ -31,7 +31,7 @@ def test_round_trip(small: Classifier, folder: Path, images: Tensor) -> None:
     assert again.classes == small.classes
     assert again.normalisation == small.normalisation
     assert again.config == small.config
-    assert sorted(one.name for one in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
 @pytest.mark.parametrize("name", ["convnet_d3", "lenet5", "MobileNetV2"])
@@ -65,7 +65,7 @@ def test_newer_replaces_older(small: Classifier, folder: Path) -> None:
     newer = create("vgg8_w2", num_classes=3, seed=9)
     save(newer, folder)
     assert load(folder).num_classes == 3
-    assert [one.name for one in folder.parent.iterdir()] == ["small"]
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -82,7 +82,7 @@ def test_full_disk_leaves_the_older_one(
     with pytest.raises(UserError, match="no space left on the disk"):
         save(create("vgg8_w2", num_classes=4, seed=9), folder)
     assert torch.equal(load(folder)(images).logits, expected)
-    assert [one.name for one in folder.parent.iterdir()] == ["small"]
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]
 
 
 def test_other_files_are_not_overwritten(small: Classifier, tmp_path: Path) -> None:
@@ -148,8 +148,8 @@ def test_record_and_request_differ(folder: Path) -> None:
 def test_file_of_somebody_else(small: Classifier, tmp_path: Path, images: Tensor) -> None:
     path = tmp_path / "theirs.safetensors"
     safetensors.torch.save_file(small.network.state_dict(), path)
-    known = {"model": "vgg8_w2", "num_classes": 4, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
-    assert torch.equal(load(path, **known)(images).logits, small.eval()(images).logits)
+    arguments = {"model": "vgg8_w2", "num_classes": 4, "mean": (0.4, 0.5, 0.6), "std": (0.2, 0.3, 0.4)}
+    assert torch.equal(load(path, **arguments)(images).logits, small.eval()(images).logits)
     with pytest.raises(UserError, match="a weights file needs `model`"):
         load(path)
     with pytest.raises(UserError, match="needs `num_classes` and `mean` and `std` as in the training of"):

@@ -20,11 +20,11 @@ from limbeck.models.zoo import wrap
 from limbeck.precision import autocast
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "condense" / "whitening.npz"
-"""kornia 0.9's `ZCAWhitening(eps=0.1)` of 60 images 3x6x5 in [0, 1], computed in float64."""
+"""Results of kornia 0.9's `ZCAWhitening(eps=0.1)` on 60 images 3x6x5 in [0, 1], computed in float64."""
 
 
 def images(count: int = 40, side: int = 8) -> Tensor:
-    """Neighbouring pixels are alike."""
+    """Images whose neighbouring pixels are alike."""
     small = torch.rand(count, 3, 3, 3, generator=torch.Generator().manual_seed(0))
     return (torch.nn.functional.interpolate(small, (side, side), mode="bilinear") * 255).to(torch.uint8)
 
@@ -40,12 +40,12 @@ def whitening() -> Whitening:
 
 def test_numbers_are_those_of_kornia() -> None:
     golden = {name: torch.from_numpy(values) for name, values in np.load(GOLDEN).items()}
-    found = Whitening.fit(golden["images"], epsilon=0.1)
+    fitted = Whitening.fit(golden["images"], epsilon=0.1)
     whole = golden["images"].float() / 255
-    assert torch.allclose(found.matrix, golden["matrix"], atol=1e-6)
-    assert torch.allclose(found(whole[:4]), golden["whitened"], atol=2e-6)
-    assert torch.allclose(found.inverted(golden["whitened"]), whole[:4], atol=1e-6)
-    assert torch.allclose(found.inverse, golden["inverse"], atol=1e-5)
+    assert torch.allclose(fitted.matrix, golden["matrix"], atol=1e-6)
+    assert torch.allclose(fitted(whole[:4]), golden["whitened"], atol=2e-6)
+    assert torch.allclose(fitted.inverted(golden["whitened"]), whole[:4], atol=1e-6)
+    assert torch.allclose(fitted.inverse, golden["inverse"], atol=1e-5)
 
 
 def test_variances_are_what_epsilon_leaves_of_one(whitening: Whitening) -> None:
@@ -59,8 +59,8 @@ def test_sets_tensors_and_floats_have_one_whitening(whitening: Whitening) -> Non
     pixels = images()
     assert Whitening.fit(ImageSet(pixels)).fingerprint == whitening.fingerprint
     floats = pixels.float() / 255
-    for one in (Whitening.fit(floats), Whitening.fit(ImageSet.of_floats(floats))):
-        assert torch.allclose(one.matrix, whitening.matrix, atol=1e-5)
+    for fitted in (Whitening.fit(floats), Whitening.fit(ImageSet.of_floats(floats))):
+        assert torch.allclose(fitted.matrix, whitening.matrix, atol=1e-5)
     assert Whitening.fit(pixels, epsilon=0.2).fingerprint != whitening.fingerprint
 
 
@@ -78,12 +78,12 @@ def test_what_takes_long_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path))
     monkeypatch.setattr(module, "_WORTH_KEEPING", 0)
     first = Whitening.fit(ImageSet(images(), name="stripes"))
-    [kept] = cache_entries("whitening")
-    assert kept.about["images"] == "stripes"
+    [entry] = cache_entries("whitening")
+    assert entry.about["images"] == "stripes"
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_fitted", None)  # is not asked again
+        patch.setattr(module, "_fitted", None)  # the cache answers, without fitting again
         assert Whitening.fit(ImageSet(images())).fingerprint == first.fingerprint
-    kept.path.write_bytes(b"")
+    entry.path.write_bytes(b"")
     assert Whitening.fit(ImageSet(images())).fingerprint == first.fingerprint
 
 
@@ -146,18 +146,18 @@ def test_state_and_fingerprints_of_networks_without_are_as_ever(whitening: White
     assert network(whitening).state_dict().keys() == plain.state_dict().keys()
     assert not [name for name in vars(plain) if "whitening" in name]
     other = Whitening.fit(images(), epsilon=0.2)
-    assert len({fingerprint(one) for one in (plain, network(whitening), network(other))}) == 3
+    assert len({fingerprint(classifier) for classifier in (plain, network(whitening), network(other))}) == 3
 
 
 def test_it_is_saved_and_loaded_with_the_weights(whitening: Whitening, tmp_path: Path) -> None:
     taught, pixels = network(whitening), images()
     save(taught, tmp_path / "kept")
-    save(taught, tmp_path / "kept")  # replaces its own files
-    same = load(tmp_path / "kept")
-    assert same.whitening is not None
-    assert same.whitening.fingerprint == whitening.fingerprint
-    assert torch.equal(same(pixels).logits, taught(pixels).logits)
-    assert fingerprint(same) == fingerprint(taught)
+    save(taught, tmp_path / "kept")  # replaces the files it wrote before
+    restored = load(tmp_path / "kept")
+    assert restored.whitening is not None
+    assert restored.whitening.fingerprint == whitening.fingerprint
+    assert torch.equal(restored(pixels).logits, taught(pixels).logits)
+    assert fingerprint(restored) == fingerprint(taught)
     config = json.loads((tmp_path / "kept" / "config.json").read_text())
     assert config["version"] == 2, "earlier versions must not take it for a network of images as they are"
     with pytest.raises(UserError, match=r"takes images whitened as whitening.safetensors says; leave out `mean`"):
@@ -169,7 +169,9 @@ def test_it_is_saved_and_loaded_with_the_weights(whitening: Whitening, tmp_path:
 
 def test_what_is_shipped_is_counted(whitening: Whitening) -> None:
     plain = create("convnet_d3", num_classes=3, width=4, input_size=8)
-    of_plain, of_whitened = (footprint(one, (3, 8, 8), latency=False) for one in (plain, network(whitening)))
+    of_plain, of_whitened = (
+        footprint(classifier, (3, 8, 8), latency=False) for classifier in (plain, network(whitening))
+    )
     assert of_whitened["macs"] - of_plain["macs"] == 192**2
     assert of_whitened["size_bytes"] - of_plain["size_bytes"] >= 4 * (192**2 + 192)
 
@@ -178,8 +180,8 @@ def test_bare_weights_are_loaded_with_it(whitening: Whitening, tmp_path: Path) -
     taught = network(whitening, seed=3)
     torch.save(taught.network.state_dict(), tmp_path / "weights.pth")
     options = {"model": "convnet_d3", "num_classes": 3, "width": 4, "whitening": whitening}
-    same = load(tmp_path / "weights.pth", **options)
-    assert torch.equal(same(images()).logits, taught(images()).logits)
+    restored = load(tmp_path / "weights.pth", **options)
+    assert torch.equal(restored(images()).logits, taught(images()).logits)
 
 
 def test_networks_made_of_one_keep_it(whitening: Whitening) -> None:

@@ -1,4 +1,4 @@
-"""Modules made outside limbeck: saved without pickle, made again by import path, class, function or module."""
+"""Modules made outside limbeck: saved without pickle, rebuilt by import path, class, function or module."""
 
 import json
 import sys
@@ -51,7 +51,7 @@ IMAGES = torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A module of the user's, which can be imported."""
+    """A user's module that can be imported."""
     (tmp_path / "my_networks.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_networks", raising=False)
@@ -60,7 +60,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def wrapped(module: nn.Module, **changes: Any) -> Classifier:
-    known: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "num_classes": 3,
         "input_size": 8,
         "channels": 1,
@@ -68,7 +68,7 @@ def wrapped(module: nn.Module, **changes: Any) -> Classifier:
         "std": (0.2,),
         "classes": ("a", "b", "c"),
     }
-    return wrap(module, **{**known, **changes}).eval()
+    return wrap(module, **{**arguments, **changes}).eval()
 
 
 def about(folder: Path) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def layers(outputs: int = 3) -> nn.Sequential:
 
 def assert_same(again: Classifier, before: Classifier) -> None:
     want = ("logits", "embedding") if before.taps.embedding else ("logits",)
-    for one, other in zip(again(IMAGES, want)[:2], before(IMAGES, want)[:2], strict=True):
-        assert one is other is None or torch.equal(one, other)
+    for actual, expected in zip(again(IMAGES, want)[:2], before(IMAGES, want)[:2], strict=True):
+        assert actual is expected is None or torch.equal(actual, expected)
     for key in ("classes", "normalisation", "input_size", "taps", "num_classes", "channels"):
         assert getattr(again, key) == getattr(before, key)
     assert not again.training
@@ -95,12 +95,12 @@ def test_a_class_is_imported_with_the_options_that_it_remembers(package: Any, tm
     assert torch.equal(torch.random.get_rng_state(), state)
     assert about(tmp_path / "one")["module"]["path"] == "my_networks:Remembering"
     assert about(tmp_path / "one")["module"]["options"] == {"width": 6, "activation": "gelu"}
-    assert sorted(one.name for one in (tmp_path / "one").iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["config.json", "model.safetensors"]
     assert_same(load(tmp_path / "one"), before)
 
 
 def test_a_class_that_would_be_another_module_is_not_imported(package: Any, tmp_path: Path) -> None:
-    """The weights of both have the same shapes."""
+    """The weights of both modules have the same shapes."""
     before = wrapped(package.Forgetful(3, 1, act="gelu"))
     save(before, tmp_path / "one")
     assert about(tmp_path / "one")["module"]["path"] is None
@@ -228,7 +228,7 @@ def test_whitening_stays_with_it(tmp_path: Path) -> None:
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> tuple[Path, Classifier]:
-    """What earlier versions left: weights, and names of the classes."""
+    """A folder as earlier versions wrote it: weights, and names of the classes."""
     before = wrapped(layers())
     folder = tmp_path / "earlier"
     folder.mkdir()
@@ -252,7 +252,7 @@ def test_folders_of_earlier_versions(earlier: tuple[Path, Classifier]) -> None:
 def test_weights_of_a_file(tmp_path: Path, earlier: tuple[Path, Classifier]) -> None:
     folder, before = earlier
     (folder / "model.safetensors").rename(tmp_path / "theirs.safetensors")
-    known: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "num_classes": 3,
         "channels": 1,
         "mean": (0.4,),
@@ -260,4 +260,4 @@ def test_weights_of_a_file(tmp_path: Path, earlier: tuple[Path, Classifier]) -> 
         "input_size": 8,
         "classes": before.classes,
     }
-    assert_same(load(tmp_path / "theirs.safetensors", model=layers, **known), before)
+    assert_same(load(tmp_path / "theirs.safetensors", model=layers, **arguments), before)

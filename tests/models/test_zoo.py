@@ -1,4 +1,4 @@
-"""Every network of the catalogue: size, shapes, taps, determinism, small and odd inputs."""
+"""Every network of the catalogue: size, shapes, taps, determinism, and small or odd inputs."""
 
 import json
 from pathlib import Path
@@ -18,16 +18,16 @@ EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
 
 
 SMALL = ["resnet8", "wrn_16_1", "vgg8_w4", "MobileNetV2", "ShuffleV1", "ShuffleV2", "convnet_d3", "lenet5", "alexnet"]
-"""One of each family."""
+"""Small networks, one of each family."""
 
 
-@pytest.mark.parametrize("check", [one for name in SMALL for one in checks_for("models", name)], ids=str)
+@pytest.mark.parametrize("check", [check for name in SMALL for check in checks_for("models", name)], ids=str)
 def test_conforms(check: Check) -> None:
     check()
 
 
 def parameters(name: str) -> int:
-    return sum(one.numel() for one in create(name, num_classes=100).parameters())
+    return sum(parameter.numel() for parameter in create(name, num_classes=100).parameters())
 
 
 def test_catalogue_and_builders_have_the_same_names() -> None:
@@ -45,8 +45,8 @@ def test_golden_parameters_and_features(name: str, images: Tensor) -> None:
     classifier = create(name, num_classes=100).eval()
     with torch.inference_mode():
         outputs = classifier(images, want=EVERYTHING)
-    shapes = [list(one.shape[1:]) for one in (*outputs.stages, outputs.embedding)]
-    assert sum(one.numel() for one in classifier.parameters()) == GOLDEN[name]["parameters"]
+    shapes = [list(output.shape[1:]) for output in (*outputs.stages, outputs.embedding)]
+    assert sum(parameter.numel() for parameter in classifier.parameters()) == GOLDEN[name]["parameters"]
     assert shapes == GOLDEN[name]["features"]
 
 
@@ -98,10 +98,10 @@ def test_same_seed_same_weights_and_nobody_else_disturbed() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, same, other = (create("resnet8", num_classes=10, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (create("resnet8", num_classes=10, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
-    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), same.parameters(), strict=True))
-    assert not torch.equal(one.network.get_parameter("head.weight"), other.network.get_parameter("head.weight"))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), same.parameters(), strict=True))
+    assert not torch.equal(first.network.get_parameter("head.weight"), other.network.get_parameter("head.weight"))
 
 
 def test_names_do_not_mind_case() -> None:
@@ -143,12 +143,13 @@ def test_bad_values(option: dict, message: str) -> None:
 def test_lenet_of_half_its_width_and_with_batch_norm() -> None:
     sizes = {
         (width, norm): sum(
-            one.numel() for one in create("lenet5", num_classes=10, channels=1, width=width, norm=norm).parameters()
+            parameter.numel()
+            for parameter in create("lenet5", num_classes=10, channels=1, width=width, norm=norm).parameters()
         )
         for width in (3, 6)
         for norm in ("none", "batch")
     }
-    assert sizes[6, "none"] == 61_706  # LeCun et al., with all connections between the maps
+    assert sizes[6, "none"] == 61_706  # LeCun et al., with all maps connected
     assert sizes[6, "batch"] == 61_706 + 2 * (6 + 16 + 120)
     assert sizes[3, "batch"] == 15_738 + 2 * (3 + 8 + 60)
 
@@ -161,7 +162,7 @@ def test_convnet_choices(norm: str, pooling: str) -> None:
 
 
 def test_layer_norm_of_a_convnet_is_over_channels_and_pixels() -> None:
-    """As published; of every layer's own size, before it is pooled."""
+    """As published; its weights have each layer's size before pooling."""
     classifier = create("convnet_d2", num_classes=10, channels=1, input_size=(8, 6), width=4, norm="layer")
     shapes = [list(layer[1].weight.shape) for layer in classifier.network.get_submodule("layers").children()]
     assert shapes == [[4, 8, 6], [4, 4, 3]]
@@ -173,20 +174,20 @@ def test_layer_norm_of_a_convnet_is_over_channels_and_pixels() -> None:
 @pytest.mark.parametrize(("activation", "at_minus_one"), [("relu", 0), ("leaky_relu", -0.01), ("sigmoid", 0.26894)])
 def test_activations_of_a_convnet(activation: str, at_minus_one: float) -> None:
     classifier = create("convnet_d1", num_classes=10, channels=1, input_size=4, width=4, activation=activation)
-    found = classifier.network.get_submodule("layers.0.2")(torch.tensor([-1.0]))
-    assert float(found) == pytest.approx(at_minus_one, abs=1e-5)
+    activated = classifier.network.get_submodule("layers.0.2")(torch.tensor([-1.0]))
+    assert float(activated) == pytest.approx(at_minus_one, abs=1e-5)
 
 
 def test_convnet_is_as_published() -> None:
-    assert sum(one.numel() for one in create("convnet_d3", num_classes=10).parameters()) == 320_010
+    assert sum(parameter.numel() for parameter in create("convnet_d3", num_classes=10).parameters()) == 320_010
 
 
 @pytest.mark.parametrize("depth", range(1, 7))
 def test_deep_convnet_sees_tiny_images(depth: int) -> None:
     """Instance norm over a single pixel would make all images alike."""
     classifier = create(f"convnet_d{depth}", num_classes=10, channels=1, input_size=8, width=8)
-    one, other = classifier(torch.rand(2, 1, 8, 8)).logits
-    assert not torch.allclose(one, other)
+    logits_of_first, logits_of_second = classifier(torch.rand(2, 1, 8, 8)).logits
+    assert not torch.allclose(logits_of_first, logits_of_second)
 
 
 def test_lenet_pads_28_to_32_by_the_border() -> None:

@@ -1,4 +1,4 @@
-"""A source that grows while the student learns, and observers that note what they are shown."""
+"""A source that grows while the student learns, and observers that record what they are shown."""
 
 from collections.abc import Mapping
 
@@ -14,12 +14,12 @@ from limbeck.training.batches import Batch
 
 
 class Growing:
-    """Each round adds images that hang on the student, on the images before, and on global randomness.
+    """Each round adds images that depend on the student, on the earlier images and on global random state.
 
     Args:
-        rounds: steps of each.
+        rounds: steps of each round.
         first: images of round 0.
-        more: images that each later round adds.
+        more: images added by each later round.
     """
 
     def __init__(self, rounds: int | None = 4, first: int = 6, more: int = 3) -> None:
@@ -33,7 +33,7 @@ class Growing:
         self.refreshed.append(round)
         count = self.more if round else self.first
         noise = torch.randint(0, 200, (count, 1, 8, 8), dtype=torch.uint8)
-        logits = student(noise).logits  # also moves batch statistics and keeps a graph, unless it is a copy in eval
+        logits = student(noise).logits  # updates batch statistics and keeps a graph, unless this is a copy in eval mode
         logits.sum().backward()
         shade = (logits.detach().softmax(1)[:, :1, None, None] * 50).to(torch.uint8)
         self.pixels = torch.cat([self.pixels, noise + shade])
@@ -52,7 +52,7 @@ class Growing:
 
 
 class Noting:
-    """Keeps the mean of all logits, in their order, and when epochs ended."""
+    """Records a mean of all logits that depends on their order, and when epochs ended."""
 
     def __init__(self) -> None:
         self.mean = torch.zeros(())

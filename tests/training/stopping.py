@@ -1,4 +1,4 @@
-"""Runs that are stopped on the way."""
+"""Runs that are stopped midway."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from limbeck.training import RunFolder
 
 
 def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asks for a stop once a step's losses are written; the run stops after the next step."""
+    """Requests a stop once a step's losses are written; the run stops after the next step."""
     original = RunFolder.append_metrics
 
     def append(run_folder: RunFolder, **entry: Any) -> None:
@@ -24,7 +24,7 @@ def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for_step(folder: Path, step: int) -> None:
-    """Until a run in another process has logged a step and saved one."""
+    """Waits until a run in another process has logged a step and saved a checkpoint."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         steps = [entry["step"] for entry in RunFolder(folder).metrics()]

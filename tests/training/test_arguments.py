@@ -1,4 +1,4 @@
-"""The settings of training as arguments stay in step with the settings themselves."""
+"""The arguments for training settings match the settings themselves."""
 
 import inspect
 from types import NoneType, UnionType
@@ -16,7 +16,7 @@ def test_arguments_are_the_settings() -> None:
 
 @pytest.mark.parametrize("name", lb.TrainingSettings.model_fields)
 def test_types_of_arguments_are_those_of_settings(name: str) -> None:
-    """As far as type checkers can know them: choices, numbers and None."""
+    """The part of a hint that type checkers can check: choices, numbers and None."""
     mine, theirs = simple(TrainingArguments.__annotations__[name]), simple(lb.TrainingSettings.model_fields[name])
     if name not in ("optimizer", "schedule", "views", "normalised_views", "sharpness", "cache", "milestones"):
         assert mine == theirs
@@ -28,14 +28,14 @@ def simple(hint: Any) -> set[Any]:
     if get_origin(hint) is Annotated:
         return simple(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
-        return {one for part in get_args(hint) for one in simple(part)}
+        return {kind for part in get_args(hint) for kind in simple(part)}
     return {*get_args(hint)} if get_origin(hint) is Literal else {NoneType if hint is None else hint}
 
 
 def test_prompts_see_every_setting_and_its_default() -> None:
-    shown = inspect.signature(lb.distill).parameters
-    assert {"teacher", "out", "progress"} <= {*shown}
+    parameters = inspect.signature(lb.distill).parameters
+    assert {"teacher", "out", "progress"} <= {*parameters}
     for name, field in lb.TrainingSettings.model_fields.items():
-        assert shown[name].default == field.get_default()
-        assert shown[name].kind is inspect.Parameter.KEYWORD_ONLY
-    assert "training" not in shown
+        assert parameters[name].default == field.get_default()
+        assert parameters[name].kind is inspect.Parameter.KEYWORD_ONLY
+    assert "training" not in parameters

@@ -1,4 +1,4 @@
-"""Batches are functions of the step: the same however they are found, whoever reads ahead, and on however many."""
+"""Batches are functions of the step: the same in any order, read ahead or not, on any number of processes."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ def stream(images: ImageSet, batch_size: int = 8, **changes: Any) -> BatchStream
 
 
 def shown_by_definition(count: int, batch_size: int, step: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random orders one after the other, of which a step takes the next `batch_size` places."""
+    """Positions and views by definition: random orders follow each other, and each step takes the next `batch_size`."""
     places = torch.arange(step * batch_size, (step + 1) * batch_size)
     orders = [
         torch.randperm(count, generator=generator(seed, "order", number)) for number in range(places[-1] // count + 1)
@@ -47,21 +47,21 @@ def shown_by_definition(count: int, batch_size: int, step: int, seed: int) -> tu
     processes=st.sampled_from([1, 2, 4]),
 )
 def test_what_is_shown_is_as_defined(count: int, batch_size: int, steps: list[int], processes: int) -> None:
-    """In whatever order steps are asked for, and for sets of every size against the batch's."""
+    """For steps in any order, and for sets smaller or larger than a batch."""
     batch_size *= processes
     images = ImageSet(torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1), ids=torch.arange(count) * 7 + 3)
-    shares = [stream(images, batch_size, process=one, processes=processes) for one in range(processes)]
+    shares = [stream(images, batch_size, process=process, processes=processes) for process in range(processes)]
     for step in steps:
         positions, view = shown_by_definition(count, batch_size, step, 5)
         draws = shares[0].augmentation.draw(images.ids[positions], seed=derive_seed(5, "views"), view=view)
-        found = [one.draws(step) for one in shares]
-        assert torch.equal(torch.cat([one for one, _ in found]), positions)
-        assert torch.equal(torch.cat([one for _, one in found]), draws)
-        assert torch.equal(torch.cat([one[step].ids for one in shares]), images.ids[positions])
+        drawn = [share.draws(step) for share in shares]
+        assert torch.equal(torch.cat([rows for rows, _ in drawn]), positions)
+        assert torch.equal(torch.cat([row_draws for _, row_draws in drawn]), draws)
+        assert torch.equal(torch.cat([share[step].ids for share in shares]), images.ids[positions])
 
 
 class Watched(Storage):
-    """Notes in which thread its images are read."""
+    """Records the thread in which its images are read."""
 
     def __init__(self, images: torch.Tensor, pause: float = 0.0) -> None:
         self.pixels = images
@@ -99,19 +99,19 @@ def watched(pause: float = 0.0) -> tuple[ImageSet, Watched]:
 
 @pytest.fixture
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No set fits, and no thread outlives its stream."""
+    """No set fits into memory, and no thread outlives its stream."""
     monkeypatch.setattr(batches_module, "RESIDENT_BYTES", 100)
     yield
     assert not reading()
 
 
 def reading() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name.startswith("limbeck-read-ahead")]
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("limbeck-read-ahead")]
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    found = [[value for value in batch if value is not None] for batch in (one, other)]
-    return all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    tensors = [[value for value in batch if value is not None] for batch in (one, other)]
+    return all(torch.equal(a, b) for a, b in zip(*tensors, strict=True))
 
 
 def test_batches_that_were_read_ahead_are_those_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_batches_that_were_read_ahead_are_those_in_memory(monkeypatch: pytest.Mo
     ahead.close()
     main = [name == threading.current_thread().name for name in storage.readers]
     assert main.count(True) == 3, "the first step and two that nobody foresaw"
-    # Steps 1, 2, 3, 8 and 3 again were foreseen; what is read ahead and not shown may be called off before it begins.
+    # Steps 1, 2, 3, 8 and 3 again were foreseen; reads ahead that are not needed may be cancelled before they begin.
     assert 5 <= main.count(False) <= 7
     assert not reading()
 
@@ -136,7 +136,7 @@ def test_the_next_images_are_read_while_this_step_computes() -> None:
     ahead[0]
     waited = []
     for step in range(1, 6):
-        time.sleep(0.06)  # the step itself
+        time.sleep(0.06)  # the step's computation
         before = time.perf_counter()
         ahead[step]
         waited.append(time.perf_counter() - before)
@@ -189,14 +189,14 @@ def test_a_run_that_reads_ahead_makes_the_same_student_and_leaves_no_thread(
 
 @pytest.mark.parametrize("views", ["pad-crop", "none", "mixup"])
 def test_a_round_of_few_steps_does_not_bring_all_images_into_order(views: str) -> None:
-    """On a CPU; the batches are the same."""
+    """This holds on a CPU; the batches are the same."""
     images = stripes(100)
     short, long = (stream(images, 4, steps=steps, views=views) for steps in (5, None))
     assert short.pixels is None
     assert long.pixels is not None
     assert stream(images, 4, steps=50, views=views).pixels is not None
     for step in range(5):
-        one, other = short[step], long[step]
-        assert torch.equal(one.images, other.images)
-        assert one.images.stride() == other.images.stride()
-        assert torch.equal(one.ids, other.ids)
+        batch, batch_of_long = short[step], long[step]
+        assert torch.equal(batch.images, batch_of_long.images)
+        assert batch.images.stride() == batch_of_long.images.stride()
+        assert torch.equal(batch.ids, batch_of_long.ids)

@@ -1,4 +1,4 @@
-"""The compiled loop teaches what the plain one does."""
+"""The compiled loop trains as the plain one does."""
 
 import shutil
 from pathlib import Path

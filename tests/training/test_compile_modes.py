@@ -1,4 +1,4 @@
-"""How networks are compiled: what is handed to torch, and what is copied; `test_compile.py` compiles in earnest."""
+"""How networks are compiled: what torch is passed, and what is copied; `test_compile.py` really compiles."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What torch is asked to compile with, of which it does nothing."""
-    asked: list[dict[str, Any]] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: asked.append(options))
-    return asked
+    """Options passed to `torch.nn.Module.compile`, which is replaced and compiles nothing."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **options: calls.append(options))
+    return calls
 
 
 @pytest.mark.parametrize(("how", "mode"), [(True, "default"), ("graphs", "reduce-overhead")])
@@ -35,9 +35,9 @@ def test_both_networks_are_compiled(teach: Run, compiled: list, how: Any, mode: 
 
 @pytest.mark.parametrize("graphs", [False, True])
 def test_outputs_of_graphs_are_copied(graphs: bool) -> None:
-    """The next replay overwrites them, and observers may keep what they are shown."""
+    """The next replay overwrites them, yet observers may keep what they are shown."""
     student, handed = network(), []
-    student.network.register_forward_hook(lambda module, given, made: handed.append(made))
+    student.network.register_forward_hook(lambda module, args, output: handed.append(output))
     step = DistillationStep(student, weighted_sum("ce"), device=CPU, dtype=torch.float32, graphs=graphs)
     images = stripes(4)
     step(Batch(images.tensor(), images.labels, images.ids, None), None)

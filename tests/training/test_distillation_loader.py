@@ -1,4 +1,4 @@
-"""Batches with a teacher's logits for loops of one's own."""
+"""Batches with a teacher's logits, for users' own training loops."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,28 +28,30 @@ def test_logits_are_those_of_the_views_that_are_shown() -> None:
         assert (len(loader), loader.classes) == (3, ("rows", "columns"))
         for epoch in range(2):
             loader.set_epoch(epoch)
-            seen = []
-            for shown, labels, logits, ids in loader:
+            seen_ids = []
+            for batch, labels, logits, ids in loader:
                 with torch.no_grad():
-                    assert torch.allclose(teacher(shown).logits, logits, atol=2e-2)  # kept in float16
+                    assert torch.allclose(teacher(batch).logits, logits, atol=2e-2)  # the cache holds float16
                 assert labels is not None
                 assert images.labels is not None
                 assert torch.equal(labels, images.labels[ids])
-                seen += ids.tolist()
-            assert sorted(seen) == list(range(20))
+                seen_ids += ids.tolist()
+            assert sorted(seen_ids) == list(range(20))
 
 
 def test_what_training_asked_is_not_asked_again(teach: Callable[..., Any]) -> None:
     images, teacher = stripes(400), network(9)
-    how: dict[str, Any] = {**HOW, "batch_size": 40, "views": "pad-crop", "seed": 2}
+    keywords: dict[str, Any] = {**HOW, "batch_size": 40, "views": "pad-crop", "seed": 2}
     taught = {"steps": 10, "batch_size": 40, "precision": "fp32", "validations": 1}
     teach(source=images, teacher=teacher, seed=2, settings=settings(**taught), validation=None)
-    with DistillationLoader(teacher, images, **how) as loader:
+    with DistillationLoader(teacher, images, **keywords) as loader:
         batches = list(loader)
-        assert loader.passes < 150  # of what is looked at once more, ever less often
+        assert loader.passes < 150  # only to verify the cache, less and less often
     assert len(batches) == 10
-    with DistillationLoader(teacher, images, cache=False, **how) as loader:
-        assert all(torch.allclose(one[2], two[2], atol=2e-2) for one, two in zip(loader, batches, strict=True))
+    with DistillationLoader(teacher, images, cache=False, **keywords) as loader:
+        assert all(
+            torch.allclose(batch[2], expected[2], atol=2e-2) for batch, expected in zip(loader, batches, strict=True)
+        )
         assert loader.passes == 400
 
 
@@ -80,8 +82,8 @@ def test_of_transfer_sets_floats_and_objects() -> None:
     teacher = network().eval()
     learned = lb.ImageSet.of_floats(torch.randn(8, 1, 8, 8), [0, 1] * 4, classes=("rows", "columns"))
     with lb.distillation_loader(teacher, lb.TransferSet(learned), normalise=([0.5], [0.2]), **HOW) as loader:
-        shown, _, logits, ids = next(iter(loader))
-    assert torch.allclose(shown, (learned.floats(ids) - 0.5) / 0.2)
+        batch, _, logits, ids = next(iter(loader))
+    assert torch.allclose(batch, (learned.floats(ids) - 0.5) / 0.2)
     assert torch.allclose(logits, teacher(learned.floats(ids)).logits.detach(), atol=2e-2)
     data = (torch.rand(8, 1, 8, 8), ["rows", "columns"] * 4)
     with pytest.raises(UserError, match=r"`batch_size` must be a whole number, at least 1, got 0"):

@@ -1,4 +1,4 @@
-"""Two processes make the student that one makes."""
+"""Two processes train the same student as one."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Two processes: one of them makes the images of a round, either may be told to stop, each has its own dropout."""
+"""Two processes: one makes the images of a round, either may be stopped, each has its own dropout."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from tests.warm_python import start
 
 from limbeck.training.checkpoint import Checkpoint
 
-# Processes agree on a stop every tenth step, and where losses are written: every twelfth, and at the end of a round.
+# Processes agree on a stop every tenth step, and where losses are logged: every twelfth, and at the end of a round.
 SCRIPT = """
 import os, signal, sys, torch
 import torch.nn.functional as F
@@ -57,7 +57,7 @@ accelerator.end_training()
 
 
 def run(folder: Path, *, stop: int, resume: bool = False) -> list[str]:
-    """Has the second process told to stop after step `stop`, and gives what each printed."""
+    """Stops the second process after step `stop`, and returns what each process printed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -67,19 +67,19 @@ def run(folder: Path, *, stop: int, resume: bool = False) -> list[str]:
         environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         environment |= {key: str(value) for key, value in places.items()}
         running.append(start(SCRIPT, str(folder), str(stop), "resume" if resume else "new", environment=environment))
-    told = [process.communicate(timeout=600) for process in running]
-    assert all(process.returncode == 0 for process in running), told
-    return [out.strip() for out, _ in told]
+    outputs = [process.communicate(timeout=600) for process in running]
+    assert all(process.returncode == 0 for process in running), outputs
+    return [out.strip() for out, _ in outputs]
 
 
 def test_two_processes_that_are_stopped_and_resumed_make_the_student_of_two_that_were_not(tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", stop=37)
-    assert [one.split(" of ")[0] for one in whole] == ["stopped at step 40"] * 2, "37 is agreed on at 40"
-    assert [one.split("1200 ")[1].rsplit(" ", 2)[0] for one in whole] == ["[0, 1, 2] 0", "[] 3"]
+    assert [line.split(" of ")[0] for line in whole] == ["stopped at step 40"] * 2, "37 is agreed on at 40"
+    assert [line.split("1200 ")[1].rsplit(" ", 2)[0] for line in whole] == ["[0, 1, 2] 0", "[] 3"]
     assert whole[0].split()[-2:] == whole[1].split()[-2:], "both counted the whole batches"
     first = run(tmp_path / "two", stop=15)
-    assert [one.split(" of ")[0] for one in first] == ["stopped at step 20"] * 2
+    assert [line.split(" of ")[0] for line in first] == ["stopped at step 20"] * 2
     second = run(tmp_path / "two", stop=37, resume=True)
-    assert [one.split("1200 ")[1].rsplit(" ", 2)[0] for one in second] == ["[2] 1", "[] 2"]
-    found = [Checkpoint.load(tmp_path / one / "checkpoint.safetensors").tensors for one in ("whole", "two")]
-    assert same(*found)
+    assert [line.split("1200 ")[1].rsplit(" ", 2)[0] for line in second] == ["[2] 1", "[] 2"]
+    tensors = [Checkpoint.load(tmp_path / folder / "checkpoint.safetensors").tensors for folder in ("whole", "two")]
+    assert same(*tensors)

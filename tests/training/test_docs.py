@@ -1,4 +1,4 @@
-"""What docs/training.md shows runs, and its recipes and commands are ones that limbeck understands."""
+"""The examples of docs/training.md run, and limbeck accepts its recipes and commands."""
 
 import re
 from pathlib import Path
@@ -29,8 +29,8 @@ def test_the_python_runs_with_fewer_steps(tmp_path: Path, monkeypatch: pytest.Mo
     for long, short in FEWER.items():
         assert long in code
         code = code.replace(long, short)
-    known: dict[str, object] = {}
-    exec(compile(code, "training.md", "exec"), known)
+    namespace: dict[str, object] = {}
+    exec(compile(code, "training.md", "exec"), namespace)
     assert RunFolder(Path("runs/one")).read("cost.json")["student_steps"] == 20
     assert Path("runs/one/after-10-steps/student").is_dir()
     assert len([*Path("runs/one/tensorboard").iterdir()]) == 2
@@ -38,12 +38,12 @@ def test_the_python_runs_with_fewer_steps(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_are_valid(name: str) -> None:
-    said = describe(read_recipe(RECIPES[name]))
-    assert ("the arm 'kd' repeats the control 'random' at 100 images" in said) == (name == "teaching")
+    description = describe(read_recipe(RECIPES[name]))
+    assert ("the arm 'kd' repeats the control 'random' at 100 images" in description) == (name == "teaching")
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_commands_are_valid(line: str) -> None:
-    told = parsed(line)
-    recipe = RECIPES.get(told["recipe"].removesuffix(".yaml"), told["recipe"])
-    assert read_recipe(recipe, told["overrides"] or []).verb == told["verb"]
+    arguments = parsed(line)
+    recipe = RECIPES.get(arguments["recipe"].removesuffix(".yaml"), arguments["recipe"])
+    assert read_recipe(recipe, arguments["overrides"] or []).verb == arguments["verb"]

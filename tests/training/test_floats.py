@@ -1,4 +1,4 @@
-"""Sets that have floats are taught on these."""
+"""Students of sets that have floats are trained on the floats."""
 
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ def test_batches_are_floats_as_they_are(dtype: torch.dtype, resident: bool, monk
         assert batch.images.dtype == torch.float32
         assert torch.equal(batch.images, BEYOND.to(dtype).float()[images.positions(batch.ids)])
     batches.close()
-    few = stream(images, steps=2)  # read as they are shown
-    assert few.pixels is None
-    assert torch.equal(few[0].images, batch_of(stream(images), 0))
+    short = stream(images, steps=2)  # images are read when they are shown
+    assert short.pixels is None
+    assert torch.equal(short[0].images, batch_of(stream(images), 0))
 
 
 def batch_of(batches: BatchStream, step: int) -> torch.Tensor:
@@ -56,8 +56,8 @@ def batch_of(batches: BatchStream, step: int) -> torch.Tensor:
 
 
 def test_whole_levels_teach_as_their_pixels_do(teach: Run) -> None:
-    images, none = stripes(40), settings(views="none", steps=6, validations=0)
-    alone = {"teacher": None, "objective": weighted_sum({"cross_entropy": 1.0}), "settings": none}
+    images, brief = stripes(40), settings(views="none", steps=6, validations=0)
+    alone = {"teacher": None, "objective": weighted_sum({"cross_entropy": 1.0}), "settings": brief}
     by_pixels = teach("pixels", source=images, **alone).student
     by_floats = teach("floats", source=learned(images.floats()), **alone).student
     assert same(weights(by_pixels), weights(by_floats))
@@ -69,14 +69,14 @@ def test_whole_levels_teach_as_their_pixels_do(teach: Run) -> None:
 
 def test_a_teacher_is_asked_about_floats_once(teach: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
-    how = {"source": learned(), "settings": settings(views="none", steps=10, validations=0)}
-    first = teach("first", **how)
-    again = teach("again", **how)
-    alone = teach("alone", **{**how, "settings": settings(views="none", steps=10, validations=0, cache=False)})
+    arguments = {"source": learned(), "settings": settings(views="none", steps=10, validations=0)}
+    first = teach("first", **arguments)
+    again = teach("again", **arguments)
+    alone = teach("alone", **{**arguments, "settings": settings(views="none", steps=10, validations=0, cache=False)})
     assert same(weights(first.student), weights(again.student))
     assert (first.teacher_passes_saved, again.teacher_passes_saved, alone.teacher_passes_saved) == (40, 80, 0)
     whole = learned(BEYOND.clamp(0, 1))
-    assert teach("clamped", source=whole, settings=how["settings"]).teacher_passes_saved == 40, "another answer"
+    assert teach("clamped", source=whole, settings=arguments["settings"]).teacher_passes_saved == 40, "another answer"
 
 
 def test_views_that_would_round_are_refused(teach: Run) -> None:
@@ -89,18 +89,25 @@ def test_views_that_would_round_are_refused(teach: Run) -> None:
 
 @pytest.mark.parametrize("per_image", [1, 4])
 def test_what_images_hold_is_taught(teach: Run, per_image: int) -> None:
-    held = TransferSet(stripes(40), per_image=per_image)
+    transfer_set = TransferSet(stripes(40), per_image=per_image)
     alone = {"teacher": None, "objective": weighted_sum({"cross_entropy": 1.0})}
-    how = settings(views="none", epochs=1, steps=None, validations=0)
-    taught = teach("held", source=held, settings=how, **alone)
+    one_epoch = settings(views="none", epochs=1, steps=None, validations=0)
+    taught = teach("held", source=transfer_set, settings=one_epoch, **alone)
     assert taught.steps == 40 * per_image // 8
-    assert same(weights(taught.student), weights(teach("whole", source=held.decoded(), settings=how, **alone).student))
+    assert same(
+        weights(taught.student),
+        weights(teach("whole", source=transfer_set.decoded(), settings=one_epoch, **alone).student),
+    )
 
 
 def test_a_run_on_floats_resumes_to_the_same_student(teach: Run) -> None:
-    how: dict[str, Any] = {"source": learned(dtype=torch.float16), "settings": settings(views="none"), "teacher": None}
-    how["objective"] = weighted_sum({"cross_entropy": 1.0})
-    whole = teach("whole", student=network(), **how).student
+    arguments: dict[str, Any] = {
+        "source": learned(dtype=torch.float16),
+        "settings": settings(views="none"),
+        "teacher": None,
+    }
+    arguments["objective"] = weighted_sum({"cross_entropy": 1.0})
+    whole = teach("whole", student=network(), **arguments).student
     with pytest.raises(Paused):
-        teach("parts", student=network(), until=0.5, **how)
-    assert same(weights(whole), weights(teach("parts", resume=True, student=network(), **how).student))
+        teach("parts", student=network(), until=0.5, **arguments)
+    assert same(weights(whole), weights(teach("parts", resume=True, student=network(), **arguments).student))

@@ -1,4 +1,4 @@
-"""No step makes a GPU wait: shown for every objective and view on devices that are at hand; `tests/gpu` asks a GPU."""
+"""No step waits for a GPU: tested for every objective and view without one; `tests/gpu` tests on a GPU."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,7 +27,7 @@ from limbeck.training.view_cache.outputs import joined_outputs, outputs_in_block
 __all__ = ["meta_copies_alone"]
 
 KNOWN = {"kdsvd": {"_linalg_svd.default"}}
-"""What waits in every step, and why: torch checks on the CPU whether singular values have converged."""
+"""Operations that wait in every step: torch checks on the CPU whether singular values have converged."""
 
 VIEWS: list[Any] = [
     "none",
@@ -44,7 +44,7 @@ VIEWS: list[Any] = [
 
 
 def options_of(name: str) -> list[dict[str, Any]]:
-    """The published options, and those that take other ways through the code."""
+    """The published options, and others that take different paths through the code."""
     allowed = OBJECTIVES[name].options
     choices: dict[str, list[Any]] = {
         "standardise": [True],
@@ -60,21 +60,21 @@ def options_of(name: str) -> list[dict[str, Any]]:
     }
     small = {"negatives_count": 4} if "negatives_count" in allowed else {}
     momentum = {"memory": "momentum"} if "memory" in allowed else {}
-    made = [small]
+    cases = [small]
     for option, values in choices.items():
         if option in allowed:
-            made += [{**(momentum if option != "enqueue" else {}), **small, option: value} for value in values]
-    return made
+            cases += [{**(momentum if option != "enqueue" else {}), **small, option: value} for value in values]
+    return cases
 
 
 def on_meta(value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(on_meta(one) for one in value)
+        return tuple(on_meta(part) for part in value)
     return value.detach().to(META).requires_grad_(value.requires_grad) if isinstance(value, Tensor) else value
 
 
 def in_memory(objective: WeightedSum) -> None:
-    """As after the first step, in which a memory looks once at whether it was used before."""
+    """Puts memories into the state after the first step, where each checks once whether it was used before."""
     for part in objective.modules():
         if isinstance(part, MomentumMemory):
             part._normed = True
@@ -82,7 +82,7 @@ def in_memory(objective: WeightedSum) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_no_objective_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_LateReports, "after", lambda self, report: [])  # that of a GPU needs one
+    monkeypatch.setattr(_LateReports, "after", lambda self, report: [])  # late reports need a GPU
     pair = Pair()
     signals = {key: on_meta(value) for key, value in pair.signals().items()}
     phases = (True, False) if "preparing" in OBJECTIVES[name].options else (False,)
@@ -91,10 +91,10 @@ def test_no_objective_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         objective.build(pair.setup, seed=0)
         in_memory(objective.to(META))
         for preparing in phases:
-            with host_waits() as found:
+            with host_waits() as waits:
                 loss, _ = objective(signals, preparing=preparing)
                 loss.backward()
-            assert set(found) == KNOWN.get(name, set()), (options, preparing)
+            assert set(waits) == KNOWN.get(name, set()), (options, preparing)
 
 
 @pytest.mark.usefixtures("meta_copies_alone")
@@ -102,7 +102,7 @@ def test_no_objective_waits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("views", VIEWS, ids=str)
 def test_no_batch_waits(views: Any, per_image: int | None) -> None:
     pixels = torch.zeros(20, 3, 8, 8, dtype=torch.uint8)
-    _yiq(META)  # once in a process, as a table of quantiles
+    _yiq(META)  # built once in a process, as is a table of quantiles
     weights(1.0, 1.0, torch.zeros(1, dtype=torch.int64, device=META))
     stream = BatchStream(
         ImageSet(pixels, torch.arange(20) % 2),
@@ -111,49 +111,49 @@ def test_no_batch_waits(views: Any, per_image: int | None) -> None:
         seed=0,
         device=META,
     )
-    with host_waits() as found:
+    with host_waits() as waits:
         for step in range(4):
             batch = stream[step]
             assert batch.images.shape == (8, 3, 8, 8)
             assert batch.images.device == META
-    assert found == []
+    assert waits == []
 
 
 @pytest.mark.parametrize("views", [{"dsa": {"mode": "all"}}, ["dsa", "crop-scale-rotate"]], ids=str)
 def test_no_normalised_views_wait(views: Any) -> None:
-    made, images = normalised_views(views), torch.zeros(8, 3, 16, 16, device=META, requires_grad=True)
-    with host_waits() as found:
+    augment, images = normalised_views(views), torch.zeros(8, 3, 16, 16, device=META, requires_grad=True)
+    with host_waits() as waits:
         for step in range(8):
-            shown = made.apply(images, made.draw(8, seed=0, step=step, device=META))
+            shown = augment.apply(images, augment.draw(8, seed=0, step=step, device=META))
             shown.square().sum().backward()
-    assert found == []
+    assert waits == []
 
 
 @pytest.mark.usefixtures("meta_copies_alone")
 def test_no_read_ahead_batch_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.training.batches.RESIDENT_BYTES", 0)
     stream = BatchStream(stripes(20), augmentation=augmentation("pad-crop"), batch_size=8, seed=0, device=META, steps=2)
-    with host_waits() as found:
+    with host_waits() as waits:
         assert stream[0].images.device == stream[1].images.device == META
     stream.close()
-    assert found == []
+    assert waits == []
 
 
 @pytest.mark.usefixtures("meta_copies_alone")
 def test_kept_outputs_get_to_the_device_without_a_wait() -> None:
-    with host_waits() as found:
+    with host_waits() as waits:
         outputs = joined_outputs({"logits": torch.ones(8, 2), "stages.0": torch.ones(8, 3, 4, 4)}, META)
-    assert found == []
+    assert waits == []
     assert outputs.logits.device == outputs.stages[0].device == META
 
 
 @pytest.mark.usefixtures("meta_copies_alone")
 def test_a_teacher_is_asked_in_blocks_without_a_wait() -> None:
     teacher = _Answering()
-    with host_waits() as found:
-        asked = outputs_in_blocks(teacher, torch.zeros(8, 3, 4, 4, device=META), np.array([1, 5]), {"logits"}, 4)
-    assert found == []
-    assert asked["logits"].device == META
+    with host_waits() as waits:
+        outputs = outputs_in_blocks(teacher, torch.zeros(8, 3, 4, 4, device=META), np.array([1, 5]), {"logits"}, 4)
+    assert waits == []
+    assert outputs["logits"].device == META
 
 
 class _Answering:
@@ -165,17 +165,17 @@ class _Answering:
 def test_no_network_waits_for_its_images(channels: int, taken: int) -> None:
     network, want = create("resnet8", num_classes=2, channels=taken), ("logits", "embedding", "stages")
     images = torch.zeros(2, channels, 16, 16, dtype=torch.uint8)
-    network(images, want)  # the first pass looks at what the network overwrites
-    _luma(META, torch.float32)  # once in a process
+    network(images, want)  # the first pass finds out what the network overwrites
+    _luma(META, torch.float32)  # built once in a process
     network.to(META)
-    with host_waits() as found:
+    with host_waits() as waits:
         outputs = network(images.to(META, non_blocking=True), want)
         outputs.logits.sum().backward()
-    assert found == []
+    assert waits == []
 
 
 class Watch:
-    """An observer of the loop that collects what waits between the steps of a run, and ends it."""
+    """An observer of the loop that records what waits between the steps of a run, and ends the run."""
 
     def __init__(self, mode: HostWaits, last: int) -> None:
         self.mode, self.last = mode, last
@@ -196,7 +196,7 @@ class Watch:
 
 
 class Ended(Exception):
-    """Enough was seen."""
+    """Ends a run that has shown enough."""
 
 
 @pytest.mark.parametrize(
@@ -210,14 +210,14 @@ class Ended(Exception):
     ids=str,
 )
 def test_the_loop_reads_nothing_but_what_is_due(teach: Run, changes: dict[str, Any]) -> None:
-    """Of 1,200 steps every 12th is written down."""
+    """Of 1,200 steps, every 12th is logged."""
     mode = HostWaits()
     watch = Watch(mode, last=13)
     long = settings(steps=1200, validations=0, checkpoint_seconds=1000, **changes)
     with pytest.raises(Ended), mode:
         teach(settings=long, observers=[watch], objective=weighted_sum({"cross_entropy": 1, "kd": 1, "crd": 1}))
-    # The first step looks at networks and memories; what is due after the 12th shows at the 13th.
-    assert [step for step, found in watch.steps.items() if found] == [1, 13]
+    # The first step inspects networks and memories; what is due after the 12th shows at the 13th.
+    assert [step for step, waits in watch.steps.items() if waits] == [1, 13]
 
 
 @pytest.mark.parametrize(
@@ -232,9 +232,9 @@ def test_the_loop_reads_nothing_but_what_is_due(teach: Run, changes: dict[str, A
     ],
 )
 def test_waits_are_seen_on_the_cpu(wait: Callable[[Tensor], object]) -> None:
-    with host_waits() as found:
+    with host_waits() as waits:
         wait(torch.eye(3))
-    assert found
+    assert waits
 
 
 @pytest.mark.parametrize(
@@ -249,6 +249,6 @@ def test_waits_are_seen_on_the_cpu(wait: Callable[[Tensor], object]) -> None:
     ],
 )
 def test_waits_are_seen_without_memory(wait: Callable[[Tensor], object]) -> None:
-    with host_waits() as found:
+    with host_waits() as waits:
         wait(torch.eye(3, device=META))
-    assert found
+    assert waits

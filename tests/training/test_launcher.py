@@ -1,4 +1,4 @@
-"""Variables of the launcher either change nothing or are refused."""
+"""The launcher's environment variables either change nothing or are refused."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ from limbeck.training.launcher import check_launcher
 
 ROOT = Path(__file__).parents[2]
 
-# What `accelerate launch` sets where it is told nothing.
+# The variables that `accelerate launch` sets by default.
 USUAL = {
     "ACCELERATE_USE_CPU": "False",
     "ACCELERATE_MIXED_PRECISION": "no",
@@ -68,9 +68,13 @@ def test_what_contradicts_the_settings_is_refused_before_the_first_step(
 
 
 def test_all_that_contradicts_is_said_at_once() -> None:
-    asked = {"ACCELERATE_USE_FSDP": "true", "ACCELERATE_MIXED_PRECISION": "bf16", "ACCELERATE_TORCH_DEVICE": "cuda:1"}
+    environment = {
+        "ACCELERATE_USE_FSDP": "true",
+        "ACCELERATE_MIXED_PRECISION": "bf16",
+        "ACCELERATE_TORCH_DEVICE": "cuda:1",
+    }
     with pytest.raises(UserError, match=r"USE_FSDP .*MIXED_PRECISION .*TORCH_DEVICE must be cpu .*Unset them"):
-        check_launcher(settings(), cpu=True, environment=asked)
+        check_launcher(settings(), cpu=True, environment=environment)
     check_launcher(settings(), environment={"ACCELERATE_TORCH_DEVICE": "cuda:1"})
     check_launcher(settings(), cpu=True, environment={"ACCELERATE_TORCH_DEVICE": "cpu"})
 
@@ -79,30 +83,30 @@ def test_all_that_contradicts_is_said_at_once() -> None:
 def test_what_the_launcher_sets_by_itself_changes_nothing(
     teach: Run, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    few = settings(steps=3, precision=precision)
-    alone = teach("alone", settings=few)
+    brief = settings(steps=3, precision=precision)
+    alone = teach("alone", settings=brief)
     for name, value in USUAL.items():
         monkeypatch.setenv(name, value)
-    assert same(weights(teach("launched", settings=few).student), weights(alone.student))
+    assert same(weights(teach("launched", settings=brief).student), weights(alone.student))
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("ACCELERATE_MIXED_PRECISION", "bf16"),  # as the recipe has it, whose objectives compute in float32
+        ("ACCELERATE_MIXED_PRECISION", "bf16"),  # as in the recipe; objectives compute in float32
         ("ACCELERATE_USE_SAGEMAKER", "false"),
-        ("ACCELERATE_GRADIENT_CLIPPING", "0.001"),  # read for DeepSpeed alone
-        ("FSDP_SHARDING_STRATEGY", "FULL_SHARD"),  # read for FSDP alone
+        ("ACCELERATE_GRADIENT_CLIPPING", "0.001"),  # read only for DeepSpeed
+        ("FSDP_SHARDING_STRATEGY", "FULL_SHARD"),  # read only for FSDP
         ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", ""),
     ],
 )
 def test_what_agrees_or_is_not_read_changes_nothing(
     teach: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    few = settings(steps=3, precision="bf16")
-    alone = teach("alone", settings=few)
+    brief = settings(steps=3, precision="bf16")
+    alone = teach("alone", settings=brief)
     monkeypatch.setenv(name, value)
-    assert same(weights(teach("launched", settings=few).student), weights(alone.student))
+    assert same(weights(teach("launched", settings=brief).student), weights(alone.student))
 
 
 @pytest.mark.parametrize("verb", [run, compare])
@@ -202,7 +206,7 @@ def test_what_shapes_numbers_is_written_down(teach: Run, monkeypatch: pytest.Mon
     assert {"openTSNE", "scikit-learn", "pillow"} <= written["packages"].keys()
 
 
-# The launcher with its own defaults, and two processes that have no GPU and are told so by the launcher alone.
+# The launcher with its defaults, and two processes without a GPU, which only the launcher tells them.
 @pytest.mark.slow
 @pytest.mark.parametrize("launch", ["accelerate.commands.launch --cpu --num_processes 2", "torch.distributed.run"])
 def test_a_launched_recipe_makes_the_student_of_one_process(tmp_path: Path, launch: str) -> None:
@@ -217,8 +221,8 @@ def test_a_launched_recipe_makes_the_student_of_one_process(tmp_path: Path, laun
     variables = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
     done = subprocess.run([*command, *arguments], cwd=ROOT, env=variables, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
-    found = [read_run(tmp_path / name).student.state_dict() for name in ("alone", "launched")]
-    for name, value in found[0].items():
-        torch.testing.assert_close(found[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+    states = [read_run(tmp_path / name).student.state_dict() for name in ("alone", "launched")]
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
     two = launch.startswith("torch")
     assert (RunFolder(tmp_path / "launched").read("environment.json")["variables"].get("WORLD_SIZE") == "2") is two

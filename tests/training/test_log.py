@@ -1,4 +1,4 @@
-"""When a checkpoint is due: seldom where it takes long, at once where a stop was asked for."""
+"""When a checkpoint is due: seldom where it takes long, at once where a stop was requested."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +21,11 @@ from limbeck.training.state import LoopState
 
 
 class Clock:
-    """A step and a checkpoint take as long as they are said to."""
+    """A clock on which steps and checkpoints take a given time."""
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.saves: list[tuple[float, float]] = []  # begin and end of each
+        self.saves: list[tuple[float, float]] = []  # start and end of each
 
     def __call__(self) -> float:
         return self.now
@@ -80,7 +80,7 @@ def teach(
 def test_checkpoints_take_a_twentieth_of_the_time_at_most(
     write: float, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for the first, of which nobody knows how long it takes, and the last, which ends the run."""
+    """Except the first, whose duration is not yet known, and the last, which ends the run."""
     clock = Clock()
     teach(clock, tmp_path / "run", monkeypatch, step=1.0, write=write, steps=2000, checkpoint_seconds=seconds)
     *saves, (last, _) = clock.saves
@@ -88,7 +88,7 @@ def test_checkpoints_take_a_twentieth_of_the_time_at_most(
         assert count == 1 or count * write <= WRITING_SHARE * (end - 1000) + 1e-6
     assert all(later - end >= seconds for (_, end), (later, _) in pairwise(saves))
     assert last == clock.now - write
-    # And not more seldom than that: every due step, of which there are 100, that may save does.
+    # Nor less often: each of the 100 due steps saves where it may.
     often = max(seconds, write / WRITING_SHARE, 20.0)
     assert len(saves) >= 0.5 * 2000 / often
 

@@ -1,4 +1,4 @@
-"""The loop: it learns, repeats itself to the bit, leaves the teacher alone, and says what is wrong."""
+"""The loop: it learns, repeats itself bit for bit, does not change the teacher, and reports errors."""
 
 import math
 
@@ -16,7 +16,7 @@ from limbeck.objectives.sums import WeightedSum
 from limbeck.training import RunFolder
 
 EASY = settings(steps=80, learning_rate=0.02)
-"""Learnt with room to spare: a network of width 8 needs 25 steps at most, over seeds, processors and precisions."""
+"""Far more steps than needed: a network of width 8 needs at most 25, over seeds, processors and precisions."""
 
 
 def test_it_learns(teach: Run, tmp_path) -> None:
@@ -35,7 +35,7 @@ def test_same_seed_same_student_bit_for_bit(teach: Run) -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"optimizer": "adamw", "learning_rate": 0.01}], ids=["sgd", "adamw"])
 def test_a_distilled_student_follows_its_teacher(teach: Run, validation: ImageSet, changes: dict) -> None:
-    """A teacher that holds rows for columns: whoever follows it is wrong everywhere, and never by chance."""
+    """The teacher takes rows for columns: a student that follows it is wrong on every image, never by chance."""
     turned = ImageSet(stripes(40).tensor(), 1 - stripes(40).labels, classes=("rows", "columns"))
     labels = {"source": turned, "teacher": None, "objective": weighted_sum("ce")}
     teacher = teach("t", student=network(9, width=8), settings=EASY, **labels).student
@@ -69,10 +69,10 @@ def test_soft_labels_stand_in_for_a_teacher(teach: Run, images: ImageSet) -> Non
     with torch.no_grad():
         soft_labels = teacher(images.tensor()).logits.softmax(1)
     plain = {"settings": settings(views="none", precision="fp32"), "objective": weighted_sum("kd")}
-    asked = teach("asked", teacher=teacher, **plain)
-    told = teach("told", teacher=None, source=TransferSet(images, soft_labels), **plain)
-    for name, value in asked.student.state_dict().items():
-        torch.testing.assert_close(told.student.state_dict()[name], value, rtol=1e-4, atol=1e-5)
+    by_teacher = teach("asked", teacher=teacher, **plain)
+    by_logits = teach("told", teacher=None, source=TransferSet(images, soft_labels), **plain)
+    for name, value in by_teacher.student.state_dict().items():
+        torch.testing.assert_close(by_logits.student.state_dict()[name], value, rtol=1e-4, atol=1e-5)
 
 
 def test_sets_smaller_than_a_batch_work(teach: Run) -> None:
@@ -93,7 +93,7 @@ def test_chosen_student_is_the_earliest_best(teach: Run, tmp_path) -> None:
 
 
 class Exploding(Objective):
-    """Finite until it is called for the seventh time."""
+    """A loss that is finite until its seventh call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -149,10 +149,10 @@ def test_logits_in_place_of_a_teacher_teach_as_it_does(teach: Run, images: Image
         logits = teacher(images.tensor()).logits.clone() * 10
     plain = {"settings": settings(views="none", cache=False, precision="fp32"), "objective": weighted_sum("kd")}
     soft = TransferSet(images, (logits / temperature).softmax(1), soft_label_temperature=temperature)
-    same = TransferSet(images, logits / temperature, soft_label_kind="logits", soft_label_temperature=temperature)
-    told = teach("told", teacher=None, source=same, **plain)
+    scaled = TransferSet(images, logits / temperature, soft_label_kind="logits", soft_label_temperature=temperature)
+    by_set = teach("told", teacher=None, source=scaled, **plain)
     other = teach("other", teacher=None, source=soft, **plain)
-    for name, value in weights(told.student).items():
+    for name, value in weights(by_set.student).items():
         assert torch.allclose(value.float(), weights(other.student)[name].float(), atol=1e-3), name
 
 

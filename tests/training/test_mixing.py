@@ -1,5 +1,5 @@
-"""Runs whose views mix images: the same batches however they are made, mixed targets, and a teacher that is asked anew
-or remembers rightly."""
+"""Runs whose views mix images: the same batches however they are made, mixed targets, and a teacher whose outputs are
+computed anew or cached correctly."""
 
 from pathlib import Path
 from typing import Any
@@ -32,18 +32,18 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    found = [[value for value in batch if value is not None] for batch in (one, other)]
-    return all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    tensors = [[value for value in batch if value is not None] for batch in (one, other)]
+    return all(torch.equal(a, b) for a, b in zip(*tensors, strict=True))
 
 
 @pytest.mark.parametrize("views", MIXING, ids=str)
 def test_batches_are_those_of_the_definition(views: Any) -> None:
     images = ImageSet(stripes(20).tensor(), torch.arange(20) % 2, ids=torch.arange(20) * 3 + 1)
-    batches, made = stream(images, 5, views), augmentation(views)
+    batches, augment = stream(images, 5, views), augmentation(views)
     for step in range(4):
         positions, view = batches.shown(step)
         batch, ids = batches[step], images.ids[positions]
-        expected = made(images.gather(positions), ids, seed=batches.view_seed, view=view, among=images)
+        expected = augment(images.gather(positions), ids, seed=batches.view_seed, view=view, among=images)
         assert torch.equal(batch.images, expected)
         assert torch.equal(batch.ids, ids)
         assert batch.labels is not None
@@ -59,24 +59,24 @@ def test_neither_memory_nor_sharing_nor_order_of_the_set_shows(
 ) -> None:
     images = stripes(40)
     inside = stream(images, 5, views, per_image)
-    made = augmentation(views, per_image=per_image)
-    how: dict[str, Any] = {"augmentation": made, "batch_size": 8, "seed": 5, "device": CPU}
-    shares = [BatchStream(images, **how, process=one, processes=2) for one in range(2)]
+    augment = augmentation(views, per_image=per_image)
+    keywords: dict[str, Any] = {"augmentation": augment, "batch_size": 8, "seed": 5, "device": CPU}
+    shares = [BatchStream(images, **keywords, process=process, processes=2) for process in range(2)]
     turned = images.subset(images.ids.flip(0))
-    shown = {(int(id), int(view)): one for s in range(10) for id, view, one in _seen(inside, s)}
-    for (id, view), one in [
-        (key, one) for s in range(10) for key, one in _keyed(stream(turned, 5, views, per_image), s)
+    shown = {(int(id), int(view)): image for s in range(10) for id, view, image in _seen(inside, s)}
+    for (id, view), shown_late in [
+        (key, image) for s in range(10) for key, image in _keyed(stream(turned, 5, views, per_image), s)
     ]:
-        assert torch.equal(one, shown[id, view])
+        assert torch.equal(shown_late, shown[id, view])
     monkeypatch.setattr(batches_module, "RESIDENT_BYTES", 100)
-    outside = BatchStream(images, **how, steps=9)
+    outside = BatchStream(images, **keywords, steps=9)
     for step in (0, 1, 2, 7, 8, 1):
         whole = inside[step]
         assert whole.labels is not None
         assert equal(outside[step], whole)
-        halves = [one[step] for one in shares]
-        assert torch.equal(torch.cat([one.images for one in halves]), whole.images)
-        assert torch.equal(torch.cat([one.labels for one in halves if one.labels is not None]), whole.labels)
+        halves = [share[step] for share in shares]
+        assert torch.equal(torch.cat([half.images for half in halves]), whole.images)
+        assert torch.equal(torch.cat([half.labels for half in halves if half.labels is not None]), whole.labels)
     outside.close()
 
 
@@ -86,7 +86,7 @@ def _seen(batches: BatchStream, step: int) -> list[tuple[Any, Any, torch.Tensor]
 
 
 def _keyed(batches: BatchStream, step: int) -> list[tuple[tuple[int, int], torch.Tensor]]:
-    return [((int(id), int(view)), one) for id, view, one in _seen(batches, step)]
+    return [((int(id), int(view)), image) for id, view, image in _seen(batches, step)]
 
 
 def test_without_labels_there_are_no_targets() -> None:
@@ -96,9 +96,9 @@ def test_without_labels_there_are_no_targets() -> None:
 
 def test_cross_entropy_of_mixtures_is_the_mixture_of_cross_entropies() -> None:
     logits = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
-    one, other, share = torch.arange(6) % 4, torch.arange(6) // 2, torch.linspace(0, 1, 6)
-    targets = share[:, None] * F.one_hot(one, 4) + (1 - share[:, None]) * F.one_hot(other, 4)
-    parts = [F.cross_entropy(logits, labels, reduction="none") for labels in (one, other)]
+    first, second, share = torch.arange(6) % 4, torch.arange(6) // 2, torch.linspace(0, 1, 6)
+    targets = share[:, None] * F.one_hot(first, 4) + (1 - share[:, None]) * F.one_hot(second, 4)
+    parts = [F.cross_entropy(logits, labels, reduction="none") for labels in (first, second)]
     torch.testing.assert_close(cross_entropy(logits, targets), (share * parts[0] + (1 - share) * parts[1]).mean())
 
 
@@ -122,29 +122,29 @@ def test_a_source_that_grows_is_mixed_round_by_round(teach: Run) -> None:
 
 
 def test_kept_answers_are_found_by_what_was_mixed(images: ImageSet) -> None:
-    few: dict[str, Any] = {"views": ["pad-crop", "mixup"], "per_image": 2}
-    batches = stream(images, 0, **few)
-    first = opened(images, **few)
+    keywords: dict[str, Any] = {"views": ["pad-crop", "mixup"], "per_image": 2}
+    batches = stream(images, 0, **keywords)
+    first = opened(images, **keywords)
     assert first is not None
     assert [ask(first, batches, step)[1] for step in range(5)] == [0] * 5
-    # Whatever the seed of a run, its few views are the same ones: after a pass over all, some of the second are known.
-    again = opened(images, **few)
-    answers, known = ask(again, batches, 0)
-    assert known == 8
+    # The few views do not depend on the seed of a run: after a pass over all images, some of the second are cached.
+    again = opened(images, **keywords)
+    answers, hits = ask(again, batches, 0)
+    assert hits == 8
     assert torch.equal(
         answers.logits, first(batches[0].images, first.entries(*batches.draws(0)), ("logits",))[0].logits
     )  # pyright: ignore
     turned = images.subset(images.ids.flip(0))
-    assert ask(opened(turned, **few), stream(turned, 0, **few), 0)[1] >= 0
-    assert torch.equal(opened(turned, **few).rows.flip(0), again.rows)  # pyright: ignore
+    assert ask(opened(turned, **keywords), stream(turned, 0, **keywords), 0)[1] >= 0
+    assert torch.equal(opened(turned, **keywords).rows.flip(0), again.rows)  # pyright: ignore
 
 
 @pytest.mark.parametrize("kind", ["grown", "shrunk", "one picture exchanged", "other ids"])
 def test_never_a_wrong_hit_where_the_set_changed(images: ImageSet, kind: str) -> None:
-    few: dict[str, Any] = {"views": "mixup", "per_image": 2}
-    before = opened(images, **few)
+    keywords: dict[str, Any] = {"views": "mixup", "per_image": 2}
+    before = opened(images, **keywords)
     for step in range(10):
-        ask(before, stream(images, 0, **few), step)
+        ask(before, stream(images, 0, **keywords), step)
     pixels = images.tensor().clone()
     pixels[7] = 255 - pixels[7]
     changed = {
@@ -153,30 +153,30 @@ def test_never_a_wrong_hit_where_the_set_changed(images: ImageSet, kind: str) ->
         "one picture exchanged": ImageSet(pixels),
         "other ids": ImageSet(images.tensor(), ids=images.ids + 1),
     }[kind]
-    batches, cache = stream(changed, 0, **few), opened(changed, **few)
+    batches, cache = stream(changed, 0, **keywords), opened(changed, **keywords)
     assert cache is not None
-    found = 0
+    hits = 0
     for step in range(10):
-        outputs, known = ask(cache, batches, step)
-        found += known
+        outputs, hits_of_step = ask(cache, batches, step)
+        hits += hits_of_step
         torch.testing.assert_close(outputs.logits, cache.teacher(batches[step].images).logits, rtol=1e-3, atol=1e-3)
     if kind == "one picture exchanged":
-        assert found > 0, "images that are not mixed with it are found"
+        assert hits > 0, "images that are not mixed with it are found"
 
 
 def test_endless_mixtures_are_asked_about_every_time_and_that_is_said(teach: Run, images: ImageSet) -> None:
-    told = Told()
-    assert opened(images, views="mixup", say=told) is None
-    assert told.lines == [
+    messages = Told()
+    assert opened(images, views="mixup", say=messages) is None
+    assert messages.lines == [
         "the teacher is asked every time, because there is no end of mixtures; `training.views_per_image` lets its "
         "answers be kept."
     ]
     watching = Watching()
     result = teach(settings=settings(views="mixup"), progress=watching)
     assert (result.teacher_passes, result.teacher_passes_saved, result.view_cache) == (96, 0, None)
-    assert watching.lines == told.lines
-    few = teach("few", settings=settings(views="mixup", views_per_image=1, steps=20))
-    assert few.teacher_passes_saved == 120
+    assert watching.lines == messages.lines
+    run = teach("few", settings=settings(views="mixup", views_per_image=1, steps=20))
+    assert run.teacher_passes_saved == 120
 
 
 @pytest.mark.parametrize(

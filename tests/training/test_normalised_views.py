@@ -36,15 +36,15 @@ def stream(images: ImageSet, **changes: Any) -> BatchStream:
 
 
 def noting(classifier: Classifier, seen: list[Tensor], count: int = 8) -> Classifier:
-    """Notes what its network, or a copy of it, is shown in batches of so many."""
+    """Records the batches of `count` images that its network, or a copy of it, is given."""
     classifier.network.register_forward_pre_hook(
-        lambda module, given: seen.append(given[0].clone()) if len(given[0]) == count else None
+        lambda module, args: seen.append(args[0].clone()) if len(args[0]) == count else None
     )
     return classifier
 
 
 def linear() -> Classifier:
-    """Quick, and the same every time."""
+    """A linear network: quick, and the same every time."""
     layer = nn.Linear(64, 2)
     nn.init.constant_(layer.weight, 0.1)
     nn.init.zeros_(layer.bias)
@@ -53,19 +53,19 @@ def linear() -> Classifier:
 
 @pytest.mark.parametrize("spec", [{"ce": 0.1, "kd": 0.9}, {"ce": 1, "at": 1}], ids=str)
 def test_each_network_is_shown_the_same_views_in_its_own_space(teach: Run, spec: dict[str, float]) -> None:
-    """Whether logits alone are read of it or what lies before."""
-    learning, asked = [], []
+    """Whether its logits alone are used or also earlier outputs."""
+    learning, teaching = [], []
     student, net = noting(network(), learning), network(9)
     space: dict[str, Any] = {"num_classes": 2, "input_size": 32, "channels": 1, "mean": [0.1], "std": [0.7]}
-    teacher = noting(Classifier(net.network, taps=net.taps, **space), asked)
+    teacher = noting(Classifier(net.network, taps=net.taps, **space), teaching)
     steps = DSA.model_copy(update={"steps": 3})
     result = teach(student=student, teacher=teacher, settings=steps, objective=weighted_sum(spec), validation=None)
     assert result.teacher_passes == 3 * 8
     assert result.teacher_passes_saved == 0
     assert result.view_cache is None
-    assert len(learning) == len(asked) == 3
+    assert len(learning) == len(teaching) == 3
     plain, views = stream(stripes(40), normalised_views=None), normalised_views("dsa")
-    for step, (mine, theirs) in enumerate(zip(learning, asked, strict=True)):
+    for step, (mine, theirs) in enumerate(zip(learning, teaching, strict=True)):
         images, draw = plain[step].images, views.draw(8, seed=0, step=step)
         for classifier, shown in ((student, mine), (teacher, theirs)):
             torch.testing.assert_close(shown, views.apply(classifier.prepare(images), draw))
@@ -79,25 +79,25 @@ def test_held_out_images_are_shown_as_they_are(teach: Run) -> None:
 
 
 def test_shares_of_processes_are_parts_of_the_batch() -> None:
-    whole, parts = stream(stripes(40)), [stream(stripes(40), process=one, processes=2) for one in range(2)]
+    whole, parts = stream(stripes(40)), [stream(stripes(40), process=process, processes=2) for process in range(2)]
     inputs = torch.randn(8, 1, 8, 8)
     for step in range(4):
-        changes = [one[step].input_transform for one in (whole, *parts)]
-        assert all(one is not None for one in changes)
-        of_whole, first, second = (lambda images, one=one: one(images) for one in changes)  # pyright: ignore
+        changes = [batches[step].input_transform for batches in (whole, *parts)]
+        assert all(change is not None for change in changes)
+        of_whole, first, second = (lambda images, apply=apply: apply(images) for apply in changes)  # pyright: ignore
         assert torch.equal(of_whole(inputs), torch.cat([first(inputs[:4]), second(inputs[4:])]))
 
 
 def test_rounds_have_views_of_their_own(teach: Run) -> None:
-    """The first step of each shows the same images here, in other views."""
-    seen: list[Tensor] = []
-    teach(student=noting(linear(), seen), settings=DSA, source=Same(3), teacher=None, objective=CE, validation=None)
-    assert len(seen) == 6
-    assert not torch.equal(seen[0], seen[3])
+    """The first step of each round shows the same image here, in another view."""
+    inputs: list[Tensor] = []
+    teach(student=noting(linear(), inputs), settings=DSA, source=Same(3), teacher=None, objective=CE, validation=None)
+    assert len(inputs) == 6
+    assert not torch.equal(inputs[0], inputs[3])
 
 
 class Same(Growing):
-    """One image in all rounds."""
+    """A source with the same image in all rounds."""
 
     def images(self, round: int) -> TransferSet:
         pixels = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
@@ -118,7 +118,7 @@ def test_an_interrupted_run_resumes_to_the_same_bits(teach: Run, monkeypatch: py
 
 
 def test_without_them_all_is_as_it_was(teach: Run) -> None:
-    """The teacher's outputs are kept, too."""
+    """The teacher's outputs are cached, too."""
     plain = teach("plain", student=linear(), teacher=linear(), settings=PLAIN)
     again = teach(
         "again", student=linear(), teacher=linear(), settings=PLAIN.model_copy(update={"normalised_views": "none"})
@@ -138,7 +138,7 @@ def test_they_go_with_soft_labels_views_mixtures_and_half_precision(teach: Run) 
         steps=4, views=["pad-crop", "mixup"], normalised_views="dsa", precision="bf16", channels_last=False
     )
     student = teach("mixed", student=linear(), teacher=linear(), settings=mixed).student
-    assert all(one.isfinite().all() for one in student.parameters())
+    assert all(parameter.isfinite().all() for parameter in student.parameters())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_what_is_misspelt_is_refused_before_training(spec: Any, message: str) ->
 
 
 def rates(folder: Path) -> list[float]:
-    return [one["learning_rate"] for one in RunFolder(folder).metrics() if one["kind"] == "train"]
+    return [entry["learning_rate"] for entry in RunFolder(folder).metrics() if entry["kind"] == "train"]
 
 
 @pytest.mark.parametrize(("use", "rate"), [({"training": {"learning_rate": 0.034}}, 0.034), ({}, 0.01), (None, 0.01)])
@@ -164,10 +164,10 @@ def test_the_learned_rate_is_that_of_the_set(teach: Run, tmp_path: Path, use: An
     learned = BRIEF.model_copy(update={"learning_rate": "learned"})
     written = BRIEF.model_copy(update={"learning_rate": rate})
     carried = TransferSet(stripes(40), use=use)
-    one = teach("learned", student=linear(), source=carried, settings=learned, **same_for_both)
+    result = teach("learned", student=linear(), source=carried, settings=learned, **same_for_both)
     other = teach("written", student=linear(), settings=written, **same_for_both)
     assert rates(tmp_path / "learned")[0] == rate
-    assert same(weights(one.student), weights(other.student))
+    assert same(weights(result.student), weights(other.student))
 
 
 @pytest.mark.parametrize("rate", [0, -0.1, True, "fast", None, [0.1]])

@@ -1,4 +1,4 @@
-"""Every objective in the loop: built before the first step, resumed to the bit, two-phase methods phase by phase."""
+"""Every objective in the loop: built before the first step, resumed bit for bit, two-phase methods phase by phase."""
 
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ def test_interrupted_run_resumes_to_the_same_bits(
     name: str, step: int, teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     teacher = network(9, width=4 if name in EQUAL_CHANNELS else 6)
-    if name == "simkd":  # its teacher pools before the head
+    if name == "simkd":  # needs a teacher that pools before its head
         teacher = create("resnet8", num_classes=2, channels=1)
     whole = teach("whole", objective=weighted_sum(combined(name)), settings=BRIEF, teacher=teacher)
     stop_at(step, monkeypatch)
@@ -47,7 +47,7 @@ def test_interrupted_run_resumes_to_the_same_bits(
     monkeypatch.undo()
     resumed = teach(resume=True, objective=weighted_sum(combined(name)), settings=BRIEF, teacher=teacher)
     assert same(weights(resumed.student), weights(whole.student))
-    first, second = (Checkpoint.load(tmp_path / one / "checkpoint.safetensors") for one in ("whole", "run"))
+    first, second = (Checkpoint.load(tmp_path / folder / "checkpoint.safetensors") for folder in ("whole", "run"))
     assert same(first.tensors, second.tensors)
     assert resumed.teacher_passes == whole.teacher_passes
 
@@ -56,22 +56,22 @@ def test_interrupted_run_resumes_to_the_same_bits(
 def test_phases(name: str, teach: Run, tmp_path: Path) -> None:
     objective = weighted_sum({"cross_entropy": 1, name: {"preparing": 0.4}})
     teach(objective=objective, settings=settings(steps=10, validations=0, schedule="constant", learning_rate=0.02))
-    entries = [one for one in RunFolder(tmp_path / "run").metrics() if one["kind"] == "train"]
-    terms = [set(one["terms"]) for one in entries]
+    entries = [entry for entry in RunFolder(tmp_path / "run").metrics() if entry["kind"] == "train"]
+    terms = [set(entry["terms"]) for entry in entries]
     assert terms[:4] == [{name}] * 4
     assert terms[4:] == [{"cross_entropy", "ft"} if name == "ft" else {"cross_entropy"}] * 6
-    rates = [one["learning_rate"] for one in entries]
+    rates = [entry["learning_rate"] for entry in entries]
     assert rates == pytest.approx([0.02 * (0.2 if name == "ft" else 1)] * 4 + [0.02] * 6)
 
 
 def test_what_learns_in_which_phase(teach: Run) -> None:
-    """The paraphraser first, while the student stays; then the student and the translator, while it stays."""
+    """First the paraphraser learns and the student stays; then the student and the translator learn and it stays."""
     student, objective = network(), weighted_sum({"cross_entropy": 1, "ft": {"preparing": 0.75}})
     before = {key: value.detach().clone() for key, value in student.named_parameters()}
-    seen: list[dict[str, torch.Tensor]] = []
+    states: list[dict[str, torch.Tensor]] = []
 
     def spy(module: torch.nn.Module, *_: Any) -> None:
-        seen.append(
+        states.append(
             {
                 **{f"s.{k}": v for k, v in weights(student).items()},
                 **{k: v.clone() for k, v in module.state_dict().items()},
@@ -80,12 +80,12 @@ def test_what_learns_in_which_phase(teach: Run) -> None:
 
     objective.register_forward_pre_hook(spy)
     teach(student=student, objective=objective, settings=settings(steps=4, validations=0))
-    assert [seen[3][f"s.{key}"].equal(value) for key, value in before.items()] == [True] * len(before)
-    paraphraser = [key for key in seen[0] if ".paraphraser." in key]
+    assert [states[3][f"s.{key}"].equal(value) for key, value in before.items()] == [True] * len(before)
+    paraphraser = [key for key in states[0] if ".paraphraser." in key]
     assert paraphraser
-    assert not any(torch.equal(seen[0][key], seen[3][key]) for key in paraphraser)
+    assert not any(torch.equal(states[0][key], states[3][key]) for key in paraphraser)
     last = objective.state_dict()
-    assert all(torch.equal(seen[3][key], last[key]) for key in paraphraser)
+    assert all(torch.equal(states[3][key], last[key]) for key in paraphraser)
     assert not any(torch.equal(value, student.state_dict()[key]) for key, value in before.items() if "weight" in key)
 
 

@@ -1,4 +1,4 @@
-"""Observers are shown every step and epoch, change nothing, and go on where an interrupted run stopped."""
+"""Observers see every step and epoch, change nothing, and continue where an interrupted run stopped."""
 
 import os
 import signal
@@ -25,23 +25,23 @@ from limbeck.transfer.scoring.forgetting import ForgettingCounts
 
 
 def test_every_step_and_epoch_is_shown(teach: Run) -> None:
-    seen = Noting()
-    teach(observers=[seen], settings=settings(steps=12))
-    assert seen.steps == list(range(1, 13))
-    assert seen.epochs == [1, 2], "12 steps of 8 images are 2.4 times 40"
+    noted = Noting()
+    teach(observers=[noted], settings=settings(steps=12))
+    assert noted.steps == list(range(1, 13))
+    assert noted.epochs == [1, 2], "12 steps of 8 images are 2.4 times 40"
 
 
 def test_a_step_may_end_several_epochs(teach: Run) -> None:
-    seen = Noting()
-    teach(source=stripes(3), observers=[seen], settings=settings(steps=2))
-    assert seen.epochs == [1, 2, 3, 4, 5]
+    noted = Noting()
+    teach(source=stripes(3), observers=[noted], settings=settings(steps=2))
+    assert noted.epochs == [1, 2, 3, 4, 5]
 
 
 def test_epochs_of_a_set_that_grows(teach: Run) -> None:
-    """6 images for 4 steps of 8, then 9: an epoch ends when as many were shown as the set holds by then."""
-    seen = Noting()
-    teach(source=Growing(), observers=[seen], settings=settings(steps=8, validations=0))
-    assert seen.epochs == list(range(1, 9)), "32 = 5 x 6 + 2, and 2 + 32 = 3 x 9 + 7"
+    """6 images for 4 steps of 8, then 9: an epoch ends once as many images were shown as the set then holds."""
+    noted = Noting()
+    teach(source=Growing(), observers=[noted], settings=settings(steps=8, validations=0))
+    assert noted.epochs == list(range(1, 9)), "32 = 5 x 6 + 2, and 2 + 32 = 3 x 9 + 7"
 
 
 def test_observers_change_nothing(teach: Run) -> None:
@@ -50,10 +50,10 @@ def test_observers_change_nothing(teach: Run) -> None:
 
 
 def test_steps_that_leave_the_student_alone_are_not_shown(teach: Run) -> None:
-    seen = Noting()
+    noted = Noting()
     objective = weighted_sum({"cross_entropy": 1, "ft": {"preparing": 0.5}})
-    teach(objective=objective, observers=[seen], settings=settings(steps=4, validations=0))
-    assert seen.steps == [3, 4]
+    teach(objective=objective, observers=[noted], settings=settings(steps=4, validations=0))
+    assert noted.steps == [3, 4]
 
 
 def test_observers_are_shown_what_the_objective_reads(teach: Run, images: ImageSet) -> None:
@@ -81,18 +81,18 @@ def test_interrupted_observers_go_on(step: int, teach: Run, monkeypatch: pytest.
     assert torch.equal(again.mean, whole.mean)
     assert (again.steps, again.epochs) == (whole.steps, whole.epochs)
     assert len(first.weights) == len(second.weights) == 3
-    assert all(same(one, other) for one, other in zip(first.weights, second.weights, strict=True))
-    tensors = [Checkpoint.load(tmp_path / one / "checkpoint.safetensors").tensors for one in ("whole", "run")]
+    assert all(same(state, expected) for state, expected in zip(first.weights, second.weights, strict=True))
+    tensors = [Checkpoint.load(tmp_path / folder / "checkpoint.safetensors").tensors for folder in ("whole", "run")]
     assert same(*tensors)
 
 
 def test_a_trajectory_begins_with_the_first_weights_and_ends_with_the_last(teach: Run) -> None:
-    start = {name: one.detach() for name, one in network().named_parameters()}
+    start = {name: tensor.detach() for name, tensor in network().named_parameters()}
     trajectory = WeightTrajectory(network())
     result = teach(observers=[trajectory], settings=settings(steps=10, validations=0))
     assert len(trajectory.weights) == 3
     assert same(trajectory.weights[0], start)
-    assert same(trajectory.weights[2], {name: one.detach() for name, one in result.student.named_parameters()})
+    assert same(trajectory.weights[2], {name: tensor.detach() for name, tensor in result.student.named_parameters()})
     assert not same(trajectory.weights[1], trajectory.weights[2])
 
 
@@ -109,7 +109,7 @@ def test_a_run_is_resumed_with_the_observers_it_was_begun_with(teach: Run, monke
 
 
 class Waits(TorchDispatchMode):
-    """Counts what would make a program wait for its device."""
+    """Counts operations that would make a program wait for its device."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A run that pauses on the way goes on to the same student, bit for bit."""
+"""A run that was paused ends with the same student, bit for bit."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +28,7 @@ def end(folder: Path) -> Checkpoint:
     return Checkpoint.load(folder / "checkpoint.safetensors")
 
 
-@pytest.mark.parametrize("rounds", [None, 4])  # of the second, a pause falls between two rounds, one into one
+@pytest.mark.parametrize("rounds", [None, 4])  # with rounds, one pause falls between two, another inside one
 def test_paused_run_goes_on_to_the_same_student(rounds: int | None, teach: Run, tmp_path: Path) -> None:
     source: dict[str, Any] = {"settings": RARE} if rounds is None else {"settings": RARE, "seed": 3}
 
@@ -45,7 +45,7 @@ def test_paused_run_goes_on_to_the_same_student(rounds: int | None, teach: Run, 
         assert (status["step"], status["steps"], status["cost"]["teacher_passes"] > 0) == (step, 12, True)
         assert end(tmp_path / "paused").step == step
     with pytest.raises(Paused, match="paused at step 8 of 12"):
-        go("paused", resume=True, until=Fraction(1, 3))  # further than that already
+        go("paused", resume=True, until=Fraction(1, 3))  # already past that point
     result = go("paused", resume=True)
     assert same(end(tmp_path / "paused").tensors, end(tmp_path / "whole").tensors)
     assert (result.best.step, result.best.top1) == (whole.best.step, whole.best.top1)
@@ -57,7 +57,7 @@ def test_paused_run_goes_on_to_the_same_student(rounds: int | None, teach: Run, 
 def test_pause_where_nothing_else_is_due_and_one_that_is_the_end(
     teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(log, "_LINES", 3)  # losses are written every fourth step
+    monkeypatch.setattr(log, "_LINES", 3)  # losses are logged every fourth step
     unjudged = settings(checkpoint_seconds=1000, validations=0)
     teach("whole", settings=unjudged)
     with pytest.raises(Paused, match="paused at step 5 of 12"):
@@ -77,18 +77,18 @@ def test_pause_is_a_share_of_the_steps(share: float, teach: Run) -> None:
 def test_a_run_that_goes_on_in_another_type_says_so(tmp_path: Path) -> None:
     with RunFolder.open(tmp_path / "run", {"seed": 1}, resume=True) as run_folder:
         run_folder.note_computing(torch.bfloat16, True, 1)
-        run_folder.note_computing(torch.float32, True, 1)  # nothing was computed yet
+        run_folder.note_computing(torch.float32, True, 1)  # nothing has been computed yet
         run_folder.note_computing(torch.float32, True, 2, resumed=True)
         with pytest.warns(UserWarning, match="was computed in fp32 so far, and goes on in bf16, so its student"):
             run_folder.note_computing(torch.bfloat16, True, 2, resumed=True)
     environment = RunFolder(tmp_path / "run").read("environment.json")
     assert environment["computing"]["precision"] == "bf16"
-    assert [one["precision"] for one in environment["computed_before"]] == ["fp32"]
+    assert [record["precision"] for record in environment["computed_before"]] == ["fp32"]
     assert computed_on(environment).startswith("fp32 then bf16 on ")
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
-    """A race opens each run at every rung."""
+    """Races open each run at every rung."""
     folder, recipe = tmp_path / "run", {"seed": 1, "data": {"train": "digits", "classes": [0, 1]}}
     named = [folder / name for name in ("recipe.yaml", "environment.json", "metrics.jsonl")]
 
@@ -97,9 +97,9 @@ def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
             run_folder.note_computing(torch.float32, False, 1)
             run_folder.rewind_metrics(step)
             if step == 0:
-                for one in (1, 2):
-                    run_folder.append_metrics(step=one)
-        return [one.stat().st_ino for one in named]
+                for number in (1, 2):
+                    run_folder.append_metrics(step=number)
+        return [path.stat().st_ino for path in named]
 
     before = go(0)
     assert go(2) == before

@@ -1,4 +1,4 @@
-"""Two processes that share a batch equal one: loss and gradients of every objective, and a whole run of the loop."""
+"""Two processes that share a batch equal a single one: loss and gradients of every objective, and a run of the loop."""
 
 import os
 import socket
@@ -9,8 +9,8 @@ from tests.warm_python import start
 
 from limbeck.training.checkpoint import Checkpoint
 
-# Each process takes half of a batch; then the first alone takes all of it. Norms of the student use their running
-# statistics, as those of a batch are each process's own.
+# Each process takes half of a batch; then the first alone takes all of it. The student's norms use their running
+# statistics, since batch statistics would differ between processes.
 LESSON = """
 import copy, sys, torch
 from torch import distributed
@@ -126,7 +126,9 @@ def test_a_run_of_two_processes_makes_the_student_of_one(tmp_path: Path) -> None
     for processes in (1, 2):
         run(RUN, str(tmp_path / str(processes)), processes=processes)
     for end in ("", "-sharp"):
-        alone, shared = (Checkpoint.load(tmp_path / f"{one}{end}" / "checkpoint.safetensors").tensors for one in (1, 2))
+        alone, shared = (
+            Checkpoint.load(tmp_path / f"{count}{end}" / "checkpoint.safetensors").tensors for count in (1, 2)
+        )
         assert alone.keys() == shared.keys()
         for name, value in alone.items():
             if name.startswith(("student", "objective")):
@@ -140,7 +142,7 @@ def test_processes_share_one_view_cache(
     monkeypatch.setenv("LIMBECK_CACHE", str(tmp_path / "cache"))
     run(WARM, str(tmp_path / "cold"), "cold", processes=fills)
     run(WARM, str(tmp_path / "warm"), "warm", processes=reads)
-    found = [Checkpoint.load(tmp_path / name / "checkpoint.safetensors").tensors for name in ("cold", "warm")]
-    for name, value in found[0].items():
+    tensors = [Checkpoint.load(tmp_path / name / "checkpoint.safetensors").tensors for name in ("cold", "warm")]
+    for name, value in tensors[0].items():
         if name.startswith("student"):
-            assert (value.double() - found[1][name].double()).abs().max() < 1e-3, name
+            assert (value.double() - tensors[1][name].double()).abs().max() < 1e-3, name

@@ -23,7 +23,7 @@ from limbeck.training import Interrupted, RunFolder
 from limbeck.training import checkpoint as checkpoint_module
 from limbeck.training.checkpoint import Checkpoint
 
-# A run that takes its time, so that a signal hits it in the middle.
+# A run that is slow enough for a signal to hit it in the middle.
 SCRIPT = """
 import sys, time, torch
 torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def test_killed_run_resumes_to_the_same_student(number: signal.Signals, optimize
     assert 0 < stopped.step < 40
     resumed = finish(tmp_path / "killed", optimizer)
     assert resumed.step == whole.step == 40
-    timing = {"seconds", "teacher_passes_saved"}  # the second run finds the first one's answers in the view cache
+    timing = {"seconds", "teacher_passes_saved"}  # the second run finds the first one's outputs in the view cache
     assert same(resumed.tensors, whole.tensors)
     assert {k: v for k, v in resumed.notes.items() if k not in timing} == {
         k: v for k, v in whole.notes.items() if k not in timing
@@ -82,7 +82,7 @@ def test_a_run_killed_before_its_first_checkpoint_logs_nothing_twice(teach: Run,
     teach(settings=slow)
     run_folder = RunFolder(tmp_path / "run")
     whole = [row["step"] for row in run_folder.metrics()]
-    run_folder.checkpoint.unlink()  # as a kill leaves it, with lines of steps that it went
+    run_folder.checkpoint.unlink()  # a kill leaves no checkpoint, but lines of the steps it made
     teach(resume=True, settings=slow)
     assert [row["step"] for row in run_folder.metrics()] == whole
 
@@ -179,7 +179,7 @@ def test_dropout_goes_on_where_it_stopped(
     def dropping() -> Classifier:
         student = network()
         head = student.network.get_submodule("head")
-        head.register_forward_pre_hook(lambda module, given: (F.dropout(given[0], 0.4, module.training),))
+        head.register_forward_pre_hook(lambda module, args: (F.dropout(args[0], 0.4, module.training),))
         return student
 
     rare = settings(checkpoint_seconds=1000, validations=0)
@@ -213,5 +213,5 @@ def test_a_checkpoint_from_before_there_were_rounds_goes_on(
     assert whole.best is not None
     assert (resumed.best.step, resumed.best.top1) == (whole.best.step, whole.best.top1)
     assert (resumed.steps, resumed.teacher_passes) == (whole.steps, whole.teacher_passes)
-    epochs = [[entry["epoch"] for entry in RunFolder(tmp_path / one).metrics()] for one in ("whole", "run")]
+    epochs = [[entry["epoch"] for entry in RunFolder(tmp_path / folder).metrics()] for folder in ("whole", "run")]
     assert epochs[0] == epochs[1]

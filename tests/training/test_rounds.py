@@ -1,4 +1,4 @@
-"""Sources of several rounds: made anew before each, the same to the bit however often the run was interrupted."""
+"""Sources of several rounds: refreshed before each, the same bit for bit however often the run was interrupted."""
 
 import signal
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_each_round_is_made_once_before_its_first_step(teach: Run, monkeypatch: 
 
 def test_what_a_source_does_with_the_student_and_randomness_leaves_no_trace(teach: Run) -> None:
     class Quiet(Growing):
-        """Makes the same images from what it is given, and touches nothing."""
+        """Returns the images it was given and touches nothing else."""
 
         def __init__(self, made: list[torch.Tensor]) -> None:
             super().__init__()
@@ -62,12 +62,12 @@ def test_what_a_source_does_with_the_student_and_randomness_leaves_no_trace(teac
             student.train()
             for parameter in student.parameters():
                 parameter.data.zero_()
-            made.append(self.pixels)
+            rounds.append(self.pixels)
             return cost
 
-    made: list[torch.Tensor] = []
+    rounds: list[torch.Tensor] = []
     loud = teach("loud", source=Keeping(), settings=SEEN)
-    quiet = teach("quiet", source=Quiet(made), settings=SEEN)
+    quiet = teach("quiet", source=Quiet(rounds), settings=SEEN)
     assert same(weights(loud.student), weights(quiet.student))
     assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in loud.student.parameters())
 
@@ -76,10 +76,10 @@ def test_round_0_is_shown_as_a_fixed_set_is_and_later_ones_otherwise(teach: Run)
     class Same(FixedSource):
         steps_per_round = 6
 
-    few = settings(steps=6, validations=0)
+    brief = settings(steps=6, validations=0)
     assert same(
-        weights(teach("fixed", settings=few).student),
-        weights(teach("one", source=Same(stripes(40)), settings=few).student),
+        weights(teach("fixed", settings=brief).student),
+        weights(teach("one", source=Same(stripes(40)), settings=brief).student),
     )
     two = [
         weights(teach(name, source=source).student) for name, source in (("a", stripes(40)), ("b", Same(stripes(40))))
@@ -88,19 +88,19 @@ def test_round_0_is_shown_as_a_fixed_set_is_and_later_ones_otherwise(teach: Run)
 
 
 def test_a_set_and_a_source_that_holds_it_are_the_same(teach: Run, images: ImageSet) -> None:
-    found = [
+    states = [
         weights(teach(str(number), source=source).student)
         for number, source in enumerate([images, TransferSet(images), FixedSource(images)])
     ]
-    assert same(found[0], found[1])
-    assert same(found[0], found[2])
+    assert same(states[0], states[1])
+    assert same(states[0], states[2])
 
 
 @pytest.mark.parametrize("step", [1, 3, 4, 5, 8, 9])
 def test_interrupted_in_any_step_of_a_round_it_goes_on_to_the_same_bits(
     step: int, teach: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A stop that is asked for in step 3 or 7 is on the boundary to the next round."""
+    """A stop requested in step 3 or 7 falls on the boundary to the next round."""
     rare = SEEN.model_copy(update={"checkpoint_seconds": 1000, "validations": 0})
     whole = teach("whole", source=Growing(), settings=rare)
     stop_at(step, monkeypatch)
@@ -110,14 +110,14 @@ def test_interrupted_in_any_step_of_a_round_it_goes_on_to_the_same_bits(
     stopped = Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
     source = Growing()
     resumed = teach(resume=True, source=source, settings=rare)
-    assert source.refreshed == [one for one in range(3) if one > stopped.notes["rounds"]["number"]]
+    assert source.refreshed == [number for number in range(3) if number > stopped.notes["rounds"]["number"]]
     assert source.loaded == 1
     assert same(weights(resumed.student), weights(whole.student))
     assert resumed.rounds_cost == whole.rounds_cost
     assert resumed.cost.teacher_passes == whole.cost.teacher_passes
-    tensors = [Checkpoint.load(tmp_path / one / "checkpoint.safetensors").tensors for one in ("whole", "run")]
+    tensors = [Checkpoint.load(tmp_path / folder / "checkpoint.safetensors").tensors for folder in ("whole", "run")]
     assert same(*tensors)
-    epochs = [[entry["epoch"] for entry in RunFolder(tmp_path / one).metrics()] for one in ("whole", "run")]
+    epochs = [[entry["epoch"] for entry in RunFolder(tmp_path / folder).metrics()] for folder in ("whole", "run")]
     assert epochs[0] == epochs[1] == sorted(epochs[0])
 
 
@@ -146,7 +146,7 @@ def test_a_round_whose_images_the_checkpoint_holds_is_not_made_again(teach: Run,
 def test_images_that_were_just_made_are_saved_at_once(
     seconds: float, round: int, teach: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of the first round always, later ones as often as a checkpoint may be written."""
+    """Images of the first round always; later ones as often as checkpoints may be written."""
 
     class Killed(Exception):
         pass
@@ -163,11 +163,11 @@ def test_images_that_were_just_made_are_saved_at_once(
         teach(source=Growing(), settings=plain)
     monkeypatch.undo()
     saved = Checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
-    kept = round if seconds == 0 else 0
-    assert (saved.step, saved.notes["rounds"]["number"]) == (4 * kept, kept)
+    last_saved = round if seconds == 0 else 0
+    assert (saved.step, saved.notes["rounds"]["number"]) == (4 * last_saved, last_saved)
     source = Growing()
     resumed = teach(resume=True, source=source, settings=plain)
-    assert source.refreshed == list(range(kept + 1, 3))
+    assert source.refreshed == list(range(last_saved + 1, 3))
     assert same(weights(resumed.student), weights(teach("whole", source=Growing(), settings=plain).student))
 
 
@@ -197,16 +197,16 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     killed.communicate(timeout=60)
     assert 0 < Checkpoint.load(tmp_path / "killed" / "checkpoint.safetensors").step < 20
     resumed = start(SCRIPT, str(tmp_path / "killed"), "0")
-    told = [one.communicate(timeout=120) for one in (whole, resumed)]
-    assert (whole.returncode, resumed.returncode) == (0, 0), told
-    assert told[0][0].strip() == "[0, 1, 2, 3, 4]"
-    assert told[1][0].strip() in ("[3, 4]", "[4]", "[]")
-    found = [Checkpoint.load(tmp_path / one / "checkpoint.safetensors").tensors for one in ("whole", "killed")]
-    assert same(*found)
+    outputs = [process.communicate(timeout=120) for process in (whole, resumed)]
+    assert (whole.returncode, resumed.returncode) == (0, 0), outputs
+    assert outputs[0][0].strip() == "[0, 1, 2, 3, 4]"
+    assert outputs[1][0].strip() in ("[3, 4]", "[4]", "[]")
+    tensors = [Checkpoint.load(tmp_path / folder / "checkpoint.safetensors").tensors for folder in ("whole", "killed")]
+    assert same(*tensors)
 
 
 class Labelled(Growing):
-    """Round 1 is of another kind."""
+    """A source whose round 1 is of another kind."""
 
     def __init__(self, **changes: Any) -> None:
         super().__init__()
@@ -240,7 +240,7 @@ def test_rounds_of_another_kind_are_refused(teach: Run, changes: dict[str, Any],
 
 
 class Ended(Exception):
-    """What stops a run in its second round."""
+    """Stops a run in its second round."""
 
 
 class Ending(Growing):
@@ -260,7 +260,7 @@ def test_a_run_goes_on_with_rounds_as_long_as_those_it_began_with(teach: Run, so
 
 
 class Telling(Growing):
-    """Gives what it is told to in place of cost and state."""
+    """Returns the given values in place of its cost and state."""
 
     def __init__(self, *, cost: Any = None, state: Any = None) -> None:
         super().__init__()

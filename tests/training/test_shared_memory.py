@@ -1,4 +1,4 @@
-"""Students whose tensors share memory are taught and resumed rightly; those that cannot learn or be kept, refused."""
+"""Students whose tensors share memory train and resume correctly; those that cannot be trained or saved are refused."""
 
 import copy
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from limbeck.training.checkpoint import Checkpoint
 
 
 class Body(nn.Module):
-    """A linear network with a second layer in the middle, which the tests change."""
+    """A network of linear layers, whose second layer the tests change."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def tied() -> Body:
 
 
 def views() -> Body:
-    """One buffer is a part of another, and one of its transpose; `forward` writes into the whole."""
+    """One buffer is a slice of another and one its transpose; `forward` writes into the whole."""
 
     class Counting(Body):
         def forward(self, images: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ def expanded() -> Body:
 
 
 def of_parameters() -> Body:
-    """A buffer looks at a weight that learns, and two parameters are halves of one tensor."""
+    """A buffer is a view of a trained weight, and two parameters are halves of one tensor."""
     body = Body()
     body.register_buffer("seen", body.second.weight.data[:2])
     both = torch.randn(2, 2, 16, generator=torch.Generator().manual_seed(0))
@@ -113,12 +113,12 @@ KINDS = [tied, views, expanded, of_parameters, strided, odd_kinds, buffer_of_two
 
 
 def storages(module: nn.Module) -> list[list[str]]:
-    """Names that share memory, in groups."""
-    found: dict[int, list[str]] = {}
+    """Names of tensors that share memory, in groups."""
+    names_of: dict[int, list[str]] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
         if tensor.numel():
-            found.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
-    return sorted(sorted(group) for group in found.values() if len(group) > 1)
+            names_of.setdefault(tensor.untyped_storage().data_ptr(), []).append(name)
+    return sorted(sorted(group) for group in names_of.values() if len(group) > 1)
 
 
 def stopping(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -179,10 +179,10 @@ def test_every_element_of_a_strided_weight_learns_and_none_beside_it(teach: Run)
     body.second.weight = nn.Parameter(behind[:, ::2])
     dense.second.weight = nn.Parameter(behind[:, ::2].clone())
     plain = {"settings": settings(precision="fp32")}
-    found, expected = (teach(name, student=wrapped(one), **plain) for name, one in (("s", body), ("d", dense)))
+    result, expected = (teach(name, student=wrapped(module), **plain) for name, module in (("s", body), ("d", dense)))
     assert torch.equal(behind[:, 1::2], untouched)
     for name, value in expected.student.state_dict().items():
-        torch.testing.assert_close(found.student.state_dict()[name], value, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(result.student.state_dict()[name], value, rtol=1e-4, atol=1e-6)
 
 
 def test_some_frozen_parameters_stay_as_they_are(teach: Run) -> None:
@@ -201,7 +201,7 @@ def changed(change: Callable[[Body], Any]) -> Body:
 
 
 class Scaled(nn.Linear):
-    """As copies of scripted modules, it has parameters that are results of others."""
+    """Like copies of scripted modules, it has parameters that are computed from others."""
 
     def __init__(self) -> None:
         super().__init__(16, 16)
@@ -306,23 +306,23 @@ def test_a_function_may_give_parts_of_the_teacher_or_the_same_network_again(tmp_
     other.first = body.first
     teacher, student = wrapped(body), wrapped(other)
     before = weights(teacher)
-    few = {"validation": 10, "steps": 4, "batch_size": 8, "views": "none", "test": stripes(20, seed=1)}
-    one = lb.distill(teacher, lambda seed: student, stripes(40), out=tmp_path / "one", **few)
-    two = lb.distill(teacher, lambda seed: student, stripes(40), out=tmp_path / "two", **few)
+    arguments = {"validation": 10, "steps": 4, "batch_size": 8, "views": "none", "test": stripes(20, seed=1)}
+    first = lb.distill(teacher, lambda seed: student, stripes(40), out=tmp_path / "one", **arguments)
+    second = lb.distill(teacher, lambda seed: student, stripes(40), out=tmp_path / "two", **arguments)
     assert same(weights(teacher), before)
-    assert same(weights(one.student), weights(two.student))
-    assert not same(weights(one.student), weights(wrapped(copy.deepcopy(other))))
+    assert same(weights(first.student), weights(second.student))
+    assert not same(weights(first.student), weights(wrapped(copy.deepcopy(other))))
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 def test_networks_that_cannot_be_copied_are_refused_before_the_first_step(teach: Run, tmp_path: Path) -> None:
-    made = wrapped(changed(lambda b: nn.utils.weight_norm(b.second)))
+    classifier = wrapped(changed(lambda b: nn.utils.weight_norm(b.second)))
     with pytest.raises(
         UserError, match=r"the student must be a module that `copy\.deepcopy` can copy .*parametrizations"
     ):
-        lb.distill(network(9), made, stripes(40), out=tmp_path / "api", validation=0, steps=2)
+        lb.distill(network(9), classifier, stripes(40), out=tmp_path / "api", validation=0, steps=2)
     with pytest.raises(UserError, match="the teacher must be a module that"):
-        teach(teacher=made)
+        teach(teacher=classifier)
     renewed = wrapped(changed(lambda b: nn.utils.parametrizations.weight_norm(b.second)))
     assert (
         lb.distill(network(9), renewed, stripes(40), out=tmp_path / "new", validation=0, steps=2).cost["images"] == 40
@@ -355,8 +355,8 @@ def test_files_that_hold_tied_weights_once_load(tmp_path: Path) -> None:
     safetensors.torch.save_model(body, tmp_path / "tied.safetensors")
     assert len(safetensors.torch.load_file(tmp_path / "tied.safetensors")) == len(body.state_dict()) - 1
     fresh = tied()
-    for one in fresh.parameters():
-        nn.init.zeros_(one)
+    for parameter in fresh.parameters():
+        nn.init.zeros_(parameter)
     load_state(fresh, tmp_path / "tied.safetensors")
     assert same(body.state_dict(), fresh.state_dict())
     assert fresh.third.weight is fresh.second.weight
@@ -381,5 +381,7 @@ def test_moves_keep_what_is_shared() -> None:
 
 def test_dense() -> None:
     whole = torch.zeros(4, 6)
-    assert all(is_dense(one) for one in (whole, whole.t(), whole[1:], torch.zeros(2, 3, 4, 4).permute(0, 3, 1, 2)))
-    assert not any(is_dense(one) for one in (whole[:, ::2], whole[:, 1:], torch.zeros(1).expand(3)))
+    assert all(
+        is_dense(tensor) for tensor in (whole, whole.t(), whole[1:], torch.zeros(2, 3, 4, 4).permute(0, 3, 1, 2))
+    )
+    assert not any(is_dense(tensor) for tensor in (whole[:, ::2], whole[:, 1:], torch.zeros(1).expand(3)))

@@ -1,4 +1,4 @@
-"""Sharpness-aware steps: published numbers, and two passes over one batch of which the first alone leaves traces."""
+"""Sharpness-aware steps: published numbers, and two passes over a batch of which only the first leaves traces."""
 
 import json
 from collections.abc import Mapping
@@ -31,17 +31,19 @@ SHARP = BRIEF.model_copy(update={"sharpness": Sharpness(rho=0.5)})
 
 
 def golden(name: str) -> tuple[Mapping[str, Any], Classifier, SharpGradient, Batch]:
-    """A step of the published kind, its network in the loop's form, and its batch."""
+    """The recorded step: its numbers, its network as a classifier, its gradient and its batch."""
     numbers = np.load(GOLDEN / f"{name}.npz")
-    about = json.loads(str(numbers["hp"]))
+    options_of_run = json.loads(str(numbers["hp"]))
     convnet = ConvNet(2, num_classes=10, size=(16, 16), width=8)
     before = [torch.from_numpy(numbers[key]) for key in numbers if key.startswith("param.")]
     for mine, theirs in zip(convnet.parameters(), before, strict=True):
         mine.data.copy_(theirs)
     student = Classifier(convnet, num_classes=10, mean=[0, 0, 0], std=[1, 1, 1])
     step = DistillationStep(student, weighted_sum("ce"), device=torch.device("cpu"), dtype=torch.float32)
-    optimizer = torch.optim.SGD(student.parameters(), about["lr"], about["momentum"])
-    options = Sharpness(rho=about["rho"], alpha=about["alpha"], adaptive=about.get("adaptive", False))
+    optimizer = torch.optim.SGD(student.parameters(), options_of_run["lr"], options_of_run["momentum"])
+    options = Sharpness(
+        rho=options_of_run["rho"], alpha=options_of_run["alpha"], adaptive=options_of_run.get("adaptive", False)
+    )
     images, labels = (torch.from_numpy(numbers[f"in.{key}"]) for key in ("images", "label"))
     return numbers, student, SharpGradient(step, optimizer, options), Batch(images, labels, torch.arange(16), None)
 
@@ -59,20 +61,21 @@ def test_a_step_is_the_published_one(name: str) -> None:
 
 
 def test_its_parts_are_the_formulas() -> None:
-    """As one vector each, in double precision."""
-    w, g, there = (
+    """Checked on parameters seen as one vector, in double precision."""
+    w, g, g_there = (
         torch.randn(3, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) for _ in range(3)
     )
-    g, there = g.roll(1), there.roll(7)
+    g, g_there = g.roll(1), g_there.roll(7)
     plain, adaptive = (
-        torch.cat(perturbation([w[0], w[1:]], [g[0], g[1:]], rho=0.2, adaptive=one)[:1]) for one in (False, True)
+        torch.cat(perturbation([w[0], w[1:]], [g[0], g[1:]], rho=0.2, adaptive=is_adaptive)[:1])
+        for is_adaptive in (False, True)
     )
     torch.testing.assert_close(plain, (0.2 * g / g.norm())[0])
     torch.testing.assert_close(adaptive, (0.2 * w**2 * g / (w.abs() * g).norm())[0])
-    made = surrogate_gradient([g[0], g[1:]], [there[0], there[1:]], alpha=0.3)
-    aside = g - (g * there).sum() / there.square().sum() * there
-    assert abs((aside * there).sum()) < 1e-9
-    torch.testing.assert_close(torch.cat([made[0][None], made[1]]), there - 0.3 * aside)
+    surrogate = surrogate_gradient([g[0], g[1:]], [g_there[0], g_there[1:]], alpha=0.3)
+    aside = g - (g * g_there).sum() / g_there.square().sum() * g_there
+    assert abs((aside * g_there).sum()) < 1e-9
+    torch.testing.assert_close(torch.cat([surrogate[0][None], surrogate[1]]), g_there - 0.3 * aside)
 
 
 def test_without_a_gradient_nothing_moves() -> None:
@@ -83,14 +86,14 @@ def test_without_a_gradient_nothing_moves() -> None:
 
 
 class Passes:
-    """Notes what a network is shown, what its dropout lets through and its weights, while it learns."""
+    """Records a network's inputs, what its dropout lets through, and its weights, in training mode."""
 
     def __init__(self, network: nn.Sequential) -> None:
         self.shown: list[Tensor] = []
         self.kept: list[Tensor] = []
         self.weights: list[Tensor] = []
         network.register_forward_pre_hook(self._see)
-        next(one for one in network if isinstance(one, nn.Dropout)).register_forward_hook(self._keep)
+        next(module for module in network if isinstance(module, nn.Dropout)).register_forward_hook(self._keep)
 
     def _see(self, module: nn.Module, given: tuple[Tensor, ...]) -> None:
         if module.training:
@@ -103,7 +106,7 @@ class Passes:
 
 
 def dropping() -> Classifier:
-    """With dropout and batch norm; of a head that is the same every time."""
+    """A network with dropout and batch norm, and a head that is the same every time."""
     layers = nn.Sequential(nn.BatchNorm2d(1), nn.Dropout(0.5), nn.Flatten(), nn.Linear(64, 2))
     nn.init.constant_(layers[3].weight, 0.1)  # pyright: ignore[reportArgumentType]
     nn.init.zeros_(layers[3].bias)  # pyright: ignore[reportArgumentType]
@@ -115,20 +118,20 @@ def test_both_passes_see_the_same_batch_views_and_dropout_elsewhere(teach: Run) 
     passes = Passes(student.network)  # pyright: ignore[reportArgumentType]
     changed = SHARP.model_copy(update={"normalised_views": "dsa"})
     teach(student=student, settings=changed, teacher=None, objective=weighted_sum("ce"), validation=None)
-    for seen in (passes.shown, passes.kept):
-        assert len(seen) == 12
-        assert all(torch.equal(one, other) for one, other in zip(seen[::2], seen[1::2], strict=True))
-        assert not any(torch.equal(one, other) for one, other in zip(seen[1:-1:2], seen[2::2], strict=True))
-    for one, other in zip(passes.weights[::2], passes.weights[1::2], strict=True):
-        assert not torch.equal(one, other), "the second is elsewhere"
+    for tensors in (passes.shown, passes.kept):
+        assert len(tensors) == 12
+        assert all(torch.equal(first, second) for first, second in zip(tensors[::2], tensors[1::2], strict=True))
+        assert not any(torch.equal(first, second) for first, second in zip(tensors[1:-1:2], tensors[2::2], strict=True))
+    for before, after in zip(passes.weights[::2], passes.weights[1::2], strict=True):
+        assert not torch.equal(before, after), "the second is elsewhere"
 
 
 def test_statistics_of_batch_norm_are_those_of_the_first_passes(teach: Run) -> None:
     one_step = {"steps": 1}
     plain = teach("plain", settings=BRIEF.model_copy(update=one_step), validation=None)
     sharp = teach("sharp", settings=SHARP.model_copy(update=one_step), validation=None)
-    for (name, one), other in zip(plain.student.named_buffers(), sharp.student.buffers(), strict=True):
-        assert torch.equal(one, other), name
+    for (name, buffer), other in zip(plain.student.named_buffers(), sharp.student.buffers(), strict=True):
+        assert torch.equal(buffer, other), name
     assert not same(weights(plain.student), weights(sharp.student))
 
 
@@ -144,18 +147,20 @@ REMEMBERING: list[Any] = [
 def test_memories_take_in_a_batch_once_and_both_passes_read_what_was_before(
     teach: Run, tmp_path: Path, spec: dict[str, Any]
 ) -> None:
-    """With a vanishing way to go, a sharp step is a plain one, whatever the objective remembers."""
+    """With a vanishing radius, a sharp step equals a plain one, whatever the objective's memory holds."""
     for name, sharpness in (("plain", None), ("sharp", Sharpness(rho=1e-12, alpha=0.0, adaptive=False))):
         changed = BRIEF.model_copy(update={"sharpness": sharpness, "learning_rate": 0.01, "steps": 3})
         teach(name, objective=weighted_sum({"ce": 1, **spec}), settings=changed, validation=None)
-    plain, sharp = (Checkpoint.load(tmp_path / one / "checkpoint.safetensors").tensors for one in ("plain", "sharp"))
+    plain, sharp = (
+        Checkpoint.load(tmp_path / folder / "checkpoint.safetensors").tensors for folder in ("plain", "sharp")
+    )
     assert plain.keys() == sharp.keys()
     for name, value in plain.items():
         assert torch.allclose(sharp[name], value, rtol=1e-4, atol=1e-5), name
 
 
 class Counting(nn.Module):
-    """Of the user's own: a network whose buffers every pass changes, in place and by another tensor."""
+    """A user's network, of whose buffers every pass changes one in place and replaces another."""
 
     passes: Tensor
     last: Tensor
@@ -177,10 +182,10 @@ class Counting(nn.Module):
 
 def test_buffers_of_any_network_are_those_of_the_first_passes(teach: Run) -> None:
     results = []
-    for name, one in (("plain", BRIEF), ("sharp", SHARP)):
+    for name, recipe in (("plain", BRIEF), ("sharp", SHARP)):
         counting = Counting()
         passes = counting.passes
-        student, changed = Classifier(counting, num_classes=2, channels=1), one.model_copy(update={"steps": 1})
+        student, changed = Classifier(counting, num_classes=2, channels=1), recipe.model_copy(update={"steps": 1})
         teach(name, student=student, teacher=None, objective=weighted_sum("ce"), settings=changed, validation=None)
         assert counting.passes is passes
         results.append((counting.passes.item(), counting.last.item()))
@@ -188,7 +193,7 @@ def test_buffers_of_any_network_are_those_of_the_first_passes(teach: Run) -> Non
 
 
 class Listening:
-    """An observer that keeps the logits."""
+    """An observer that records the logits."""
 
     def __init__(self) -> None:
         self.logits: list[Tensor] = []
@@ -205,14 +210,14 @@ class Listening:
 
 
 def test_observers_and_log_are_shown_the_student_where_it_is(teach: Run, tmp_path: Path) -> None:
-    seen = {name: Listening() for name in ("plain", "sharp")}
-    for name, one in (("plain", BRIEF), ("sharp", SHARP)):
-        teach(name, settings=one, observers=[seen[name]], validation=None)
-    assert len(seen["sharp"].logits) == 6
-    assert torch.equal(seen["plain"].logits[0], seen["sharp"].logits[0])
-    losses = [RunFolder(tmp_path / name).metrics()[0]["loss"] for name in seen]
+    listening = {name: Listening() for name in ("plain", "sharp")}
+    for name, recipe in (("plain", BRIEF), ("sharp", SHARP)):
+        teach(name, settings=recipe, observers=[listening[name]], validation=None)
+    assert len(listening["sharp"].logits) == 6
+    assert torch.equal(listening["plain"].logits[0], listening["sharp"].logits[0])
+    losses = [RunFolder(tmp_path / name).metrics()[0]["loss"] for name in listening]
     assert losses[0] == losses[1]
-    assert not torch.equal(seen["plain"].logits[1], seen["sharp"].logits[1])
+    assert not torch.equal(listening["plain"].logits[1], listening["sharp"].logits[1])
 
 
 def test_an_interrupted_run_resumes_to_the_same_bits(teach: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,17 +239,17 @@ def test_half_precision_clipping_and_adamw_go_with_it(teach: Run) -> None:
     changed = settings(steps=4, precision="bf16", clip_norm=1.0, optimizer="adamw", learning_rate=0.01, sharpness={})
     before = weights(dropping())
     student = teach(student=dropping(), settings=changed).student
-    assert all(one.dtype == torch.float32 and one.isfinite().all() for one in student.parameters())
+    assert all(parameter.dtype == torch.float32 and parameter.isfinite().all() for parameter in student.parameters())
     assert not same(weights(student), before)
 
 
 def test_frozen_and_idle_parameters_stay(teach: Run) -> None:
-    """Those of an objective that reads no logits, so that the head has no gradient, are left alone, too."""
+    """So does the head under an objective that reads no logits, as it has no gradient."""
     student = network()
     student.network.get_submodule("layers.0").requires_grad_(False)
     before = weights(student)
     teach(student=student, settings=SHARP, objective=weighted_sum({"at": 1.0}), validation=None)
-    stayed = {name for name, one in student.named_parameters() if torch.equal(one, before[name])}
+    stayed = {name for name, parameter in student.named_parameters() if torch.equal(parameter, before[name])}
     assert stayed == {name for name, _ in student.named_parameters() if "layers.0." in name or "head" in name}
 
 

@@ -1,4 +1,4 @@
-"""Small steps run on one thread."""
+"""Small steps run on a single thread."""
 
 import torch
 from tests.training.tiny import network

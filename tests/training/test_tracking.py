@@ -1,4 +1,4 @@
-"""Trackers show what metrics.jsonl has, once and in order, and are left out where they fail."""
+"""Trackers show what metrics.jsonl holds, once and in order, and are dropped if they fail."""
 
 import json
 from pathlib import Path
@@ -23,13 +23,13 @@ CONFIG = {"name": "tiny", "training": {"steps": 12, "views": ["crop"], "clip_nor
 
 
 def tracker(folder: Path, name: Any = "tensorboard", **options: Any) -> RunTracker:
-    made = TrackerSettings(name=name, options=options)
-    return RunTracker(made, RunFolder(folder), title="one", group="many", config=CONFIG)
+    chosen = TrackerSettings(name=name, options=options)
+    return RunTracker(chosen, RunFolder(folder), title="one", group="many", config=CONFIG)
 
 
 @pytest.fixture(autouse=True)
 def _a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorBoard reads a run's files in the order of the seconds in their names."""
+    """TensorBoard orders a run's files by the seconds in their names, so each file gets its own second."""
     from tensorboard.summary.writer import event_file_writer
 
     class Time:
@@ -44,14 +44,14 @@ def _a_second_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shown(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Tag -> step and value, as TensorBoard's own reader has them."""
-    found = EventAccumulator(str(folder / "tensorboard"))
-    found.Reload()
-    return {tag: [(one.step, one.value) for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    """Tag -> steps and values, as TensorBoard's own reader returns them."""
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def written(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """The same of metrics.jsonl, rounded as TensorBoard keeps numbers."""
+    """The same from metrics.jsonl, rounded to float32 as TensorBoard does."""
     rows: dict[str, list[tuple[int, float]]] = {}
     for row in RunFolder(folder).metrics():
         flat = {**row, **{f"terms/{name}": value for name, value in row.get("terms", {}).items()}}
@@ -69,16 +69,16 @@ def test_tensorboard_has_what_metrics_has_and_the_student_is_the_same(teach: Run
     assert same(weights(taught.student), weights(teach("plain").student))
     assert shown(tmp_path / "run") == written(tmp_path / "run") | {"test/top1": [(12, 0.75)]}
     assert {"train/loss", "train/terms/kd", "train/learning_rate", "validation/top1"} <= shown(tmp_path / "run").keys()
-    assert len([*(tmp_path / "run" / "tensorboard").iterdir()]) == 1  # live boards read the newest file alone
+    assert len([*(tmp_path / "run" / "tensorboard").iterdir()]) == 1  # live boards read only the newest file
 
 
 def test_tensorboard_shows_the_recipe_as_hyper_parameters(tmp_path: Path) -> None:
     watched = tracker(tmp_path)
     watched.begin(0, [])
     watched.close()
-    found = EventAccumulator(str(tmp_path / "tensorboard"))
-    found.Reload()
-    content = found.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    content = events.PluginTagToContent("hparams")["_hparams_/session_start_info"]
     data: Any = plugin_data_pb2
     parameters = data.HParamsPluginData.FromString(content).session_start_info.hparams
     assert parameters["training.steps"].number_value == 12
@@ -98,7 +98,7 @@ def test_a_resumed_run_goes_on_in_the_same_tracker_run(
             teach(tracker=watched, settings=rare)
     watched.close()
     first = json.loads((tmp_path / "run" / "tracker.json").read_text())
-    # As after a kill: what was logged since the last checkpoint is done again.
+    # As after a kill: the steps logged since the last checkpoint are repeated.
     RunFolder(tmp_path / "run").append_metrics(kind="train", step=9, loss=7.0)
     watched = tracker(tmp_path / "run")
     teach(resume=True, tracker=watched, settings=rare)
@@ -182,7 +182,7 @@ def test_trackers_that_keep_all_are_shown_no_step_twice(
     watched.close()
     first, second = fake.made
     assert first.steps == [*range(1, 9)]
-    assert second.steps == [10, 11, 12]  # 9 it has seen
+    assert second.steps == [10, 11, 12]  # it has already seen 9
     assert first.ended
     assert (first.place, first.arguments["mode"]) == ("limbeck", "offline")
     assert first.config["training.steps"] == 12

@@ -1,4 +1,4 @@
-"""A tiny problem: two kinds of stripes, learnt in a few steps."""
+"""A tiny problem: two kinds of stripes, learned in a few steps."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ CLASSES = ("rows", "columns")
 
 
 def stripes(count: int, seed: int = 0) -> ImageSet:
-    """Horizontal stripes are class 0, vertical ones class 1, under noise."""
+    """Noisy stripes: horizontal ones are class 0, vertical ones class 1."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
     wave = (torch.arange(8) % 2 * 160).view(1, 1, 8)
@@ -22,13 +22,13 @@ def stripes(count: int, seed: int = 0) -> ImageSet:
 
 
 def network(seed: int = 0, *, width: int = 4, classes: int = 2, norm: str = "batch") -> Classifier:
-    """For the two kinds of stripes, whose names it knows, or for so many classes without names."""
+    """A network for the two named kinds of stripes, or for another number of classes without names."""
     names = CLASSES if classes == 2 else ()
     return create("convnet_d3", num_classes=classes, channels=1, seed=seed, classes=names, width=width, norm=norm)
 
 
 def named(*names: str, seed: int = 0) -> Classifier:
-    """A network that knows its classes by these names, in this order."""
+    """A network whose classes have these names, in this order."""
     return create("convnet_d3", num_classes=len(names), channels=1, seed=seed, classes=names, width=4, norm="batch")
 
 

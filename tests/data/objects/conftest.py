@@ -1,4 +1,4 @@
-"""Twelve small images in every form that Python has for them."""
+"""Twelve small images, in the forms that Python libraries have for them."""
 
 import numpy as np
 import pytest
@@ -17,4 +17,4 @@ def images(pixels: np.ndarray) -> Tensor:
 
 @pytest.fixture
 def pictures(pixels: np.ndarray) -> list[Image.Image]:
-    return [Image.fromarray(one) for one in pixels]
+    return [Image.fromarray(image) for image in pixels]

@@ -28,32 +28,40 @@ def test_every_form_is_the_same_images(pixels: np.ndarray, images: Tensor, pictu
         "array of pictures": _objects(pictures),
         "fortran": np.asfortranarray(pixels),
     }
-    loaded = {name: lb.load((one, LABELS)) for name, one in forms.items()}
-    assert {one.fingerprint for one in loaded.values()} == {lb.ImageSet(images, LABELS).fingerprint}
-    assert all(one.classes == ("0", "1", "2") and one.ids.tolist() == list(range(12)) for one in loaded.values())
-    assert all(lb.load(one).labels is None for one in forms.values())
+    loaded = {name: lb.load((form, LABELS)) for name, form in forms.items()}
+    assert {image_set.fingerprint for image_set in loaded.values()} == {lb.ImageSet(images, LABELS).fingerprint}
+    assert all(
+        image_set.classes == ("0", "1", "2") and image_set.ids.tolist() == list(range(12))
+        for image_set in loaded.values()
+    )
+    assert all(lb.load(form).labels is None for form in forms.values())
 
 
 def _objects(pictures: list[Image.Image]) -> np.ndarray:
-    found = np.empty(len(pictures), dtype=object)
-    found[:] = pictures
-    return found
+    array = np.empty(len(pictures), dtype=object)
+    array[:] = pictures
+    return array
 
 
 def test_gray_images_have_no_axis_for_channels(pixels: np.ndarray) -> None:
     assert lb.load(pixels[..., 0]).shape == (1, 6, 5)
     assert torch.equal(lb.load(torch.from_numpy(pixels[..., 0])).tensor()[:, 0], torch.from_numpy(pixels[..., 0]))
-    assert lb.load((np.zeros((3, 8, 8)), [0, 1, 1])).shape == (1, 8, 8)  # the labels tell that there are three
+    assert lb.load((np.zeros((3, 8, 8)), [0, 1, 1])).shape == (1, 8, 8)  # by its labels, these are three images
     assert lb.load(np.zeros((3, 8, 8)), layout="NHW").shape == (1, 8, 8)
-    assert lb.load(np.ones((2, 4, 9, 9), np.uint8)).shape == (3, 9, 9)  # with transparency
+    assert lb.load(np.ones((2, 4, 9, 9), np.uint8)).shape == (3, 9, 9)  # the fourth channel is transparency
 
 
 def test_labels_are_whatever_is_a_label(pixels: np.ndarray) -> None:
     texts = ["cat", "dog", "ant"] * 4
     assert lb.load((pixels, texts)).classes == ("ant", "cat", "dog")
     assert lb.load((pixels, np.array(texts))).labels is not None
-    given = [torch.tensor(LABELS), np.array(LABELS), [torch.tensor(one) for one in LABELS], np.array(LABELS, float)]
-    assert all(lb.load((pixels, one)).labels.tolist() == LABELS for one in given)  # pyright: ignore[reportOptionalMemberAccess]
+    labels = [
+        torch.tensor(LABELS),
+        np.array(LABELS),
+        [torch.tensor(label) for label in LABELS],
+        np.array(LABELS, float),
+    ]
+    assert all(lb.load((pixels, form)).labels.tolist() == LABELS for form in labels)  # pyright: ignore[reportOptionalMemberAccess]
     assert lb.load((pixels, LABELS, ["a", "b", "c", "d"])).classes == ("a", "b", "c", "d")
     assert lb.load((pixels, None)).labels is None
 
@@ -158,7 +166,7 @@ def test_layout_is_for_arrays() -> None:
 
 def test_splits_are_chosen_by_name(pixels: np.ndarray) -> None:
     splits = {"train": (pixels, ["cat", "dog", "ant"] * 4), "val": (pixels[:2], ["dog", "cat"])}
-    found = lb.load(splits, "validation")
-    assert (found.name, found.classes, len(found)) == ("array/val", ("ant", "cat", "dog"), 2)
-    assert found.labels is not None
-    assert found.labels.tolist() == [2, 1]
+    loaded = lb.load(splits, "validation")
+    assert (loaded.name, loaded.classes, len(loaded)) == ("array/val", ("ant", "cat", "dog"), 2)
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [2, 1]

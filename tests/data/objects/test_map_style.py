@@ -1,4 +1,4 @@
-"""Map-style data sets of torch and torchvision, and what is refused of them."""
+"""Map-style data sets of torch and torchvision, and which of them are refused."""
 
 import pickle
 from collections.abc import Callable
@@ -24,7 +24,7 @@ TO_FLOATS = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 
 
 class Own(Dataset[Any]):
-    """(image, label), or what `form` makes of both."""
+    """Items (image, label), or what `form` makes of the two."""
 
     def __init__(
         self,
@@ -58,14 +58,14 @@ def test_every_form_of_item_is_the_same(pictures: list[Image.Image], images: Ten
         TensorDataset(images, torch.tensor(LABELS)),
         list(zip(pictures, LABELS, strict=True)),
     ]
-    loaded = [lb.load(one) for one in datasets]
-    assert {one.fingerprint for one in loaded} == {lb.ImageSet(images, LABELS).fingerprint}
+    loaded = [lb.load(dataset) for dataset in datasets]
+    assert {image_set.fingerprint for image_set in loaded} == {lb.ImageSet(images, LABELS).fingerprint}
     unlabelled = [
         TensorDataset(images),
         Own(pictures, form=lambda image, label: image),
         Own(images, form=lambda a, b: (a,)),
     ]
-    assert {lb.load(one).fingerprint for one in unlabelled} == {lb.ImageSet(images).fingerprint}
+    assert {lb.load(dataset).fingerprint for dataset in unlabelled} == {lb.ImageSet(images).fingerprint}
     named = lb.load(Own(images, form=lambda image, label: {"photo": image, "y": 0, "kind": label}),
                     image_column="photo", label_column="kind")  # fmt: skip
     assert named.fingerprint == loaded[0].fingerprint
@@ -107,10 +107,10 @@ def test_torchvision(pictures: list[Image.Image], images: Tensor, tmp_path: Path
     with pytest.warns(
         UserWarning, match=r"names of classes of the ImageFolder are left aside, since its `target_trans"
     ):
-        found = lb.load(turned)
-    assert found.classes == ("0", "1", "2")
-    assert found.labels is not None
-    assert found.labels[0] == 2
+        loaded = lb.load(turned)
+    assert loaded.classes == ("0", "1", "2")
+    assert loaded.labels is not None
+    assert loaded.labels[0] == 2
 
 
 def test_labels_that_torch_keeps_are_not_read_from_items(images: Tensor) -> None:
@@ -124,7 +124,7 @@ def test_labels_that_torch_keeps_are_not_read_from_items(images: Tensor) -> None
 
     lb.load(Subset(whole, range(6)))
     lb.load(Counted(*whole.tensors))
-    assert sorted(set(read)) == list(range(12))  # of a class of one's own every item is read
+    assert sorted(set(read)) == list(range(12))  # of a user's own class, every item is read
     assert len(read) <= 12 + 8 + 8
 
 
@@ -134,21 +134,21 @@ def test_items_are_decoded_when_they_are_asked_for(pictures: list[Image.Image], 
     assert not late.is_decoded
     assert torch.equal(pickle.loads(pickle.dumps(lb.load(TensorDataset(images), in_memory=False))).tensor(), images)
     assert torch.equal(late.tensor(), images)
-    kept = ItemImages(own, How(), "the Own")
-    assert [np.asarray(one).shape for one in kept.encoded(np.array([3, 1]))] == [(6, 5, 3)] * 2
+    storage = ItemImages(own, How(), "the Own")
+    assert [np.asarray(image).shape for image in storage.encoded(np.array([3, 1]))] == [(6, 5, 3)] * 2
 
 
 def test_no_items_go_to_workers() -> None:
-    made = ItemImages(Numbers(), How(), "the Numbers")
-    before = len(pickle.dumps(made))
+    storage = ItemImages(Numbers(), How(), "the Numbers")
+    before = len(pickle.dumps(storage))
     for row in range(len(Numbers())):
-        made.image(row)
-    assert len(pickle.dumps(made)) < before + 10 < 1000
-    assert np.asarray(pickle.loads(pickle.dumps(made)).image(1)).max() == 1
+        storage.image(row)
+    assert len(pickle.dumps(storage)) < before + 10 < 1000
+    assert np.asarray(pickle.loads(pickle.dumps(storage)).image(1)).max() == 1
 
 
 class Numbers(Dataset[Any]):
-    """Images that are made when they are asked for."""
+    """Images that are generated on access."""
 
     def __len__(self) -> int:
         return 3

@@ -1,4 +1,4 @@
-"""Streams, of which the first images are read."""
+"""Streams, of which only the first images are read."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -17,7 +17,7 @@ from limbeck.errors import UserError
 
 
 class Endless(IterableDataset[Any]):
-    """Pairs again and again."""
+    """Repeats its pairs without end."""
 
     def __init__(self, images: list[Any], labels: list[Any] | None = None, fails_at: int | None = None) -> None:
         self.images, self.labels, self.fails_at = images, labels, fails_at
@@ -34,9 +34,9 @@ def test_streams_of_datasets(pictures: list[Image.Image], images: Tensor) -> Non
     names = datasets.ClassLabel(names=["ant", "bee", "cat", "dog"])
     features = datasets.Features({"image": datasets.Image(), "label": names})
     stream = datasets.Dataset.from_dict({"image": pictures, "label": LABELS}, features=features).to_iterable_dataset()
-    found = lb.load(stream, images=5)
-    assert torch.equal(found.tensor(), images[:5])
-    assert found.classes == ("ant", "bee", "cat", "dog")
+    loaded = lb.load(stream, images=5)
+    assert torch.equal(loaded.tensor(), images[:5])
+    assert loaded.classes == ("ant", "bee", "cat", "dog")
     assert lb.load(stream, images=50, size=4, channels=1).tensor().shape == (12, 1, 4, 4)
     assert lb.load(datasets.IterableDatasetDict({"train": stream}), images=3).name == "dataset/train"
     mapped = stream.map(lambda row: {"image": row["image"].rotate(180), "label": row["label"]})
@@ -46,18 +46,18 @@ def test_streams_of_datasets(pictures: list[Image.Image], images: Tensor) -> Non
 
 
 def test_streams_of_torch(pictures: list[Image.Image], images: Tensor) -> None:
-    found = lb.load(Endless(pictures, LABELS), images=14)
-    assert torch.equal(found.tensor(), torch.cat([images, images[:2]]))
-    assert found.classes == ("0", "1", "2")
+    loaded = lb.load(Endless(pictures, LABELS), images=14)
+    assert torch.equal(loaded.tensor(), torch.cat([images, images[:2]]))
+    assert loaded.classes == ("0", "1", "2")
     assert lb.load(Endless([(images[0] / 255).half()]), images=2, size=3, channels=3).shape == (3, 3, 3)
     assert lb.load(Endless(pictures, ["a", "b"]), images=2).classes == ("a", "b")
-    assert lb.load(Endless(pictures, [0, 5]), images=2).num_classes == 6  # those between may come
+    assert lb.load(Endless(pictures, [0, 5]), images=2).num_classes == 6  # labels in between may still come
 
 
 def test_broken_images_of_streams(pictures: list[Image.Image]) -> None:
     stream = Endless([pictures[0], b"none", pictures[1]])
-    kept = lb.load(stream, images=6, size=4, channels=3, skip_unreadable=True)
-    assert (kept.ids.tolist(), kept.skipped) == ([0, 2, 3, 5], 2)
+    loaded = lb.load(stream, images=6, size=4, channels=3, skip_unreadable=True)
+    assert (loaded.ids.tolist(), loaded.skipped) == ([0, 2, 3, 5], 2)
     with pytest.raises(UserError, match=r"row 1 of the Endless cannot be read as an image"):
         lb.load(stream, images=6, size=4, channels=3)
 

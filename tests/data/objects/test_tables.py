@@ -28,22 +28,22 @@ def dataset(pictures: list[Image.Image]) -> Any:
 
 
 def test_a_dataset_keeps_its_classes(dataset: Any, images: Tensor) -> None:
-    found = lb.load(dataset)
-    assert torch.equal(found.tensor(), images)
-    assert found.classes == ("ant", "bee", "cat", "dog")
-    assert found.labels is not None
-    assert (found.labels.tolist(), found.name) == (LABELS, "dataset")
+    loaded = lb.load(dataset)
+    assert torch.equal(loaded.tensor(), images)
+    assert loaded.classes == ("ant", "bee", "cat", "dog")
+    assert loaded.labels is not None
+    assert (loaded.labels.tolist(), loaded.name) == (LABELS, "dataset")
 
 
 def test_what_was_chosen_of_it_counts(dataset: Any, images: Tensor) -> None:
     chosen = dataset.select([7, 2, 3]).rename_column("image", "img")
-    found = lb.load(chosen)
-    assert torch.equal(found.tensor(), images[[7, 2, 3]])
-    assert found.labels is not None
-    assert found.labels.tolist() == [1, 2, 0]
-    assert lb.load(Subset(dataset, [7, 2, 3])).fingerprint == found.fingerprint
+    loaded = lb.load(chosen)
+    assert torch.equal(loaded.tensor(), images[[7, 2, 3]])
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [1, 2, 0]
+    assert lb.load(Subset(dataset, [7, 2, 3])).fingerprint == loaded.fingerprint
     shuffled = dataset.shuffle(seed=3)
-    order = [next(row for row in range(12) if _same(images[row], one)) for one in shuffled["image"]]
+    order = [next(row for row in range(12) if _same(images[row], image)) for image in shuffled["image"]]
     assert torch.equal(lb.load(shuffled, in_memory=False).tensor(), images[order])
     assert len(lb.load(dataset.filter(lambda row: row["label"] == 1))) == 4
 
@@ -98,9 +98,9 @@ def test_arrays_in_columns(pixels: np.ndarray, images: Tensor) -> None:
 
 
 def test_columns_can_be_named(dataset: Any) -> None:
-    renamed = dataset.rename_column("image", "left").add_column("other", [str(one) for one in LABELS])
-    found = lb.load(renamed, label_column="other")
-    assert found.classes == ("0", "1", "2")
+    renamed = dataset.rename_column("image", "left").add_column("other", [str(label) for label in LABELS])
+    loaded = lb.load(renamed, label_column="other")
+    assert loaded.classes == ("0", "1", "2")
     with pytest.raises(UserError, match=r"`image_column` must be a column of the dataset 'dataset', got 'right'"):
         lb.load(renamed, image_column="right")
     with pytest.raises(UserError, match=r"`label_column` must be another column than the images, got 'left'"):
@@ -110,7 +110,7 @@ def test_columns_can_be_named(dataset: Any) -> None:
 
 
 def test_a_broken_row_is_named(dataset: Any) -> None:
-    rows = [{"bytes": b"none", "path": None} if row == 2 else one for row, one in enumerate(_cells(dataset))]
+    rows = [{"bytes": b"none", "path": None} if row == 2 else cell for row, cell in enumerate(_cells(dataset))]
     broken = datasets.Dataset.from_dict({"image": rows}).cast_column("image", datasets.Image()).select([4, 2])
     with pytest.raises(UserError, match=r"row 1 of the dataset 'dataset' cannot be read as an image"):
         lb.load(broken)
@@ -128,7 +128,7 @@ def test_decoded_pixels_of_files_are_kept(dataset: Any, tmp_path: Path, monkeypa
     monkeypatch.setattr("limbeck.data.encoded.build.decode_many", None)  # nothing is decoded again
     assert lb.load(datasets.load_from_disk(tmp_path / "saved")).fingerprint == first.fingerprint
     with pytest.raises(TypeError):
-        lb.load(dataset)  # in memory, of which nobody knows tomorrow what it was
+        lb.load(dataset)  # in memory, so no later process could recognise it
 
 
 def test_frames_of_paths(pictures: list[Image.Image], images: Tensor, tmp_path: Path) -> None:
@@ -136,11 +136,11 @@ def test_frames_of_paths(pictures: list[Image.Image], images: Tensor, tmp_path: 
         picture.save(tmp_path / f"{number}.png")
     paths = [str(tmp_path / f"{number}.png") for number in range(12)]
     frame = pd.DataFrame({"path": paths, "label": pd.Categorical(["b", "a", "c"] * 4)})
-    found = lb.load(frame)
-    assert torch.equal(found.tensor(), images)
-    assert (found.classes, found.name) == (("a", "b", "c"), "DataFrame")
+    loaded = lb.load(frame)
+    assert torch.equal(loaded.tensor(), images)
+    assert (loaded.classes, loaded.name) == (("a", "b", "c"), "DataFrame")
     assert lb.load(pa.table({"image": paths, "y": LABELS})).num_classes == 3
-    assert torch.equal(lb.load([Path(one) for one in paths]).tensor(), images)
+    assert torch.equal(lb.load([Path(path) for path in paths]).tensor(), images)
     assert lb.load(frame.rename(columns={"path": "where"}), image_column="where", labels=False).classes == ()
     with pytest.raises(UserError, match=r"`image_column` must be named: no column of the DataFrame looks like images"):
         lb.load(frame.rename(columns={"path": "where"}))

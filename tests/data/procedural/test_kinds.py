@@ -1,4 +1,4 @@
-"""What holds for images of every kind and variant."""
+"""Properties of images of every kind and variant."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from limbeck.data.procedural.kinds import KINDS
 from limbeck.data.procedural.storage import render
 from limbeck.errors import UserError
 
-ALL = [(kind, variant) for kind, about in KINDS.items() for variant in about.variants]
+ALL = [(kind, variant) for kind, entry in KINDS.items() for variant in entry.variants]
 SHAPES = [(3, 8, 8), (1, 28, 28), (3, 12, 20), (1, 5, 3)]
 
 all_kinds = pytest.mark.parametrize(("kind", "variant"), ALL)
@@ -31,12 +31,14 @@ def test_pixels_do_not_depend_on_threads_and_company():
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        many = {kind: render(kind, 5, indices, (3, 32, 32)) for kind in KINDS}
+        at_once = {kind: render(kind, 5, indices, (3, 32, 32)) for kind in KINDS}
         torch.set_num_threads(1)
-        few = {kind: torch.cat([render(kind, 5, part, (3, 32, 32)) for part in indices.split(23)]) for kind in KINDS}
+        in_parts = {
+            kind: torch.cat([render(kind, 5, part, (3, 32, 32)) for part in indices.split(23)]) for kind in KINDS
+        }
     finally:
         torch.set_num_threads(threads)
-    assert all(torch.equal(many[kind], few[kind]) for kind in KINDS)
+    assert all(torch.equal(at_once[kind], in_parts[kind]) for kind in KINDS)
 
 
 @all_kinds
@@ -63,21 +65,21 @@ def test_no_two_images_are_equal_and_none_is_of_one_colour(kind: str, variant: s
 @all_kinds
 def test_seeds_and_variants_are_other_images(kind: str, variant: str):
     indices = torch.arange(16)
-    one = render(kind, 0, indices, (3, 16, 16), variant=variant)
-    known = {image.numpy().tobytes() for image in one}
+    rendered = render(kind, 0, indices, (3, 16, 16), variant=variant)
+    keys = {image.numpy().tobytes() for image in rendered}
     others = [render(kind, seed, indices, (3, 16, 16), variant=variant) for seed in (1, -1, 2**62)]
     others += [
         render(kind, 0, indices, (3, 16, 16), variant=other) for other in KINDS[kind].variants if other != variant
     ]
     for other in others:
-        assert not known & {image.numpy().tobytes() for image in other}
+        assert not keys & {image.numpy().tobytes() for image in other}
 
 
 def test_the_first_variant_is_the_usual_one():
-    for kind, about in KINDS.items():
+    for kind, entry in KINDS.items():
         indices = torch.arange(3)
         usual = render(kind, 0, indices, (1, 8, 8))
-        assert torch.equal(usual, render(kind, 0, indices, (1, 8, 8), variant=about.default))
+        assert torch.equal(usual, render(kind, 0, indices, (1, 8, 8), variant=entry.default))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,9 +101,9 @@ def test_colours_are_colours(kind: str):
     ],
 )
 def test_what_is_wrong_is_told(arguments: dict[str, object], message: str):
-    given = {"kind": "noise", "seed": 0, "indices": torch.arange(2), "shape": (3, 8, 8), **arguments}
+    arguments_of_render = {"kind": "noise", "seed": 0, "indices": torch.arange(2), "shape": (3, 8, 8), **arguments}
     with pytest.raises(UserError, match=message):
-        render(**given)  # pyright: ignore[reportArgumentType]
+        render(**arguments_of_render)  # pyright: ignore[reportArgumentType]
 
 
 def test_no_images_are_no_images():
@@ -124,7 +126,7 @@ GOLDEN = {
     "shaders:calm": "ae9138c60765d34c",
     "shaders:deep": "ebc41871e598d237",
 }
-"""Of 32 images of 3x24x20 and of 1x9x9 each, so that pixels stay for good; another one is another `version`."""
+"""Hashes of 32 images of 3x24x20 and 32 of 1x9x9, so that pixels never change; another hash needs another `version`."""
 
 
 @pytest.mark.parametrize("name", [f"{kind}:{variant}" for kind, variant in ALL])

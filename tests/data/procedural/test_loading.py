@@ -25,7 +25,7 @@ def test_size_is_that_of_the_images_themselves():
 
 def test_seeds_and_splits_share_no_image():
     sets = [load("noise", split, images=50, size=8, seed=seed) for split in ("train", "validation") for seed in (0, 1)]
-    rows = torch.cat([one.tensor().flatten(1) for one in sets])
+    rows = torch.cat([image_set.tensor().flatten(1) for image_set in sets])
     assert len(rows.unique(dim=0)) == 200
 
 
@@ -34,10 +34,10 @@ def test_seed_is_0_unless_told():
 
 
 def test_held_in_memory_they_are_the_same():
-    there = load("shaders", images=30, size=8, in_memory=True)
-    assert there.is_decoded
+    decoded = load("shaders", images=30, size=8, in_memory=True)
+    assert decoded.is_decoded
     assert not load("shaders", images=30, size=8).is_decoded
-    assert there.fingerprint == load("shaders", images=30, size=8).fingerprint
+    assert decoded.fingerprint == load("shaders", images=30, size=8).fingerprint
 
 
 def test_variants_are_names():

@@ -25,8 +25,8 @@ def test_an_image_set_of_them_is_one_as_any_other():
     assert torch.equal(images.gather(torch.tensor([9, 2])), images.tensor()[[9, 2]])
     assert torch.equal(images.digests(), image_digests(images.tensor()))
     assert images.fingerprint == ImageSet(images.tensor()).fingerprint
-    some = images.subset([30, 4])
-    assert torch.equal(some.tensor(), render("shaders", 3, torch.tensor([30, 4]), (3, 8, 8)))
+    subset = images.subset([30, 4])
+    assert torch.equal(subset.tensor(), render("shaders", 3, torch.tensor([30, 4]), (3, 8, 8)))
 
 
 def test_more_images_begin_with_the_same_ones():
@@ -57,8 +57,8 @@ def test_it_goes_to_workers_as_a_few_words():
 
 
 def test_hashes_are_kept(monkeypatch: pytest.MonkeyPatch):
-    known = stored().digests(torch.arange(40))
+    digests = stored().digests(torch.arange(40))
     monkeypatch.setattr(storage_module, "render", None)
-    assert torch.equal(stored().digests(torch.arange(40)), known)
+    assert torch.equal(stored().digests(torch.arange(40)), digests)
     with pytest.raises(TypeError):
         stored(41).digests(torch.arange(41))

@@ -1,4 +1,4 @@
-"""The view cache: a hit is what the teacher would say, and runs do not notice it but for their time."""
+"""The view cache: a hit equals the teacher's output, and runs differ only in time."""
 
 import atexit
 import json
@@ -44,7 +44,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dataclass
 class Told:
-    """Collects what a cache says."""
+    """Collects the messages of a cache."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class Told:
 
 @dataclass
 class Watching:
-    """A progress that keeps what is said."""
+    """A progress that collects messages."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -72,14 +72,14 @@ def opened(
     images: ImageSet, teacher: Classifier | None = None, *, views: Any = "pad-crop", **changes: Any
 ) -> ViewCache | None:
     frozen = FrozenTeacher(teacher or network(9), device=CPU, dtype=changes.pop("dtype", torch.float32))
-    told = changes.pop("say", Told())
-    made = augmentation(views, per_image=changes.pop("per_image", None))
-    return open_view_cache(frozen, images, made, CacheSettings(**changes), say=told)
+    messages = changes.pop("say", Told())
+    augment = augmentation(views, per_image=changes.pop("per_image", None))
+    return open_view_cache(frozen, images, augment, CacheSettings(**changes), say=messages)
 
 
 def stream(images: ImageSet, seed: int, views: Any = "pad-crop", per_image: int | None = None) -> BatchStream:
-    made = augmentation(views, per_image=per_image)
-    return BatchStream(images, augmentation=made, batch_size=8, seed=seed, device=CPU)
+    augment = augmentation(views, per_image=per_image)
+    return BatchStream(images, augmentation=augment, batch_size=8, seed=seed, device=CPU)
 
 
 def ask(cache: ViewCache | None, batches: BatchStream, step: int, want: tuple[str, ...] = ("logits",)) -> Any:
@@ -88,19 +88,19 @@ def ask(cache: ViewCache | None, batches: BatchStream, step: int, want: tuple[st
 
 
 def rounded(teacher: FrozenTeacher, images: Tensor) -> Tensor:
-    """Logits in half precision, of a batch of 32 as the cache asks for: its size decides how kernels round."""
+    """Logits in half precision, from a batch of 32 as the cache computes: kernels round by the size of the batch."""
     return teacher(images.repeat(32 // len(images), 1, 1, 1)).logits[: len(images)].half().float()
 
 
 @pytest.fixture
 def filled(images: ImageSet) -> Iterator[ViewCache]:
-    """All 81 views of all 40 images."""
+    """A cache of all 81 views of all 40 images."""
     cache = opened(images)
     assert cache is not None
     for view in range(81):
         shown = PadCrop(flip=False).render(images.tensor(), torch.full((40,), view))
-        _, known = cache(shown, torch.arange(40) * 81 + view, ("logits",))
-        assert known == 0
+        _, hits = cache(shown, torch.arange(40) * 81 + view, ("logits",))
+        assert hits == 0
     yield cache
     cache.close()
 
@@ -118,8 +118,8 @@ def test_hits_are_what_the_teacher_says(images: ImageSet, seed: int, kind: str) 
     batches, teacher = stream(part, seed), FrozenTeacher(network(9), device=CPU)
     cache = opened(part)
     for step in range(30):
-        outputs, known = ask(cache, batches, step)
-        assert known == 8
+        outputs, hits = ask(cache, batches, step)
+        assert hits == 8
         assert torch.equal(outputs.logits, rounded(teacher, batches[step].images))
 
 
@@ -138,9 +138,9 @@ def test_another_teacher_other_pixels_views_or_precision_know_nothing(images: Im
         "precision": opened(images, dtype=torch.bfloat16),
         "kept": opened(images, dtype=torch.float32, keep=["logits"], top_k=1),
     }
-    for what, cache in cases.items():
+    for case, cache in cases.items():
         assert cache is not None
-        assert cache.known() == 0, what
+        assert cache.known() == 0, case
     assert ask(opened(images), batches, 0)[1] == 8
 
 
@@ -157,7 +157,10 @@ def test_a_view_class_of_ones_own_has_answers_of_its_own(images: ImageSet) -> No
 
 def test_few_views_with_other_ids_are_others(images: ImageSet) -> None:
     renumbered = ImageSet(images.tensor(), images.labels, ids=images.ids.flip(0))
-    caches = [opened(one, views="resized-crop", per_image=2) for one in (images, images.subset([1, 2]), renumbered)]
+    caches = [
+        opened(image_set, views="resized-crop", per_image=2)
+        for image_set in (images, images.subset([1, 2]), renumbered)
+    ]
     rows = [set(cache.rows.tolist()) for cache in caches if cache is not None]
     assert rows[1] == {1, 2}
     assert not rows[0] & rows[2]
@@ -172,15 +175,15 @@ def test_damaged_answers_are_asked_for_again(images: ImageSet) -> None:
     batches, teacher, missing = stream(images, 0), FrozenTeacher(network(9), device=CPU), 0
     cache = opened(images)
     for step in range(200):
-        outputs, known = ask(cache, batches, step)
-        missing += 8 - known
+        outputs, hits = ask(cache, batches, step)
+        missing += 8 - hits
         assert torch.equal(outputs.logits, rounded(teacher, batches[step].images))
     assert missing > 0
     assert ask(cache, batches, 0)[1] == 8
 
 
 class Foreign(nn.Module):
-    """A network of one's own: what it reads of the environment, no fingerprint sees."""
+    """A user's network: no fingerprint sees what it reads from the environment."""
 
     def __init__(self, factor: float = 1.0) -> None:
         super().__init__()
@@ -217,11 +220,11 @@ def test_answers_that_changed_unseen_are_thrown_away(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch, factor: float, changes: dict[str, Any]
 ) -> None:
     teacher = Classifier(Foreign(), num_classes=2, channels=1, taps=Taps(embedding="linear"))
-    batches, told = stream(images, 0), Told()
+    batches, messages = stream(images, 0), Told()
 
     def cached() -> ViewCache:
         frozen = FrozenTeacher(teacher, device=CPU)
-        cache = open_view_cache(frozen, images, augmentation("pad-crop"), CacheSettings(**changes), say=told)
+        cache = open_view_cache(frozen, images, augmentation("pad-crop"), CacheSettings(**changes), say=messages)
         assert cache is not None
         return cache
 
@@ -232,32 +235,32 @@ def test_answers_that_changed_unseen_are_thrown_away(
     second = cached()
     assert second.folder == first.folder
     assert ask(second, batches, 0)[1] == 0
-    assert told.lines[-1].endswith("are not this teacher's; they are thrown away.")
+    assert messages.lines[-1].endswith("are not this teacher's; they are thrown away.")
     assert second.known() == 8
 
 
 def test_every_run_looks_at_what_it_finds_wherever_that_is(teach: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = settings(views_per_image=1, steps=20)
-    teach("first", teacher=foreign(), settings=few)
-    assert teach("again", teacher=foreign(), settings=few, seed=3).teacher_passes_saved == 160
+    brief = settings(views_per_image=1, steps=20)
+    teach("first", teacher=foreign(), settings=brief)
+    assert teach("again", teacher=foreign(), settings=brief, seed=3).teacher_passes_saved == 160
     monkeypatch.setenv("FACTOR", "1.1")
     watching = Watching()
-    teach("other", teacher=foreign(), settings=few, seed=3, progress=watching)
+    teach("other", teacher=foreign(), settings=brief, seed=3, progress=watching)
     assert sum("are not this teacher's; they are thrown away" in line for line in watching.lines) == 1
 
 
 def test_a_run_looks_again_as_it_reads_on(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    batches, told = stream(images, 0, views="none"), Told()
+    batches, messages = stream(images, 0, views="none"), Told()
     first = opened(images, foreign(), views="none")
     ask(first, batches, 0)
     monkeypatch.setenv("FACTOR", "2")
     for step in range(1, 5):
-        ask(first, batches, step)  # of no other's answers, so that it does not look
+        ask(first, batches, step)  # reads only its own outputs, so it verifies nothing
     monkeypatch.delenv("FACTOR")
-    second = opened(images, foreign(), views="none", say=told)
+    second = opened(images, foreign(), views="none", say=messages)
     for step in range(5):
         ask(second, batches, step)
-    assert "8 of them were read in this run before that was noticed; repeat the run" in told.lines[-1]
+    assert "8 of them were read in this run before that was noticed; repeat the run" in messages.lines[-1]
 
 
 def test_looking_again_costs_little(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,22 +279,22 @@ def test_looking_again_costs_little(images: ImageSet, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cache, "verify", counting)
     for step in range(100):
         assert ask(cache, batches, step)[1] == 8
-    assert looks == 7  # after 8, 16, 32 ... 512 answers
+    assert looks == 7  # after 8, 16, 32 ... 512 hits
 
 
 @pytest.mark.parametrize("trusted", [False, True])
 def test_answers_of_foreign_code_are_for_one_process(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch, trusted: bool
 ) -> None:
-    batches, told, at_exit = stream(images, 0), Told(), []
+    batches, messages, at_exit = stream(images, 0), Told(), []
     monkeypatch.setattr(atexit, "register", at_exit.append)
-    first = opened(images, foreign(), say=told, trust_teacher=trusted)
+    first = opened(images, foreign(), say=messages, trust_teacher=trusted)
     assert first is not None
     ask(first, batches, 0)
-    said = [line for line in told.lines if "are kept for this process alone" in line]
-    assert len(said) == (0 if trusted else 1)
-    if said:
-        assert "code of Foreign cannot be vouched for. `training.cache.trust_teacher: true` keeps" in said[0]
+    warnings = [line for line in messages.lines if "are kept for this process alone" in line]
+    assert len(warnings) == (0 if trusted else 1)
+    if warnings:
+        assert "code of Foreign cannot be vouched for. `training.cache.trust_teacher: true` keeps" in warnings[0]
     assert ask(opened(images, foreign(), trust_teacher=trusted), batches, 0)[1] == 8
     monkeypatch.setattr("limbeck.training.view_cache.folder.process_token", lambda: "another")
     assert ask(opened(images, foreign(), trust_teacher=trusted), batches, 0)[1] == (8 if trusted else 0)
@@ -325,7 +328,7 @@ def test_networks_of_limbeck_are_for_all_processes(images: ImageSet, monkeypatch
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("changes", [{}, {"dtype": "float32"}, {"top_k": 1}], ids=str)
 def test_rounding_is_no_other_teacher(images: ImageSet, dtype: torch.dtype, changes: dict[str, Any]) -> None:
-    """Answers of single images, whose kernels round differently, stand in for another processor's."""
+    """Outputs of single images, whose kernels round differently, stand in for another processor's."""
     frozen = FrozenTeacher(network(9), device=CPU, dtype=dtype)
     batches = stream(images, 0)
     cache = open_view_cache(frozen, images, augmentation("pad-crop"), CacheSettings(**changes), say=Told())
@@ -342,18 +345,18 @@ def test_rounding_is_no_other_teacher(images: ImageSet, dtype: torch.dtype, chan
 def test_agreement_is_up_to_half_a_step_and_noise(stored: str, scale: float) -> None:
     values = torch.randn(32, 10, generator=torch.Generator().manual_seed(0)) * scale
     codec = Dense((10,), stored)
-    kept = codec.decode(codec.encode(values))
+    decoded = codec.decode(codec.encode(values))
     noise = noise_of(CPU, torch.float32)
-    assert agree(values, kept, stored, noise)
-    assert agree(values * (1 + 2**-17), kept, stored, noise)
-    assert not agree(values * (1 + 2**-10), kept, stored, noise)
-    assert not agree(values + 2**-10 * scale, kept, stored, noise)
-    assert not agree(values.roll(1, 0), kept, stored, noise)
-    assert not agree(values * torch.nan, kept, stored, noise)
-    one = values.clone()
-    one[3, 4] += 2**-9 * values[3].abs().max()
-    assert not agree(one, kept, stored, noise)
-    assert agree(values * (1 + 2**-9), kept, stored, noise_of(CPU, torch.bfloat16))
+    assert agree(values, decoded, stored, noise)
+    assert agree(values * (1 + 2**-17), decoded, stored, noise)
+    assert not agree(values * (1 + 2**-10), decoded, stored, noise)
+    assert not agree(values + 2**-10 * scale, decoded, stored, noise)
+    assert not agree(values.roll(1, 0), decoded, stored, noise)
+    assert not agree(values * torch.nan, decoded, stored, noise)
+    altered = values.clone()
+    altered[3, 4] += 2**-9 * values[3].abs().max()
+    assert not agree(altered, decoded, stored, noise)
+    assert agree(values * (1 + 2**-9), decoded, stored, noise_of(CPU, torch.bfloat16))
 
 
 def test_noise_is_that_of_the_arithmetic() -> None:
@@ -375,12 +378,12 @@ def test_noise_is_that_of_the_arithmetic() -> None:
 def test_what_is_not_kept_is_asked_for(images: ImageSet) -> None:
     batches = stream(images, 0)
     cache = opened(images, keep=["logits", "embedding"])
-    ask(cache, batches, 0, ("logits",))  # one pass answers everything that is kept
-    outputs, known = ask(cache, batches, 0, ("embedding",))
-    assert known == 8
+    ask(cache, batches, 0, ("logits",))  # a single pass computes everything that is kept
+    outputs, hits = ask(cache, batches, 0, ("embedding",))
+    assert hits == 8
     assert outputs.embedding.shape == (8, 64)
-    outputs, known = ask(cache, batches, 0, ("logits", "stages"))
-    assert known == 0
+    outputs, hits = ask(cache, batches, 0, ("logits", "stages"))
+    assert hits == 0
     assert len(outputs.stages) == 3
 
 
@@ -388,19 +391,19 @@ def test_stages_on_request(images: ImageSet) -> None:
     batches = stream(images, 0)
     cache = opened(images, keep=["stages"])
     first, _ = ask(cache, batches, 0, ("stages",))
-    second, known = ask(cache, batches, 0, ("stages",))
-    assert known == 8
+    second, hits = ask(cache, batches, 0, ("stages",))
+    assert hits == 8
     assert [stage.shape for stage in first.stages] == [stage.shape for stage in second.stages]
     assert all(torch.equal(*pair) for pair in zip(first.stages, second.stages, strict=True))
 
 
 def test_the_last_map_on_request(images: ImageSet) -> None:
-    """Of a network whose deepest stage is another map."""
+    """The network's deepest stage is not its last map."""
     teacher, batches = create("wrn_16_1", num_classes=2, channels=1, seed=1), stream(images, 0)
     cache = opened(images, teacher, keep=["stages", "last_map"], dtype=torch.float32)
     first, _ = ask(cache, batches, 0, ("stages", "last_map"))
-    second, known = ask(cache, batches, 0, ("stages", "last_map"))
-    assert known == 8
+    second, hits = ask(cache, batches, 0, ("stages", "last_map"))
+    assert hits == 8
     assert torch.equal(first.last_map, second.last_map)
     assert second.last_map.min() == 0 > second.stages[-1].min()
 
@@ -411,18 +414,18 @@ def test_answers_beyond_half_precision_are_given_but_not_kept(images: ImageSet) 
         next(p for name, p in teacher.named_parameters() if name.endswith("bias")).fill_(1e9)
         for parameter in list(teacher.parameters())[-2:]:
             parameter.fill_(1e6)
-    batches, told = stream(images, 0), Told()
-    cache = opened(images, teacher, say=told)
+    batches, messages = stream(images, 0), Told()
+    cache = opened(images, teacher, say=messages)
     for _ in range(2):
-        outputs, known = ask(cache, batches, 0)
-        assert known == 0
+        outputs, hits = ask(cache, batches, 0)
+        assert hits == 0
         assert outputs.logits.isfinite().all()
-    assert sum("logits are beyond float16 and are asked for every time" in line for line in told.lines) == 1
+    assert sum("logits are beyond float16 and are asked for every time" in line for line in messages.lines) == 1
 
 
 def test_a_full_disk_ends_the_keeping_and_not_the_run(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = Told()
-    cache, batches = opened(images, say=told), stream(images, 0)
+    messages = Told()
+    cache, batches = opened(images, say=messages), stream(images, 0)
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
@@ -430,41 +433,41 @@ def test_a_full_disk_ends_the_keeping_and_not_the_run(images: ImageSet, monkeypa
     monkeypatch.setattr(os, "pwrite", full)
     for step in range(3):
         assert ask(cache, batches, step)[1] == 0
-    assert sum("no more answers of the teacher are kept" in line for line in told.lines) == 1
+    assert sum("no more answers of the teacher are kept" in line for line in messages.lines) == 1
 
 
 def test_it_says_where_and_how_large_it_will_be_once_where_that_is_much(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
-    cache = opened(images, say=told)
-    assert told.lines == [], "26 kB are not worth a word"
+    messages = Told()
+    cache = opened(images, say=messages)
+    assert messages.lines == [], "26 kB are not worth a word"
     assert cache is not None
     monkeypatch.setattr(opening, "WORTH_SAYING", 40 * 81 * (2 * 2 + 4))
-    opened(images, say=told)
-    opened(images.subset(range(39)), say=told)
+    opened(images, say=messages)
+    opened(images.subset(range(39)), say=messages)
     # 81 views x (2 classes x 2 bytes + 4 of checksum).
-    what = "keeping logits of convnet_d3 for 81 views of an image"
+    start = "keeping logits of convnet_d3 for 81 views of an image"
     size = "up to 648 kB for every 1,000 images; `limbeck cache` lists and deletes what is kept."
-    assert told.lines == [f"{what} in {str(cache.folder)!r}: {size}"]
+    assert messages.lines == [f"{start} in {str(cache.folder)!r}: {size}"]
     monkeypatch.setattr(opening, "WORTH_SAYING", 0)
-    opened(images.subset(range(20)), say=told)
-    assert told.lines[0] == told.lines[1], "so that who watches many runs says it once"
+    opened(images.subset(range(20)), say=messages)
+    assert messages.lines[0] == messages.lines[1], "so that who watches many runs says it once"
 
 
 def test_it_says_that_the_disk_has_no_room_for_what_is_missing(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
-    cache, batches = opened(images, say=told), stream(images, 0)
+    messages = Told()
+    cache, batches = opened(images, say=messages), stream(images, 0)
     assert cache is not None
     ask(cache, batches, 0)
     missing = (40 * 81 - 8) * (2 * 2 + 4)
     for free, lines in ((missing, 0), (missing - 1, 1), (40 * 81 * 8, 0)):
-        told.lines.clear()
+        messages.lines.clear()
         monkeypatch.setattr(opening, "free_bytes", lambda _, free=free: free)
-        opened(images, say=told)
-        assert len([line for line in told.lines if "has no room for all that may be kept" in line]) == lines
+        opened(images, say=messages)
+        assert len([line for line in messages.lines if "has no room for all that may be kept" in line]) == lines
 
 
 @pytest.mark.parametrize(
@@ -478,9 +481,9 @@ def test_it_says_that_the_disk_has_no_room_for_what_is_missing(
     ],
 )
 def test_nothing_is_kept_beyond_the_limit(images: ImageSet, changes: dict[str, Any], message: str) -> None:
-    told = Told()
-    assert opened(images, say=told, **changes) is None
-    assert re.search(message, told.lines[0])
+    messages = Told()
+    assert opened(images, say=messages, **changes) is None
+    assert re.search(message, messages.lines[0])
 
 
 def test_unlimited_views_are_not_kept(images: ImageSet) -> None:
@@ -490,9 +493,9 @@ def test_unlimited_views_are_not_kept(images: ImageSet) -> None:
 
 def test_folder_that_cannot_be_written_is_no_error(images: ImageSet, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("in the way")
-    told = Told()
-    assert opened(images, say=told) is None
-    assert "its answers cannot be kept" in told.lines[0]
+    messages = Told()
+    assert opened(images, say=messages) is None
+    assert "its answers cannot be kept" in messages.lines[0]
 
 
 def test_top_k_must_be_below_the_classes(images: ImageSet) -> None:
@@ -511,7 +514,7 @@ def test_full_and_empty_cache_make_the_same_student(teach: Run, objective: dict[
     cold = teach("cold", objective=weighted_sum(objective), **changes)
     warm = teach("warm", objective=weighted_sum(objective), **changes)
     assert same(weights(cold.student), weights(warm.student))
-    # 12 steps of 8 images out of 40: the views of an image may repeat by chance, which a cold cache knows, too.
+    # 12 steps of 8 images out of 40: views of an image may repeat by chance, and these hit even in a cold cache.
     assert cold.teacher_passes == warm.teacher_passes == 96
     assert cold.teacher_passes_saved < 10
     assert warm.teacher_passes_saved == 96
@@ -519,16 +522,16 @@ def test_full_and_empty_cache_make_the_same_student(teach: Run, objective: dict[
 
 
 def test_without_a_cache_the_student_differs_by_rounding_alone(teach: Run) -> None:
-    kept = teach("kept", settings=settings(cache={"dtype": "float32"}))
-    asked = teach("asked", settings=settings(cache=False))
-    assert asked.teacher_passes_saved == 0
-    for a, b in zip(weights(kept.student).values(), weights(asked.student).values(), strict=True):
+    with_cache = teach("kept", settings=settings(cache={"dtype": "float32"}))
+    without_cache = teach("asked", settings=settings(cache=False))
+    assert without_cache.teacher_passes_saved == 0
+    for a, b in zip(weights(with_cache.student).values(), weights(without_cache.student).values(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_other_students_objectives_seeds_and_subsets_use_what_is_known(teach: Run, images: ImageSet) -> None:
     teach("first", settings=settings(steps=200, views_per_image=2))
-    few = settings(views_per_image=2)
+    brief = settings(views_per_image=2)
     for number, changes in enumerate(
         [
             {"student": network(3, width=8)},
@@ -537,7 +540,7 @@ def test_other_students_objectives_seeds_and_subsets_use_what_is_known(teach: Ru
             {"source": images.subset([4, 9, 2, 30, 31, 32, 11, 12, 13])},
         ]
     ):
-        assert teach(f"other-{number}", settings=few, **changes).teacher_passes_saved == 96
+        assert teach(f"other-{number}", settings=brief, **changes).teacher_passes_saved == 96
 
 
 def test_objective_that_needs_stages_asks_the_teacher(teach: Run) -> None:
@@ -561,15 +564,15 @@ def test_top_k_error_is_stated(teach: Run, own_cache: Path) -> None:
 
 
 def test_few_views_are_few_and_each_images_own(images: ImageSet) -> None:
-    few = augmentation("pad-crop-flip", per_image=3)
-    assert isinstance(few, Few)
-    assert few.distinct == 3
-    shown = [few(images.tensor(), images.ids, seed=seed, view=view) for seed in range(4) for view in range(6)]
+    augment = augmentation("pad-crop-flip", per_image=3)
+    assert isinstance(augment, Few)
+    assert augment.distinct == 3
+    shown = [augment(images.tensor(), images.ids, seed=seed, view=view) for seed in range(4) for view in range(6)]
     distinct = [len({batch[position].numpy().tobytes() for batch in shown}) for position in range(40)]
     assert max(distinct) <= 3
     assert min(distinct) >= 2
-    draws = few.draw(images.ids, seed=0, view=0)
-    assert torch.equal(few.show(images.tensor()[5:6], images.ids[5:6], draws[5:6])[0], shown[0][5])
+    draws = augment.draw(images.ids, seed=0, view=0)
+    assert torch.equal(augment.show(images.tensor()[5:6], images.ids[5:6], draws[5:6])[0], shown[0][5])
 
 
 def test_more_views_than_there_are_leave_the_augmentation_as_it_is() -> None:

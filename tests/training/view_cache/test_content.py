@@ -1,4 +1,4 @@
-"""The view cache goes by content: an image's outputs are shared by all sets it is of, and by no other image."""
+"""The view cache goes by content: an image's outputs are shared by all sets that hold it, and by no other image."""
 
 import os
 import random
@@ -39,13 +39,13 @@ def frozen() -> FrozenTeacher:
 def reopened(
     teacher: FrozenTeacher, images: ImageSet, told: Told | None = None, *, limit: str = "4 GB"
 ) -> ViewCache | None:
-    """As the loop does it every round: with the same teacher."""
+    """Opens a cache as the loop does every round: with the same teacher."""
     told = Told() if told is None else told
     return open_view_cache(teacher, images, augmentation("none"), CacheSettings(limit=limit), say=told)
 
 
 def known(cache: ViewCache | None, images: ImageSet, *positions: int) -> int:
-    """How many of these images the cache knows, which it asks about as they are."""
+    """The number of hits among these images, without augmentation; computes and keeps the others."""
     assert cache is not None
     at = torch.tensor(positions or range(len(images)))
     outputs, count = cache(images.gather(at), cache.entries(at, torch.zeros_like(at)), ("logits",))
@@ -54,7 +54,7 @@ def known(cache: ViewCache | None, images: ImageSet, *positions: int) -> int:
 
 
 def joined(*sets: ImageSet) -> ImageSet:
-    return ImageSet(torch.cat([one.tensor() for one in sets]))
+    return ImageSet(torch.cat([image_set.tensor() for image_set in sets]))
 
 
 class Counting(TensorStorage):
@@ -69,8 +69,8 @@ class Counting(TensorStorage):
 
 def test_ten_of_twenty_thousand_images_read_and_hash_ten() -> None:
     storage = Counting(torch.randint(0, 256, (20_000, 1, 8, 8), dtype=torch.uint8))
-    few = ImageSet(storage).subset(range(0, 20_000, 2000))
-    cache = opened(few, limit="4 kB")  # of 10 x 81 x 2 x 2 bytes
+    subset = ImageSet(storage).subset(range(0, 20_000, 2000))
+    cache = opened(subset, limit="4 kB")  # of 10 x 81 x 2 x 2 bytes
     assert cache is not None
     assert storage.read == 10
     assert cache.rows.tolist() == list(range(10))
@@ -81,10 +81,10 @@ def test_ten_of_twenty_thousand_images_read_and_hash_ten() -> None:
 def test_sets_that_are_parts_joined_grown_or_of_other_pools_share_rows(images: ImageSet, frozen: FrozenTeacher) -> None:
     half = images.subset(range(20, 40))
     assert known(reopened(frozen, half), half) == 0
-    more = joined(stripes(5, seed=8), half, stripes(5, seed=9))
-    assert known(reopened(frozen, more), more) == 20
+    extended = joined(stripes(5, seed=8), half, stripes(5, seed=9))
+    assert known(reopened(frozen, extended), extended) == 20
     for number in range(1, 5):
-        grown = ImageSet(more.tensor()[: 6 * number + 6])
+        grown = ImageSet(extended.tensor()[: 6 * number + 6])
         assert known(reopened(frozen, grown), grown) == len(grown)
     elsewhere = ImageSet(images.tensor().clone(), ids=torch.arange(40) + 7, name="elsewhere")
     assert known(reopened(frozen, elsewhere), elsewhere) == 20
@@ -105,24 +105,24 @@ def test_equal_images_of_a_set_share_a_row(images: ImageSet) -> None:
 
 def test_equal_bytes_in_another_shape_are_another_image(images: ImageSet) -> None:
     flat = ImageSet(images.tensor().view(40, 1, 4, 16))
-    caches = [opened(one, views="none", keep=["stages"]) for one in (images, flat)]
+    caches = [opened(image_set, views="none", keep=["stages"]) for image_set in (images, flat)]
     assert caches[0] is not None
     assert caches[1] is not None
     assert caches[0].folder != caches[1].folder
 
 
 def test_views_of_an_id_are_shared_by_images_of_that_id_alone(images: ImageSet, frozen: FrozenTeacher) -> None:
-    few = {"views": "resized-crop", "per_image": 2}
+    keywords = {"views": "resized-crop", "per_image": 2}
     batches = stream(images, 0, "resized-crop", per_image=2)
-    ask(opened(images, **few), batches, 0)
+    ask(opened(images, **keywords), batches, 0)
     moved = ImageSet(images.tensor().flip(0), ids=images.ids.flip(0))
-    cache = opened(moved, **few)
+    cache = opened(moved, **keywords)
     assert cache is not None
     positions, draws = batches.draws(0)
     entries = cache.entries(39 - positions, draws)
     assert cache(batches[0].images, entries, ("logits",))[1] == 8
     others = ImageSet(images.tensor(), ids=images.ids + 1)
-    cache = opened(others, **few)
+    cache = opened(others, **keywords)
     assert cache is not None
     assert cache(batches[0].images, cache.entries(positions, draws), ("logits",))[1] == 0
 
@@ -151,8 +151,8 @@ def test_a_damaged_index_never_gives_an_image_anothers_outputs(images: ImageSet,
         path.write_bytes(changed[damage])
     reverse = images.subset(range(39, -1, -1))
     expected = {"truncated": 10, "torn": 10, "zeros": 20}.get(damage, 0)
-    found = known(opened(reverse, views="none"), reverse)  # which compares with the teacher
-    assert found == expected or (damage == "shuffled" and found < 5)
+    hits = known(opened(reverse, views="none"), reverse)  # compares with the teacher
+    assert hits == expected or (damage == "shuffled" and hits < 5)
     assert known(opened(images, views="none"), images) == 40
 
 
@@ -164,7 +164,7 @@ def test_a_lost_index_beside_a_running_cache_mixes_nothing(images: ImageSet, fro
     reverse = images.subset(range(39, -1, -1))
     assert known(opened(reverse, views="none"), reverse) == 0
     assert known(running, images) == 0
-    assert known(reopened(frozen, images), images) == 0  # it does not look for what was appended where it read before
+    assert known(reopened(frozen, images), images) == 0  # the running index does not read again where it read before
     assert known(reopened(frozen, images), images) == 40
     assert known(opened(images, views="none"), images) == 40
 
@@ -172,7 +172,7 @@ def test_a_lost_index_beside_a_running_cache_mixes_nothing(images: ImageSet, fro
 def test_a_full_disk_at_the_index_ends_the_keeping_and_not_the_run(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch, frozen: FrozenTeacher
 ) -> None:
-    half, told = images.subset(range(20)), Told()
+    half, messages = images.subset(range(20)), Told()
     empty = opened(images, views="none")
     assert empty is not None
     expected = empty(images.tensor(), torch.arange(40), ("logits",))[0].logits
@@ -184,7 +184,7 @@ def test_a_full_disk_at_the_index_ends_the_keeping_and_not_the_run(
 
     monkeypatch.setattr(os, "pwrite", full)
     for _ in range(2):
-        cache = reopened(frozen, images, told)
+        cache = reopened(frozen, images, messages)
         assert cache is not None
         assert known(cache, images) == 20
         assert cache.rows.tolist() == [*range(20), *[-1] * 20]
@@ -192,24 +192,24 @@ def test_a_full_disk_at_the_index_ends_the_keeping_and_not_the_run(
         outputs, _ = cache(images.tensor(), cache.entries(positions, torch.zeros_like(positions)), ("logits",))
         torch.testing.assert_close(outputs.logits, expected, rtol=0, atol=0)
         assert cache.known() == 20
-    assert sum("no more answers of the teacher are kept" in line for line in told.lines) == 1
+    assert sum("no more answers of the teacher are kept" in line for line in messages.lines) == 1
 
 
 def test_a_first_set_on_a_full_disk_has_no_rows(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "pwrite", lambda *_: 0)
-    told = Told()
-    cache = opened(images, views="none", say=told)
+    messages = Told()
+    cache = opened(images, views="none", say=messages)
     assert cache is not None
     assert known(cache, images) == known(cache, images) == 0
     assert cache.known() == 0
-    assert "no more answers of the teacher are kept" in told.lines[0]
+    assert "no more answers of the teacher are kept" in messages.lines[0]
 
 
 def test_an_error_of_top_k_that_cannot_be_written_ends_no_run(
     images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
-    cache = opened(images, views="none", top_k=1, say=told)
+    messages = Told()
+    cache = opened(images, views="none", top_k=1, say=messages)
     assert cache is not None
     assert known(cache, images) == 0
 
@@ -218,7 +218,7 @@ def test_an_error_of_top_k_that_cannot_be_written_ends_no_run(
 
     monkeypatch.setattr("limbeck.training.view_cache.top_error.atomic_write_text", full)
     cache.close()
-    assert "no more answers of the teacher are kept" in told.lines[-1]
+    assert "no more answers of the teacher are kept" in messages.lines[-1]
 
 
 # Rounds
@@ -227,33 +227,33 @@ def test_an_error_of_top_k_that_cannot_be_written_ends_no_run(
 def test_a_teacher_is_fingerprinted_once_and_told_of_once(
     images: ImageSet, frozen: FrozenTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = Told()
+    messages = Told()
     monkeypatch.setattr("limbeck.training.view_cache.opening.WORTH_SAYING", 20 * 8)
-    first = reopened(frozen, images.subset(range(10)), told)
-    assert told.lines == []
+    first = reopened(frozen, images.subset(range(10)), messages)
+    assert messages.lines == []
     monkeypatch.setattr("limbeck.training.view_cache.history.identify", lambda _: pytest.fail("again"))
     monkeypatch.setattr("limbeck.training.view_cache.opening.named_outputs", lambda *_: pytest.fail("again"))
     for size in range(11, 41):
-        cache = reopened(frozen, images.subset(range(size)), told)
+        cache = reopened(frozen, images.subset(range(size)), messages)
         assert cache is not None
         assert first is not None
         assert cache.folder == first.folder
         cache.close()
-    (line,) = told.lines
+    (line,) = messages.lines
     assert line.startswith("keeping logits of convnet_d3 for 1 view of an image in ")
 
 
 def test_a_round_beyond_the_limit_keeps_nothing_and_says_so_once(images: ImageSet, frozen: FrozenTeacher) -> None:
-    told = Told()
+    messages = Told()
     for size in (10, 20, 30, 40, 20):
         part = images.subset(range(size))
-        cache = reopened(frozen, part, told, limit="80 B")  # of 20 images x 2 classes x 2 bytes
+        cache = reopened(frozen, part, messages, limit="80 B")  # of 20 images x 2 classes x 2 bytes
         assert (cache is None) == (size > 20)
         if cache is not None:
             known(cache, part)
     index = next(cache_folder().glob("views/*/index.bin"))
     assert index.stat().st_size == 20 * 16
-    (line,) = [line for line in told.lines if "cache.limit" in line]
+    (line,) = [line for line in messages.lines if "cache.limit" in line]
     assert "sets of more than 20 images: keeping logits of convnet_d3 takes 4 B for 1 view of an image" in line
     assert "`training.cache.limit` is 80 B for one transfer set or round, checksums not counted" in line
 
@@ -280,13 +280,13 @@ def test_two_caches_open_at_once_share_what_they_learn(images: ImageSet) -> None
 def test_a_run_on_images_of_several_pools_makes_the_same_student_from_a_full_cache(
     teach: Run, images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = settings(views_per_image=2, steps=25, checkpoint_seconds=1e9)
+    brief = settings(views_per_image=2, steps=25, checkpoint_seconds=1e9)
     mixed = ImageSet(joined(images, stripes(10, seed=4)).tensor(), torch.arange(50) % 2, classes=images.classes)
-    teach("pool", source=images, settings=few)
-    partly = teach("partly", source=mixed, settings=few)
-    full = teach("full", source=mixed, settings=few)
+    teach("pool", source=images, settings=brief)
+    partly = teach("partly", source=mixed, settings=brief)
+    full = teach("full", source=mixed, settings=brief)
     monkeypatch.setenv("LIMBECK_CACHE", str(cache_folder() / "other"))
-    empty = teach("empty", source=mixed, settings=few)
+    empty = teach("empty", source=mixed, settings=brief)
     assert full.teacher_passes_saved == 200
     assert empty.teacher_passes_saved < partly.teacher_passes_saved < 200
     assert same(weights(empty.student), weights(partly.student))
@@ -295,10 +295,10 @@ def test_a_run_on_images_of_several_pools_makes_the_same_student_from_a_full_cac
 
 @pytest.mark.parametrize("limit", ["4 GB", "30 B"])
 def test_a_source_that_grows_makes_the_same_student_from_a_full_cache(teach: Run, limit: str) -> None:
-    few = settings(views="none", steps=16, validations=0, checkpoint_seconds=1e9, cache={"limit": limit})
-    cold, warm = (teach(name, source=Growing(rounds=4), settings=few, validation=None) for name in ("cold", "warm"))
+    brief = settings(views="none", steps=16, validations=0, checkpoint_seconds=1e9, cache={"limit": limit})
+    cold, warm = (teach(name, source=Growing(rounds=4), settings=brief, validation=None) for name in ("cold", "warm"))
     assert same(weights(cold.student), weights(warm.student))
-    # Rounds show 6, 9, 12 and 15 images; under the limit are 7.
+    # Rounds show 6, 9, 12 and 15 images; the limit allows 7.
     assert warm.teacher_passes_saved == (128 if limit == "4 GB" else 32)
     assert 0 < cold.teacher_passes_saved < warm.teacher_passes_saved
 
@@ -322,16 +322,16 @@ for step in range(3):
 @pytest.mark.slow
 def test_processes_with_overlapping_sets_fill_one_folder(images: ImageSet) -> None:
     ranges = [(0, 120), (60, 200), (40, 160)]
-    running = [subprocess.Popen([sys.executable, "-c", FILL, *map(str, one)]) for one in ranges]
+    running = [subprocess.Popen([sys.executable, "-c", FILL, *map(str, numbers)]) for numbers in ranges]
     assert [process.wait() for process in running] == [0, 0, 0]
-    every = stripes(200)
-    cache = opened(every, views="none")
+    pool = stripes(200)
+    cache = opened(pool, views="none")
     assert cache is not None
     assert sorted(cache.rows.tolist()) == list(range(200))
     at = torch.arange(200)
-    outputs, count = cache(every.tensor(), cache.entries(at, torch.zeros_like(at)), ("logits",))
+    outputs, count = cache(pool.tensor(), cache.entries(at, torch.zeros_like(at)), ("logits",))
     assert count == 200
-    torch.testing.assert_close(outputs.logits, cache.teacher(every.tensor()).logits, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(outputs.logits, cache.teacher(pool.tensor()).logits, rtol=1e-3, atol=1e-3)
 
 
 def test_folders_of_the_first_layout_are_listed_removed_and_not_read(images: ImageSet) -> None:
@@ -342,4 +342,4 @@ def test_folders_of_the_first_layout_are_listed_removed_and_not_read(images: Ima
     cache = opened(images)
     assert cache is not None
     assert cache.folder != old
-    assert {one.about["images"] for one in cache_entries("views")} == {40}
+    assert {entry.about["images"] for entry in cache_entries("views")} == {40}

@@ -1,4 +1,4 @@
-"""Outputs on disk: what was written is read, and whatever else happened to the file reads as unknown."""
+"""Outputs on disk: what was written is read back, and anything else in the file counts as missing."""
 
 import tempfile
 from pathlib import Path
@@ -17,7 +17,7 @@ ENTRIES = np.array([7, 0, 99, 42])
 
 
 def owners(entries: np.ndarray) -> np.ndarray:
-    """Some number for each entry."""
+    """A number for each entry."""
     return (entries * 2654435761).astype(np.uint32)
 
 
@@ -71,7 +71,7 @@ def test_files_in_memory_are_read_as_those_on_disk(
 
 @pytest.mark.parametrize("folder", [path for path in [Path("/dev/shm")] if path.is_dir()])
 def test_reading_what_was_never_written_takes_no_memory(folder: Path) -> None:
-    """Through a map it would, and a file system that is full of it kills who reads."""
+    """Reading through a memory map would, and on a full file system in memory that kills the reader."""
     with tempfile.TemporaryDirectory(dir=folder) as name:
         file = opened(Path(name) / "logits.bin", entries=10_000)
         assert not file.written(np.arange(10_000)).any()
@@ -81,10 +81,10 @@ def test_reading_what_was_never_written_takes_no_memory(folder: Path) -> None:
 
 
 def test_another_process_reads_the_same_file(file: EntryFile, values: torch.Tensor, tmp_path: Path) -> None:
-    other, one = opened(tmp_path / "logits.bin"), np.array([1])
+    other, entry = opened(tmp_path / "logits.bin"), np.array([1])
     assert known(other, ENTRIES) == ENTRIES.tolist()
-    other.write(one, owners(one), other.codec.encode(values[:1]))
-    assert known(file, one) == [1]
+    other.write(entry, owners(entry), other.codec.encode(values[:1]))
+    assert known(file, entry) == [1]
 
 
 def test_a_file_grows_and_never_shrinks(file: EntryFile, values: torch.Tensor, tmp_path: Path) -> None:
@@ -147,7 +147,9 @@ def test_clearing_leaves_other_readers_their_outputs(file: EntryFile, tmp_path: 
     assert known(other, ENTRIES) == ENTRIES.tolist()
 
 
-@pytest.mark.parametrize("codec", [Dense((3, 2, 2), "float32"), Dense((3, 2, 2), "float16")], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "codec", [Dense((3, 2, 2), "float32"), Dense((3, 2, 2), "float16")], ids=lambda codec: codec.name
+)
 def test_dense_keeps_shape_and_order(codec: Codec) -> None:
     values = torch.arange(24.0).view(2, 3, 2, 2)
     assert torch.equal(codec.decode(codec.encode(values)), values)
@@ -160,32 +162,32 @@ def test_what_half_precision_cannot_hold_becomes_infinite() -> None:
 
 def test_top_logits_keep_their_probabilities_and_the_rest_its_sum(values: torch.Tensor) -> None:
     codec = TopLogits(10, 3, "float32")
-    kept = codec.decode(codec.encode(values))
+    decoded = codec.decode(codec.encode(values))
     top, places = values.topk(3)
-    assert torch.equal(kept.gather(1, places), top)
-    assert torch.allclose(kept.softmax(1).gather(1, places), values.softmax(1).gather(1, places), atol=1e-6)
-    rest = kept.scatter(1, places, torch.nan)
+    assert torch.equal(decoded.gather(1, places), top)
+    assert torch.allclose(decoded.softmax(1).gather(1, places), values.softmax(1).gather(1, places), atol=1e-6)
+    rest = decoded.scatter(1, places, torch.nan)
     assert all(len(row[~row.isnan()].unique()) == 1 for row in rest)
     assert codec.size == 4 * 4 + 3 * 2
 
 
 def test_error_of_top_logits_is_what_total_variation_says(tmp_path: Path, values: torch.Tensor) -> None:
     codec = TopLogits(10, 3, "float32")
-    kept = codec.decode(codec.encode(values))
+    decoded = codec.decode(codec.encode(values))
     for part in (slice(0, 1), slice(1, 4)):
         error = TopError(tmp_path / "error.json")
-        error.add(values[part], kept[part])
+        error.add(values[part], decoded[part])
         error.save()
     read = TopError(tmp_path / "error.json").read()
     assert read is not None
     assert read["answers"] == 4
     for position, temperature in enumerate(read["temperatures"]):
-        expected = total_variation(values, kept, temperature=temperature).double()
+        expected = total_variation(values, decoded, temperature=temperature).double()
         assert read["mean"][position] == pytest.approx(float(expected.mean()))
         assert read["largest"][position] == pytest.approx(float(expected.max()))
 
 
 def test_total_variation_by_hand() -> None:
     logits = torch.tensor([[0.0, 0.0]])
-    kept = torch.tensor([[0.0, 1.0986123]])  # probabilities 1/4 and 3/4
-    assert float(total_variation(logits, kept, temperature=1.0)) == pytest.approx(0.25)
+    stored = torch.tensor([[0.0, 1.0986123]])  # probabilities 1/4 and 3/4
+    assert float(total_variation(logits, stored, temperature=1.0)) == pytest.approx(0.25)

@@ -1,4 +1,4 @@
-"""The index: an image has one row for good, and a damaged file loses rows without ever mixing them."""
+"""The index: an image keeps its row, and a damaged file loses rows but never confuses them."""
 
 import os
 import subprocess
@@ -15,15 +15,15 @@ from limbeck.training.view_cache.index import RowIndex
 
 
 def hashes(*numbers: int) -> np.ndarray:
-    """Some hash for each number, uint8 [n, 16]."""
+    """A hash for each number, uint8 [n, 16]."""
     return np.stack([np.random.default_rng(number).integers(0, 256, 16, dtype=np.uint8) for number in numbers])
 
 
 def rows(index: RowIndex, *numbers: int) -> list[int]:
     with index.locked():
-        found, error = index.rows(hashes(*numbers))
+        positions, error = index.rows(hashes(*numbers))
     assert error is None
-    return found.tolist()
+    return positions.tolist()
 
 
 @pytest.fixture
@@ -99,8 +99,8 @@ def test_a_full_disk_gives_no_rows_and_takes_none(path: Path, monkeypatch: pytes
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, content, place: whole(file, content[:20], place))
     with index.locked():
-        found, error = index.rows(hashes(1, 2, 3))
-    assert found.tolist() == [1, -1, -1]
+        positions, error = index.rows(hashes(1, 2, 3))
+    assert positions.tolist() == [1, -1, -1]
     assert isinstance(error, OSError)
     monkeypatch.undo()
     assert rows(index, 4, 3, 2) in ([3, 4, 2], [2, 3, 4])
@@ -108,14 +108,14 @@ def test_a_full_disk_gives_no_rows_and_takes_none(path: Path, monkeypatch: pytes
 
 
 def test_looking_up_reads_what_is_new_alone(path: Path) -> None:
-    """A round of few images costs little, however large the index is."""
+    """A round of few images is cheap, however large the index."""
     path.write_bytes(np.random.default_rng(0).bytes(16 * 1_000_000))
     index = RowIndex(path)
     rows(index, 1)
     start = time.process_time()
     for number in range(100):
         assert rows(index, number + 2) == [1_000_001 + number]
-    assert time.process_time() - start < 0.5  # reading it again each time takes 10 s
+    assert time.process_time() - start < 0.5  # reading the whole file each time takes 10 s
 
 
 APPEND = """
