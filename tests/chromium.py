@@ -20,11 +20,11 @@ IN_A_BROWSER = [
 ]
 """Marks of such tests."""
 PATIENCE = 180
-"""Seconds that a page may take to come alive: on two busy cores charts took more than 30."""
+"""Seconds that a page may take until its charts are live: on two busy cores charts took more than 30."""
 
 
 def browser(*, scripts: bool = True) -> Iterator[Chrome]:
-    """Open until the generator is closed."""
+    """Yields a browser, which quits when the generator is closed."""
     options = webdriver.ChromeOptions()
     options.binary_location = _CHROMIUM or ""
     for flag in (
@@ -47,15 +47,15 @@ def browser(*, scripts: bool = True) -> Iterator[Chrome]:
 
 
 def visit(driver: Chrome, page: Path) -> None:
-    """Until it is there as a whole: on a busy machine the driver may say so of a page that is still empty."""
+    """Waits until the whole page is loaded: on a busy machine the driver may return while the page is still empty."""
     driver.get(page.as_uri())
     whole = "return document.readyState === 'complete' && location.href === arguments[0]"
-    WebDriverWait(driver, PATIENCE).until(lambda one: one.execute_script(whole, page.as_uri()))
+    WebDriverWait(driver, PATIENCE).until(lambda current: current.execute_script(whole, page.as_uri()))
 
 
 @contextmanager
 def width(driver: Chrome, pixels: int, *, media: str = "screen", scheme: str = "light") -> Iterator[None]:
-    """Inside, pages are as wide as a telephone or as paper."""
+    """Within the context, pages are `pixels` wide, as on a telephone or on paper."""
     metrics = {"width": pixels, "height": 844, "deviceScaleFactor": 1, "mobile": False}
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)

@@ -19,25 +19,25 @@ FOLDER = Path("ILSVRC", "imagenet-1k", "data")
 
 
 def numbers_of(category: str, level: str) -> tuple[int, ...]:
-    """ImageNet's numbers of the classes of one of the sixteen."""
+    """ImageNet's class numbers of one of the sixteen sets."""
     keep = DATASETS[comp_dd_name(category, level)].keep
     assert keep is not None
     return keep
 
 
 def every_class() -> dict[int, str]:
-    """Number -> level, of all classes of the sixteen."""
-    found: dict[int, str] = {}
+    """Class number -> level, for all classes of the sixteen sets."""
+    levels: dict[int, str] = {}
     for category in CATEGORIES:
         for level in LEVELS:
-            found |= dict.fromkeys(numbers_of(category, level), level)
-    return found
+            levels |= dict.fromkeys(numbers_of(category, level), level)
+    return levels
 
 
 def write_comp_dd(
     root: Path, classes: Mapping[int, str] | None = None, *, train: int = 2, validation: int = 1, side: int = 24
 ) -> None:
-    """Writes `train` and `validation` images a class, of different sizes and shuffled, and some of other classes.
+    """Writes `train` and `validation` images a class, of different sizes and shuffled, and a few of other classes.
 
     A class has a colour of its own, which fills most of an "easy" image and a spot of a "hard" one amid the colours of
     other classes.
@@ -46,7 +46,7 @@ def write_comp_dd(
         root: where `lb.comp_dd(..., root=...)` is to look.
         classes: number -> level; None for all of Comp-DD.
         train, validation: images of each class.
-        side: pixels about.
+        side: approximate height and width in pixels.
     """
     classes = every_class() if classes is None else classes
     source = np.random.default_rng(0)
@@ -57,7 +57,7 @@ def write_comp_dd(
 
 
 def unpack(root: Path, into: Path) -> None:
-    """Writes what `write_comp_dd` wrote as ImageNet's archives are unpacked: `train/n01440764/7.JPEG`, `val/...`."""
+    """Unpacks what `write_comp_dd` wrote in the layout of ImageNet's archives: `train/n01440764/7.JPEG`, `val/...`."""
     ids = list(imagenet_names())
     for split, folder in (("train", "train"), ("validation", "val")):
         rows = pq.read_table(root / FOLDER / f"{split}-00000-of-00001.parquet").to_pylist()
@@ -81,7 +81,7 @@ def _picture(label: int, level: str, side: int, source: np.random.Generator) -> 
 
 
 def _write(path: Path, cells: Iterable[bytes], labels: list[int]) -> None:
-    images = [{"bytes": one, "path": None} for one in cells]
+    images = [{"bytes": cell, "path": None} for cell in cells]
     names = list(imagenet_names().values())
     features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

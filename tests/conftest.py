@@ -13,7 +13,7 @@ hypothesis.settings.load_profile("limbeck")
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads or fills the caches of whoever runs it."""
+    """No test reads or fills the cache of the user who runs it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIMBECK_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
@@ -21,7 +21,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def unsynced() -> Iterator[None]:
-    """No test waits for the disk; none cuts the power."""
+    """No test waits for the disk: none simulates a power cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         yield
@@ -29,14 +29,14 @@ def unsynced() -> Iterator[None]:
 
 @pytest.fixture
 def forgetful() -> Iterator[None]:
-    """What a test registers is gone after it."""
+    """Removes after the test what it registered."""
     from limbeck.plugins import FAMILIES, catalogue_of
 
     before = {family: dict(catalogue_of(family).registered) for family in FAMILIES}
     yield
-    for family, known in before.items():
+    for family, parts in before.items():
         catalogue_of(family).registered.clear()
-        catalogue_of(family).registered.update(known)
+        catalogue_of(family).registered.update(parts)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves all but every N-th test out, where a sample is wanted."""
+    """Keeps only every N-th test, for a quick sample."""
     every = config.getoption("one_in")
     config.hook.pytest_deselected(items=[item for place, item in enumerate(items) if place % every])
     items[:] = items[::every]
@@ -52,15 +52,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Random weights are the same in every run, those of a module's fixtures, too; then what needs a GPU is skipped."""
+    """Seeds torch, so that random weights are equal in every run, also in module fixtures; skips what needs a GPU."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
     _skip_without_gpu(item)
 
 
 def _skip_without_gpu(item: pytest.Item) -> None:
-    """What is marked `gpu`, but for tests of a `device` that LIMBECK_TEST_DEVICE names."""
-    if item.get_closest_marker("gpu") is None:  # not `keywords`, among which are the names of folders
+    """Skips tests marked `gpu`, except those with a fixture `device` where LIMBECK_TEST_DEVICE is set."""
+    if item.get_closest_marker("gpu") is None:  # not `keywords`, which include the names of folders
         return
     if os.environ.get("LIMBECK_TEST_DEVICE") and "device" in getattr(item, "fixturenames", ()):
         return
@@ -72,7 +72,7 @@ def _skip_without_gpu(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where everything that a test needs is there, skipping it is a failure; only a GPU may be missing."""
+    """With LIMBECK_NO_SKIP set, a skipped test fails, unless it needs a GPU."""
     report = yield
     if report.skipped and os.environ.get("LIMBECK_NO_SKIP") and item.get_closest_marker("gpu") is None:
         report.outcome = "failed"

@@ -1,7 +1,7 @@
 """Finds, where there is no GPU, what would make one wait: operations whose result or size the program must know.
 
-On the CPU the operations are seen. On torch's device without memory, "meta", whatever reads a tensor fails besides, and
-copies between devices are seen as they would be of a GPU.
+On the CPU the operations are seen. On torch's device without memory, "meta", whatever reads a tensor also fails, and
+copies between devices are seen as they would be with a GPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ WAITS = {
 
 
 class HostWaits(TorchDispatchMode):
-    """Inside, collects in `found` what would have waited."""
+    """Collects in `found` the operations that would have waited for a GPU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,10 +38,10 @@ class HostWaits(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.__name__.partition(".")[0]
-        tensors = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         if {name, func.__name__} & WAITS or (name.startswith(("index", "_index")) and _by_mask(name, args)):
             self.found.append(func.__name__)
-        elif {one.device.type for one in tensors if one.ndim} == {"cpu", "meta"}:
+        elif {tensor.device.type for tensor in tensors if tensor.ndim} == {"cpu", "meta"}:
             self.found.append(f"{func.__name__} of tensors on two devices")
         elif name == "_to_copy" and _crosses(tensors[0], kwargs):
             self.found.append("a copy to another device")
@@ -50,8 +50,8 @@ class HostWaits(TorchDispatchMode):
 
 def _by_mask(name: str, args: Any) -> bool:
     return len(args) > 1 and any(
-        isinstance(one, Tensor) and one.dtype in (torch.bool, torch.uint8)
-        for one in (args[1] if isinstance(args[1], list | tuple) else ())
+        isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)
+        for item in (args[1] if isinstance(args[1], list | tuple) else ())
     )
 
 
@@ -61,7 +61,7 @@ def _crosses(tensor: Tensor, kwargs: Any) -> bool:
 
 
 class _Made(TorchFunctionMode):
-    """Tensors made of Python's numbers on the device, which operations do not show."""
+    """Collects tensors made from Python numbers on the device, which dispatched operations do not show."""
 
     def __init__(self, found: list[str]) -> None:
         super().__init__()
@@ -69,16 +69,16 @@ class _Made(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        made = func in (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
+        from_numbers = func in (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
         source = args[1] if func is Tensor.new_tensor else args[0] if args else None
-        if made and isinstance(result, Tensor) and result.device == META and not isinstance(source, Tensor):
+        if from_numbers and isinstance(result, Tensor) and result.device == META and not isinstance(source, Tensor):
             self.found.append("a tensor made of numbers")
         return result
 
 
 @contextmanager
 def host_waits() -> Iterator[list[str]]:
-    """Inside, what would wait is added to the list."""
+    """Yields a list to which each operation that would wait is added."""
     mode = HostWaits()
     with mode, _Made(mode.found):
         yield mode.found

@@ -1,8 +1,8 @@
 """A page of the documentation, followed as a reader follows it: files that it shows whole, commands that are typed.
 
-A line that is "`name`:" and the block of code below it are a file, as often as it comes anew. A block of `console` has
-commands, which begin with "$ ", and some of what they say: each such line is looked for, any number standing for any
-other, "..." for whatever.
+A line "`name`:" and the block of code below it are a file, which a later block of the same name replaces. A `console`
+block has commands, which begin with "$ ", and some of their output: each such line must occur in the real output, where
+any number matches any other and "..." matches anything.
 """
 
 import re
@@ -37,55 +37,55 @@ class Command(NamedTuple):
 
 
 def steps(text: str) -> Iterator[File | Command]:
-    """Files and commands of a page, in its order."""
-    for found in _PART.finditer(text):
-        if found["name"]:
-            yield File(found["name"], found["file"])
+    """Files and commands of a page, in the order of the page."""
+    for match in _PART.finditer(text):
+        if match["name"]:
+            yield File(match["name"], match["file"])
             continue
-        for one in found["typed"].split("$ ")[1:] if found["typed"].startswith("$ ") else []:
-            line, *shown = one.rstrip("\n").splitlines()
-            yield Command(line, [words for each in shown if (words := each.strip()) not in ("", "...")])
+        for typed in match["typed"].split("$ ")[1:] if match["typed"].startswith("$ ") else []:
+            line, *shown = typed.rstrip("\n").splitlines()
+            yield Command(line, [words for output_line in shown if (words := output_line.strip()) not in ("", "...")])
 
 
 def follow(
     text: str, changes: Mapping[str, str], doing: Mapping[str, Callable[[list[str]], str]] | None = None
 ) -> dict[str, str]:
-    """Does in the current folder what a page says, and sees what it shows; returns what each command said.
+    """Follows a page in the current folder and checks the output it shows; returns the output of each command.
 
     Args:
-        text: of the page, or of a part of it.
-        changes: numbers of its files that make it quick, and what they become; each must be there.
-        doing: what is to be done for commands other than `limbeck`, by their first word; returns what they say.
+        text: the page, or a part of it.
+        changes: text in its files -> replacement, to make it quick; each must occur.
+        doing: first word of commands other than `limbeck` -> a function that runs them and returns their output.
     """
-    said: dict[str, str] = {}
+    outputs: dict[str, str] = {}
     unused = set(changes)
     for step in steps(text):
         if isinstance(step, File):
-            unused -= {one for one in changes if one in step.text}
+            unused -= {change for change in changes if change in step.text}
             Path(step.name).write_text(changed(step.text, changes), encoding="utf-8")
             continue
         first, *arguments = shlex.split(step.line)
-        said[step.line] = limbeck(arguments) if first == "limbeck" else (doing or {})[first](arguments)
-        see(step, said[step.line])
+        outputs[step.line] = limbeck(arguments) if first == "limbeck" else (doing or {})[first](arguments)
+        see(step, outputs[step.line])
     assert not unused, f"not on the page: {unused}"
-    return said
+    return outputs
 
 
 def changed(text: str, changes: Mapping[str, str]) -> str:
-    for one, other in changes.items():
-        text = text.replace(one, other)
+    for old, other in changes.items():
+        text = text.replace(old, other)
     return text
 
 
 def limbeck(arguments: list[str]) -> str:
-    """What the command line says, which must be content."""
+    """Output of the command line, which must succeed."""
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, f"limbeck {' '.join(arguments)}: {result.output}"
     return result.output
 
 
 def see(step: Command, output: str) -> None:
-    """Every line that is shown is there, whatever its numbers and wherever it breaks."""
+    """Checks that every line shown occurs in the output, whatever its numbers and line breaks."""
     flat = _flat(output)
     for line in step.shown:
         for words in filter(None, map(_flat, line.split("..."))):

@@ -1,4 +1,4 @@
-"""Photos as people have them: several sizes, modes and endings, beside what systems leave behind."""
+"""Photos as people have them: several sizes, modes and extensions, beside files that operating systems leave behind."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ SIZES = ((18, 12), (12, 18), (15, 15))
 
 
 def write_photos(folder: Path, per_class: int, *, seed: int = 0, classes: tuple[str, ...] = CLASSES) -> Path:
-    """Folders of classes with images of one hue each, in JPEG and PNG of all modes; returns `folder`."""
+    """Writes a folder per class with images of one hue, as JPEG and PNG of all modes; returns `folder`."""
     random = np.random.default_rng(seed)
     for hue, name in enumerate(classes):
         (folder / name).mkdir(parents=True)
@@ -31,7 +31,7 @@ def _save(image: Image.Image, folder: Path, number: int) -> None:
     exif = Image.Exif()
     match number % 6:
         case 0:
-            exif[0x0112] = 6  # to be turned by a quarter
+            exif[0x0112] = 6  # to be rotated by 90 degrees
             image.save(folder / f"{number:02}.JPG", "jpeg", exif=exif)
         case 1:
             image.convert("L").save(folder / f"{number:02}.jpeg")

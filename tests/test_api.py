@@ -70,7 +70,7 @@ def test_names_and_objects(images: lb.ImageSet, test: lb.ImageSet, tmp_path: Pat
             ("weights", str(tmp_path / "teacher" / "student")),
         )
     ]
-    assert all(same(weights(results[0].student), weights(one.student)) for one in results)
+    assert all(same(weights(results[0].student), weights(result.student)) for result in results)
     assert results[0].cost["teacher_passes"] == 96
     assert results[0].evaluation is not None
     assert results[0].evaluation.fidelity is not None
@@ -134,11 +134,11 @@ def test_folder_of_a_transfer_set_keeps_its_soft_labels(images: lb.ImageSet, tmp
     transfer_set = lb.TransferSet(images, soft_labels=soft)
     folder = tmp_path / "set"
     transfer_set.save(folder)
-    known, path = (
-        teach(None, network(), given, tmp_path / name, objective="kd")
-        for name, given in (("object", transfer_set), ("folder", folder))
+    by_name, path = (
+        teach(None, network(), source, tmp_path / name, objective="kd")
+        for name, source in (("object", transfer_set), ("folder", folder))
     )
-    assert same(weights(path.student), weights(known.student))
+    assert same(weights(path.student), weights(by_name.student))
     with pytest.raises(UserError, match="unknown dataset 'digitz'"):
         teach(None, network(), "digitz", tmp_path / "no")
 
@@ -148,10 +148,10 @@ def test_selection_is_a_transfer_set(images: lb.ImageSet, tmp_path: Path) -> Non
     transfer_set = chosen.transfer_set(images)
     transfer_set.save(tmp_path / "chosen")
     again = lb.TransferSet.load(tmp_path / "chosen")
-    one = teach(None, network(), transfer_set, tmp_path / "one", validation=0)
+    once = teach(None, network(), transfer_set, tmp_path / "one", validation=0)
     two = teach(None, network(), again, tmp_path / "two", validation=0)
-    assert one.cost["images"] == 10
-    assert same(weights(one.student), weights(two.student))
+    assert once.cost["images"] == 10
+    assert same(weights(once.student), weights(two.student))
 
 
 def test_a_transfer_set_is_taught_whole(images: lb.ImageSet, tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ def test_a_transfer_set_is_taught_whole(images: lb.ImageSet, tmp_path: Path) -> 
     for number, given in enumerate((transfer_set, tmp_path / "set")):
         result = teach(None, network(), given, tmp_path / f"whole-{number}")
         assert (result.cost["images"], result.chosen) == (10, None)
-        judged = teach(None, network(), given, tmp_path / f"own-{number}", validation=stripes(12, seed=2))
-        assert (judged.cost["images"], judged.chosen is None) == (10, False)
-        asked = teach(None, network(), given, tmp_path / f"asked-{number}", validation=2)
-        assert asked.cost["images"] == 8
+        with_own = teach(None, network(), given, tmp_path / f"own-{number}", validation=stripes(12, seed=2))
+        assert (with_own.cost["images"], with_own.chosen is None) == (10, False)
+        split_off = teach(None, network(), given, tmp_path / f"asked-{number}", validation=2)
+        assert split_off.cost["images"] == 8
     plain = teach(None, network(), images, tmp_path / "plain")
     assert (plain.cost["images"], plain.chosen is None) == (36, False)
     with pytest.raises(UserError, match=r"`validation` must be images as `lb\.load` gives them, or a data set's name"):
@@ -175,9 +175,9 @@ def test_soft_labels_that_are_logits_teach_as_their_teacher(images: lb.ImageSet,
     assert images.labels is not None
     logits = torch.nn.functional.one_hot(1 - images.labels, 2).float() * 6 - 1  # the other way round
     options = {"objective": "kd", "steps": 60, "validation": 0}
-    found = [
-        teach(None, network(), given, tmp_path / str(number), test=images, **options)
-        for number, given in enumerate(
+    results = [
+        teach(None, network(), source, tmp_path / str(number), test=images, **options)
+        for number, source in enumerate(
             (
                 lb.TransferSet(images, logits, soft_label_kind="logits"),
                 lb.TransferSet(images, logits / 2, soft_label_kind="logits", soft_label_temperature=2.0),
@@ -185,7 +185,7 @@ def test_soft_labels_that_are_logits_teach_as_their_teacher(images: lb.ImageSet,
             )
         )
     ]
-    assert all(one.evaluation is not None and one.evaluation.top1 < 0.2 for one in found)
+    assert all(result.evaluation is not None and result.evaluation.top1 < 0.2 for result in results)
     with pytest.raises(UserError, match="`soft_labels` must be probabilities"):
         lb.TransferSet(images, logits)
 
@@ -193,9 +193,9 @@ def test_soft_labels_that_are_logits_teach_as_their_teacher(images: lb.ImageSet,
 def test_soft_labels_beside_a_teacher_are_said_not_to_be_read(images: lb.ImageSet, tmp_path: Path) -> None:
     soft = torch.full((40, 2), 0.5)
     with pytest.warns(UserWarning, match="the soft labels of 'images' are not read, because the teacher convnet_d3 is"):
-        one = teach(network(1), network(), lb.TransferSet(images, soft), tmp_path / "one")
+        first = teach(network(1), network(), lb.TransferSet(images, soft), tmp_path / "one")
     other = teach(network(1), network(), images, tmp_path / "other", validation=0)
-    assert same(weights(one.student), weights(other.student))
+    assert same(weights(first.student), weights(other.student))
 
 
 def test_resuming_with_something_else_is_refused(images: lb.ImageSet, tmp_path: Path) -> None:
@@ -211,15 +211,15 @@ def test_resuming_with_something_else_is_refused(images: lb.ImageSet, tmp_path: 
 def test_a_function_of_the_number_of_classes_is_a_student_by_itself_and_in_a_mapping(
     images: lb.ImageSet, tmp_path: Path
 ) -> None:
-    here, local = f"{__name__}:flat", partial(flat, width=2)
+    import_path, local = f"{__name__}:flat", partial(flat, width=2)
     by_itself = teach(None, flat, images, tmp_path / "one").student
     mapped = teach(None, {"model": flat}, images, tmp_path / "two").student
-    assert by_itself.name == mapped.name == here
+    assert by_itself.name == mapped.name == import_path
     assert same(weights(by_itself), weights(mapped))
     narrow = teach(None, local, images, tmp_path / "three").student
     assert narrow.name.startswith("python:partial#")
-    assert sum(one.numel() for one in narrow.parameters()) == 10
-    assert network_on(lb.TransferSet(images), flat).model == here
+    assert sum(parameter.numel() for parameter in narrow.parameters()) == 10
+    assert network_on(lb.TransferSet(images), flat).model == import_path
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_a_function_of_the_number_of_classes_is_a_student_by_itself_and_in_a_map
     ],
 )
 def test_messages(changes: dict[str, Any], message: str, images: lb.ImageSet, tmp_path: Path) -> None:
-    given = {"teacher": network(1), "student": network(), "images": images, **changes}
+    arguments = {"teacher": network(1), "student": network(), "images": images, **changes}
     with pytest.raises(UserError, match=message):
-        teach(out=tmp_path / "run", **given)
+        teach(out=tmp_path / "run", **arguments)
 
 
 def test_unlabelled_images(images: lb.ImageSet, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_compare_takes_images_where_the_data_of_a_mapping_has_names(
     def listed(count: int, seed: int) -> datasets.Dataset:
         images = stripes(count, seed=seed)
         return datasets.Dataset.from_dict(
-            {"image": [Image.fromarray(one) for one in images.tensor()[:, 0].numpy()], "label": images.labels}
+            {"image": [Image.fromarray(picture) for picture in images.tensor()[:, 0].numpy()], "label": images.labels}
         )
 
     content = comparison(seeds=[0], arms={"entropy": "entropy"}, budgets=[6])
@@ -292,9 +292,9 @@ def test_compare_takes_images_where_the_data_of_a_mapping_has_names(
     (student,) = (tmp_path / "all/runs").glob("entropy*/seed-0/student/config.json")
     assert json.loads(student.read_text())["input_size"] == [4, 4]
     splits = datasets.DatasetDict({"train": train, "test": test})
-    found: Any
-    named, *found = with_images_named({"data": splits}, None, held_out)
-    assert [None if one is None else len(one) for one in found] == [40, 10, None], "an argument comes first"
+    sets: Any
+    named, *sets = with_images_named({"data": splits}, None, held_out)
+    assert [None if part is None else len(part) for part in sets] == [40, 10, None], "an argument comes first"
     assert isinstance(named, dict)
     assert {*named["data"]} == {"train", "test"}
 

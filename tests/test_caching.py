@@ -1,4 +1,4 @@
-"""The cache folder lists all that limbeck puts there, and can be rid of it."""
+"""Everything that limbeck puts into the cache folder is listed, and can be removed."""
 
 import json
 from pathlib import Path
@@ -28,15 +28,15 @@ def test_networks_trained_to_score_images_are_listed_and_removed() -> None:
     trained_encoder(images, ScoringContext(seed=1), epochs=1)
     forgetting(images, ScoringContext(), model="convnet_d3", epochs=2)
     entries = cache_entries("select")
-    assert sorted(one.about["network"] for one in entries) == [
+    assert sorted(entry.about["network"] for entry in entries) == [
         "autoencoder",
         "autoencoder",
         "forgetting of convnet_d3, 2 epochs",
     ]
-    assert all(one.bytes > 0 and len(one.key) == 32 for one in entries)
-    (found,) = matching_entries([entries[1].key[:10]])
-    remove_entries([found])
-    assert not found.path.exists()
+    assert all(entry.bytes > 0 and len(entry.key) == 32 for entry in entries)
+    (matched,) = matching_entries([entries[1].key[:10]])
+    remove_entries([matched])
+    assert not matched.path.exists()
     assert len(cache_entries("select")) == 2
     listed = done("cache", "ls", "--kind", "select")
     assert "forgetting of convnet_d3" in listed
@@ -53,7 +53,7 @@ def test_a_damaged_recipe_is_no_error(recipe: str) -> None:
     folder = cache_folder() / "select" / f"forgetting-{'0' * 32}"
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(recipe)
-    assert [one.about for one in cache_entries()] == [{"network": "forgetting"}]
+    assert [entry.about for entry in cache_entries()] == [{"network": "forgetting"}]
 
 
 def test_every_kind_can_be_named_on_the_command_line() -> None:
@@ -62,11 +62,11 @@ def test_every_kind_can_be_named_on_the_command_line() -> None:
 
 
 def test_views_of_both_layouts_are_listed_and_removed() -> None:
-    about = {"teacher": "resnet56", "views_per_image": 162, "precision": "float32"}
+    content = {"teacher": "resnet56", "views_per_image": 162, "precision": "float32"}
     old, new = (cache_folder() / "views" / (digit * 32) for digit in "01")
     for folder, more in ((old, {"data": "toy", "images": 40}), (new, {"version": 2})):
         folder.mkdir(parents=True)
-        (folder / "about.json").write_text(json.dumps({**about, **more}))
+        (folder / "about.json").write_text(json.dumps({**content, **more}))
     torch.zeros(16 * 25 + 3, dtype=torch.uint8).numpy().tofile(new / "index.bin")
     listed = " ".join(done("cache", "ls").split())
     assert "resnet56 on toy, 40 images x 162 views, float32" in listed
@@ -80,4 +80,4 @@ def test_what_vanishes_while_it_is_listed_is_left_out(monkeypatch: pytest.Monkey
     folder.mkdir(parents=True)
     (folder / "there").write_text("x")
     monkeypatch.setattr(Path, "rglob", lambda self, _: [self / "there", self / "gone"])
-    assert [one.bytes > 0 for one in cache_entries()] == [True]
+    assert [entry.bytes > 0 for entry in cache_entries()] == [True]

@@ -1,4 +1,4 @@
-"""What runs of any version cost."""
+"""The cost of runs, also of those that earlier versions wrote."""
 
 from tests.report import report_factory as factory
 
@@ -7,20 +7,20 @@ from limbeck.cost import Cost, RunCost
 
 def test_new_costs_have_all_their_parts() -> None:
     content = factory.cost(4500, 60_000, asked=20_000, saved=5) | {"teacher": Cost(steps=9).to_dict()}
-    found = RunCost.from_dict(content)
-    assert found.making is not None
-    assert (found.making.teacher_passes, found.teaching.teacher_passes, found.total.passes_saved) == (20_000, 60_000, 5)
-    assert found.teacher == Cost(steps=9)
-    assert found.share("teacher_passes") == 0.25
-    assert found.total == Cost.from_dict(content["total"])
+    cost = RunCost.from_dict(content)
+    assert cost.making is not None
+    assert (cost.making.teacher_passes, cost.teaching.teacher_passes, cost.total.passes_saved) == (20_000, 60_000, 5)
+    assert cost.teacher == Cost(steps=9)
+    assert cost.share("teacher_passes") == 0.25
+    assert cost.total == Cost.from_dict(content["total"])
 
 
 def test_costs_of_before_are_all_teaching() -> None:
     content = factory.cost_of_before(4500, 60_000)
-    found = RunCost.from_dict(content)
-    assert (found.making, found.teacher, found.share("seconds")) == (None, None, None)
-    assert (found.total.teacher_passes, found.total.steps, found.total.measured) == (60_000, 1200, False)
-    assert found.total.kwh == content["energy"]["kwh"]
+    cost = RunCost.from_dict(content)
+    assert (cost.making, cost.teacher, cost.share("seconds")) == (None, None, None)
+    assert (cost.total.teacher_passes, cost.total.steps, cost.total.measured) == (60_000, 1200, False)
+    assert cost.total.kwh == content["energy"]["kwh"]
     assert RunCost.from_dict({"energy": {"kwh": 1.0, "kind": "measured"}}).total.measured
 
 

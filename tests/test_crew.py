@@ -1,4 +1,4 @@
-"""Workers of this machine: begun once, told task after task, replaced when they die."""
+"""Workers of this machine: started once, given task after task, replaced when they die."""
 
 import os
 import signal
@@ -27,8 +27,8 @@ class Worker:
     """Does what a task says."""
 
     def __call__(self, task: str, progress: Progress) -> Any:
-        what, _, rest = task.partition(" ")
-        return getattr(self, what)(rest, progress)
+        verb, _, rest = task.partition(" ")
+        return getattr(self, verb)(rest, progress)
 
     def tell(self, rest: str, progress: Progress) -> tuple[int, int]:
         return os.getpid(), torch.get_num_threads()
@@ -86,24 +86,24 @@ class Line(Silent):
 
 
 def do(*tasks: str, workers: int = 2, said: list[str] | None = None, make: Any = Worker) -> list[Any]:
-    heard = [] if said is None else said
+    lines = [] if said is None else said
     with open_crew(workers) as crew:
-        given = [Task(one, one.partition(" ")[0]) for one in tasks]
-        return [answer for _, answer, _ in crew.work(make, given, lambda task: Line(heard))]
+        jobs = [Task(task, task.partition(" ")[0]) for task in tasks]
+        return [answer for _, answer, _ in crew.work(make, jobs, lambda task: Line(lines))]
 
 
 def test_many_tasks_are_done_by_as_many_processes_as_there_are_workers() -> None:
-    found = do(*["tell"] * 42)
-    assert len(found) == 42
-    assert len({pid for pid, _ in found}) <= 2
-    assert os.getpid() not in {pid for pid, _ in found}
-    assert {threads for _, threads in found} == {1}
+    answers = do(*["tell"] * 42)
+    assert len(answers) == 42
+    assert len({pid for pid, _ in answers}) <= 2
+    assert os.getpid() not in {pid for pid, _ in answers}
+    assert {threads for _, threads in answers} == {1}
 
 
 def test_a_worker_that_dies_is_replaced(tmp_path: Path) -> None:
-    said: list[str] = []
-    assert do(f"die {tmp_path / 'flag'}", said=said) == ["lived"]
-    assert said == ["begin", "end", "its worker died (killed by SIGKILL)", "begin", "end"]
+    lines: list[str] = []
+    assert do(f"die {tmp_path / 'flag'}", said=lines) == ["lived"]
+    assert lines == ["begin", "end", "its worker died (killed by SIGKILL)", "begin", "end"]
     with pytest.raises(UserError, match=r"the worker of die died 3 times \(killed by SIGKILL\); what is done is kept"):
         do("die always")
 
@@ -120,13 +120,13 @@ def test_warnings_of_workers_reach_the_user_once() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         do(*["warn"] * 6)
-    assert [str(one.message) for one in caught] == ["the same for everybody"]
+    assert [str(warning.message) for warning in caught] == ["the same for everybody"]
 
 
 @pytest.mark.parametrize("what", ["step", "sleep"])
 def test_a_stop_reaches_all_workers(tmp_path: Path, what: str) -> None:
-    """After their step where they train, at once elsewhere."""
-    flags, said = [tmp_path / "one", tmp_path / "two"], []
+    """Workers stop after their step while they train, and at once otherwise."""
+    flags, lines = [tmp_path / "one", tmp_path / "two"], []
 
     def interrupt() -> None:
         while not all(flag.exists() for flag in flags):
@@ -135,9 +135,9 @@ def test_a_stop_reaches_all_workers(tmp_path: Path, what: str) -> None:
 
     threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(Interrupted, match="stopped 2 of 2 workers"):
-        do(*(f"{what} {flag}" for flag in flags), said=said)
-    assert len(said) == 2
-    assert all(one.startswith("stopped") for one in said)
+        do(*(f"{what} {flag}" for flag in flags), said=lines)
+    assert len(lines) == 2
+    assert all(line.startswith("stopped") for line in lines)
 
 
 def test_parts_that_were_registered_here_are_known_there() -> None:
@@ -169,7 +169,7 @@ def test_shares_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_nobody_waits_for_is_done_meanwhile(tmp_path: Path) -> None:
     with open_crew(1) as crew:
-        crew.place.have_done(partial(os.mkdir, tmp_path / "nowhere" / "else"))  # fails, and nobody minds
+        crew.place.have_done(partial(os.mkdir, tmp_path / "nowhere" / "else"))  # fails, which is ignored
         crew.place.have_done(partial(os.mkdir, tmp_path / "done"))
         for _ in range(600):
             if (tmp_path / "done").exists():

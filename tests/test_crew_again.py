@@ -9,7 +9,7 @@ from limbeck.workers.crew import Crew, Task
 
 
 class Hand:
-    """A worker that does as it is told, the slower the later it says that it is ready."""
+    """A worker that does as it is told; a slower one says later that it is ready."""
 
     def __init__(self, slow: int) -> None:
         self.heard: list[str] = []
@@ -40,12 +40,12 @@ class Hands:
         return threads
 
     def receive(self, workers: Sequence[Hand], seconds: float) -> list[tuple[Hand, tuple[Any, ...]]]:
-        found = []
+        answers = []
         for worker in workers:
             worker.waiting -= 1
             if worker.says and worker.waiting < 0:
-                found.append((worker, worker.says.pop(0)))
-        return found
+                answers.append((worker, worker.says.pop(0)))
+        return answers
 
 
 def test_work_after_work(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ def whole_lines(text: str) -> list[str]:
 
 
 def mentioned(text: str) -> list[str]:
-    """Commands within sentences, which may lack what the sentence is not about."""
+    """Commands within sentences, which may leave out arguments that the sentence is not about."""
     return [" ".join(line.split()) for line in _SENTENCE.findall(text)]
 
 
 def check(line: str) -> None:
-    """Raises an AssertionError for a verb, an option, a list or a packaged recipe that there is none of."""
+    """Raises an AssertionError for a verb, an option, a list or a packaged recipe that does not exist."""
     command, name, arguments = verb(words(line))
-    known = {one for parameter in command.params for one in (*parameter.opts, *parameter.secondary_opts)}
-    for word in (one.partition("=")[0] for one in arguments if _OPTION.match(one)):
-        assert word in known | {"--help", "-h"}, f"`limbeck {name}` has no {word}: {line}"
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for word in (argument.partition("=")[0] for argument in arguments if _OPTION.match(argument)):
+        assert word in options | {"--help", "-h"}, f"`limbeck {name}` has no {word}: {line}"
     if not arguments or arguments[0].startswith("-") or _PLACEHOLDER.fullmatch(arguments[0]):
         return
     if name == "ls" and command.params[0].name == "family":
@@ -51,7 +51,7 @@ def test_commands_are_ones_that_limbeck_has(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_whole_lines_lack_nothing(page: Path) -> None:
-    """Arguments that must be there are, and values are of their kind."""
+    """Required arguments are there, and values are of the right type."""
     for line in whole_lines(page.read_text(encoding="utf-8")):
         if "..." not in line:
             command, name, arguments = verb(words(line))

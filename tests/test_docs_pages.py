@@ -14,7 +14,7 @@ from limbeck.recipes.reading import read_recipe
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path.stem for path in DOCS.glob("*.md"))
 SHORT = ("start", "select", "distill", "compare", "students")
-"""Pages of the verbs that no test of its own runs with less."""
+"""Pages of verbs without a test of their own that runs them on less."""
 FEWER = {"epochs=15": "epochs=1", "steps=300": "steps=4"}
 
 
@@ -34,9 +34,9 @@ def commands(page: str) -> list[str]:
     ("page", "line"), [(page, line) for page in (*SHORT, "machines", "reports") for line in commands(page)]
 )
 def test_commands_are_valid(page: str, line: str) -> None:
-    told = parsed(line)
-    if told.get("recipe") in packaged_recipes():
-        read_recipe(told["recipe"], told.get("overrides") or [])
+    values = parsed(line)
+    if values.get("recipe") in packaged_recipes():
+        read_recipe(values["recipe"], values.get("overrides") or [])
 
 
 @pytest.mark.parametrize("page", SHORT)
@@ -62,7 +62,7 @@ def test_comparisons_have_all_that_they_need(page: str) -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    """Headings are checked where the site is built; what is generated then is not there before."""
+    """Headings are checked when the site is built: generated pages do not exist before."""
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?://|#|generated/)([^)#]+)", text_of(page)):
             assert (DOCS / target).exists(), f"{page}.md links to {target}"
@@ -70,7 +70,7 @@ def test_links_between_pages_lead_somewhere() -> None:
 
 @pytest.mark.parametrize("page", ["../README", *PAGES])
 def test_limbeck_is_installed_into_an_environment(page: str) -> None:
-    """The Python of Debian and others refuses packages of anybody else's."""
+    """The Python of Debian and others refuses to install packages from elsewhere."""
     for block in re.findall(r"(?:^    .*\n)+|`[^`]+`", text_of(page), re.MULTILINE):
         assert "pip install -e" not in block.partition("-m venv .venv && source .venv/bin/activate")[0], block
 

@@ -1,4 +1,4 @@
-"""What docstrings say of arguments is found without an import."""
+"""Descriptions of arguments are read from docstrings without importing."""
 
 import pytest
 

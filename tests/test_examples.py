@@ -1,4 +1,4 @@
-"""Every example in a docstring runs, and what limbeck offers has one.
+"""Every example in a docstring runs, and everything that limbeck exports has one.
 
 An example may use, without saying where from, `lb`, `torch`, `Path`, `images` and `test` (200 and 100 of the digits),
 `teacher` and `student` (untrained networks for them), and the paths of `MADE`.
@@ -25,13 +25,13 @@ ROOT = Path(lb.__file__).parent
 PROMPT = re.compile(r"^\s*>>> ", re.MULTILINE)
 OFFERED = ("", ".data", ".evaluation", ".models", ".objectives.functional", ".transfer.select")
 MADE_BY_LOADING = {"EncodedStorage"}
-"""What nobody makes by hand."""
+"""Classes whose instances nobody makes by hand."""
 
 Known = dict[str, Any]
 
 
 def modules_with_examples() -> list[str]:
-    """By their text, so that collecting imports none of them."""
+    """Finds them by their text, so that collecting tests imports none of them."""
     files = [file for file in ROOT.rglob("*.py") if PROMPT.search(file.read_text(encoding="utf-8"))]
     names = [".".join(("limbeck", *file.relative_to(ROOT).with_suffix("").parts)) for file in files]
     return sorted(name.removesuffix(".__init__") for name in names)
@@ -100,20 +100,20 @@ def test_examples(name: str, known: Known) -> None:
 
 def offered() -> list[str]:
     """Functions and classes that limbeck's packages export, but for interfaces."""
-    found = []
+    names = []
     for package in OFFERED:
         exporting = importlib.import_module(f"limbeck{package}")
         callables = {name: getattr(exporting, name) for name in exporting.__all__ if callable(getattr(exporting, name))}
-        found += [f"limbeck{package}.{name}" for name, one in callables.items() if not inspect.isabstract(one)]
-    return [name for name in found if name.rpartition(".")[2] not in MADE_BY_LOADING]
+        names += [f"limbeck{package}.{name}" for name, part in callables.items() if not inspect.isabstract(part)]
+    return [name for name in names if name.rpartition(".")[2] not in MADE_BY_LOADING]
 
 
 @pytest.mark.parametrize("name", offered())
 def test_what_is_offered_has_an_example(name: str) -> None:
     package, _, attribute = name.rpartition(".")
-    one = getattr(importlib.import_module(package), attribute)
-    assert PROMPT.search(one.__doc__ or ""), f"{name} has no example"
-    assert one.__module__ in modules_with_examples(), "where it would run"
+    part = getattr(importlib.import_module(package), attribute)
+    assert PROMPT.search(part.__doc__ or ""), f"{name} has no example"
+    assert part.__module__ in modules_with_examples(), "where it would run"
 
 
 @pytest.mark.parametrize("name", sorted(OBJECTIVES))

@@ -29,7 +29,7 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path):
     with pytest.raises(UserError, match=r"no space left on the disk of .*checkpoint.bin.*MiB free.*Make room"):
         fill()
     assert path.read_bytes() == b"old"
-    assert [one.name for one in tmp_path.iterdir()] == ["checkpoint.bin"]
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.bin"]
 
 
 def test_forbidden_folder_is_a_user_error():
@@ -104,7 +104,7 @@ def test_free_bytes_of_a_path_to_come(tmp_path: Path):
 
 
 def test_folders_in_which_nothing_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the kernel, as /proc, say that a new file is not found."""
+    """File systems of the kernel, as /proc, report that a new file is not found."""
 
     def refuse(*_: object, **__: object) -> None:
         raise FileNotFoundError(errno.ENOENT, "No such file or directory")
@@ -115,7 +115,7 @@ def test_folders_in_which_nothing_can_be_made(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(UserError, match=r"nothing can be made in .*Choose a folder you may write to"):
             atomic_write_text(tmp_path / "new" / "note.txt", "")
     with pytest.raises(FileNotFoundError), disk_errors(tmp_path / "note.txt"):
-        (tmp_path / "other.txt").read_text()  # what is read and not there is another matter
+        (tmp_path / "other.txt").read_text()  # a missing file that is read is another matter
 
 
 @pytest.mark.parametrize("path", ["", ".", ".."])

@@ -27,17 +27,17 @@ def pair(count: int, seed: int = 0) -> tuple[Any, ...]:
 
 def dataset(count: int, seed: int = 0) -> TensorDataset:
     images, labels, classes = pair(count, seed)
-    found = TensorDataset(images, labels)
-    vars(found)["classes"] = list(classes)
-    return found
+    tensors = TensorDataset(images, labels)
+    vars(tensors)["classes"] = list(classes)
+    return tensors
 
 
 def test_distill_and_evaluate(tmp_path: Path) -> None:
-    how: dict[str, Any] = {"steps": 2, "batch_size": 8, "views": "none", "validations": 1}
-    taught = lb.distill(None, network(), dataset(24), test=pair(8, 1), out=tmp_path / "one", **how)
-    assert taught.evaluation is not None
-    assert taught.evaluation == lb.evaluate(taught.student, dataset(8, 1))
-    assert taught.student.classes == CLASSES
+    options: dict[str, Any] = {"steps": 2, "batch_size": 8, "views": "none", "validations": 1}
+    result = lb.distill(None, network(), dataset(24), test=pair(8, 1), out=tmp_path / "one", **options)
+    assert result.evaluation is not None
+    assert result.evaluation == lb.evaluate(result.student, dataset(8, 1))
+    assert result.student.classes == CLASSES
 
 
 def test_select_and_score(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ class Stream(IterableDataset[Any]):
 
 def test_borrow_from_whatever_is_at_hand() -> None:
     teacher = network().eval()
-    pictures = [Image.fromarray(one[0].numpy()).resize((12, 9)) for one in stripes(20).tensor()]
+    pictures = [Image.fromarray(image[0].numpy()).resize((12, 9)) for image in stripes(20).tensor()]
     stream = {"name": Stream(pictures), "images": 15}
     folder = {"name": {"train": pair(20), "test": pair(12, 1)}, "split": "test", "images": 10, "exclude": ["rows"]}
     pools: list[Any] = [stream, folder, pair(16, 2), stripes(16, 3)]
@@ -73,23 +73,23 @@ def test_borrow_from_whatever_is_at_hand() -> None:
 
 
 def test_exports_are_checked_on_them(tmp_path: Path) -> None:
-    how: dict[str, Any] = {"format": "safetensors"}
-    exported = lb.export(network().eval(), tmp_path / "file", test={"test": pair(8, 1)}, **how)
+    options: dict[str, Any] = {"format": "safetensors"}
+    exported = lb.export(network().eval(), tmp_path / "file", test={"test": pair(8, 1)}, **options)
     assert exported.file.is_file()
 
 
 def test_probe_takes_splits() -> None:
     splits = {"train": pair(24), "test": pair(12, 1)}
-    found = lb.probe(network().eval(), splits, seeds=[0])
-    assert found.mean_top1 == lb.probe(network().eval(), pair(24), dataset(12, 1), seeds=[0]).mean_top1
+    result = lb.probe(network().eval(), splits, seeds=[0])
+    assert result.mean_top1 == lb.probe(network().eval(), pair(24), dataset(12, 1), seeds=[0]).mean_top1
 
 
 def test_sets_are_judged_on_objects() -> None:
     chosen = lb.TransferSet(stripes(8), use={"training": {"steps": 1, "views": "none"}})
-    large = [(Image.fromarray(one[0].numpy()).resize((9 + row % 2, 9)), CLASSES[row % 2])
-             for row, one in enumerate(stripes(8, 1).tensor())]  # fmt: skip
-    (found,) = lb.evaluate_set(chosen, large, networks=network, seeds=1)
-    assert found.seeds == [0]
+    large = [(Image.fromarray(image[0].numpy()).resize((9 + row % 2, 9)), CLASSES[row % 2])
+             for row, image in enumerate(stripes(8, 1).tensor())]  # fmt: skip
+    (result,) = lb.evaluate_set(chosen, large, networks=network, seeds=1)
+    assert result.seeds == [0]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,8 @@ def test_sets_are_judged_on_objects() -> None:
 )
 @pytest.mark.parametrize(("images", "kind"), [(3, "int"), (None, "None"), (["digits"], "list"), ({1, 2}, "set")])
 def test_what_is_no_images(verb: Callable[[Any], Any], images: Any, kind: str) -> None:
-    why = rf"`images` must be images as `lb\.load` gives them, or a data set's name, got {kind}; a `datasets\.Dataset`"
-    with pytest.raises(UserError, match=why):
+    message = (
+        rf"`images` must be images as `lb\.load` gives them, or a data set's name, got {kind}; a `datasets\.Dataset`"
+    )
+    with pytest.raises(UserError, match=message):
         verb(images)

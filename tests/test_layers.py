@@ -30,7 +30,7 @@ BELOW = {
     "cli": ("recipes",),
     "testing": ("transfer",),
 }
-"""Layer -> those right below it; what stands side by side does not know each other, as objectives and evaluation."""
+"""Layer -> those right below it; layers side by side do not import each other, as objectives and evaluation."""
 
 LATE = {
     ("limbeck.models.published", "limbeck.models.weights.read"): "torch",
@@ -91,16 +91,20 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports() -> tuple[Import, ...]:
-    return tuple(one for of, file in modules().items() for one in _walk(ast.parse(file.read_text("utf-8")), of, "top"))
+    return tuple(
+        imported
+        for module, file in modules().items()
+        for imported in _walk(ast.parse(file.read_text("utf-8")), module, "top")
+    )
 
 
 def _walk(node: ast.AST, of: str, when: str) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import):
-            yield from (Import(of, one.name, when) for one in child.names if one.name.startswith("limbeck"))
+            yield from (Import(of, alias.name, when) for alias in child.names if alias.name.startswith("limbeck"))
         elif isinstance(child, ast.ImportFrom) and (child.module or "").split(".")[0] == "limbeck":
-            for one in child.names:  # a module, or something in one
-                whole = f"{child.module}.{one.name}"
+            for member in child.names:  # a module, or a name in one
+                whole = f"{child.module}.{member.name}"
                 yield Import(of, whole if whole in modules() else str(child.module), when)
         elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
             yield from _walk(child, of, "type")
@@ -115,26 +119,30 @@ def layer(module: str) -> str:
 
 
 def below(layer: str) -> set[str]:
-    """A layer and all that it may know."""
+    """A layer and all that it may import."""
     return {layer}.union(*map(below, BELOW[layer]))
 
 
 def maker(module: str) -> str | None:
     """The package of the maker that a module belongs to, if to any."""
-    packages = [one.package for one in MAKERS.built_in.values()]
-    return next((one for one in packages if f"{module}.".startswith(f"{one}.")), None)
+    packages = [maker_.package for maker_ in MAKERS.built_in.values()]
+    return next((package for package in packages if f"{module}.".startswith(f"{package}.")), None)
 
 
 @pytest.mark.parametrize("name", BELOW)
 def test_imports_only_go_down(name: str) -> None:
-    mine = [one for one in imports() if layer(one.of) == name and not (one.of == "limbeck" and one.when == "type")]
-    assert mine
-    assert not [str(one) for one in mine if layer(one.name) not in below(name)]
+    own = [
+        imported
+        for imported in imports()
+        if layer(imported.of) == name and not (imported.of == "limbeck" and imported.when == "type")
+    ]
+    assert own
+    assert not [str(imported) for imported in own if layer(imported.name) not in below(name)]
 
 
 def test_the_order_is_that_of_the_design() -> None:
-    for one, other in (("models", "objectives"), ("objectives", "evaluation"), ("evaluation", "objectives")):
-        assert other not in below(one)
+    for lower, other in (("models", "objectives"), ("objectives", "evaluation"), ("evaluation", "objectives")):
+        assert other not in below(lower)
     assert {"objectives", "evaluation", "models", "data"} < below("training") < below("transfer") < below("report")
     assert "recipes" not in below("report")
     assert "api" not in below("cli")
@@ -142,21 +150,25 @@ def test_the_order_is_that_of_the_design() -> None:
 
 def test_makers_do_not_know_each_other_and_nobody_below_them_does() -> None:
     """What makers share does not know them either, but for the catalogue, which has their names."""
-    inside = [one for one in imports() if layer(one.of) == "transfer" and maker(one.name)]
-    wrong = {str(one) for one in inside if maker(one.of) != maker(one.name)}
+    inside = [imported for imported in imports() if layer(imported.of) == "transfer" and maker(imported.name)]
+    wrong = {str(imported) for imported in inside if maker(imported.of) != maker(imported.name)}
     assert not wrong
 
 
 def test_no_module_imports_in_a_circle() -> None:
     graph: dict[str, set[str]] = {}
-    for one in imports():
-        if one.when == "top" and one.name != one.of:
-            graph.setdefault(one.of, set()).add(one.name)
+    for imported in imports():
+        if imported.when == "top" and imported.name != imported.of:
+            graph.setdefault(imported.of, set()).add(imported.name)
     assert [*TopologicalSorter(graph).static_order()], "a circle raises a CycleError that names it"
 
 
 def test_imports_inside_functions_are_few_and_have_a_reason() -> None:
-    late = {(one.of, one.name) for one in imports() if one.when == "late" and layer(one.of) != "cli"}
+    late = {
+        (imported.of, imported.name)
+        for imported in imports()
+        if imported.when == "late" and layer(imported.of) != "cli"
+    }
     assert late <= {*LATE}
 
 

@@ -12,7 +12,7 @@ PACKAGES = ("data", "evaluation", "models", "objectives", "recipes", "training",
 
 
 def fresh(code: str) -> None:
-    """Runs code in a process of its own, where nothing has been imported yet."""
+    """Runs code in a new process, where nothing has been imported yet."""
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
 
 

@@ -12,17 +12,17 @@ def test_order_is_kept() -> None:
 
 
 def test_the_next_batch_is_read_while_one_is_in_use() -> None:
-    read = [threading.Event() for _ in range(4)]
+    events = [threading.Event() for _ in range(4)]
 
     def source() -> Iterator[int]:
-        for number, event in enumerate(read):
+        for number, event in enumerate(events):
             event.set()
             yield number
 
     for number in look_ahead(source()):
         if number < 3:
-            assert read[number + 1].wait(10), "without asking for it"
-        assert not any(event.is_set() for event in read[number + 2 :]), "and no more than one"
+            assert events[number + 1].wait(10), "without asking for it"
+        assert not any(event.is_set() for event in events[number + 2 :]), "and no more than one"
 
 
 def test_errors_come_where_their_batch_would_have() -> None:
@@ -40,4 +40,4 @@ def test_whoever_stops_leaves_no_thread() -> None:
     batches = look_ahead(iter(range(100)))
     assert next(batches) == 0
     batches.close()  # pyright: ignore[reportAttributeAccessIssue]
-    assert not [one for one in threading.enumerate() if one.name.startswith("look-ahead")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("look-ahead")]

@@ -1,4 +1,4 @@
-"""What the site says was measured, of methods that exist, is what the lab notes say below that heading."""
+"""Measurements that the site shows name methods that exist, and agree with the lab notes below that heading."""
 
 import importlib
 import re
@@ -36,11 +36,11 @@ def sections() -> dict[str, str]:
 
 
 def figures(result: dict[str, Any]) -> Iterator[str]:
-    """As the notes write them."""
+    """Numbers as the notes write them."""
     top1, control = result["top1"], result.get("control", [])
     yield from [f"{top1} ± {result['half_width']}"] if "half_width" in result else _several(top1)
     yield from _several(control)
-    yield from (one if one.startswith("-") else f"+{one}" for one in result.get("difference", []))
+    yield from (name if name.startswith("-") else f"+{name}" for name in result.get("difference", []))
 
 
 def _several(values: str | list[str]) -> list[str]:
@@ -62,7 +62,7 @@ def test_studies_say_what_a_reader_needs(study: dict[str, Any]) -> None:
     assert study["conditions"].endswith(".")
     for figure in re.findall(r"\d+\.\d+", study["conditions"]):
         assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", sections()[study["heading"]]), figure
-    compared = [one for one in study["results"] if "control" in one or "difference" in one]
+    compared = [result for result in study["results"] if "control" in result or "difference" in result]
     assert bool(study.get("against")) == bool(compared)
 
 

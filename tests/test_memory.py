@@ -63,7 +63,7 @@ def test_freed_memory_is_kept_unless_the_user_tunes_the_allocator() -> None:
         environment.pop("GLIBC_TUNABLES", None)
         command = [sys.executable, "-c", COUNT_FAULTS]
         done = subprocess.run(command, env=environment | variables, capture_output=True, text=True, check=True)
-        return [int(one) for one in done.stdout.split()]
+        return [int(number) for number in done.stdout.split()]
 
     whole = 10 * 2**20 * 4 // mmap.PAGESIZE
     assert sum(pages()[10:]) < whole, "of ten tensors none was taken anew"
@@ -88,6 +88,6 @@ print(inside, held() - before)
 def test_what_is_free_is_given_back_at_the_end() -> None:
     """Half of twenty blocks of 20 MiB, with others between them."""
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
-    inside, after = (int(one) / 2**20 for one in done.stdout.split())
+    inside, after = (int(number) / 2**20 for number in done.stdout.split())
     assert after < 250
     assert after < inside

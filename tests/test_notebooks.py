@@ -1,4 +1,4 @@
-"""The notebooks of examples/ run, with less of everything."""
+"""The notebooks of examples/ run, with smaller settings."""
 
 import importlib
 import json
@@ -38,7 +38,7 @@ def test_all_are_run() -> None:
 def test_the_code_runs_on_less(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cells = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(one["source"]) for one in cells if one["cell_type"] == "code")
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     for long, short in FEWER[name].items():
         assert long in code, long
         code = code.replace(long, short)
@@ -47,7 +47,7 @@ def test_the_code_runs_on_less(name: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", FEWER)
 def test_stored_outputs_are_of_this_code(name: str, storing: ModuleType) -> None:
-    """`python docs/store_outputs.py` makes them anew."""
+    """`python docs/store_outputs.py` writes them again."""
     notebook = json.loads((NOTEBOOKS / f"{name}.ipynb").read_text(encoding="utf-8"))
     outputs = [cell["outputs"] for cell in storing.code_cells(notebook)]
     assert any(outputs)
@@ -63,7 +63,7 @@ def test_outputs_are_what_cells_print_and_their_last_value(tmp_path: Path, stori
     path.write_text(json.dumps({"cells": [cell], "metadata": {}}), encoding="utf-8")
     storing.store_outputs(path)
     stored = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
-    assert [one.get("text") or one["data"]["text/plain"] for one in stored["outputs"]] == [
+    assert [output.get("text") or output["data"]["text/plain"] for output in stored["outputs"]] == [
         [". <object object>\n"],
         ["{'top1': 0.5}"],
     ]

@@ -16,8 +16,8 @@ def test_words_are_splitmix64() -> None:
 
     seed, stream, counter = 123, 7, 99
     expected = mix((mix(counter + seed) + stream * 0x9E3779B97F4A7C15) % 2**64)
-    got = int(words(seed, stream, torch.tensor([counter]))) % 2**64
-    assert got == expected
+    result = int(words(seed, stream, torch.tensor([counter]))) % 2**64
+    assert result == expected
 
 
 def test_streams_are_numbers_or_tensors_alike() -> None:

@@ -18,7 +18,7 @@ from limbeck.transfer.criteria import find_criterion
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 PYTHON = "".join(re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 LINES = [line.strip() for line in re.findall(r"^    (limbeck .*)$", README, re.MULTILINE)]
-INLINE = [" ".join(one.split()) for one in re.findall(r"`(limbeck [^`]*)`", README)]
+INLINE = [" ".join(command.split()) for command in re.findall(r"`(limbeck [^`]*)`", README)]
 FEWER = {
     "epochs=15": "epochs=1",
     "steps=300": "steps=4",
@@ -62,11 +62,11 @@ def test_the_python_runs_with_fewer_steps() -> None:
     for long, short in FEWER.items():
         assert long in code
         code = code.replace(long, short)
-    known: dict[str, Any] = {}
-    exec(compile(code, "README.md", "exec"), known)
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), namespace)
     assert Path("runs/mine/report.html").is_file()
-    assert known["teacher_logits"].shape == (50, 10), "soft labels of the teacher"
-    (export,) = [one for one in INLINE if one.startswith("limbeck export")]
+    assert namespace["teacher_logits"].shape == (50, 10), "soft labels of the teacher"
+    (export,) = [command for command in INLINE if command.startswith("limbeck export")]
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # as where the student's own test images cannot be found
         result = CliRunner().invoke(app, words(export))
@@ -77,10 +77,10 @@ def test_the_python_runs_with_fewer_steps() -> None:
 
 @pytest.mark.slow
 def test_the_python_does_what_it_says() -> None:
-    known: dict[str, Any] = {}
-    exec(compile(PYTHON, "README.md", "exec"), known)
-    assert known["result"].evaluation.top1 > 0.8
-    assert known["results"]["table"][0]["mean"] > 0.7
+    namespace: dict[str, Any] = {}
+    exec(compile(PYTHON, "README.md", "exec"), namespace)
+    assert namespace["result"].evaluation.top1 > 0.8
+    assert namespace["results"]["table"][0]["mean"] > 0.7
 
 
 def test_the_lines_are_found() -> None:
@@ -91,17 +91,17 @@ def test_the_lines_are_found() -> None:
     }
 
 
-@pytest.mark.parametrize("line", [*LINES, *(one for one in INLINE if len(words(one)) > 2)])
+@pytest.mark.parametrize("line", [*LINES, *(typed for typed in INLINE if len(words(typed)) > 2)])
 def test_commands_are_valid(line: str) -> None:
-    told = parsed(line)
-    for dataset in listed(told.get("data")):
+    values = parsed(line)
+    for dataset in listed(values.get("data")):
         assert dataset in DATASETS
-    for budget in listed(told.get("budget")):
+    for budget in listed(values.get("budget")):
         parse_budget(budget)
-    for criterion in (*listed(told.get("criterion")), *listed(told.get("criteria"))):
+    for criterion in (*listed(values.get("criterion")), *listed(values.get("criteria"))):
         find_criterion(criterion)
-    if "recipe" in told:
-        assert_valid(told["recipe"], told.get("overrides") or [])
+    if "recipe" in values:
+        assert_valid(values["recipe"], values.get("overrides") or [])
 
 
 def assert_valid(recipe: str, overrides: list[str]) -> None:
@@ -109,13 +109,13 @@ def assert_valid(recipe: str, overrides: list[str]) -> None:
     if recipe == "my.yaml":
         assert "limbeck cp digits-demo my.yaml" in " ".join(LINES)
         CliRunner().invoke(app, ["cp", "digits-demo", "my.yaml"])
-    changes = [word for one in overrides for word in ("-s", one)]
+    changes = [word for override in overrides for word in ("-s", override)]
     result = CliRunner().invoke(app, ["validate", recipe, "--no-open", *changes])
     assert result.exit_code == 0, result.output
     assert "valid: a recipe to" in result.output
 
 
-@pytest.mark.parametrize("line", [one for one in INLINE if len(words(one)) <= 2])
+@pytest.mark.parametrize("line", [typed for typed in INLINE if len(words(typed)) <= 2])
 def test_verbs_that_are_mentioned_exist(line: str) -> None:
     command, name, _ = verb(words(line))
     assert command.name == name

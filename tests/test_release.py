@@ -23,17 +23,17 @@ def project() -> dict[str, Any]:
 
 
 def instructions() -> list[tuple[str, str]]:
-    """(name, what follows) of every instruction, lines that go on put together."""
+    """(name, what follows) of every instruction, with continued lines joined."""
     lines = CONTAINER.read_text("utf-8").replace("\\\n", " ").splitlines()
-    found = [line.partition(" ") for line in lines if line and not line.startswith("#")]
-    return [(name, rest) for name, _, rest in found]
+    pairs = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return [(name, rest) for name, _, rest in pairs]
 
 
 def test_the_citation_says_what_the_format_asks_for() -> None:
-    known = citation()
-    assert known.keys() >= {"cff-version", "message", "title", "authors"}
-    assert all({"name", "family-names"} & one.keys() for one in known["authors"])
-    assert known["license"] == project()["license"]
+    content = citation()
+    assert content.keys() >= {"cff-version", "message", "title", "authors"}
+    assert all({"name", "family-names"} & author.keys() for author in content["authors"])
+    assert content["license"] == project()["license"]
 
 
 def test_the_citation_is_of_the_topmost_release() -> None:
@@ -51,7 +51,7 @@ def test_the_container_copies_what_is_there() -> None:
     assert all((CONTAINER.parent / path).exists() for path in local)
     (entry,) = (rest for name, rest in instructions() if name == "ENTRYPOINT")
     assert entry.strip('["]') in project()["scripts"]
-    extras = {one for _, rest in instructions() for one in re.findall(r"\.whl\)\[(\w+)\]", rest)}
+    extras = {extra for _, rest in instructions() for extra in re.findall(r"\.whl\)\[(\w+)\]", rest)}
     assert extras
     assert extras <= project()["optional-dependencies"].keys()
 

@@ -33,13 +33,13 @@ def requirements(*extras: str) -> set[str]:
 
 
 def imported() -> set[str]:
-    found = set()
+    packages = set()
     for file in ROOT.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            found |= {name.partition(".")[0] for name in names}
-    return found - {*sys.stdlib_module_names, "limbeck", "__future__"}
+            packages |= {name.partition(".")[0] for name in names}
+    return packages - {*sys.stdlib_module_names, "limbeck", "__future__"}
 
 
 def test_every_requirement_is_imported_and_every_import_required() -> None:
@@ -49,10 +49,10 @@ def test_every_requirement_is_imported_and_every_import_required() -> None:
 
 def test_the_source_distribution_has_all_that_its_tests_read() -> None:
     build = tomllib.loads(PROJECT.read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
-    read = {"pyproject.toml"}  # which is there by itself
+    folders = {"pyproject.toml"}  # which is always there
     for file in Path(__file__).parent.rglob("*.py"):
-        for above, name in re.findall(r'Path\(__file__\)\.parents\[(\d)\] / "([^"]+)"', file.read_text("utf-8")):
-            read |= {name} if file.parents[int(above)] == PROJECT.parent else set()
-    assert {"docs", "examples"} < read
-    assert read - {"pyproject.toml"} <= {*build}
-    assert all((PROJECT.parent / one).exists() for one in build)
+        for levels, name in re.findall(r'Path\(__file__\)\.parents\[(\d)\] / "([^"]+)"', file.read_text("utf-8")):
+            folders |= {name} if file.parents[int(levels)] == PROJECT.parent else set()
+    assert {"docs", "examples"} < folders
+    assert folders - {"pyproject.toml"} <= {*build}
+    assert all((PROJECT.parent / folder).exists() for folder in build)

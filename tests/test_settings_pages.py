@@ -31,41 +31,43 @@ from limbeck.transfer.part_options import PART_OPTIONS  # noqa: E402
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES  # noqa: E402
 
 MODELS_OF = {"recipe": Recipe, **{name: settings_of(name) for name in MAKERS.built_in}}
-SETTINGS = {one: f"{page}: {name}" for page, root in MODELS_OF.items() for name, one in nested(root)}
+SETTINGS = {model: f"{page}: {name}" for page, root in MODELS_OF.items() for name, model in nested(root)}
 LEAST = 3
-"""Words of a description at least."""
+"""Least number of words in a description."""
 method_pages = cache(made_pages)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=SETTINGS.values())
 def test_every_setting_says_what_it_is(settings: type[BaseModel]) -> None:
-    found = descriptions(settings)
-    silent = [name for name in settings.model_fields if len(found.get(name, "").split()) < LEAST]
+    texts = descriptions(settings)
+    silent = [name for name in settings.model_fields if len(texts.get(name, "").split()) < LEAST]
     assert not silent, f"no description of {silent} in {settings.__name__}"
-    assert found.keys() <= {*settings.model_fields, *dir(settings)}, "a description of what is not there"
+    assert texts.keys() <= {*settings.model_fields, *dir(settings)}, "a description of what is not there"
 
 
 def test_all_settings_are_found() -> None:
     """Those of every part of a recipe that is written as a group of keys."""
-    names = {one.__name__ for one in SETTINGS}
+    names = {setting.__name__ for setting in SETTINGS}
     assert {"DatasetSettings", "TrainingSettings", "CacheSettings", "Arm", "RacingSettings", "Sharpness"} <= names
     assert {"PoolSettings", "Threshold", "Losses", "Generator", "Experts", "Curriculum", "Mask", "Use"} <= names
 
 
 def limits(schema: Any, whole: dict[str, Any]) -> Iterator[str]:
-    """Every number and word by which a schema limits a value, but those of groups of keys."""
+    """Every number and word by which a schema limits a value, except in groups of keys."""
     if isinstance(schema, list):
-        for one in schema:
-            yield from limits(one, whole)
+        for item in schema:
+            yield from limits(item, whole)
     if not isinstance(schema, dict):
         return
     for key in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "maxLength"):
         if key in schema:
             yield f"{schema[key]:g}"
-    yield from (written(one) for one in [*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])])
+    yield from (
+        written(value) for value in [*schema.get("enum", []), *([schema["const"]] if "const" in schema else [])]
+    )
     if "$ref" in schema:
-        found = whole["$defs"][schema["$ref"].rpartition("/")[2]]
-        yield from () if "properties" in found else limits(found, whole)
+        target = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        yield from () if "properties" in target else limits(target, whole)
     for key in ("anyOf", "oneOf", "items", "prefixItems"):
         yield from limits(schema.get(key), whole)
 
@@ -75,25 +77,25 @@ def test_ranges_and_values_are_on_the_page(settings: type[BaseModel]) -> None:
     whole = settings.model_json_schema(mode="validation")
     for name in settings.model_fields:
         schema = whole["properties"][name]
-        missing = [one for one in limits(schema, whole) if one not in allowed(schema, whole)]
+        missing = [limit for limit in limits(schema, whole) if limit not in allowed(schema, whole)]
         assert not missing, f"{missing} of `{name}`"
 
 
 def test_options_of_every_part_say_what_they_are() -> None:
     rows = {
-        **{f"objective {name}": options_of_objective(name, one) for name, one in OBJECTIVES.built_in.items()},
+        **{f"objective {name}": options_of_objective(name, part) for name, part in OBJECTIVES.built_in.items()},
         **{f"view {name}": options_of_view(name) for name in VIEWS.built_in},
         **{f"normalised view {name}": options_of_normalised_view(name) for name in NORMALISED_VIEWS.built_in},
-        **{f"model {name}": options_of_model(one.options) for name, one in {**MODELS.built_in, "timm": TIMM}.items()},
+        **{f"model {name}": options_of_model(part.options) for name, part in {**MODELS.built_in, "timm": TIMM}.items()},
     }
-    silent = [f"{part}: {row[0]}" for part, found in rows.items() for row in found if len(row[2].split()) < 2]
+    silent = [f"{part}: {row[0]}" for part, options in rows.items() for row in options if len(row[2].split()) < 2]
     assert not silent
 
 
 def test_options_of_criteria_say_what_they_are() -> None:
     families = (REPRESENTATIONS, SCORES, ALLOCATIONS)
-    known = {option for family in families for one in family.built_in.values() for option in one.options}
-    assert known == set(PART_OPTIONS)
+    options = {option for family in families for part in family.built_in.values() for option in part.options}
+    assert options == set(PART_OPTIONS)
 
 
 def test_no_page_shows_python_for_a_default() -> None:
@@ -112,8 +114,8 @@ def test_every_method_says_where_it_is_from_and_what_it_needs() -> None:
 
 
 def test_every_part_of_a_criterion_has_a_paper_or_none() -> None:
-    entries = [one for family in (REPRESENTATIONS, SCORES, ALLOCATIONS) for one in family.built_in.values()]
-    assert all(re.search(r", \"?.+ (19|20)\d\d$|^none, ", one.paper) for one in entries)
+    entries = [part for family in (REPRESENTATIONS, SCORES, ALLOCATIONS) for part in family.built_in.values()]
+    assert all(re.search(r", \"?.+ (19|20)\d\d$|^none, ", entry.paper) for entry in entries)
 
 
 def test_pages_of_criteria_show_all_parts_and_what_these_need() -> None:
@@ -138,9 +140,9 @@ def test_sections_of_docstrings_are_read() -> None:
 
 
 def test_headings_go_down_one_level_at_a_time() -> None:
-    """Else the site's builder, for which warnings are errors, does not build it."""
+    """Otherwise the site's builder, which takes warnings as errors, fails."""
     for path, text in {**recipe_pages(), **method_pages()}.items():
-        levels = [len(one) for one in re.findall(r"^(#+) ", text, re.MULTILINE)]
+        levels = [len(hashes) for hashes in re.findall(r"^(#+) ", text, re.MULTILINE)]
         assert levels[0] == 1, path
         assert all(after <= before + 1 for before, after in pairwise(levels)), path
 
@@ -150,5 +152,5 @@ def test_links_between_generated_pages_lead_somewhere() -> None:
     for path, text in pages.items():
         for target in re.findall(r"\]\(([^)#:]+\.md)\)", text):
             page = (DOCS / "generated" / path).parent / target
-            found = page.resolve().relative_to(DOCS.resolve())
-            assert (DOCS / found).exists() or str(found.relative_to("generated"))[:-3] in pages, (path, target)
+            linked = page.resolve().relative_to(DOCS.resolve())
+            assert (DOCS / linked).exists() or str(linked.relative_to("generated"))[:-3] in pages, (path, target)

@@ -1,4 +1,4 @@
-"""Work on Ray's clusters that run already: joined, checked before the work, and left as they were."""
+"""Work on Ray clusters that run already: joined, checked before the work, and left running."""
 
 import importlib
 import os
@@ -52,12 +52,12 @@ def head() -> Iterator[str]:
         prefix="ray", dir="/tmp", ignore_cleanup_errors=True
     ) as folder:  # short, for sockets
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"]
-        where = ["--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={folder}"]
+        address = ["--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={folder}"]
         # Its workers find limbeck, but neither this process's folder nor its variables.
         variables = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT)])}
         variables.pop("LIMBECK_CACHE", None)
         node = subprocess.Popen(
-            [*command, *where, "--include-dashboard=false", "--disable-usage-stats"],
+            [*command, *address, "--include-dashboard=false", "--disable-usage-stats"],
             cwd=folder,
             env=variables,
             stdout=subprocess.DEVNULL,
@@ -83,7 +83,7 @@ def wait_for(port: int, node: subprocess.Popen[bytes]) -> None:
 
 
 def stop(node: subprocess.Popen[bytes]) -> None:
-    """All processes of the node's session, for sure."""
+    """Ends all processes of the node's session, by force if needed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError):
             os.killpg(node.pid, number)
@@ -99,14 +99,14 @@ def joining(head: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def from_here(count: int, needed: str) -> ImageSet:
-    """Images that a relative path and a variable of this process lead to."""
+    """Images that are found by a relative path and an environment variable of this process."""
     assert Path(needed).exists(), f"{needed} from {Path.cwd()}"
     assert os.environ["LIMBECK_DATA"] == "somewhere"
     return natural(count)
 
 
 def elsewhere(pid: int) -> ImageSet:
-    """One pixel is another one in every process but this."""
+    """One pixel has another value in every process but this."""
     images = natural(150)
     pixels = images.tensor().clone()
     pixels[-1, 0, 0, 0] ^= int(os.getpid() != pid)
@@ -120,10 +120,10 @@ def test_a_running_cluster_is_joined_and_left_running(
     monkeypatch.setenv("LIMBECK_DATA", "somewhere")
     Path("needed").touch()
     load = partial(from_here, 150, "needed")
-    one = score_table(load, "one.parquet", shard=64)
-    # More workers than the cluster has processors: those that cannot begin take no shard.
+    alone = score_table(load, "one.parquet", shard=64)
+    # More workers than the cluster has processors: those that cannot start take no shard.
     three = score_table(load, "three.parquet", shard=64, workers=3)
-    assert three.read_bytes() == one.read_bytes()
+    assert three.read_bytes() == alone.read_bytes()
     assert not importlib.import_module("ray").is_initialized()
     socket.create_connection(("127.0.0.1", int(joining.rpartition(":")[2])), timeout=5).close()  # it runs on
 
@@ -131,13 +131,13 @@ def test_a_running_cluster_is_joined_and_left_running(
 def test_a_cluster_makes_the_same_table_of_pools_when_a_worker_dies(joining: str, tmp_path: Path) -> None:
     teacher = create("resnet8", num_classes=4, channels=1, seed=1, input_size=8).eval()
     pools = [pool_of("a", [*range(60)] * 5), pool_of("b", [*range(30, 60)] * 7, seed=1)]
-    one = pool_table(pools, teacher, tmp_path / "one")
+    alone = pool_table(pools, teacher, tmp_path / "one")
     dying = as_pool("b", Dying(pools[1].images, tmp_path / "died", os.getpid()))
     two = pool_table([dying, pools[0]], teacher, tmp_path / "two", workers=2)
     assert (tmp_path / "died").exists()
-    assert one.table.path is not None
+    assert alone.table.path is not None
     assert two.table.path is not None
-    assert two.table.path.read_bytes() == one.table.path.read_bytes()
+    assert two.table.path.read_bytes() == alone.table.path.read_bytes()
 
 
 def test_a_comparison_by_a_cluster_is_that_of_one_process(joining: str, tmp_path: Path) -> None:
@@ -146,8 +146,8 @@ def test_a_comparison_by_a_cluster_is_that_of_one_process(joining: str, tmp_path
     progress = Listening()
     compare(recipe, tmp_path / "there", workers=2, progress=progress)
     assert_same(tmp_path / "there", tmp_path / "here")
-    assert len([one for one in progress.heard if one[1] == "close"]) == 6
-    assert any(one[1] == "update" for one in progress.heard)
+    assert len([call for call in progress.heard if call[1] == "close"]) == 6
+    assert any(call[1] == "update" for call in progress.heard)
 
 
 def test_what_a_worker_does_not_see_is_said_before_the_work(joining: str, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Processes that have imported already what training needs, which takes a new Python longer than most scripts of tests.
 
-They are copies of one that has, and otherwise as `python -c`: with arguments, an environment and streams of their own,
-to be killed and waited for. They share its hash seed, where new Pythons have each their own, and the process they
-are forks of is also that of limbeck's own workers, where a test has had some.
+They are forks of a process that has, and otherwise like `python -c`: with arguments, an environment and streams of
+their own; they can be killed and waited for. They share its hash seed, where each new Python has its own, and limbeck's
+own workers, where a test has started some, are forks of the same process.
 """
 
 import multiprocessing
@@ -28,7 +28,7 @@ _IMPORTED = (
 
 
 class Started:
-    """What `start` has begun, with the names of `subprocess.Popen`."""
+    """A process that `start` has begun, with the methods of `subprocess.Popen`."""
 
     def __init__(self, script: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -69,8 +69,8 @@ def start(script: str, *arguments: str, environment: Mapping[str, str] | None = 
 
     Args:
         script: its text.
-        arguments: of `sys.argv`, from the second on.
-        environment: variables, by default those of this process.
+        arguments: `sys.argv` from the second on.
+        environment: environment variables, by default those of this process.
     """
     return Started(script, arguments, os.environ if environment is None else environment)
 

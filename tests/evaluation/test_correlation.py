@@ -39,9 +39,9 @@ def test_logits_that_never_change_or_are_huge(logits: Tensor) -> None:
 
 
 def test_mean_difference_leaves_the_diagonal_out() -> None:
-    one, other = torch.eye(3), torch.eye(3)
+    first, other = torch.eye(3), torch.eye(3)
     other[0, 1] = other[1, 0] = 0.6
-    assert mean_absolute_difference(one, other) == pytest.approx(0.2)
+    assert mean_absolute_difference(first, other) == pytest.approx(0.2)
 
 
 def test_order_puts_related_classes_side_by_side() -> None:

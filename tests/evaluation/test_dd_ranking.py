@@ -23,29 +23,29 @@ def test_neutral_is_what_the_paper_has() -> None:
 
 
 def test_the_example_worked_by_hand() -> None:
-    found = label_robust_score(full_hard=0.8, synthetic_hard=0.6, synthetic=0.7, random=0.4)
-    assert found.score == pytest.approx((1.0512711 - 0.3678794) / (2.7182818 - 0.3678794), abs=1e-6)
-    assert (found.hard_label_recovery, found.improvement_over_random) == pytest.approx((0.2, 0.3))
+    result = label_robust_score(full_hard=0.8, synthetic_hard=0.6, synthetic=0.7, random=0.4)
+    assert result.score == pytest.approx((1.0512711 - 0.3678794) / (2.7182818 - 0.3678794), abs=1e-6)
+    assert (result.hard_label_recovery, result.improvement_over_random) == pytest.approx((0.2, 0.3))
     # Percents in place of fractions, as the package has them: 62.99.
     assert independent(0.5 * 30 - 0.5 * 20) == pytest.approx(62.99, abs=0.01)
 
 
 @given(FRACTIONS, FRACTIONS, FRACTIONS, FRACTIONS, FRACTIONS)
 def test_label_robust_score(full: float, hard: float, own: float, random: float, weight: float) -> None:
-    found = label_robust_score(full_hard=full, synthetic_hard=hard, synthetic=own, random=random, weight=weight)
-    assert found.score == pytest.approx(independent(weight * (own - random) - (1 - weight) * (full - hard)))
-    assert -1e-12 <= found.score <= 1 + 1e-12
+    result = label_robust_score(full_hard=full, synthetic_hard=hard, synthetic=own, random=random, weight=weight)
+    assert result.score == pytest.approx(independent(weight * (own - random) - (1 - weight) * (full - hard)))
+    assert -1e-12 <= result.score <= 1 + 1e-12
     better = label_robust_score(full_hard=full, synthetic_hard=hard, synthetic=1, random=random, weight=weight)
-    assert better.score >= found.score - 1e-12
+    assert better.score >= result.score - 1e-12
 
 
 @given(FRACTIONS, FRACTIONS, FRACTIONS, FRACTIONS, FRACTIONS)
 def test_augmentation_robust_score(own: float, random: float, plain: float, other: float, weight: float) -> None:
-    found = augmentation_robust_score(
+    result = augmentation_robust_score(
         synthetic=own, random=random, synthetic_plain=plain, random_plain=other, weight=weight
     )
-    assert found.score == pytest.approx(independent(weight * (own - random) + (1 - weight) * (plain - other)))
-    assert (found.with_augmentation, found.without_augmentation) == (own - random, plain - other)
+    assert result.score == pytest.approx(independent(weight * (own - random) + (1 - weight) * (plain - other)))
+    assert (result.with_augmentation, result.without_augmentation) == (own - random, plain - other)
 
 
 @pytest.mark.parametrize("value", [46.9, -0.1, math.nan])

@@ -15,19 +15,19 @@ def normal(count: int, dimensions: int = 8, mean: float = 0.0, seed: int = 0) ->
 
 def test_it_is_that_of_scipy_but_for_pairs_of_one_image() -> None:
     """scipy's, in one dimension, is the root of a distance whose means count an image with itself."""
-    one, other = normal(300, 1), normal(200, 1, 0.5, 1)
-    between = torch.cdist(one.double(), other.double()).mean().item()
-    own = [torch.cdist(x.double(), x.double()).sum().item() / (len(x) * (len(x) - 1)) for x in (one, other)]
-    biased = [mean * (len(x) - 1) / len(x) for mean, x in zip(own, (one, other), strict=True)]
-    assert 2 * between - sum(biased) == pytest.approx(energy_distance(one[:, 0], other[:, 0]) ** 2, rel=1e-6)
-    assert energy_coefficient(one, other) == pytest.approx((2 * between - sum(own)) / (2 * between))
+    first, other = normal(300, 1), normal(200, 1, 0.5, 1)
+    distance = torch.cdist(first.double(), other.double()).mean().item()
+    own = [torch.cdist(x.double(), x.double()).sum().item() / (len(x) * (len(x) - 1)) for x in (first, other)]
+    biased = [mean * (len(x) - 1) / len(x) for mean, x in zip(own, (first, other), strict=True)]
+    assert 2 * distance - sum(biased) == pytest.approx(energy_distance(first[:, 0], other[:, 0]) ** 2, rel=1e-6)
+    assert energy_coefficient(first, other) == pytest.approx((2 * distance - sum(own)) / (2 * distance))
 
 
 def test_samples_of_one_distribution_are_level_whatever_their_sizes() -> None:
     sizes = ((5, 200), (200, 5), (40, 40), (2, 2))
-    found = [[energy_coefficient(normal(n, seed=s), normal(m, seed=s + 900)) for s in range(60)] for n, m in sizes]
-    for one in found:
-        assert abs(np.mean(one)) < 4 * np.std(one) / np.sqrt(60)
+    distances = [[energy_coefficient(normal(n, seed=s), normal(m, seed=s + 900)) for s in range(60)] for n, m in sizes]
+    for values in distances:
+        assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(60)
 
 
 def test_it_grows_to_one_with_the_distance_and_knows_no_unit() -> None:

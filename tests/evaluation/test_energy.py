@@ -12,7 +12,7 @@ from limbeck.evaluation.energy import EnergyMeter
 from limbeck.evaluation.energy_counters import Counter, gpu_counters, processor_counters, uuids_in_use
 
 RANGE = 262_143_328_850
-"""Microjoules at which common processors begin again."""
+"""Microjoules at which the counter of common processors wraps around."""
 
 
 class FakeNvml(SimpleNamespace):
@@ -100,11 +100,11 @@ def test_both_counters_are_a_measurement(powercap, nvml, monkeypatch):
         for counter in counters:
             counter.write_text("1800000000000")
         nvml.gpus |= {"GPU-aa": 5_000_000 + 3_600_000, "GPU-bb": 99_000_000, "GPU-bytes": 1_000_000 + 7_200_000}
-    found = meter.energy
-    assert found["kind"] == "measured"
-    assert found["kwh"] == pytest.approx(2 * 0.5 + 0.001 + 0.002), "of the GPUs, those that this process uses"
-    assert found["how"] == "processor of the whole machine by RAPL; H100 GPU-aa, H100 GPU-bytes by NVML"
-    assert found["devices"] == ["processor package-0", "processor package-1", "H100 GPU-aa", "H100 GPU-bytes"]
+    measured = meter.energy
+    assert measured["kind"] == "measured"
+    assert measured["kwh"] == pytest.approx(2 * 0.5 + 0.001 + 0.002), "of the GPUs, those that this process uses"
+    assert measured["how"] == "processor of the whole machine by RAPL; H100 GPU-aa, H100 GPU-bytes by NVML"
+    assert measured["devices"] == ["processor package-0", "processor package-1", "H100 GPU-aa", "H100 GPU-bytes"]
 
 
 def test_a_gpus_counter_alone_is_not_the_whole(powercap, nvml, monkeypatch):
@@ -148,19 +148,19 @@ def test_gpus_that_nothing_tells_of(powercap, monkeypatch, broken):
 def test_a_counter_that_begins_again(powercap, monkeypatch):
     counter = package(powercap, "intel-rapl:0", "package-0", RANGE - 3_000_000)
     monkeypatch.setattr(energy, "SECONDS_BETWEEN_READINGS", 0.001)
-    seen: list[float] = []
+    readings: list[float] = []
     real = Counter.update
 
     def update(self: Counter) -> None:
         real(self)
-        seen.append(self._last)
+        readings.append(self._last)
 
     monkeypatch.setattr(Counter, "update", update)
     with EnergyMeter(meter="counters") as meter:
-        for now in (2_000_000, RANGE - 1_000_000, 4_000_000):  # twice round, as a long run goes
-            (counter.parent / "next").write_text(str(now))
+        for reading in (2_000_000, RANGE - 1_000_000, 4_000_000):  # wraps around twice, as in a long run
+            (counter.parent / "next").write_text(str(reading))
             (counter.parent / "next").replace(counter)  # whole, as the kernel shows it
-            while now / 1e6 not in seen[-1:]:  # a busy machine may take its time
+            while reading / 1e6 not in readings[-1:]:  # a busy machine may be slow
                 time.sleep(0.001)
     assert meter.energy["kwh"] * 3.6e6 == pytest.approx((3 + 2) + (RANGE / 1e6 - 3) + (1 + 4))
     assert meter.energy["kind"] == "measured"

@@ -120,11 +120,11 @@ def test_classes_are_found_by_name(make_classifier, images):
 def test_images_of_some_of_the_classes(make_classifier, images):
     student = make_classifier()
     places = (images.labels % 6 >= 4).nonzero().flatten()  # e and f alone
-    some = images.subset(images.ids[places])
-    alone = some.with_labels(5 - some.labels, ("f", "e"))
+    part = images.subset(images.ids[places])
+    alone = part.with_labels(5 - part.labels, ("f", "e"))
     result = evaluate(student, alone)
     assert [(row["class"], row["n"]) for row in result.per_class][3:] == [("d", 0), ("e", 5), ("f", 5)]
-    assert result.top1 == evaluate(student, some).top1
+    assert result.top1 == evaluate(student, part).top1
 
 
 def test_other_classes_are_refused_and_numbers_said(make_classifier, images):
@@ -182,9 +182,9 @@ def test_wrong_teacher_logits(make_classifier, images, logits, message):
     ],
 )
 def test_wrong_logits_and_labels(changes, message):
-    given = {"logits": LOGITS, "labels": torch.tensor([0, 1, 2, 0]), "classes": ("a", "b", "c"), **changes}
+    arguments = {"logits": LOGITS, "labels": torch.tensor([0, 1, 2, 0]), "classes": ("a", "b", "c"), **changes}
     with pytest.raises(UserError, match=message):
-        evaluate_logits(**given)
+        evaluate_logits(**arguments)
 
 
 def test_only_one_kind_of_teacher(make_classifier, images):

@@ -21,24 +21,24 @@ def constant(levels: dict[int, float], seeds: int = 2) -> dict[int, dict[int, fl
 
 
 def test_without_noise_the_crossing_is_all_of_the_interval() -> None:
-    found = images_needed(constant({100: 0.8, 400: 0.9}), {0: 0.87, 1: 0.87}, 0.02)
-    assert found is not None
-    assert [found[key] for key in ("images", "low", "high")] == pytest.approx([200, 200, 200])
-    assert (found["n"], found["least"], found["most"]) == (2, pytest.approx(100), pytest.approx(400))
-    assert not found["at_most"]
-    assert found["seeds_needed"] is None
+    result = images_needed(constant({100: 0.8, 400: 0.9}), {0: 0.87, 1: 0.87}, 0.02)
+    assert result is not None
+    assert [result[key] for key in ("images", "low", "high")] == pytest.approx([200, 200, 200])
+    assert (result["n"], result["least"], result["most"]) == (2, pytest.approx(100), pytest.approx(400))
+    assert not result["at_most"]
+    assert result["seeds_needed"] is None
 
 
 def test_the_ends_are_where_the_paired_t_test_says_five_percent() -> None:
-    found = images_needed(CURVE, FULL, 0.02)
-    assert found is not None
-    for end, above in ((found["low"], False), (found["high"], True)):
+    result = images_needed(CURVE, FULL, 0.02)
+    assert result is not None
+    for end, above in ((result["low"], False), (result["high"], True)):
         assert end is not None
         values = list(at_images(CURVE, end).values())
         test = stats.ttest_rel(values, [value - 0.02 for value in FULL.values()])
         assert test.pvalue == pytest.approx(0.05)
         assert (test.statistic > 0) == above
-    assert np.mean(list(at_images(CURVE, found["images"] or 0).values())) == pytest.approx(
+    assert np.mean(list(at_images(CURVE, result["images"] or 0).values())) == pytest.approx(
         np.mean([*FULL.values()]) - 0.02
     )
 
@@ -73,11 +73,11 @@ def test_not_enough_at_the_largest_budget() -> None:
 def test_seeds_needed_are_the_first_that_close_the_interval() -> None:
     values = [0.005, 0.012, 0.001, 0.008]  # above the margin at the largest budget, far below it at the smallest
     arm = {100: dict.fromkeys(range(4), 0.5), 400: {seed: 0.9 + value - 0.006 for seed, value in enumerate(values)}}
-    found = images_needed(arm, 0.9, 0.0)
-    assert found is not None
-    assert (found["images"] or 0) > 100
-    assert found["high"] is None
-    needed = found["seeds_needed"]
+    result = images_needed(arm, 0.9, 0.0)
+    assert result is not None
+    assert (result["images"] or 0) > 100
+    assert result["high"] is None
+    needed = result["seeds_needed"]
     assert needed is not None
     mean, deviation = np.mean(values) - 0.006, np.std(values, ddof=1)
     reached = [stats.t.ppf(0.975, n - 1) * deviation / math.sqrt(n) < mean for n in (needed - 1, needed)]
@@ -85,10 +85,10 @@ def test_seeds_needed_are_the_first_that_close_the_interval() -> None:
 
 
 def test_one_seed_has_no_interval() -> None:
-    found = images_needed({100: {0: 0.8}, 400: {0: 0.9}}, {0: 0.87}, 0.02)
-    assert found is not None
-    assert found["images"] == pytest.approx(200)
-    assert (found["n"], found["low"], found["high"], found["seeds_needed"]) == (1, None, None, None)
+    result = images_needed({100: {0: 0.8}, 400: {0: 0.9}}, {0: 0.87}, 0.02)
+    assert result is not None
+    assert result["images"] == pytest.approx(200)
+    assert (result["n"], result["low"], result["high"], result["seeds_needed"]) == (1, None, None, None)
 
 
 def test_one_budget_is_enough_or_not() -> None:
@@ -101,18 +101,18 @@ def test_one_budget_is_enough_or_not() -> None:
 
 def test_seeds_that_lack_a_budget_count_between_those_they_have() -> None:
     whole = {100: {0: 0.8, 1: 0.81, 2: 0.8}, 200: {0: 0.86, 1: 0.85, 2: 0.85}, 400: {0: 0.9, 1: 0.9, 2: 0.91}}
-    lacking = {**whole, 400: {0: 0.9}}
+    gapped = {**whole, 400: {0: 0.9}}
     reference = dict.fromkeys(range(3), 0.85)
-    one, other = (images_needed(arm, reference, 0.02) for arm in (whole, lacking))
-    assert one is not None
+    first, other = (images_needed(arm, reference, 0.02) for arm in (whole, gapped))
+    assert first is not None
     assert other is not None
-    assert (one["images"], one["low"], one["n"]) == (other["images"], other["low"], other["n"])
-    further = images_needed(lacking, reference, 0.0)
+    assert (first["images"], first["low"], first["n"]) == (other["images"], other["low"], other["n"])
+    further = images_needed(gapped, reference, 0.0)
     assert further is not None
     assert (further["n"], further["high"]) == (3, None), "one seed at 400 images cannot close the interval"
-    apart = images_needed({100: {0: 0.8}, 400: {1: 0.9}}, reference, 0.0)
-    assert apart is not None
-    assert apart["images"] == pytest.approx(400), "no seed has both, so there is no line between them"
+    result = images_needed({100: {0: 0.8}, 400: {1: 0.9}}, reference, 0.0)
+    assert result is not None
+    assert result["images"] == pytest.approx(400), "no seed has both, so there is no line between them"
 
 
 def test_nothing_to_pair() -> None:
@@ -121,9 +121,9 @@ def test_nothing_to_pair() -> None:
 
 
 def test_a_frontier_that_falls_again_counts_from_where_it_first_was_enough() -> None:
-    found = images_needed(constant({100: 0.8, 200: 0.9, 400: 0.7}), 0.85, 0.0)
-    assert found is not None
-    assert [found[key] for key in ("images", "low", "high")] == pytest.approx([100 * 2**0.5] * 3)
+    result = images_needed(constant({100: 0.8, 200: 0.9, 400: 0.7}), 0.85, 0.0)
+    assert result is not None
+    assert [result[key] for key in ("images", "low", "high")] == pytest.approx([100 * 2**0.5] * 3)
 
 
 curves = st.integers(2, 5).flatmap(
@@ -139,7 +139,7 @@ def as_arm(rows: list[list[float]]) -> tuple[dict[int, dict[int, float]], dict[i
 @given(curves, st.floats(0, 0.5), st.floats(0, 0.5))
 def test_a_larger_margin_never_needs_more_images(rows, margin, more) -> None:
     arm, full = as_arm(rows)
-    tight, loose = (images_needed(arm, full, one) for one in (margin, margin + more))
+    tight, loose = (images_needed(arm, full, allowed) for allowed in (margin, margin + more))
     assert tight is not None
     assert loose is not None
     for key in ("images", "high"):
@@ -160,8 +160,8 @@ def test_the_order_of_seeds_does_not_matter(rows, random) -> None:
 
 def test_a_constant_added_to_everything_changes_nothing() -> None:
     raised = {images: {seed: value + 0.05 for seed, value in row.items()} for images, row in CURVE.items()}
-    found = images_needed(raised, {seed: value + 0.05 for seed, value in FULL.items()}, 0.02)
-    assert found == pytest.approx(images_needed(CURVE, FULL, 0.02))
+    result = images_needed(raised, {seed: value + 0.05 for seed, value in FULL.items()}, 0.02)
+    assert result == pytest.approx(images_needed(CURVE, FULL, 0.02))
 
 
 @pytest.mark.parametrize("seeds", [3, 10])
@@ -173,9 +173,9 @@ def test_the_interval_holds_the_truth_as_often_as_it_says(seeds: int) -> None:
     for _ in range(400):
         full = dict(enumerate(random.normal(level, 0.01, seeds)))
         arm = {x: dict(enumerate(random.normal(mean, 0.02, seeds))) for x, mean in zip(budgets, truth, strict=True)}
-        found = images_needed(arm, full, 0.0)
-        assert found is not None
-        held += (found["low"] or 0) <= 50 * 2**0.5 <= (found["high"] or math.inf)
+        result = images_needed(arm, full, 0.0)
+        assert result is not None
+        held += (result["low"] or 0) <= 50 * 2**0.5 <= (result["high"] or math.inf)
     assert 0.92 * 400 <= held <= 0.98 * 400
 
 

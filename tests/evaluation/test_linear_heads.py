@@ -48,7 +48,7 @@ def test_l2_reaches_the_minimum_on_hard_features(kind: str, strength: float) -> 
     labels = torch.arange(150) % 3 if kind != "rare" else (torch.arange(150) < 4).long()
     features = torch.randn(150, 20 if kind != "wide" else 200, generator=source)
     features[:, :3] += labels[:, None]
-    if kind == "correlated":  # as embeddings are: a few directions, and little beside them
+    if kind == "correlated":  # as embeddings are: a few strong directions, and little else
         features = features[:, :4] @ torch.randn(4, 20, generator=source) + 0.01 * features
     if kind == "scaled":
         features *= torch.logspace(-4, 4, 20)
@@ -75,10 +75,10 @@ def test_l2_is_the_minimum_of_its_loss() -> None:
 
 
 def test_separable_clouds_are_told_apart_by_both() -> None:
-    (features, labels), (new, judged) = clouds(spread=0.3), clouds(spread=0.3, seed=1)
+    (features, labels), (new, new_labels) = clouds(spread=0.3), clouds(spread=0.3, seed=1)
     plan = Schedule(epochs=6, milestones=(3, 5))
     for head in (fit_l2(features, labels, 3, 1e-3), fit_schedule(features, labels, 3, plan, seed=0)):
-        assert top_k_accuracy(head(new), judged) == 1.0
+        assert top_k_accuracy(head(new), new_labels) == 1.0
 
 
 def test_same_head_every_time() -> None:
@@ -113,14 +113,14 @@ def test_strength_is_chosen_by_held_out_images_alone() -> None:
     source = torch.Generator().manual_seed(0)
     features, labels = torch.randn(60, 40, generator=source), torch.arange(60) % 3
     held_out = torch.arange(60) % 5 == 0
-    chosen, tried = choose_strength(features, labels, 3, held_out)
+    chosen, strengths = choose_strength(features, labels, 3, held_out)
     assert chosen == STRENGTHS[0]  # noise is best ignored
-    assert len(tried) == 3
+    assert len(strengths) == 3
     features, labels = clouds(spread=0.3)
     held_out = torch.arange(len(labels)) % 5 == 0
-    chosen, tried = choose_strength(features, labels, 3, held_out)
+    chosen, strengths = choose_strength(features, labels, 3, held_out)
     assert chosen < 0.05
-    assert chosen == min(tried, key=lambda one: one["nll"])["strength"]
+    assert chosen == min(strengths, key=lambda row: row["nll"])["strength"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -131,9 +131,9 @@ def test_any_labels_of_two_classes_can_be_fitted(drawn: list[int], seed: int) ->
     features = torch.from_numpy(np.random.default_rng(seed).normal(size=(len(labels), 3)).astype(np.float32))
     held_out = torch.zeros(len(labels), dtype=torch.bool)
     held_out[[0, 1, 2]] = True
-    chosen, tried = choose_strength(features, labels, 4, held_out, (1.0, 0.1))
+    chosen, strengths = choose_strength(features, labels, 4, held_out, (1.0, 0.1))
     assert chosen in (1.0, 0.1)
-    assert all(np.isfinite(one["nll"]) for one in tried)
+    assert all(np.isfinite(row["nll"]) for row in strengths)
 
 
 def test_published_schedule() -> None:

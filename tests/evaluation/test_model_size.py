@@ -20,9 +20,9 @@ def test_counts_by_hand(make_classifier):
 def test_the_device_is_on_record(make_classifier):
     classifier = make_classifier()
     assert footprint(classifier, (3, 8, 8), latency=False)["device"] == "cpu"
-    before = [one.data_ptr() for one in classifier.parameters()]
+    before = [parameter.data_ptr() for parameter in classifier.parameters()]
     assert footprint(classifier, (3, 8, 8), latency=False, device="cpu")["device"] == "cpu"
-    assert [one.data_ptr() for one in classifier.parameters()] == before
+    assert [parameter.data_ptr() for parameter in classifier.parameters()] == before
 
 
 def test_it_is_measured_where_asked_and_goes_back(make_classifier, monkeypatch):
@@ -62,7 +62,7 @@ def test_shared_weights_count_once():
 
 
 def test_latency_takes_no_longer_than_it_may(make_classifier, monkeypatch):
-    clock = itertools.count(0, 0.01)  # every look at it takes a hundredth of a second, and a pass two looks
+    clock = itertools.count(0, 0.01)  # reading it takes a hundredth of a second, and a pass reads it twice
     monkeypatch.setattr("limbeck.evaluation.model_size.time", SimpleNamespace(perf_counter=lambda: next(clock)))
     for row in footprint(make_classifier(), (3, 8, 8))["latency_ms"].values():
         assert FEWEST_RUNS < row["n"] <= SECONDS_PER_BATCH_SIZE / 0.02

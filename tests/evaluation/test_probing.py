@@ -29,37 +29,37 @@ def kept_files() -> list[Path]:
 def test_stripes_are_told_apart(schedule) -> None:
     frozen = network(width=16).train()  # random features enough for any seed
     before = weights(frozen)
-    found = probe(frozen, stripes(240), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
-    assert found.mean_top1 > 0.9
-    assert (found.images, found.n, found.classes, found.features, found.size) == (240, 40, 2, 256, (32, 32))
-    assert (found.seeds, len(found.top1), found.top5) == ([0, 1], 2, None)
-    assert len(found.strengths) == len(found.tried) == (2 if schedule == "l2" else 0)
-    assert found.converged
+    result = probe(frozen, stripes(240), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
+    assert result.mean_top1 > 0.9
+    assert (result.images, result.n, result.classes, result.features, result.size) == (240, 40, 2, 256, (32, 32))
+    assert (result.seeds, len(result.top1), result.top5) == ([0, 1], 2, None)
+    assert len(result.strengths) == len(result.tried) == (2 if schedule == "l2" else 0)
+    assert result.converged
     assert same(weights(frozen), before)
     assert all(part.training for part in frozen.modules())
     again = probe(frozen, stripes(240), stripes(40, seed=1), schedule=schedule, seeds=[0, 1])
-    assert (again.top1, again.tried) == (found.top1, found.tried)
-    assert found.to_dict()["network"] == "convnet_d3"
+    assert (again.top1, again.tried) == (result.top1, result.tried)
+    assert result.to_dict()["network"] == "convnet_d3"
 
 
 def test_features_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    images, asked = stripes(20), network()
-    first = cached_embeddings(asked, images)
-    assert torch.equal(first, embeddings(asked, images))
+    images, student = stripes(20), network()
+    first = cached_embeddings(student, images)
+    assert torch.equal(first, embeddings(student, images))
     assert len(kept_files()) == 1
     with monkeypatch.context() as patched:
         patched.setattr("limbeck.evaluation.embeddings.embeddings", None)
         seen: list[int] = []
-        assert torch.equal(cached_embeddings(asked, images, progress=seen.append), first)
+        assert torch.equal(cached_embeddings(student, images, progress=seen.append), first)
         assert seen == []
 
 
 def test_another_network_or_other_images_never_share_features() -> None:
-    images, asked = stripes(20), network()
-    cached_embeddings(asked, images)
+    images, student = stripes(20), network()
+    cached_embeddings(student, images)
     otherwise_normalised = create("convnet_d3", num_classes=2, channels=1, width=4, norm="batch", mean=(0.1,))
-    others = [(network(1), images, None), (otherwise_normalised, images, None), (asked, stripes(20, seed=5), None)]
-    others += [(asked, images.subset(images.ids.flip(0)), None), (asked, images, (4, 4))]
+    others = [(network(1), images, None), (otherwise_normalised, images, None), (student, stripes(20, seed=5), None)]
+    others += [(student, images.subset(images.ids.flip(0)), None), (student, images, (4, 4))]
     for number, (classifier, shown, size) in enumerate(others, start=2):
         assert torch.equal(cached_embeddings(classifier, shown, size=size), embeddings(classifier, shown, size=size))
         assert len(kept_files()) == number
@@ -67,8 +67,8 @@ def test_another_network_or_other_images_never_share_features() -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "other"])
 def test_damaged_features_are_computed_again(damage: str) -> None:
-    images, asked = stripes(20), network()
-    expected = cached_embeddings(asked, images)
+    images, student = stripes(20), network()
+    expected = cached_embeddings(student, images)
     (path,) = kept_files()
     content = bytearray(path.read_bytes())
     if damage == "cut":
@@ -78,8 +78,8 @@ def test_damaged_features_are_computed_again(damage: str) -> None:
     else:
         content = bytearray(b"no safetensors")
     path.write_bytes(content)
-    assert torch.equal(cached_embeddings(asked, images), expected)
-    assert torch.equal(cached_embeddings(asked, images), expected)
+    assert torch.equal(cached_embeddings(student, images), expected)
+    assert torch.equal(cached_embeddings(student, images), expected)
 
 
 def test_disk_that_cannot_be_written_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -113,14 +113,14 @@ def test_sizes() -> None:
 
 
 def test_untrained_is_the_same_network_with_other_weights() -> None:
-    asked = network(width=8).train()
-    fresh = untrained(asked, seed=7)
+    student = network(width=8).train()
+    fresh = untrained(student, seed=7)
     assert fresh is not None
     assert not fresh.training
     assert {key: value.shape for key, value in weights(fresh).items()} == {
-        key: value.shape for key, value in weights(asked).items()
+        key: value.shape for key, value in weights(student).items()
     }
-    assert not same(weights(fresh), weights(asked))
+    assert not same(weights(fresh), weights(student))
 
 
 def _small(labels: list[int] | None) -> ImageSet:
@@ -175,12 +175,12 @@ def test_cifar10_features_tell_of_other_data(
     from limbeck.data import load as load_images
     from limbeck.models import load
 
-    asked = load("cifar10-resnet20")
+    student = load("cifar10-resnet20")
     train, test = load_images(data), load_images(data, "test")
-    found = probe(asked, train, test)
-    assert found.n == n
-    assert found.mean_top1 > at_least
+    result = probe(student, train, test)
+    assert result.n == n
+    assert result.mean_top1 > at_least
     if data == "imagenette:64px":  # another pass of the larger set would take half a minute
-        fresh = untrained(asked)
+        fresh = untrained(student)
         assert fresh is not None
-        assert found.mean_top1 > probe(fresh, train, test).mean_top1 + 0.1
+        assert result.mean_top1 > probe(fresh, train, test).mean_top1 + 0.1

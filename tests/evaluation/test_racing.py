@@ -9,20 +9,22 @@ from scipy.stats import norm, t
 from limbeck.evaluation.racing import Scores, ValidationScore, standings
 
 MANY = 10**9
-"""Validation images, so that these leave no doubt."""
+"""So many validation images that they add no uncertainty."""
 
 
 def scores(**arms: list[float]) -> dict[str, dict[int, ValidationScore]]:
     return {
-        arm.replace("_", "-"): {seed: ValidationScore(one) for seed, one in enumerate(top1)}
+        arm.replace("_", "-"): {seed: ValidationScore(value) for seed, value in enumerate(top1)}
         for arm, top1 in arms.items()
     }
 
 
 def stopped(now: Scores, before: Scores | None = None, *, ahead: float = 0.0, **changes: float) -> list[str]:
-    how = {"keep": 0.5, "level": 0.95, "images": MANY} | changes
-    found = standings(now, before, ahead=ahead, keep=how["keep"], level=how["level"], images=int(how["images"]))
-    return [one.arm for one in found if one.stops]
+    options = {"keep": 0.5, "level": 0.95, "images": MANY} | changes
+    result = standings(
+        now, before, ahead=ahead, keep=options["keep"], level=options["level"], images=int(options["images"])
+    )
+    return [standing.arm for standing in result if standing.stops]
 
 
 def test_two_arms_are_student_s_paired_t() -> None:
@@ -53,10 +55,12 @@ def test_images_that_all_seeds_share_leave_doubt_that_no_seed_takes_away() -> No
     assert other.high - other.difference == pytest.approx(norm.ppf(0.975) * math.sqrt((0.09 + 0.16) / 100))
     right = np.arange(100) < 90
     same = {"a": right, "b": right & (np.arange(100) >= 10)}  # b is never right where a is wrong
-    known = {arm: {seed: ValidationScore(float(one.mean()), one) for seed in seeds} for arm, one in same.items()}
-    _, other = standings(known, keep=0.5, level=0.975, images=100)
+    per_image = {
+        arm: {seed: ValidationScore(float(correct.mean()), correct) for seed in seeds} for arm, correct in same.items()
+    }
+    _, other = standings(per_image, keep=0.5, level=0.975, images=100)
     assert other.high - other.difference == pytest.approx(norm.ppf(0.975) * math.sqrt(100 * 0.09 + 2) / 102)
-    mixed = {**known, "a": now["a"]}  # one of an earlier version: the bound holds for all
+    mixed = {**per_image, "a": now["a"]}  # one of an earlier version: the bound holds for all
     assert standings(mixed, keep=0.5, level=0.975, images=100)[1].high == pytest.approx(-0.1 + 0.098, abs=1e-4)
 
 
@@ -67,7 +71,9 @@ def test_an_arm_that_gains_on_the_best_goes_on() -> None:
     assert stopped(now, before, ahead=1.0, keep=0.3) == ["late", "flat"]
     assert stopped(now, before, ahead=2.0, keep=0.3) == ["flat"]
     late = next(
-        one for one in standings(now, before, ahead=2.0, keep=0.3, level=0.95, images=MANY) if one.arm == "late"
+        standing
+        for standing in standings(now, before, ahead=2.0, keep=0.3, level=0.95, images=MANY)
+        if standing.arm == "late"
     )
     assert late.projected == pytest.approx(-0.10 + 2 * 0.08)
     falling = scores(best=[0.88, 0.89, 0.88], late=[0.88, 0.89, 0.88], flat=[0.88, 0.89, 0.88])
@@ -96,9 +102,9 @@ def test_nobody_stops_where_too_little_is_known() -> None:
 
 def test_missing_seeds_count_for_no_arm_and_an_arm_of_one_seed_is_left_out() -> None:
     now = scores(a=[0.9, 0.91, 0.2], b=[0.5, 0.51], c=[0.7, 0.71, 0.72], d=[0.1])
-    found = standings(now, keep=0.3, level=0.95, images=MANY)
-    assert [(one.arm, one.n) for one in found] == [("a", 2), ("c", 2), ("b", 2)]
-    assert [one.arm for one in found if one.stops] == ["c", "b"]
+    result = standings(now, keep=0.3, level=0.95, images=MANY)
+    assert [(standing.arm, standing.n) for standing in result] == [("a", 2), ("c", 2), ("b", 2)]
+    assert [standing.arm for standing in result if standing.stops] == ["c", "b"]
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
@@ -115,5 +121,5 @@ def test_arms_as_good_as_the_best_stop_as_rarely_as_promised(seeds: int) -> None
             str(arm): {seed: ValidationScore(float(right[arm, seed].mean()), right[arm, seed]) for seed in range(seeds)}
             for arm in range(8)
         }
-        wrong += any(one.stops for one in standings(now, keep=0.5, level=1 - 0.05 / 7, images=images))
+        wrong += any(standing.stops for standing in standings(now, keep=0.5, level=1 - 0.05 / 7, images=images))
     assert wrong / races < 0.05

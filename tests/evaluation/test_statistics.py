@@ -63,13 +63,13 @@ def test_one_pair_or_none_is_never_beyond_noise():
 
 def test_equal_values_differ_by_exactly_nothing():
     same = {0: 0.5, 1: 0.7}
-    known = {"n": 2, "mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "beyond_noise": False}
-    assert paired_difference(same, same) == known
+    nothing = {"n": 2, "mean": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "beyond_noise": False}
+    assert paired_difference(same, same) == nothing
 
 
 def test_differences_that_are_all_the_same_are_beyond_noise():
-    found = paired_difference({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25})
-    assert (found["p"], found["beyond_noise"]) == (0.0, True)
+    result = paired_difference({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25})
+    assert (result["p"], result["beyond_noise"]) == (0.0, True)
 
 
 @pytest.mark.parametrize(("values", "message"), [([], "at least one number"), ([0.1, float("nan")], "must be finite")])
@@ -91,7 +91,7 @@ probabilities = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 @given(probabilities)
 def test_holm_lies_between_the_p_values_and_bonferroni(p_values):
     adjusted = holm(p_values)
-    assert all(p <= one <= min(1, len(p_values) * p) for p, one in zip(p_values, adjusted, strict=True))
+    assert all(p <= value <= min(1, len(p_values) * p) for p, value in zip(p_values, adjusted, strict=True))
     assert holm(p_values, tests=len(p_values) + 2) >= adjusted
     order = sorted(range(len(p_values)), key=lambda place: p_values[place])
     assert [adjusted[place] for place in order] == sorted(adjusted)
@@ -100,7 +100,7 @@ def test_holm_lies_between_the_p_values_and_bonferroni(p_values):
         if p_values[place] * (m - rejected) >= 0.05:
             break
         rejected += 1
-    assert sum(one < 0.05 for one in adjusted) == rejected
+    assert sum(value < 0.05 for value in adjusted) == rejected
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,13 @@ def test_seeds_needed_are_the_first_that_would_exclude_zero(values, tests):
     needed, mean, deviation = seeds_needed(values, tests=tests), np.mean(values), np.std(values, ddof=1)
     if deviation < 1e-3 or abs(mean) < 1e-3:
         return
-    some = [2 * stats.t.sf(abs(mean) * n**0.5 / deviation, n - 1) * tests < 0.05 for n in range(len(values) + 1, 400)]
+    significant = [
+        2 * stats.t.sf(abs(mean) * n**0.5 / deviation, n - 1) * tests < 0.05 for n in range(len(values) + 1, 400)
+    ]
     if needed is not None and needed < 400:
-        assert some.index(True) == needed - len(values) - 1
+        assert significant.index(True) == needed - len(values) - 1
     else:
-        assert not any(some)
+        assert not any(significant)
 
 
 def test_no_number_of_seeds_makes_a_difference_of_nothing():

@@ -40,8 +40,8 @@ def test_few_and_equal_images(by: str) -> None:
 def test_turning_is_undone() -> None:
     places = np.random.default_rng(0).normal(size=(40, 2))
     angle = 1.1
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, -1])
-    assert np.allclose(turned_onto(places @ turn, places), places, atol=1e-6)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag([1, -1])
+    assert np.allclose(turned_onto(places @ rotation, places), places, atol=1e-6)
 
 
 def test_implementation_is_what_is_installed() -> None:

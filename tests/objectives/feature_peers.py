@@ -1,4 +1,4 @@
-"""Golden numbers of semckd, simkd and srrl: one batch of features of a teacher and a student, three losses of it."""
+"""Golden numbers of semckd, simkd and srrl: three losses of one batch of teacher and student features."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ class FeaturePeer:
 
     Args:
         loss: "semckd", "simkd" or "srrl".
-        dtype: of everything.
+        dtype: of all tensors.
     """
 
     def __init__(self, loss: str, dtype: torch.dtype) -> None:
@@ -38,15 +38,15 @@ class FeaturePeer:
         setup = Setup(self.student, self.teacher, ids=torch.arange(8), batch_size=8, teacher_head=self.head)
         objective.build(setup)
         parameters = self.golden.state(f"{self.loss}.")
-        for ours, parameter in objective.named_parameters():
-            if not ours.startswith("teacher_head."):
-                theirs = name(ours)
-                given = parameters.pop(theirs if theirs in parameters else theirs.removesuffix(".weight"))
-                parameter.data.copy_(given.view_as(parameter))
+        for own_name, parameter in objective.named_parameters():
+            if not own_name.startswith("teacher_head."):
+                peer_name = name(own_name)
+                value = parameters.pop(peer_name if peer_name in parameters else peer_name.removesuffix(".weight"))
+                parameter.data.copy_(value.view_as(parameter))
         assert not parameters, "all of the reference's weights are used"
         objective.to(self.dtype).train()
 
     def _outputs(self, who: str) -> Outputs:
-        given = self.golden.inputs
-        stages = tuple(given[f"{who}_stage.{index}"] for index in range(4))
-        return Outputs(given["teacher_logits"], given[f"{who}_embedding"], stages)
+        inputs = self.golden.inputs
+        stages = tuple(inputs[f"{who}_stage.{index}"] for index in range(4))
+        return Outputs(inputs["teacher_logits"], inputs[f"{who}_embedding"], stages)

@@ -21,9 +21,9 @@ class Golden:
     `loss2` among the results is that of a second call with the same inputs.
 
     Args:
-        name: of the file.
-        folder: that it lies in.
-        case: which of several in one file.
+        name: name of the file.
+        folder: its folder.
+        case: which of several cases in one file.
         loss: which of several losses of the same inputs.
         dtype: of inputs and parameters; in float64 our own rounding is no part of the difference.
     """
@@ -37,7 +37,7 @@ class Golden:
         loss: str = "",
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        case, loss = (f"{one}." if one else "" for one in (case, loss))
+        case, loss = (f"{prefix}." if prefix else "" for prefix in (case, loss))
         with np.load(GOLDEN / folder / f"{name}.npz") as file:
             content = {key.removeprefix(case): file[key] for key in file if key.startswith(case)}
         self.hp: dict[str, Any] = json.loads(str(content.pop("hp")))
@@ -50,29 +50,31 @@ class Golden:
         self.grads = {key[5:]: value for key, value in self.results.items() if key.startswith("grad.")}
 
     def stages(self, who: str, suffix: str = "") -> list[Tensor]:
-        """Stages 0, 1, ... of the "student" or the "teacher"."""
-        found = [self.inputs.get(f"{who}_stage{index}{suffix}") for index in range(9)]
-        return [one for one in found if one is not None]
+        """Stage outputs 0, 1, ... of the "student" or the "teacher"."""
+        stages = [self.inputs.get(f"{who}_stage{index}{suffix}") for index in range(9)]
+        return [stage for stage in stages if stage is not None]
 
     def setup(self, ids: Tensor | None = None) -> Setup:
-        """What an objective is built from for these inputs."""
+        """The setup from which an objective for these inputs is built."""
         sides = []
-        for who in ("student", "teacher"):
-            stage = self.inputs.get(f"{who}_stage")
-            stages = self.stages(who) if stage is None else [stage]
-            sides.append(Outputs(torch.zeros(1, 10), self.inputs.get(f"{who}_embedding"), tuple(stages), tuple(stages)))
+        for network in ("student", "teacher"):
+            stage = self.inputs.get(f"{network}_stage")
+            stages = self.stages(network) if stage is None else [stage]
+            sides.append(
+                Outputs(torch.zeros(1, 10), self.inputs.get(f"{network}_embedding"), tuple(stages), tuple(stages))
+            )
         return Setup(*sides, ids=torch.arange(8) if ids is None else ids, batch_size=8)
 
     def state(self, prefix: str = "") -> dict[str, Tensor]:
-        """Parameters whose name starts so, without it."""
+        """Parameters whose name starts with the prefix, without it."""
         return {key.removeprefix(prefix): value for key, value in self.parameters.items() if key.startswith(prefix)}
 
     def linear(self, module: nn.Module, name: str) -> None:
-        """Gives a linear layer the weights of that name."""
+        """Copies the weights of that name into a linear layer."""
         module.load_state_dict(self.state(f"{name}."))
 
     def check(self, loss: Tensor, *, tolerance: float = 1e-5, rounding: float = 0.0) -> None:
-        """Value and all gradients that there are, relative to the largest entry.
+        """Checks the value and all recorded gradients, relative to the largest entry.
 
         Args:
             loss: with a graph down to the inputs.
@@ -82,10 +84,10 @@ class Golden:
         assert loss.item() == pytest.approx(self.loss, rel=tolerance, abs=rounding)
         loss.backward()
         for name, expected in self.grads.items():
-            got = self.inputs[name].grad
-            assert got is not None
-            assert (got - expected).abs().max() <= tolerance * expected.abs().max(), name
-        assert all(one.grad is None for name, one in self.inputs.items() if name.startswith("teacher"))
+            grad = self.inputs[name].grad
+            assert grad is not None
+            assert (grad - expected).abs().max() <= tolerance * expected.abs().max(), name
+        assert all(tensor.grad is None for name, tensor in self.inputs.items() if name.startswith("teacher"))
 
 
 def _cast(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -34,7 +34,7 @@ def _project(golden: Golden, objective: CRD | RRD, ids: torch.Tensor) -> None:
 
 
 def _call_twice(golden: Golden, objective: CRD | RRD, ids: torch.Tensor) -> None:
-    given = golden.inputs["student_embedding"], golden.inputs["teacher_embedding"], ids
-    first, second = objective(*given), objective(*given)
+    arguments = golden.inputs["student_embedding"], golden.inputs["teacher_embedding"], ids
+    first, second = objective(*arguments), objective(*arguments)
     golden.check(first)
     assert second.item() == pytest.approx(golden.results["loss2"].item(), rel=1e-5)

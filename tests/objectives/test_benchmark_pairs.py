@@ -1,4 +1,4 @@
-"""Network and loss together, against the reference: what a pair's stages are compared to be at equal weights.
+"""Network and loss together, against the reference, at equal weights: the loss on a pair's stages.
 
 The numbers are of HobbitLong/RepDistiller (commit b84f547): its losses on the features of its networks.
 """
@@ -45,7 +45,7 @@ def outputs(name: str) -> Outputs:
 
 @pytest.mark.parametrize(("pair", "name"), [(pair, name) for pair, losses in LOSSES.items() for name in losses])
 def test_losses_of_the_benchmarks_pairs(pair: str, name: str) -> None:
-    teacher, student = (outputs(one) for one in pair.split("-"))
+    teacher, student = (outputs(half) for half in pair.split("-"))
     alone = {"preparing": 0.0} if name in ("fsp", "ab") else {}
     objective = weighted_sum({name: {"weight": 1.0, **alone}})
     objective.build(Setup(student, teacher, ids=torch.arange(4)), seed=0)

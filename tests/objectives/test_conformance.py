@@ -35,9 +35,9 @@ def pair() -> Pair:
 
 
 CHECKS = [
-    one
+    check
     for name in ALL
-    for one in checks_for("objectives", name, SMALL.get(name), but={**FAMILIES, **BUT.get(name, {})})
+    for check in checks_for("objectives", name, SMALL.get(name), but={**FAMILIES, **BUT.get(name, {})})
 ]
 
 
@@ -66,11 +66,11 @@ def test_the_authors_form_conforms_too(name: str, networks: tuple[str, str]) -> 
     pair = Pair(*networks)
     first, other = (pair.objective(name, form="authors") for _ in range(2))
     for changes in ({}, {"scale": 1e3}, {"constant": True}, {"count": 1}, {"count": 5}):
-        given = pair.signals(**changes)
-        loss = value_of(first, given)
+        signals = pair.signals(**changes)
+        loss = value_of(first, signals)
         loss.backward()
         assert loss.isfinite(), changes
-        grads = [(need, one.grad) for need in first.needs for one in tensors(given[need])]
+        grads = [(need, tensor.grad) for need in first.needs for tensor in tensors(signals[need])]
         assert any(grad is not None for need, grad in grads if need.startswith("student")), changes
         assert all(grad is None for need, grad in grads if need.startswith("teacher")), changes
         assert all(grad.isfinite().all() for _, grad in grads if grad is not None), changes
@@ -81,8 +81,8 @@ def test_the_authors_form_conforms_too(name: str, networks: tuple[str, str]) -> 
 @pytest.mark.parametrize("networks", NETWORKS, ids="-".join)
 def test_other_families(name: str, networks: tuple[str, str]) -> None:
     pair = Pair(*networks)
-    transformer = any(one.startswith("timm:") for one in networks)
-    channels = {one.shape[1] for one in (*pair.setup.student.stages, *pair.setup.teacher.stages)}
+    transformer = any(network.startswith("timm:") for network in networks)
+    channels = {stage.shape[1] for stage in (*pair.setup.student.stages, *pair.setup.teacher.stages)}
     if (name in EQUAL_CHANNELS and len(channels) > 1) or (name in PRE_ACTIVATIONS and transformer):
         with pytest.raises(UserError, match=r"equal channels|at least 1 pair"):
             works_with(name, SMALL.get(name, {}), networks)

@@ -27,16 +27,16 @@ def test_own_embedding_is_no_negative_if_the_queue_is_filled_afterwards() -> Non
     pair, losses = Pair(), {}
     for when in ("before", "after"):
         objective = pair.build("crd", memory="queue", negatives_count=6, enqueue=when).objectives()["crd"]
-        given = pair.signals()
-        losses[when] = objective(given["student_embedding"], given["teacher_embedding"], given["ids"]).item()
+        signals = pair.signals()
+        losses[when] = objective(signals["student_embedding"], signals["teacher_embedding"], signals["ids"]).item()
         assert objective.state_dict()["memory.place"] == 0  # six of six are replaced
     assert losses["before"] != losses["after"]
 
 
 def test_info_nce_by_hand() -> None:
-    one, two = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    x, y = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     expected = -math.log(math.e / (math.e + 1))
-    assert info_nce(one, one, two, temperature=1).item() == pytest.approx(expected)
+    assert info_nce(x, x, y, temperature=1).item() == pytest.approx(expected)
 
 
 def test_nce_by_hand() -> None:

@@ -44,8 +44,8 @@ def test_saturated_logits() -> None:
 
 @pytest.mark.parametrize(("progress", "share"), [(0.0, 0.0), (0.05, 0.5), (0.1, 1.0), (0.9, 1.0)])
 def test_warm_up(progress: float, share: float) -> None:
-    given = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
-    torch.testing.assert_close(DKD(warmup=0.1)(*given, progress), share * dkd(*given))
+    arguments = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
+    torch.testing.assert_close(DKD(warmup=0.1)(*arguments, progress), share * dkd(*arguments))
 
 
 @pytest.mark.parametrize(
@@ -53,17 +53,17 @@ def test_warm_up(progress: float, share: float) -> None:
 )
 def test_warm_up_in_levels(progress: float, share: float) -> None:
     """The first of four levels is a quarter, not nothing."""
-    given = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
-    torch.testing.assert_close(DKD(warmup=0.1, warmup_levels=4)(*given, progress), share * dkd(*given))
+    arguments = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
+    torch.testing.assert_close(DKD(warmup=0.1, warmup_levels=4)(*arguments, progress), share * dkd(*arguments))
 
 
 def test_levels_begin_at_the_step_that_begins_an_epoch() -> None:
     """Whatever a share of the run is rounded to."""
-    given = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
-    full = dkd(*given).item()
+    arguments = torch.randn(4, 5), torch.randn(4, 5), torch.arange(4)
+    full = dkd(*arguments).item()
     for steps in (7, 49, 781, 782):
         objective = DKD(warmup=20 / 240, warmup_levels=20)
-        shares = [objective(*given, epoch * steps / (240 * steps)).item() / full for epoch in range(22)]
+        shares = [objective(*arguments, epoch * steps / (240 * steps)).item() / full for epoch in range(22)]
         assert shares == pytest.approx([min((epoch + 1) / 20, 1) for epoch in range(22)])
 
 

@@ -26,8 +26,8 @@ def test_a_line_of_the_catalogue_exports_class_and_functions(name: str) -> None:
 @pytest.mark.parametrize("package", [objectives, functional])
 def test_prompts_and_stars_find_what_is_exported(package: object) -> None:
     assert {*package.__all__} <= {*dir(package)}
-    exec(f"from {package.__name__} import *", found := {})
-    assert {*package.__all__} <= {*found}
+    exec(f"from {package.__name__} import *", namespace := {})
+    assert {*package.__all__} <= {*namespace}
     assert {"functional", "catalogue"} <= {*dir(objectives)}
 
 
@@ -45,10 +45,10 @@ def test_stub_is_fresh(name: str) -> None:
 
 def test_an_objective_is_named_in_one_place() -> None:
     """Outside its module, the catalogue and what is made from it, no source imports an objective's class."""
-    made = {"catalogue.py", *stubs.STUBS}
+    generated = {"catalogue.py", *stubs.STUBS}
     classes = {entry.class_name: name for name, entry in OBJECTIVES.items()}
     imports = re.compile(r"^\s*from limbeck\.objectives(?:\.(\w+))? import (.+)$", re.MULTILINE)
     for file in ROOT.parent.rglob("*.py"):
         for module, names in imports.findall(file.read_text(encoding="utf-8")):
             named = {*re.findall(r"\w+", names)} & {*classes}
-            assert file.parent == ROOT and file.name in made if named else True, (file, module)
+            assert file.parent == ROOT and file.name in generated if named else True, (file, module)

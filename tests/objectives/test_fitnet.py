@@ -22,5 +22,5 @@ def test_value_and_gradient_equal_the_reference(geometry: str) -> None:
 )
 def test_any_two_sizes_meet(student: tuple[int, int], teacher: tuple[int, int]) -> None:
     a, b = torch.rand(2, 3, *student), torch.rand(2, 5, *teacher)
-    made, target = Regressor(a, b)(a, b)
-    assert made.shape == target.shape == (2, 5, *target.shape[2:])
+    mapped, target = Regressor(a, b)(a, b)
+    assert mapped.shape == target.shape == (2, 5, *target.shape[2:])

@@ -19,12 +19,12 @@ def test_value_and_gradient_equal_the_reference() -> None:
     rebuilt = objective.rebuild((golden.inputs["teacher_stage"],))
     assert rebuilt.item() == pytest.approx(golden.results["reconstruction_mse"].item(), rel=1e-5)
     golden.check(objective((golden.inputs["student_stage"],), (golden.inputs["teacher_stage"],)))
-    assert all(one.grad is None for one in objective.paraphraser.parameters())
+    assert all(parameter.grad is None for parameter in objective.paraphraser.parameters())
 
 
 def test_rate_of_the_paraphraser() -> None:
-    made = weighted_sum({"cross_entropy": 1, "ft": {"preparing_rate": 1.0}})
-    assert (made.preparing_rate, weighted_sum("ft").preparing_rate) == (1.0, 0.2)
+    objective = weighted_sum({"cross_entropy": 1, "ft": {"preparing_rate": 1.0}})
+    assert (objective.preparing_rate, weighted_sum("ft").preparing_rate) == (1.0, 0.2)
     with pytest.raises(UserError, match="`preparing_rate` must be > 0, got 0"):
         weighted_sum({"ft": {"preparing_rate": 0.0}})
 
@@ -32,20 +32,20 @@ def test_rate_of_the_paraphraser() -> None:
 def test_whole_factors_by_hand() -> None:
     student, teacher = torch.randn(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
     expected = 0.0
-    for one, other in zip(student.flatten(1).tolist(), teacher.flatten(1).tolist(), strict=True):
-        lengths = sum(x * x for x in one) ** 0.5, sum(x * x for x in other) ** 0.5
-        expected += sum(abs(x / lengths[0] - y / lengths[1]) for x, y in zip(one, other, strict=True)) / 96
+    for a, other in zip(student.flatten(1).tolist(), teacher.flatten(1).tolist(), strict=True):
+        lengths = sum(x * x for x in a) ** 0.5, sum(x * x for x in other) ** 0.5
+        expected += sum(abs(x / lengths[0] - y / lengths[1]) for x, y in zip(a, other, strict=True)) / 96
     assert whole_factors(student, teacher).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_authors_form() -> None:
-    """Every number of the factor is compared, nothing is normed on the way, and the copy is judged by L1."""
+    """Every number of the factor is compared, nothing is normalised, and the reconstruction is compared by L1."""
     pair = Pair()
     objective = pair.build("ft", form="authors", factors=0.4, preparing=0.0).objectives()["ft"]
     assert isinstance(objective, FT)
     assert not any(isinstance(part, nn.BatchNorm2d) for part in objective.modules())
-    given = pair.signals()
-    students, teachers = given["student_stages"], given["teacher_stages"]
+    signals = pair.signals()
+    students, teachers = signals["student_stages"], signals["teacher_stages"]
     teacher = teachers[-1].detach()
     factor = objective.paraphraser.get_submodule("encoder")(teacher)
     assert factor.shape[1] == round(0.4 * teacher.shape[1]) == 26  # of 64 channels, where cutting off gives 25
@@ -53,7 +53,7 @@ def test_the_authors_form() -> None:
     torch.testing.assert_close(loss, whole_factors(objective.translator(students[-1]), factor))
     loss.backward()
     assert students[-1].grad.abs().max() > 0
-    assert all(one.grad is None for one in objective.paraphraser.parameters())
+    assert all(parameter.grad is None for parameter in objective.paraphraser.parameters())
     copy = objective.paraphraser(teacher)
     torch.testing.assert_close(objective.rebuild(teachers), (copy - teacher).abs().mean())
 

@@ -15,15 +15,15 @@ def test_value_equals_the_reference() -> None:
 def test_gradient_of_singular_vectors_equals_that_of_the_decomposition() -> None:
     stage = torch.randn(3, 6, 4, 4, requires_grad=True)
     mix = torch.randn(3, 6, 4)
-    mine = leading_vectors(stage, 4)[0]
-    theirs = torch.linalg.svd(stage.flatten(2).mT, full_matrices=False).Vh.mT[:, :, :4]
-    torch.testing.assert_close(mine, theirs)
+    vectors = leading_vectors(stage, 4)[0]
+    reference = torch.linalg.svd(stage.flatten(2).mT, full_matrices=False).Vh.mT[:, :, :4]
+    torch.testing.assert_close(vectors, reference)
     # Of squares, which do not depend on the sign of a vector.
-    grads = [torch.autograd.grad((mix * one.square()).sum(), stage)[0] for one in (mine, theirs)]
+    grads = [torch.autograd.grad((mix * tensor.square()).sum(), stage)[0] for tensor in (vectors, reference)]
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-4)
 
 
 def test_fewer_places_than_channels() -> None:
     stages = [torch.randn(2, 9, 2, 2, requires_grad=True) for _ in range(2)]
     kdsvd(stages, [torch.randn(2, 9, 4, 4) for _ in range(2)]).backward()
-    assert all(one.grad is not None and one.grad.isfinite().all() for one in stages)
+    assert all(stage.grad is not None and stage.grad.isfinite().all() for stage in stages)

@@ -1,4 +1,4 @@
-"""Logit standardisation, of every loss that reads logits of both."""
+"""Logit standardisation, in every loss that reads the logits of both networks."""
 
 import inspect
 
@@ -24,9 +24,9 @@ def test_the_teachers_scale_and_shift_do_not_matter(name: str) -> None:
     if name in ("wsld", "ea_kd", "mlkd"):  # weights and relations are those of plain logits, as published
         return
     pair = Pair()
-    made = pair.build(name, standardise=True)
-    given = pair.signals()
-    changed = {**given, "teacher_logits": 7 * given["teacher_logits"] + 2}
-    torch.testing.assert_close(made(given)[0], made(changed)[0], rtol=1e-4, atol=1e-5)
+    objective = pair.build(name, standardise=True)
+    signals = pair.signals()
+    changed = {**signals, "teacher_logits": 7 * signals["teacher_logits"] + 2}
+    torch.testing.assert_close(objective(signals)[0], objective(changed)[0], rtol=1e-4, atol=1e-5)
     plain = pair.build(name)
-    assert not torch.allclose(plain(given)[0], plain(changed)[0])
+    assert not torch.allclose(plain(signals)[0], plain(changed)[0])

@@ -1,4 +1,4 @@
-"""Multi-level distillation: the sum of its parts, counted out number by number."""
+"""Multi-level distillation: the sum of its parts, computed number by number."""
 
 import math
 
@@ -11,16 +11,16 @@ Rows = list[list[float]]
 
 
 def softmax(rows: Rows, temperature: float) -> Rows:
-    made = []
+    weights = []
     for row in rows:
         powers = [math.exp(z / temperature) for z in row]
-        made.append([one / sum(powers) for one in powers])
-    return made
+        weights.append([power / sum(powers) for power in powers])
+    return weights
 
 
 def gram(rows: Rows) -> Rows:
     """Inner products of all pairs of rows."""
-    return [[sum(a * b for a, b in zip(one, other, strict=True)) for other in rows] for one in rows]
+    return [[sum(a * b for a, b in zip(row, other, strict=True)) for other in rows] for row in rows]
 
 
 def columns(rows: Rows) -> Rows:
@@ -28,7 +28,7 @@ def columns(rows: Rows) -> Rows:
 
 
 def distance(a: Rows, b: Rows) -> float:
-    return sum((x - y) ** 2 for one, other in zip(a, b, strict=True) for x, y in zip(one, other, strict=True))
+    return sum((x - y) ** 2 for row, other in zip(a, b, strict=True) for x, y in zip(row, other, strict=True))
 
 
 def slow(student: Rows, teacher: Rows, temperatures: tuple[float, ...], images: float = 1, classes: float = 1) -> float:
@@ -37,7 +37,7 @@ def slow(student: Rows, teacher: Rows, temperatures: tuple[float, ...], images: 
     for t in temperatures:
         q, p = softmax(student, t), softmax(teacher, t)
         single = sum(
-            x * math.log(x / y) for one, other in zip(p, q, strict=True) for x, y in zip(one, other, strict=True)
+            x * math.log(x / y) for row, other in zip(p, q, strict=True) for x, y in zip(row, other, strict=True)
         )
         of_images = distance(gram(p), gram(q)) / len(p)
         of_classes = distance(gram(columns(p)), gram(columns(q))) / len(p[0])
@@ -59,7 +59,7 @@ def test_shares_in_place_of_masks() -> None:
     """Of six images and of five classes three are at or below the median."""
     student, teacher = both()
     expected = slow(student.tolist(), teacher.tolist(), (2, 2, 3, 5, 6), 3 / 6, 3 / 5)
-    # The shares are of float32.
+    # The shares are float32.
     assert mlkd(student, teacher, temperature=2, confident=True).item() == pytest.approx(expected, rel=1e-6)
 
 

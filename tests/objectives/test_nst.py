@@ -24,7 +24,7 @@ def test_many_places_or_many_channels_give_the_kernel_of_all_pairs(channels: int
     teacher = torch.rand(2, others, side, side, dtype=torch.float64)
 
     def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        a, b = (torch.nn.functional.normalize(one.flatten(2), dim=2) for one in (a, b))
+        a, b = (torch.nn.functional.normalize(stage.flatten(2), dim=2) for stage in (a, b))
         return (a[:, :, None] * b[:, None]).sum(3).square().mean()
 
     slow = kernel(teacher, teacher) + kernel(student, student) - 2 * kernel(student, teacher)

@@ -1,4 +1,4 @@
-"""The losses on logits that later work is measured against, by the numbers of their reference implementations.
+"""Losses on logits that later work compares with, against numbers of their reference implementations.
 
 Values and gradients of mdistiller (dkd), logit-standardization-KD (kd, dkd and mlkd on standardised logits),
 image_classification_sota (dist) and EA-KD.
@@ -26,9 +26,9 @@ def cases(name: str) -> list[str]:
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name in LOSSES for case in cases(name)])
 def test_value_and_gradient_equal_the_reference(name: str, case: str, dtype: torch.dtype) -> None:
     golden = Golden(name, "peers", case=case, dtype=dtype)
-    given = dict(golden.inputs)
-    labels = given.pop("labels")
-    loss = LOSSES[name](**given, **({"labels": labels} if name == "dkd" else {}), **golden.hp)
+    inputs = dict(golden.inputs)
+    labels = inputs.pop("labels")
+    loss = LOSSES[name](**inputs, **({"labels": labels} if name == "dkd" else {}), **golden.hp)
     # A divergence is the small rest of larger numbers, which float32 rounds; float64 holds to the relative bound.
     golden.check(loss, rounding=1e-5 if dtype is torch.float32 else 0.0)
 

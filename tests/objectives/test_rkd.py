@@ -40,8 +40,8 @@ def test_images_that_are_almost_alike_lose_no_digits(near: float, offset: float)
     slow = torch.nn.functional.smooth_l1_loss(slow_angles(exact), slow_angles(teacher.double()))
     fast = angles(student.requires_grad_(), teacher)
     assert fast.item() == pytest.approx(slow.item(), rel=1e-5)
-    (got,), (expected,) = torch.autograd.grad(fast, student), torch.autograd.grad(slow, exact)
-    assert (got - expected).abs().max() < 1e-5 * expected.abs().max()
+    (grad,), (expected,) = torch.autograd.grad(fast, student), torch.autograd.grad(slow, exact)
+    assert (grad - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 def test_an_image_that_is_in_the_batch_twice_is_no_trouble() -> None:
@@ -57,10 +57,10 @@ def test_distances_of_images_that_are_almost_alike_lose_no_digits() -> None:
     generator = torch.Generator().manual_seed(0)
     base, teacher = torch.randn(4, 16, generator=generator), torch.randn(8, 16, generator=generator)
     student = torch.cat([base, base + 3e-4 * torch.randn(4, 16, generator=generator)])  # as mixtures of the same two
-    found = []
+    grads = []
     for dtype in (torch.float32, torch.float64):
         leaf = student.detach().clone().to(dtype).requires_grad_()
         rkd(leaf, teacher.to(dtype), angle=0.0).backward()
         assert leaf.grad is not None
-        found.append(leaf.grad.double())
-    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-6)
+        grads.append(leaf.grad.double())
+    torch.testing.assert_close(grads[0], grads[1], rtol=1e-5, atol=1e-6)

@@ -27,12 +27,12 @@ def test_teacher_projection_stays_random_unless_it_is_to_learn() -> None:
     for kind, learns in {"random": False, "learned": True}.items():
         pair = Pair()
         objective = pair.build("rrd", teacher_projection=kind).objectives()["rrd"]
-        given = pair.signals()
-        objective(given["student_embedding"], given["teacher_embedding"], given["ids"]).backward()
+        signals = pair.signals()
+        objective(signals["student_embedding"], signals["teacher_embedding"], signals["ids"]).backward()
         weight = objective.get_parameter("teacher_linear.weight")
         assert weight.requires_grad == learns
         assert (weight.grad is not None) == learns
-        assert given["teacher_embedding"].grad is None
+        assert signals["teacher_embedding"].grad is None
 
 
 def test_queue_starts_with_unit_embeddings_or_as_in_the_reference() -> None:

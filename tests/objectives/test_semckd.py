@@ -34,8 +34,8 @@ def test_by_hand() -> None:
 def test_attention_of_each_stage_sums_to_one() -> None:
     pair = Pair("resnet8", "ResNet50")
     objective = pair.build("semckd").objectives()["semckd"]
-    given = pair.signals()
-    attention = objective._attention(list(given["student_stages"][1:]), list(given["teacher_stages"][1:]))
+    signals = pair.signals()
+    attention = objective._attention(list(signals["student_stages"][1:]), list(signals["teacher_stages"][1:]))
     assert attention.shape == (6, 3, 4)
     torch.testing.assert_close(attention.sum(2), torch.ones(6, 3))
 
@@ -43,7 +43,7 @@ def test_attention_of_each_stage_sums_to_one() -> None:
 def test_larger_batches_than_the_runs_are_taken_in_parts() -> None:
     pair = Pair()
     objective = pair.build("semckd").objectives()["semckd"].eval()
-    given = pair.signals()
-    student, teacher = given["student_stages"], given["teacher_stages"]
-    twice = [tuple(torch.cat([one, one]) for one in side) for side in (student, teacher)]
+    signals = pair.signals()
+    student, teacher = signals["student_stages"], signals["teacher_stages"]
+    twice = [tuple(torch.cat([stage, stage]) for stage in side) for side in (student, teacher)]
     torch.testing.assert_close(objective(*twice), objective(student, teacher))

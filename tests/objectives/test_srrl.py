@@ -15,7 +15,7 @@ from limbeck.objectives.functional import srrl
 def test_value_and_gradient_equal_the_reference(dtype: torch.dtype) -> None:
     peer = FeaturePeer("srrl", dtype)
     objective = SRRL()
-    peer.build(objective, lambda ours: ours.removeprefix("transfer."))
+    peer.build(objective, lambda name: name.removeprefix("transfer."))
     peer.golden.check(objective(peer.student.embedding, peer.teacher.embedding, peer.teacher.logits))
 
 
@@ -29,17 +29,17 @@ def test_number_by_number() -> None:
         for k in range(2):
             answer = bias[k].item() + sum(weight[k, d].item() * student[i, d].item() for d in range(3))
             answers += (answer - logits[i, k].item()) ** 2 / 8
-    made = srrl(student, teacher, logits, lambda x: x @ weight.t() + bias)
-    assert made.item() == pytest.approx(features + answers, rel=1e-5)
+    loss = srrl(student, teacher, logits, lambda x: x @ weight.t() + bias)
+    assert loss.item() == pytest.approx(features + answers, rel=1e-5)
 
 
 def test_the_authors_project_the_map_and_pool_it_then() -> None:
     pair = Pair()
-    given = pair.signals()
-    made = pair.build("srrl", form="authors")
-    objective = made.objectives()["srrl"]
-    assert made.needs == {"student_last_map", "teacher_embedding", "teacher_logits"}
-    stage = given["student_last_map"].detach()
+    signals = pair.signals()
+    pair_ = pair.build("srrl", form="authors")
+    objective = pair_.objectives()["srrl"]
+    assert pair_.needs == {"student_last_map", "teacher_embedding", "teacher_logits"}
+    stage = signals["student_last_map"].detach()
     kernel = objective.get_parameter("transfer.conv.weight").detach()[:, :, 0, 0]
     projected = torch.einsum("dc,bchw->bdhw", kernel, stage)
     mean, variance = projected.mean((0, 2, 3)), projected.var((0, 2, 3), unbiased=False)
@@ -47,13 +47,13 @@ def test_the_authors_project_the_map_and_pool_it_then() -> None:
     embedding = normed.clamp_min(0).flatten(2).mean(2)
     head = pair.setup.teacher_head
     assert head is not None
-    expected = srrl(embedding, given["teacher_embedding"], given["teacher_logits"], head)
-    loss, _ = made(given)
+    expected = srrl(embedding, signals["teacher_embedding"], signals["teacher_logits"], head)
+    loss, _ = pair_(signals)
     torch.testing.assert_close(loss, expected)
     loss.backward()
-    assert given["student_last_map"].grad.abs().max() > 0
-    assert given["student_embedding"].grad is None
-    other = Pair().build("srrl")(given)[0]
+    assert signals["student_last_map"].grad.abs().max() > 0
+    assert signals["student_embedding"].grad is None
+    other = Pair().build("srrl")(signals)[0]
     assert other.item() != pytest.approx(loss.item(), rel=1e-3), "pooling does not commute with norm and ReLU"
 
 
@@ -82,7 +82,7 @@ def test_the_head_is_the_teachers_and_stays(form: str) -> None:
     assert head is not pair.setup.teacher_head
     for key, value in pair.setup.teacher_head.state_dict().items():
         assert torch.equal(head.state_dict()[key], value)
-    assert not any(one.requires_grad for one in head.parameters())
+    assert not any(parameter.requires_grad for parameter in head.parameters())
 
 
 def test_unknown_form() -> None:

@@ -62,7 +62,7 @@ def test_options_that_the_memory_reads_are_taken() -> None:
 
 
 def test_terms_that_remember_every_image_say_so() -> None:
-    made = weighted_sum({"crd": 1, "rrd": 1, "kd": 1})
-    assert made.remembering_ids == ("crd",)
+    objective = weighted_sum({"crd": 1, "rrd": 1, "kd": 1})
+    assert objective.remembering_ids == ("crd",)
     assert weighted_sum({"crd": {"memory": "queue"}, "rrd": {"memory": "momentum"}}).remembering_ids == ("rrd",)
     assert weighted_sum("kd").remembering_ids == ()

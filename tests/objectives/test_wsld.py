@@ -14,5 +14,5 @@ def test_value_and_gradient_equal_the_reference() -> None:
 
 def test_labels_are_a_term_that_can_be_left_out() -> None:
     student, teacher, labels = torch.randn(5, 7), torch.randn(5, 7), torch.arange(5)
-    apart = wsld(student, teacher, labels, hard=0.0) + cross_entropy(student, labels)
-    torch.testing.assert_close(wsld(student, teacher, labels), apart)
+    parts = wsld(student, teacher, labels, hard=0.0) + cross_entropy(student, labels)
+    torch.testing.assert_close(wsld(student, teacher, labels), parts)

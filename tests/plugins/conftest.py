@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="u
 
 def blocks(language: str) -> list[str]:
     """The examples of the page in a language."""
-    return [one.split("```")[0] for one in PAGE.split(f"```{language}\n")[1:]]
+    return [part.split("```")[0] for part in PAGE.split(f"```{language}\n")[1:]]
 
 
 def parts_of_page() -> list[str]:
@@ -34,13 +34,13 @@ def _forgetful(forgetful: None) -> Iterator[None]:
 def frugal_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of the page."""
     name, entry_points = of_project(blocks("toml")[0])
-    module = next(one for one in blocks("python") if "plain = " in one)
+    module = next(block for block in blocks("python") if "plain = " in block)
     return wheel(tmp_path_factory.mktemp("wheels"), name, {"frugal_parts.py": module}, entry_points)
 
 
 @pytest.fixture
 def frugal(frugal_wheel: Path, tmp_path: Path) -> Iterator[Path]:
-    """It, installed."""
+    """The package of the page, installed."""
     unpack(frugal_wheel, tmp_path / "site")
     with importable(tmp_path / "site"):
         yield tmp_path / "site"

@@ -38,21 +38,21 @@ def wheel(folder: Path, name: str, files: Mapping[str, str], entry_points: Mappi
 
 
 def install(path: Path, where: Path) -> None:
-    """By pip, without any network."""
+    """Installs by pip, without any network."""
     quiet = ["--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-warn-conflicts"]
     command = [sys.executable, "-m", "pip", "install", *quiet, "--target", str(where), str(path)]
     subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def unpack(path: Path, where: Path) -> None:
-    """What pip does, less a second of waiting."""
+    """Does what pip does, and saves a second of waiting."""
     with zipfile.ZipFile(path) as file:
         file.extractall(where)
 
 
 @contextmanager
 def importable(*folders: Path) -> Iterator[None]:
-    """What lies in these folders is installed, as long as this lasts."""
+    """Within the context, packages in these folders are installed."""
     with pytest.MonkeyPatch.context() as patch:
         for folder in folders:
             patch.syspath_prepend(str(folder))

@@ -39,7 +39,7 @@ def typed(*arguments: str) -> str:
 
 
 def recipe_of_page() -> dict[str, Any]:
-    return yaml.safe_load(next(one for one in blocks("yaml") if "name: afternoon" in one))
+    return yaml.safe_load(next(block for block in blocks("yaml") if "name: afternoon" in block))
 
 
 QUICK = {"steps: 300": "steps: 9", "steps: 200": "steps: 2", "latency: false": "latency: false\ninside: 0"}
@@ -60,11 +60,11 @@ def test_an_afternoon_by_the_page_alone(tmp_path: Path, monkeypatch: pytest.Monk
     once, grown = PAGE[: PAGE.index("### An objective")].split("**It may grow.**")
     follow(once, QUICK)
     runs = Path("runs/afternoon/runs")
-    finished = {one: one.stat().st_mtime_ns for one in runs.glob("*/seed-*/*") if one.is_file()}
+    finished = {path: path.stat().st_mtime_ns for path in runs.glob("*/seed-*/*") if path.is_file()}
     assert_arms(["entropy", "ink", "least-ink", "kd", "brier"], seeds=2)
-    known = json.loads(Path("runs/afternoon/inputs.json").read_text())
-    assert {name for name in known if "/" in name} == {"scores/my_parts:ink", "objectives/my_parts:brier"}
-    assert known["scores/my_parts:ink"]["from"] == "imported by its path"
+    inputs = json.loads(Path("runs/afternoon/inputs.json").read_text())
+    assert {name for name in inputs if "/" in name} == {"scores/my_parts:ink", "objectives/my_parts:brier"}
+    assert inputs["scores/my_parts:ink"]["from"] == "imported by its path"
     ink = {
         arm: pq.read_table(runs / f"{arm}@50-images/seed-0/making/chosen.parquet")["score"].to_numpy()
         for arm in ("ink", "least-ink")
@@ -72,8 +72,8 @@ def test_an_afternoon_by_the_page_alone(tmp_path: Path, monkeypatch: pytest.Monk
     assert ink["ink"].min() > ink["least-ink"].max() > 0
     follow(grown, QUICK)
     assert_arms(["entropy", "ink", "least-ink", "kd", "brier", "both"], seeds=3)
-    again = {one for one, when in finished.items() if one.stat().st_mtime_ns != when}
-    assert {one.name for one in again} <= {"README.md"}, "only model cards say how many seeds there are"
+    again = {path for path, time in finished.items() if path.stat().st_mtime_ns != time}
+    assert {path.name for path in again} <= {"README.md"}, "only model cards say how many seeds there are"
 
 
 def assert_arms(own: list[str], *, seeds: int) -> None:
@@ -101,8 +101,8 @@ def test_every_section_of_the_page_is_an_arm(tmp_path: Path, monkeypatch: pytest
     sections = PAGE[PAGE.index("### An objective") : PAGE.index("## In Python")]
     arms = {
         name: arm
-        for one in sections.split("```yaml\n")[1:]
-        for name, arm in yaml.safe_load(one.split("```")[0]).items()
+        for part in sections.split("```yaml\n")[1:]
+        for name, arm in yaml.safe_load(part.split("```")[0]).items()
     }
     assert len(arms) == 9
     content = recipe_of_page()
@@ -116,8 +116,8 @@ def test_every_section_of_the_page_is_an_arm(tmp_path: Path, monkeypatch: pytest
     typed("compare", "below/all.yaml", "--out", "out")
     results = json.loads(Path("out/results.json").read_text())
     assert {row["state"] for row in results["runs"]} == {"finished"}
-    known = {one for one in json.loads(Path("out/inputs.json").read_text()) if "/" in one}
-    assert {one.partition("/")[0] for one in known} == {
+    names = {name for name in json.loads(Path("out/inputs.json").read_text()) if "/" in name}
+    assert {name.partition("/")[0] for name in names} == {
         "objectives", "scores", "views", "optimizers", "schedules", "models",
     }  # fmt: skip
     student = lb.load_model(Path("out/runs/tiny@50-images/seed-0/student"))
@@ -255,13 +255,15 @@ def test_options_may_be_null_and_lists_and_come_back_as_they_were(own: Path, tmp
     written = yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())
     assert written["student"]["options"] == options
     assert written["objective"]["own_parts_here:several"] == {"weight": 1e-3, **loss}
-    taught = run(read_recipe(tmp_path / "run/recipe.yaml"), tmp_path / "run", resume=True).student
-    assert [one.shape[0] for one in taught.parameters()] == [3, 3, 2, 2, 3, 3]
+    student = run(read_recipe(tmp_path / "run/recipe.yaml"), tmp_path / "run", resume=True).student
+    assert [parameter.shape[0] for parameter in student.parameters()] == [3, 3, 2, 2, 3, 3]
     again = lb.load_model(tmp_path / "run")
-    assert all(one.equal(other) for one, other in zip(again.parameters(), taught.parameters(), strict=True))
+    assert all(
+        parameter.equal(other) for parameter, other in zip(again.parameters(), student.parameters(), strict=True)
+    )
     module = import_object("own_parts_here:Net", "model")
     again = lb.load_model(tmp_path / "run", model=module)
-    assert [one.shape[0] for one in again.parameters()] == [3, 3, 2, 2, 3, 3]
+    assert [parameter.shape[0] for parameter in again.parameters()] == [3, 3, 2, 2, 3, 3]
 
 
 def test_options_of_a_score_may_be_null_and_lists() -> None:
@@ -270,7 +272,9 @@ def test_options_of_a_score_may_be_null_and_lists() -> None:
         return values.sum(1).pow(powers[0]) * (1 if scale is None else scale)
 
     images, score = lb.load("digits", classes=[0, 1]), SCORES.name_of(own)
-    plain, same = (lb.Criterion(score=score, options=one) for one in ({"scale": 2}, {"powers": [1, 2], "scale": 2}))
+    plain, same = (
+        lb.Criterion(score=score, options=options) for options in ({"scale": 2}, {"powers": [1, 2], "scale": 2})
+    )
     assert plain.column == same.column
     assert lb.select(images, criterion=plain, budget=4).ids.equal(lb.select(images, criterion=same, budget=4).ids)
     with pytest.raises(UserError, match="`powers` of a criterion must be a list of numbers, texts, true or false, got"):

@@ -61,7 +61,7 @@ class Small(nn.Module):
 
 
 def test_a_lambda_is_an_objective(images: lb.ImageSet, tmp_path: Path) -> None:
-    told = Told()
+    progress = Told()
     result = lb.distill(
         lb.create("lenet5", num_classes=3, channels=1),
         Small,
@@ -70,12 +70,12 @@ def test_a_lambda_is_an_objective(images: lb.ImageSet, tmp_path: Path) -> None:
         optimizer=torch.optim.RAdam,
         schedule=lambda elapsed: 1 - elapsed,
         out=tmp_path / "run",
-        progress=told,
+        progress=progress,
         **SHORT,
     )
     assert result.student.name == f"{__name__}:Small"
-    said = [line for line in told.lines if "known to this process alone: go on with the run from Python" in line]
-    assert [line.split("'")[0] for line in said] == ["the objective ", "the schedule "]
+    lines = [line for line in progress.lines if "known to this process alone: go on with the run from Python" in line]
+    assert [line.split("'")[0] for line in lines] == ["the objective ", "the schedule "]
     written = yaml.safe_load((tmp_path / "run/recipe.yaml").read_text())
     assert next(iter(written["objective"])).startswith("python:lambda#")
     assert written["training"]["optimizer"] == "torch.optim:RAdam"
@@ -85,10 +85,10 @@ def test_weights_and_options_stand_beside_functions() -> None:
     def gap(student_logits: Tensor, teacher_logits: Tensor, *, power: float = 2.0) -> Tensor:
         return (student_logits - teacher_logits).abs().pow(power).mean()
 
-    made = weighted_sum({"ce": 0.1, gap: {"weight": 0.9, "power": 3}})
-    assert [*made.weights.values()] == [0.1, 0.9]
-    assert made.needs == {"labels", "student_logits", "teacher_logits"}
-    total, terms = made({"labels": torch.zeros(2, dtype=torch.int64), **pair()})
+    objective = weighted_sum({"ce": 0.1, gap: {"weight": 0.9, "power": 3}})
+    assert [*objective.weights.values()] == [0.1, 0.9]
+    assert objective.needs == {"labels", "student_logits", "teacher_logits"}
+    total, terms = objective({"labels": torch.zeros(2, dtype=torch.int64), **pair()})
     assert total.item() == pytest.approx(0.1 * terms["cross_entropy"].item() + 0.9 * 8)
     assert weighted_sum({KD: 1}).weights == {"limbeck.objectives.kd:KD": 1.0}
     assert [*weighted_sum({KD: 1}).objectives()] == ["limbeck.objectives.kd:KD"]
@@ -115,24 +115,24 @@ class Scaled(nn.Module):
 
 
 def test_a_module_is_an_objective_with_parameters_of_its_own() -> None:
-    given = Scaled(2.0)
-    made = weighted_sum({given: {"weight": 0.5, "power": 1}})
-    (name,) = made.weights
+    scaled = Scaled(2.0)
+    objective = weighted_sum({scaled: {"weight": 0.5, "power": 1}})
+    (name,) = objective.weights
     assert name.startswith("python:Scaled#")
-    assert made.needs == {"student_logits", "teacher_logits", "labels"}
-    made.build(None, seed=0)  # pyright: ignore[reportArgumentType]
-    total, _ = made(pair())
+    assert objective.needs == {"student_logits", "teacher_logits", "labels"}
+    objective.build(None, seed=0)  # pyright: ignore[reportArgumentType]
+    total, _ = objective(pair())
     total.backward()
     assert total.item() == pytest.approx(0.5 * 2 * 2.0)
-    assert given.scale.grad is None
-    assert given.mean == 0
-    assert {one.rpartition(".")[2] for one in made.state_dict()} == {"scale", "noise", "mean"}
-    assert [one.shape for one in made.parameters() if one.grad is not None] == [(1,)]
-    assert all(one.device.type == "meta" for one in made.to("meta").state_dict().values())
-    again, *_ = weighted_sum(given).objectives().values()
-    assert again.state_dict()["module.noise"].equal(given.noise)
-    given.requires_grad_(False).scale.fill_(3.0)
-    assert OBJECTIVES.name_of(given) != name, "other weights are another loss"
+    assert scaled.scale.grad is None
+    assert scaled.mean == 0
+    assert {key.rpartition(".")[2] for key in objective.state_dict()} == {"scale", "noise", "mean"}
+    assert [parameter.shape for parameter in objective.parameters() if parameter.grad is not None] == [(1,)]
+    assert all(tensor.device.type == "meta" for tensor in objective.to("meta").state_dict().values())
+    again, *_ = weighted_sum(scaled).objectives().values()
+    assert again.state_dict()["module.noise"].equal(scaled.noise)
+    scaled.requires_grad_(False).scale.fill_(3.0)
+    assert OBJECTIVES.name_of(scaled) != name, "other weights are another loss"
     assert weighted_sum(name)(pair())[0].item() == pytest.approx(4 * 4.0), "what was named stays as it was"
 
 
@@ -141,10 +141,10 @@ def test_a_class_of_modules_is_an_objective_with_parameters_of_the_seed() -> Non
     assert OBJECTIVES.name_of(Scaled) == path
     noises = []
     for seed in (0, 0, 1):
-        made = weighted_sum({path: {"scale": 3, "power": 1.0, "sizes": [1, 2]}})
-        made.build(None, seed=seed)  # pyright: ignore[reportArgumentType]
-        assert made(pair())[0].item() == pytest.approx(2 * 3)
-        noises.append(next(value for key, value in made.state_dict().items() if key.endswith("noise")).item())
+        objective = weighted_sum({path: {"scale": 3, "power": 1.0, "sizes": [1, 2]}})
+        objective.build(None, seed=seed)  # pyright: ignore[reportArgumentType]
+        assert objective(pair())[0].item() == pytest.approx(2 * 3)
+        noises.append(next(value for key, value in objective.state_dict().items() if key.endswith("noise")).item())
     assert noises[0] == noises[1] != noises[2]
     assert read_recipe(one_run(objective={Scaled: {"scale": 2.0}})).objective == {path: {"scale": 2.0}}
     with pytest.raises(UserError, match=r"unknown option of objective .*Scaled': 'scales'; did you mean 'scale'"):
@@ -153,12 +153,12 @@ def test_a_class_of_modules_is_an_objective_with_parameters_of_the_seed() -> Non
 
 
 def test_modules_go_to_workers() -> None:
-    given = Scaled(2.0)
-    name = OBJECTIVES.name_of(given)
-    sent = [one for one in registered() if one.name == name]
+    scaled = Scaled(2.0)
+    name = OBJECTIVES.name_of(scaled)
+    sent = [part for part in registered() if part.name == name]
     OBJECTIVES.handed_over.clear()
     restore(sent)
-    assert OBJECTIVES.name_of(given) == name
+    assert OBJECTIVES.name_of(scaled) == name
     assert weighted_sum(name)(pair())[0].item() == pytest.approx(4 * 4.0)
 
 
@@ -324,12 +324,16 @@ def test_arms_of_a_comparison_hold_functions() -> None:
             "net": {"select": "entropy", "student": Small},
         },
     )
-    runs = {one.arm: one.recipe for one in plan(read_recipe(content)) if one.arm in content["compare"]["arms"]}
+    runs = {
+        planned.arm: planned.recipe
+        for planned in plan(read_recipe(content))
+        if planned.arm in content["compare"]["arms"]
+    }
     assert len(runs) == 6
     assert runs["rate"].training.optimizer == "torch.optim:Adagrad"
     assert runs["net"].student.model == f"{__name__}:Small"
-    for one in runs.values():
-        assert "function" not in yaml.safe_dump(one.model_dump(mode="json"))
+    for recipe in runs.values():
+        assert "function" not in yaml.safe_dump(recipe.model_dump(mode="json"))
 
 
 def test_elsewhere_it_says_what_to_do(tmp_path: Path) -> None:
@@ -362,7 +366,7 @@ def test_workers_are_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'python:guarded#\w+' of the objectives cannot be sent to other processes"):
         compare(recipe, tmp_path / "out", workers=2)
     assert not (tmp_path / "out").exists()
-    assert not [one for one in registered() if one.name.startswith("python:guarded")]
+    assert not [part for part in registered() if part.name.startswith("python:guarded")]
 
 
 def test_classes_of_a_notebook_are_students_too(images: lb.ImageSet, tmp_path: Path) -> None:
@@ -399,8 +403,8 @@ class Forgetful(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         self.count += 1
-        for one in self.param_groups[0]["params"]:
-            one.sub_(self.param_groups[0]["lr"] * one.grad / self.count)
+        for parameter in self.param_groups[0]["params"]:
+            parameter.sub_(self.param_groups[0]["lr"] * parameter.grad / self.count)
 
 
 class Hoarding(torch.optim.SGD):
@@ -408,12 +412,12 @@ class Hoarding(torch.optim.SGD):
 
     def step(self) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().step()
-        for one in self.param_groups[0]["params"]:
-            self.state[one].setdefault("all", []).append(one.detach().clone())
+        for parameter in self.param_groups[0]["params"]:
+            self.state[parameter].setdefault("all", []).append(parameter.detach().clone())
 
 
 def two_rates(params: Any, lr: float) -> torch.optim.Optimizer:
-    """The first tensor at a tenth of the rate."""
+    """The first tensor has a tenth of the learning rate."""
     first, *others = params
     return torch.optim.SGD([{"params": [first], "lr": lr / 10}, {"params": others}], lr=lr)
 
@@ -457,19 +461,19 @@ def test_names_of_torch_are_found_in_any_case_and_by_any_path() -> None:
         ({"RAdam": None}, "torch.optim:RAdam"),
     ):
         assert TrainingSettings(steps=2, optimizer=spec).optimizer == expected
-    made = make_optimizer([nn.Parameter(torch.zeros(2))], TrainingSettings(steps=2, optimizer="RAdam"))
-    assert isinstance(made, torch.optim.RAdam)
-    assert (made.defaults["lr"], made.defaults["weight_decay"]) == (0.05, 5e-4)
-    made = make_optimizer(
+    optimizer = make_optimizer([nn.Parameter(torch.zeros(2))], TrainingSettings(steps=2, optimizer="RAdam"))
+    assert isinstance(optimizer, torch.optim.RAdam)
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.05, 5e-4)
+    optimizer = make_optimizer(
         [nn.Parameter(torch.zeros(2))], TrainingSettings(steps=2, optimizer={"adamw": {"betas": [0.9, 0.95]}})
     )
-    assert [*made.defaults["betas"]] == [0.9, 0.95]
+    assert [*optimizer.defaults["betas"]] == [0.9, 0.95]
 
 
 def test_groups_keep_their_share_of_every_rate() -> None:
     settings = TrainingSettings(steps=10, optimizer=two_rates, schedule="constant", learning_rate=0.5)
-    made = make_optimizer([nn.Parameter(torch.zeros(1)) for _ in range(2)], settings)
-    assert [group.get("lr_scale", 1.0) for group in made.param_groups] == [0.1, 1.0]
+    optimizer = make_optimizer([nn.Parameter(torch.zeros(1)) for _ in range(2)], settings)
+    assert [group.get("lr_scale", 1.0) for group in optimizer.param_groups] == [0.1, 1.0]
     check_optimizer(two_rates)
 
 
@@ -498,8 +502,8 @@ def test_what_is_no_schedule_is_refused(schedule: Any, message: str) -> None:
 def test_a_schedule_may_be_part_of_a_call() -> None:
     steps = range(6)
     for spec in (partial(StepLR, step_size=2), {partial(StepLR, step_size=3): {"step_size": 2}}):
-        made = schedule_of(6, TrainingSettings(steps=6, schedule=spec, learning_rate=1.0))
-        assert [made(step).rate for step in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+        schedule = schedule_of(6, TrainingSettings(steps=6, schedule=spec, learning_rate=1.0))
+        assert [schedule(step).rate for step in steps] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
     own = TrainingSettings(steps=6, schedule=partial(CosineAnnealingLR, T_max=2), learning_rate=1.0)
     assert [schedule_of(6, own)(step).rate for step in steps] == pytest.approx([1, 0.5, 0, 0.5, 1, 0.5])
 
@@ -514,8 +518,8 @@ def test_a_schedule_may_be_part_of_a_call() -> None:
 )
 def test_a_schedule_may_be_made_as_torchs_are(made: Any, same: Any) -> None:
     rates = [
-        [schedule_of(6, TrainingSettings(steps=6, schedule=one))(step).rate for step in range(6)]
-        for one in (made, same)
+        [schedule_of(6, TrainingSettings(steps=6, schedule=schedule))(step).rate for step in range(6)]
+        for schedule in (made, same)
     ]
     assert rates[0] == rates[1]
     assert len({*rates[0]}) > 2

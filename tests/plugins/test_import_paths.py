@@ -104,7 +104,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             import_object(path, "objective")
     with pytest.raises(UserError, match="`optimizer` must be a class, got 'math:pi', which is a float"):
-        import_object("math:pi", "optimizer", fits=lambda one: isinstance(one, type), allowed="a class")
+        import_object("math:pi", "optimizer", fits=lambda part: isinstance(part, type), allowed="a class")
 
 
 def test_the_path_of_what_is_handed_over() -> None:
@@ -115,10 +115,10 @@ def test_the_path_of_what_is_handed_over() -> None:
     assert import_path_of(local) is None
     assert import_path_of(lambda: 0) is None
     assert import_path_of(3) is None
-    made = ModuleType("made_on_the_fly")
-    exec("def loss(): pass", vars(made))
-    sys.modules["made_on_the_fly"] = made
+    module = ModuleType("made_on_the_fly")
+    exec("def loss(): pass", vars(module))
+    sys.modules["made_on_the_fly"] = module
     try:
-        assert import_path_of(vars(made)["loss"]) is None
+        assert import_path_of(vars(module)["loss"]) is None
     finally:
         del sys.modules["made_on_the_fly"]

@@ -34,7 +34,7 @@ FRUGAL = (("objectives", "brier"), ("models", "tiny"), ("criteria", "plainest"))
 
 
 def cli(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """In a process of its own."""
+    """Runs in a process of its own."""
     path = os.pathsep.join([str(site), str(Path(lb.__file__).parents[1])])
     command = [sys.executable, "-m", "limbeck", *arguments]
     return subprocess.run(
@@ -49,15 +49,15 @@ def shown(*arguments: str) -> str:
 
 
 def comparison_of_page() -> str:
-    return next(one for one in blocks("yaml") if "name: mine" in one)
+    return next(block for block in blocks("yaml") if "name: mine" in block)
 
 
 def test_installed_by_pip_it_is_listed_and_named(frugal_wheel: Path, tmp_path: Path) -> None:
     install(frugal_wheel, tmp_path / "site")
     listed = cli(tmp_path / "site", "ls", "plugins")
     assert listed.returncode == 0, listed.stderr
-    for one in ("objective", "brier", "model", "tiny", "criterion", "plainest", "frugal-parts 0.1", "fine"):
-        assert one in listed.stdout
+    for word in ("objective", "brier", "model", "tiny", "criterion", "plainest", "frugal-parts 0.1", "fine"):
+        assert word in listed.stdout
     assert not listed.stderr
     (tmp_path / "mine.yaml").write_text(comparison_of_page())
     with importable(tmp_path / "site"):
@@ -66,10 +66,10 @@ def test_installed_by_pip_it_is_listed_and_named(frugal_wheel: Path, tmp_path: P
 
 def test_it_is_listed_beside_the_others(frugal: Path) -> None:
     assert "brier: frugal-parts 0.1" in shown("ls", "objectives")
-    told = shown("ls", "objectives", "brier")
-    assert "Squared differences of the probabilities" in told
-    assert "temperature=1" in told
-    assert "frugal-parts 0.1" in told
+    text = shown("ls", "objectives", "brier")
+    assert "Squared differences of the probabilities" in text
+    assert "temperature=1" in text
+    assert "frugal-parts 0.1" in text
     assert "tiny: frugal-parts 0.1" in shown("ls", "models")
     assert "plainest: frugal-parts 0.1" in shown("ls", "criteria")
 
@@ -101,9 +101,11 @@ def test_its_parts_are_arms_beside_built_in_ones(frugal: Path, tmp_path: Path, m
     results = compare(read_recipe(mine()), tmp_path / "out")
     assert {row["state"] for row in results["runs"]} == {"finished"}
     assert {"entropy", "plainest", "brier", "lenet", "random"} <= {row["arm"] for row in results["runs"]}
-    known = json.loads((tmp_path / "out" / "inputs.json").read_text())
+    inputs = json.loads((tmp_path / "out" / "inputs.json").read_text())
     parts = {f"{family}/{name}" for family, name in FRUGAL}
-    assert {name: one["from"] for name, one in known.items() if "/" in name} == dict.fromkeys(parts, "frugal-parts 0.1")
+    assert {name: part["from"] for name, part in inputs.items() if "/" in name} == dict.fromkeys(
+        parts, "frugal-parts 0.1"
+    )
     chosen = json.loads((tmp_path / "out/runs/brier@12-images/seed-0/inputs.json").read_text())
     assert parts <= {*chosen}
     student = tmp_path / "out/runs/plainest@12-images/seed-0"
@@ -114,8 +116,8 @@ def test_its_parts_are_arms_beside_built_in_ones(frugal: Path, tmp_path: Path, m
 def test_it_passes_the_checks(frugal: Path, family: str, name: str) -> None:
     checks = checks_for(family, name)
     assert len(checks) > 1
-    for one in checks:
-        one()
+    for check in checks:
+        check()
 
 
 def test_misspelt_names_find_it(frugal: Path) -> None:
@@ -224,15 +226,15 @@ def test_what_is_broken_is_listed_as_such(broken: Path, monkeypatch: pytest.Monk
     with importable(broken / "site"):
         with pytest.warns(UserWarning, match="broken-parts 0.1") as warned:
             listed = shown("ls", "objectives")
-        told = "\n".join(str(one.message) for one in warned)
+        text = "\n".join(str(warning.message) for warning in warned)
         assert "cannot be used (broken-parts 0.1)" in listed
-        assert "objective 'raising' of broken-parts 0.1 cannot be used" in told
-        assert "broken-parts 0.1 offers an objective 'dist', which limbeck has itself; limbeck's is used" in told
+        assert "objective 'raising' of broken-parts 0.1 cannot be used" in text
+        assert "broken-parts 0.1 offers an objective 'dist', which limbeck has itself; limbeck's is used" in text
         with pytest.warns(
             UserWarning, match=r"in the group 'limbeck.objective', which nobody reads; is it limbeck.obj"
         ):
-            told = shown("ls", "plugins")
-        assert "cannot be used: 'broken_parts:absent' cannot be imported (RuntimeError: it cannot be)" in told
+            text = shown("ls", "plugins")
+        assert "cannot be used: 'broken_parts:absent' cannot be imported (RuntimeError: it cannot be)" in text
 
 
 @pytest.mark.parametrize("family", FAMILIES)

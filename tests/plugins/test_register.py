@@ -64,13 +64,13 @@ def net(num_classes: int, channels: int = 3, *, width: int = 4) -> nn.Module:
 
 def made_of_squares(latents: int, channels: int, size: tuple[int, int], *, side: int = 4) -> nn.Module:
     """Squares of one colour."""
-    height, width = (-(-one // side) for one in size)
+    height, width = (-(-pixels // side) for pixels in size)
     squares = (nn.Linear(latents, channels * height * width), nn.Unflatten(1, (channels, height, width)))
     return nn.Sequential(*squares, nn.Upsample(size), nn.Sigmoid())
 
 
 class Upside(Augmentation):
-    """Half of the time upside down."""
+    """Flips images upside down half of the time."""
 
     distinct = 2
 
@@ -79,7 +79,7 @@ class Upside(Augmentation):
 
 
 def brighter(images: Tensor, draw: Draw, *, strength: float = 0.1) -> Tensor:
-    """All of a batch, or none."""
+    """Changes all of a batch, or none."""
     return images + strength * draw.choice(2)
 
 
@@ -190,8 +190,8 @@ def test_parts_of_a_named_criterion_are_remembered_too(tmp_path: Path) -> None:
     register("criteria", "mine", "sum/spaced")
     content = one_run(select={"budget": 12, "criterion": "mine"})
     stop(content, tmp_path / "run")
-    known = json.loads((tmp_path / "run/inputs.json").read_text())
-    assert {"criteria/mine", "scores/sum", "allocations/spaced"} <= {*known}
+    inputs = json.loads((tmp_path / "run/inputs.json").read_text())
+    assert {"criteria/mine", "scores/sum", "allocations/spaced"} <= {*inputs}
     register("scores", "sum", lambda values: values.sum(1), replace=True)
     with pytest.raises(UserError, match=r"the score 'sum' \(registered in Python, code"):
         run(read_recipe(content), tmp_path / "run", resume=True)
@@ -212,8 +212,8 @@ def test_what_is_said_counts_and_defaults_are_read() -> None:
     described = about(weight=3.0, aliases=("g",), summary="a gap")(gap)
     try:
         register("objectives", "gap", described)
-        made = weighted_sum({"g": {"power": 3}})
-        assert made.weights == {"gap": 3.0}
+        objective = weighted_sum({"g": {"power": 3}})
+        assert objective.weights == {"gap": 3.0}
         with pytest.raises(UserError, match="names 'gap' twice"):
             weighted_sum({"g": 1, "gap": 1})
     finally:
@@ -365,8 +365,8 @@ def test_a_classifier_of_ones_own_keeps_what_it_was_trained_with(tmp_path: Path)
 def test_keys_of_views_tell_options_and_code_apart() -> None:
     register("views", "upside", Upside)
     register("views", "noisy", lambda images, draw, level=3: images)
-    one, other = augmentation({"noisy": {"level": 3}}), augmentation({"noisy": {"level": 4}})
-    assert one.key == augmentation("noisy").key != other.key
+    first, other = augmentation({"noisy": {"level": 3}}), augmentation({"noisy": {"level": 4}})
+    assert first.key == augmentation("noisy").key != other.key
     assert augmentation("upside").key not in (None, Upside().key)
     exec("def shown(images, draw): return images", cell := {"__name__": "__main__"})
     register("views", "cell", cell["shown"], replace=True)
@@ -375,9 +375,9 @@ def test_keys_of_views_tell_options_and_code_apart() -> None:
 
 def test_keys_of_normalised_views_tell_options_and_code_apart() -> None:
     register("normalised_views", "brighter", brighter)
-    one, other = normalised_views({"brighter": {"strength": 0.2}}), normalised_views({"brighter": {"strength": 0.3}})
-    assert one.key != other.key
-    assert one.own
+    first, other = normalised_views({"brighter": {"strength": 0.2}}), normalised_views({"brighter": {"strength": 0.3}})
+    assert first.key != other.key
+    assert first.own
     assert normalised_views(["dsa", "brighter"]).own
     assert not normalised_views(["dsa", "crop-scale-rotate"]).own
     register("normalised_views", "gray", lambda images, draw: images[:, :1])
@@ -392,24 +392,24 @@ def test_answers_to_views_are_kept_by_what_these_run() -> None:
     def shown(level: int) -> Callable[..., Tensor]:
         return lambda images, draw: images + level
 
-    teacher, found = FrozenTeacher(lb.create("lenet5", num_classes=3), device=torch.device("cpu")), []
+    teacher, folders = FrozenTeacher(lb.create("lenet5", num_classes=3), device=torch.device("cpu")), []
     for level in (1, 2, 1):
         register("views", "shown", shown(level), distinct=1, replace=True)
-        found.append(view_folder(teacher, "teacher", (3, 32, 32), augmentation("shown"), shared=True))
-    assert found[0] == found[2] != found[1]
+        folders.append(view_folder(teacher, "teacher", (3, 32, 32), augmentation("shown"), shared=True))
+    assert folders[0] == folders[2] != folders[1]
     chained = [augmentation([{"shown": {}}, "none"]), augmentation("shown"), augmentation("pad-crop")]
-    assert [one.own for one in chained] == [True, True, False]
+    assert [view.own for view in chained] == [True, True, False]
 
 
 def test_scores_are_kept_by_what_these_run(tmp_path: Path) -> None:
     images = lb.load("digits", classes=[0, 1, 2])
-    found = []
+    scores = []
     for power in (1, 2, 1):
         register("scores", "sum", lambda values, power=power: values.pow(power).sum(1), replace=True)
         criterion = lb.Criterion(score="sum")
         table = PoolScores(images, ScoringContext(), tmp_path).table(criterion)
-        found.append(float(next(table.batches(criterion.column))[criterion.column][0]))
-    assert found[0] == found[2] != found[1]
+        scores.append(float(next(table.batches(criterion.column))[criterion.column][0]))
+    assert scores[0] == scores[2] != scores[1]
 
 
 def test_scores_read_gray_levels_as_numbers_with_a_mean() -> None:
@@ -476,8 +476,8 @@ WRONG: dict[str, tuple[str, Any, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("what", WRONG)
 def test_checks_catch_what_is_wrong(what: str) -> None:
-    family, part, said, message = WRONG[what]
-    register(family, "x", part, **said)
+    family, part, options, message = WRONG[what]
+    register(family, "x", part, **options)
     with pytest.raises(AssertionError, match=message):
         check(family, "x")
 
@@ -536,8 +536,8 @@ def looking_up() -> Any:
 def test_workers_know_what_was_registered_here() -> None:
     register("objectives", "gap", gap)
     with open_crew(1) as crew:
-        ((_, found, _),) = crew.work(looking_up, [Task("gap", "gap")], lambda task: Silent())
-    assert found == ["student_logits", "teacher_logits"]
+        ((_, needs, _),) = crew.work(looking_up, [Task("gap", "gap")], lambda task: Silent())
+    assert needs == ["student_logits", "teacher_logits"]
 
 
 def test_what_cannot_be_sent_says_so() -> None:
@@ -569,14 +569,16 @@ def test_checks_take_parts_without_a_name_and_say_what_is_wrong() -> None:
 
 
 def test_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every block in Python, in their order, but for what is a file of a package."""
+    """Runs every Python block in order, except files of a package."""
     monkeypatch.chdir(tmp_path)
-    code = "\n".join(one for one in blocks("python") if "plain = " not in one).replace(
+    code = "\n".join(block for block in blocks("python") if "plain = " not in block).replace(
         'check("objectives", "brier")', ""
     )
-    found: dict[str, Any] = {"__name__": "page"}
-    exec(code, found)
-    assert {str(one) for one in checks_for_views()} <= {str(one) for one in found["checks_for"]("views", "negative")}
+    namespace: dict[str, Any] = {"__name__": "page"}
+    exec(code, namespace)
+    assert {str(item) for item in checks_for_views()} <= {
+        str(item) for item in namespace["checks_for"]("views", "negative")
+    }
 
 
 def checks_for_views() -> list[Any]:
@@ -586,13 +588,13 @@ def checks_for_views() -> list[Any]:
 
 
 def test_testing_needs_no_pytest() -> None:
-    sources = [one.read_text(encoding="utf-8") for one in Path(testing.__file__).parent.glob("*.py")]
+    sources = [path.read_text(encoding="utf-8") for path in Path(testing.__file__).parent.glob("*.py")]
     assert len(sources) > 8
-    assert not [one for one in sources if "import pytest" in one or "from pytest" in one]
+    assert not [source for source in sources if "import pytest" in source or "from pytest" in source]
 
 
 class Halves(Mixing):
-    """The right half is that of another image, but for a share of the images."""
+    """Takes the right half from another image, except for a share of the images."""
 
     def __init__(self, *, share: float = 0.9) -> None:
         self.share = share
@@ -606,8 +608,8 @@ class Halves(Mixing):
 def test_a_way_of_mixing_of_ones_own(tmp_path: Path) -> None:
     register("views", "halves", Halves)
     check_view("halves")
-    made = augmentation(["pad-crop", {"halves": {"share": 0.5}}], per_image=2)
-    assert (made.others, made.own, made.distinct) == (1, True, 2)
+    views = augmentation(["pad-crop", {"halves": {"share": 0.5}}], per_image=2)
+    assert (views.others, views.own, views.distinct) == (1, True, 2)
     keys = {augmentation({"halves": {"share": share}}).key for share in (0.5, 0.9)}
     assert len(keys | {augmentation("halves").key}) == 2
     training = {**one_run()["training"], "views": ["pad-crop", "halves"], "views_per_image": 2}

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @pytest.fixture(scope="session", autouse=True)
 def _checked() -> Iterator[None]:
-    """Charts of these tests are held to the schema of Vega-Lite, which takes too long where pages are written."""
+    """Validates the charts of these tests against the schema of Vega-Lite; for every written page that is too slow."""
 
     def specification(chart: style.AnyChart, **look: str) -> dict[str, Any]:
         return chart.properties(config=alt.Config(**style.look(**look))).to_dict()

@@ -67,7 +67,7 @@ def footprint(parameters: int) -> dict[str, Any]:
 
 
 def cost_of_before(images: int, passes: int) -> dict[str, Any]:
-    """As runs wrote it that did not count making."""
+    """As earlier runs wrote it, which did not count the cost of making."""
     energy = {"kwh": 0.0011 + images * 1e-8, "kind": "estimated", "how": "CPU seconds x 15 W per core"}
     return {
         "images": images,
@@ -79,7 +79,7 @@ def cost_of_before(images: int, passes: int) -> dict[str, Any]:
 
 
 def cost(images: int, passes: int, *, asked: int = 0, saved: int = 0, real: int | None = None) -> dict[str, Any]:
-    """With the parts of making, which asked the teacher so often, and of teaching."""
+    """With the cost of making, which asked the teacher that often, and of teaching."""
     before = cost_of_before(images, passes)
     making = Cost(images_read=45_000, teacher_passes=asked, seconds=12.0, kwh=1e-4, measured=False)
     teaching = Cost(images_read=153_600, teacher_passes=passes, passes_saved=saved, steps=1200)
@@ -117,7 +117,7 @@ def metrics(top1: float, *, seed: int = 0, terms: tuple[str, ...] = ("cross_entr
 
 
 def write_gallery(path: Path, *, count: int = 12, side: int = 32, channels: int = 3, labelled: bool = True) -> None:
-    """Smooth random images, so that they look like something and pack like photographs."""
+    """Smooth random images, which look like something and compress like photographs."""
     random = np.random.default_rng(count + side)
     arrays: dict[str, Any] = {}
     for group in GROUPS:
@@ -144,13 +144,13 @@ def write_run(folder: Path, *, top1: float = 0.81, images: int = 4500, seed: int
     )
     lines = metrics(top1, seed=seed)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    judged = {
+    evaluated = {
         "last": evaluation(top1, seed=seed),
         "chosen": evaluation(top1 - 0.002, seed=seed + 9),
         "chosen_step": 1100,
         "footprint": footprint(269_722),
     }
-    write_json(folder / "evaluation.json", judged)
+    write_json(folder / "evaluation.json", evaluated)
     write_json(folder / "cost.json", cost(images, 153_600))
     write_json(folder / "status.json", {"state": "finished", "error": None})
     if gallery:
@@ -164,15 +164,18 @@ def write_inside(folder: Path, *, classes: tuple[str, ...] = CLASSES, images: in
     size = len(classes)
     labels = np.arange(images) % size
     embedding = random.normal(0, 2, (size, 8))[labels] + random.normal(0, 1, (images, 8))
-    seen = {"teacher": embedding, "student": embedding @ random.normal(0, 1, (8, 6)) + random.normal(0, 1, (images, 6))}
+    embeddings = {
+        "teacher": embedding,
+        "student": embedding @ random.normal(0, 1, (8, 6)) + random.normal(0, 1, (images, 6)),
+    }
     logits = random.normal(0, 1, (50, size)) @ random.normal(0, 1, (size, size))
     arrays: dict[str, Any] = {}
-    for place, (who, found) in enumerate(seen.items()):
+    for place, (network, embedding_) in enumerate(embeddings.items()):
         noisy = logits + place * random.normal(0, 1.5, logits.shape)
-        arrays[f"correlation.{who}"] = np.corrcoef(noisy.T).astype(np.float32)
+        arrays[f"correlation.{network}"] = np.corrcoef(noisy.T).astype(np.float32)
         if maps:
-            arrays[f"embedding.{who}"] = found.astype(np.float32)
-            arrays[f"says.{who}"] = np.where(random.uniform(size=images) < 0.8, labels, 0)
+            arrays[f"embedding.{network}"] = embedding_.astype(np.float32)
+            arrays[f"says.{network}"] = np.where(random.uniform(size=images) < 0.8, labels, 0)
     if maps:
         arrays |= {"ids": np.arange(images) * 7, "labels": labels}
     near = {"k": 10, "n": images, "overlap": 0.412, "chance": 0.084, "teacher": 0.87, "student": 0.71}
@@ -236,7 +239,7 @@ def results(
 
 
 def of_before(content: dict[str, Any]) -> dict[str, Any]:
-    """The same results as comparisons wrote them that neither listed their controls nor counted making."""
+    """The same results as earlier comparisons wrote them, without their controls and the cost of making."""
     for row in [*content["table"], *(run["cost"] for run in content["runs"] if run["cost"])]:
         for part in ("making", "teaching", "teacher", "total", "real_images"):
             row.pop(part, None)
@@ -324,17 +327,17 @@ def _half(values: list[float]) -> float | None:
 def write_probe(
     folder: Path, *, network: str = "cifar10-resnet56", data: str = "stl10", schedule: str = "l2", seeds: int = 1
 ) -> Path:
-    """A folder of `limbeck probe`: a network, another one beside it, and the first untrained."""
+    """A folder of `limbeck probe`: a network, another one, and the first one untrained."""
     kinds = (("network", network, "resnet56", 0.70), ("against", "resnet8", "resnet8", 0.61))
     rows = []
     for role, name, model, top1 in (*kinds, ("untrained", "resnet56 untrained", "resnet56", 0.33)):
-        tried = [{"strength": 10.0**-i, "nll": 2 - top1 + abs(i - 3) / 10, "top1": top1} for i in range(6)]
+        strengths = [{"strength": 10.0**-i, "nll": 2 - top1 + abs(i - 3) / 10, "top1": top1} for i in range(6)]
         rows.append(
             {"on": data, "name": name, "role": role, "network": model, "data": f"{data}/train", "classes": 10}
             | {"images": 5000, "n": 8000, "size": [32, 32], "features": 64, "schedule": schedule}
             | {"seeds": list(range(seeds)), "top1": [top1 + i / 1000 for i in range(seeds)], "top5": [0.95] * seeds}
             | {"train_top1": [top1 + 0.03] * seeds, "strengths": [1e-3] * seeds if schedule == "l2" else []}
-            | {"tried": [tried] * seeds if schedule == "l2" else [], "converged": True}
+            | {"tried": [strengths] * seeds if schedule == "l2" else [], "converged": True}
             | {"seconds": {"features": 9.0, "fit": 0.4}}
         )
     content = {"created": "2025-11-20T14:03:12+00:00", "settings": {"network": network}, "rows": rows}
@@ -379,7 +382,7 @@ def table_rows(
 
 
 def pictures(title: str, count: int = 12, *, side: int = 32, channels: int = 3, labelled: bool = True) -> Pictures:
-    """Smooth random images, so that they look like something and pack like photographs."""
+    """Smooth random images, which look like something and compress like photographs."""
     source = torch.Generator().manual_seed(count + side + len(title))
     coarse = torch.rand(count, channels, 4, 4, generator=source) * 255
     images = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 255).byte()
@@ -393,9 +396,9 @@ def pictures(title: str, count: int = 12, *, side: int = 32, channels: int = 3, 
 
 
 def evidence(*, rows: bool = True, words: dict[str, Any] | None = None, **options: Any) -> Evidence:
-    """Of an honest maker that chooses by entropy."""
+    """Evidence of an honest maker that chooses by entropy."""
     columns = table_rows(**options)
-    known: dict[str, Any] = {
+    defaults: dict[str, Any] = {
         "headline": f"{columns['chosen'].sum()} of {len(columns['id'])} images of cifar10, by their entropy",
         "score": "entropy",
         "group": "cluster" if options.get("groups") else "",
@@ -405,7 +408,7 @@ def evidence(*, rows: bool = True, words: dict[str, Any] | None = None, **option
             pictures(f"{fate}, {end} entropy") for fate in ("Chosen", "Left out") for end in ("highest", "lowest")
         ],
     }
-    return Evidence(**{**known, "rows": (lambda: iter([columns])) if rows else None, **(words or {})})
+    return Evidence(**{**defaults, "rows": (lambda: iter([columns])) if rows else None, **(words or {})})
 
 
 def write_selections(folder: Path, *, images: int = 900, classes: int = 10, before: bool = False) -> Path:

@@ -47,7 +47,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if request.param == "several":
         (folder / "again").mkdir()
         shutil.copy(folder / "recipe.yaml", folder / "again")
-        both = [(one, factory.results()) for one in (folder, folder / "again")]
+        both = [(path, factory.results()) for path in (folder, folder / "again")]
         return write_merged_report(both, folder / "merged")
     return write_comparison_report(folder)
 
@@ -88,15 +88,15 @@ FOLDED = "return [...document.querySelectorAll('details table')].filter(one => !
 
 def test_nothing_is_cut_on_paper(live: Chrome, still: Chrome, page: Path) -> None:
     for driver in (live, still):
-        with width(driver, 688, media="print", scheme="dark"):  # A4 less its margins
+        with width(driver, 688, media="print", scheme="dark"):  # A4 without its margins
             visit(driver, page)
             if driver is live:
                 charts = count(driver, "[data-chart]")
-                WebDriverWait(driver, PATIENCE).until(lambda one: count(one, "[data-chart].ready") == charts)  # noqa: B023
+                WebDriverWait(driver, PATIENCE).until(lambda current: count(current, "[data-chart].ready") == charts)  # noqa: B023
             assert driver.execute_script(CUT) == []
             body = driver.find_element("css selector", "body")
             assert "(255, 255, 255" in body.value_of_css_property("background-color")
-            assert not any(one.is_displayed() for one in driver.find_elements("css selector", ".toc"))
+            assert not any(element.is_displayed() for element in driver.find_elements("css selector", ".toc"))
             assert driver.execute_script(FOLDED) == 0
     printed = base64.b64decode(live.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"])
     assert re.search(rb"/MediaBox \[0 0 594\.9\d* 841\.9\d*\]", printed)
@@ -113,7 +113,7 @@ def test_still_charts_show_without_scripts(still: Chrome, page: Path, tmp_path: 
 
 def told(driver: Chrome) -> str:
     """The tooltip in view."""
-    WebDriverWait(driver, PATIENCE).until(lambda one: count(one, "#vg-tooltip-element.visible"))
+    WebDriverWait(driver, PATIENCE).until(lambda current: count(current, "#vg-tooltip-element.visible"))
     return driver.find_element("css selector", "#vg-tooltip-element").text
 
 

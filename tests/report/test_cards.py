@@ -18,7 +18,7 @@ USERS = {"zeta": 0.75, "herding": 0.70, "margin": 0.7, "alpha": 0.72}
 
 
 def of_users(seeds: int = 3) -> dict[str, Any]:
-    """Four arms of the user's in no order of their letters."""
+    """Four arms of the user, not in alphabetical order."""
     results = factory.results(USERS | {arm: factory.LEVELS[arm] for arm in ("random", "balanced-random")}, seeds=seeds)
     for row in [*results["runs"], *results["table"]]:
         row["control"] = row["arm"] not in USERS
@@ -38,9 +38,9 @@ def test_every_arm_has_a_card_with_its_verdict() -> None:
 
 
 def test_the_lead_has_one_sentence_for_more_than_a_few_arms() -> None:
-    (said,) = sentences.lead(of_users())
-    assert said.startswith("Above balanced random beyond seed noise: zeta at 5 %, 10 % and 25 %")
-    assert "; below balanced random beyond seed noise: " in said
+    (sentence,) = sentences.lead(of_users())
+    assert sentence.startswith("Above balanced random beyond seed noise: zeta at 5 %, 10 % and 25 %")
+    assert "; below balanced random beyond seed noise: " in sentence
     assert len(sentences.headlines(of_users())) == 4
     assert sentences.lead(factory.results()) == sentences.headlines(factory.results())
     nothing = of_users(seeds=1)
@@ -70,13 +70,13 @@ def test_a_colour_stays_with_its_arm_and_no_two_arms_look_alike() -> None:
     styles = style.arms(results)
     assert list(styles) == list(arm_order(results)) == [*USERS, "balanced-random", "random", "full", "full-no-teacher"]
     more = {"runs": [{"arm": f"a{place}", "control": False} for place in range(30)]}
-    found = [(arm.colour, arm.dash) for arm in style.arms(more).values()]
-    assert len(set(found)) == 30
+    looks = [(arm.colour, arm.dash) for arm in style.arms(more).values()]
+    assert len(set(looks)) == 30
     assert [arm.dash for arm in styles.values() if not arm.control] == [(1, 0)] * 4
 
 
 def test_axes_end_at_all_and_at_none() -> None:
-    """Intervals that accuracy cannot have are cut there."""
+    """Intervals are cut where accuracy cannot go."""
     results = factory.results({"entropy": 0.87, "random": 0.86}, {"25 %": 11_250}, seeds=2)
     for run, row in zip(results["runs"], (1.0, 0.97, 0.98, 1.0), strict=False):
         run["last"] = row
@@ -84,8 +84,8 @@ def test_axes_end_at_all_and_at_none() -> None:
     results["teacher"]["evaluation"]["top1"] = 0.999
     for chart in (frontier_chart(results), ranking.ranking(results, style.arms(results))):
         content = json.loads(json.dumps(chart.to_dict()))
-        domains = [one for one in found(content, "domain") if isinstance(one, list)]
-        shares = [one for one in domains if len(one) == 2 and all(isinstance(end, float) for end in one)]
+        domains = [domain for domain in found(content, "domain") if isinstance(domain, list)]
+        shares = [domain for domain in domains if len(domain) == 2 and all(isinstance(end, float) for end in domain)]
         assert shares
         assert all(0 <= low < high <= 1 for low, high in shares)
         ends = [end for key in ("low", "high") for end in found(content, key) if end is not None]
@@ -94,7 +94,7 @@ def test_axes_end_at_all_and_at_none() -> None:
 
 
 def found(tree: Any, key: str) -> Any:
-    """All that a nested structure has under a key."""
+    """All values that a nested structure has under a key."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             if name == key:

@@ -24,12 +24,12 @@ def test_labels_are_words_and_arms_stay_as_they_are() -> None:
 
 def test_sentences_name_those_that_there_are() -> None:
     controls = Controls([NOISE, ALONE, LABELS])
-    said = "Controls, which nobody has to ask for: "
+    start = "Controls, which nobody has to ask for: "
     assert controls.sentence(["mine", "noise", "alone", "labels"], budgets=True) == (
-        f"{said}pure noise, no teacher at each budget, and labels alone."
+        f"{start}pure noise, no teacher at each budget, and labels alone."
     )
-    assert controls.sentence(["noise"], budgets=True) == f"{said}pure noise at each budget."
-    assert controls.sentence(["mine", "labels"], budgets=False) == f"{said}labels alone."
+    assert controls.sentence(["noise"], budgets=True) == f"{start}pure noise at each budget."
+    assert controls.sentence(["mine", "labels"], budgets=False) == f"{start}labels alone."
     assert controls.sentence(["mine"], budgets=True) == ""
 
 
@@ -37,6 +37,6 @@ def test_results_of_before_have_those_of_before_and_an_empty_list_none() -> None
     assert Controls.of({}).strictest() == ["balanced-random", "random", "full-no-teacher"]
     assert Controls.of({"controls": []}).strictest() == []
     listed = Controls.of({"controls": factory.CONTROLS})
-    assert [listed.get(one["name"]) for one in factory.CONTROLS] == [
-        Controls.of({}).get(one["name"]) for one in factory.CONTROLS
+    assert [listed.get(control["name"]) for control in factory.CONTROLS] == [
+        Controls.of({}).get(control["name"]) for control in factory.CONTROLS
     ]

@@ -18,9 +18,9 @@ Row = dict[str, Any]
 
 
 def with_answer(content: Row, margin: float = 0.01, **changes: Any) -> Row:
-    found = enough(content["runs"], content["table"], margin, 0.934)
-    assert found is not None
-    return content | {"enough": found | changes}
+    result = enough(content["runs"], content["table"], margin, 0.934)
+    assert result is not None
+    return content | {"enough": result | changes}
 
 
 def results(arms: int = 1, seeds: int = 3) -> Row:
@@ -30,8 +30,8 @@ def results(arms: int = 1, seeds: int = 3) -> Row:
 
 
 def row(**changes: Any) -> Row:
-    known = {"n": 3, "least": 50, "most": 300, "images": 214, "at_most": False, "low": 138, "high": 287}
-    return known | {"seeds_needed": None, "control": False} | changes
+    content = {"n": 3, "least": 50, "most": 300, "images": 214, "at_most": False, "low": 138, "high": 287}
+    return content | {"seeds_needed": None, "control": False} | changes
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def answer(*arms: Row, **changes: Any) -> Row:
         for place, arm in enumerate(arms)
     ]
     reference = {"name": "full", "mean": 0.991, "images": 1293, "n": 3}
-    known = {"margin": 0.01, "reference": reference, "arms": rows, "fewest": None, "by_margin": []}
-    return {"enough": known | changes, "table": [{"arm": "full", **costs, "seconds": 1.5}], "runs": []}
+    content = {"margin": 0.01, "reference": reference, "arms": rows, "fewest": None, "by_margin": []}
+    return {"enough": content | changes, "table": [{"arm": "full", **costs, "seconds": 1.5}], "runs": []}
 
 
 def test_the_first_sentence_answers_for_every_arm() -> None:
-    found = enough_sentences(answer(row(images=None, low=180, high=None, seeds_needed=12), row()))
-    assert found == [
+    sentences = enough_sentences(answer(row(images=None, low=180, high=None, seeds_needed=12), row()))
+    assert sentences == [
         "To come within 1 point of full data (1,293 images, 99.1 %), arm-1 needs about 210 images (95 % interval 140 "
         "to 290) and arm-0 more than 300 (180 to above 300); n = 3 seeds",
         "A run of arm-1 with so few takes 19,200 teacher passes, 1.2 s and 0.004 Wh; one on full data, 19,200 teacher "
@@ -118,16 +118,16 @@ def test_arms_with_another_student_than_the_full_data_are_named() -> None:
     assert words in enough_sentences(with_answer(results(), other_students=["criterion-0"]))
     words = "criterion-0 and criterion-1 teach another student than full data does, so what they need"
     both = with_answer(results(2), other_students=["criterion-1", "criterion-0"])
-    assert any(words in one for one in enough_sentences(both))
-    assert not any("another student" in one for one in enough_sentences(with_answer(results())))
+    assert any(words in sentence for sentence in enough_sentences(both))
+    assert not any("another student" in sentence for sentence in enough_sentences(with_answer(results())))
 
 
 def test_of_many_arms_the_first_is_named_and_the_others_are_counted() -> None:
     arms = [row(images=60 + place, control=place < 1, seeds_needed=9) for place in range(6)]
-    found = enough_sentences(answer(*arms, *[row(images=None, high=None, seeds_needed=9)] * 3))
-    assert "6 of 9 arms need at most 300 images, the fewest of all arm-0 about 60 images (95 % interval" in found[0]
-    assert ", and of those that are no controls arm-1 about 61" in found[0]
-    assert found[-1].endswith(
+    sentences = enough_sentences(answer(*arms, *[row(images=None, high=None, seeds_needed=9)] * 3))
+    assert "6 of 9 arms need at most 300 images, the fewest of all arm-0 about 60 images (95 % interval" in sentences[0]
+    assert ", and of those that are no controls arm-1 about 61" in sentences[0]
+    assert sentences[-1].endswith(
         "about 6 more for arm-0, about 6 more for arm-1 and about 6 more for arm-2, more in the table for 6 others"
     )
     none, lacking = enough_sentences(answer(*[row(images=None, seeds_needed=9)] * 4, *[row(images=None)] * 3))
@@ -137,9 +137,9 @@ def test_of_many_arms_the_first_is_named_and_the_others_are_counted() -> None:
 
 def test_of_arms_that_need_as_many_the_most_accurate_comes_first() -> None:
     fewest = {"arm": "arm-1", "images": 50, "tests": 1, "against": []}
-    found = enough_sentences(answer(*[row(images=50, at_most=True, low=None, high=50)] * 2, fewest=fewest))
-    assert "arm-1 needs at most 50 images (95 % interval below 50) and arm-0 at most 50 (below 50)" in found[0]
-    assert found[1].startswith("A run of arm-1 with so few takes")
+    sentences = enough_sentences(answer(*[row(images=50, at_most=True, low=None, high=50)] * 2, fewest=fewest))
+    assert "arm-1 needs at most 50 images (95 % interval below 50) and arm-0 at most 50 (below 50)" in sentences[0]
+    assert sentences[1].startswith("A run of arm-1 with so few takes")
 
 
 def test_of_controls_alone_the_answer_does_not_say_that_nothing_is_known() -> None:
@@ -151,8 +151,8 @@ def test_of_controls_alone_the_answer_does_not_say_that_nothing_is_known() -> No
 def test_without_a_finished_run_of_the_full_data_that_is_said() -> None:
     content = factory.results()
     broken = [row | ({"state": "failed", "last": None} if row["arm"] == "full" else {}) for row in content["runs"]]
-    said = "How little is enough cannot be told before a run of full data has finished"
-    assert enough_sentences(content | {"runs": broken, "enough": None}) == [said]
+    sentence = "How little is enough cannot be told before a run of full data has finished"
+    assert enough_sentences(content | {"runs": broken, "enough": None}) == [sentence]
     assert enough_sentences(content | {"runs": broken}) == []  # of an earlier version
 
 
@@ -190,7 +190,7 @@ def test_the_page_begins_with_the_answer(tmp_path: Path) -> None:
 def test_a_table_of_corrected_differences_says_so(tmp_path: Path) -> None:
     content = factory.results()
     corrected = {"p": 0.02, "p_adjusted": 0.04, "tests": 2, "seeds_needed": 12}
-    content["differences"] = [one | corrected for one in content["differences"]]
+    content["differences"] = [difference | corrected for difference in content["differences"]]
     factory.write_json(tmp_path / "results.json", content)
     page = write_comparison_report(tmp_path).read_text("utf-8")
     for words in ("0.040", "about 9 more seeds would tell", "Holm", "As 2 arms are set against the same control"):

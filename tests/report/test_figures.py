@@ -109,14 +109,14 @@ def test_curves_average_only_steps_that_all_seeds_reached() -> None:
     def records(*values: float) -> list[dict[str, Any]]:
         return [{"kind": "validation", "step": i, "top1": value} for i, value in enumerate(values)]
 
-    found = curves.mean_over_seeds([records(0.1, 0.3, 0.9), records(0.3, 0.5, float("nan"))], "validation", "top1")
-    assert found == [{"step": 0, "value": pytest.approx(0.2)}, {"step": 1, "value": pytest.approx(0.4)}]
+    points = curves.mean_over_seeds([records(0.1, 0.3, 0.9), records(0.3, 0.5, float("nan"))], "validation", "top1")
+    assert points == [{"step": 0, "value": pytest.approx(0.2)}, {"step": 1, "value": pytest.approx(0.4)}]
 
 
 def test_common_errors_are_sorted_and_off_the_diagonal() -> None:
     counts = [[8, 2, 0], [0, 10, 0], [5, 0, 5]]
-    found = classes.common_errors(counts, ["a", "b", "c"])
-    assert [(row["true"], row["predicted"], row["share"]) for row in found] == [("c", "a", 0.5), ("a", "b", 0.2)]
+    errors = classes.common_errors(counts, ["a", "b", "c"])
+    assert [(row["true"], row["predicted"], row["share"]) for row in errors] == [("c", "a", 0.5), ("a", "b", 0.2)]
 
 
 def test_confusion_of_an_empty_class_divides_by_nothing() -> None:

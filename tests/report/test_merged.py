@@ -26,7 +26,7 @@ TEST = {"name": "cifar10/test", "images": 10_000, "fingerprint": "0123456789abcd
 
 @pytest.fixture(autouse=True)
 def _without_charts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which take longer than all else; tests of figures and of the browser draw them."""
+    """Leaves out charts, which take longest; tests of figures and of the browser draw them."""
     empty = Markup("")
     monkeypatch.setattr("limbeck.report.page.bundle", lambda: "")
     monkeypatch.setattr(
@@ -62,9 +62,9 @@ def write(tmp_path: Path) -> Write:
 
 def merged(found: list[tuple[Path, dict[str, Any]]], folder: Path) -> tuple[dict[str, Any], Any]:
     comparisons = comparisons_of(found)
-    apart = with_unique_arms(comparisons)
-    results = together(apart, folder, "all")
-    return results, merged_page(comparisons, apart, results, folder)
+    unique = with_unique_arms(comparisons)
+    results = together(unique, folder, "all")
+    return results, merged_page(comparisons, unique, results, folder)
 
 
 def unfinished_known(found: tuple[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]]:
@@ -79,26 +79,26 @@ def test_one_report_one_table_and_the_same_verdicts(write: Write, tmp_path: Path
     for run in [*other["runs"], *other["table"]]:
         run["control"] = run["arm"] not in ("margin", "entropy")
     other["differences"] = factory.differences(other["runs"])
-    found = [write("a"), write("b", other)]
-    (found[0][0] / "runs" / "entropy@5 %" / "seed-0").mkdir(parents=True)
-    (found[0][0] / "runs" / "entropy@5 %" / "seed-0" / "report.html").touch()
-    page = write_merged_report(found, tmp_path / "both").read_text("utf-8")
+    inputs = [write("a"), write("b", other)]
+    (inputs[0][0] / "runs" / "entropy@5 %" / "seed-0").mkdir(parents=True)
+    (inputs[0][0] / "runs" / "entropy@5 %" / "seed-0" / "report.html").touch()
+    page = write_merged_report(inputs, tmp_path / "both").read_text("utf-8")
     assert "../a/runs/entropy%405%20%25/seed-0/report.html" in page
     runs = pd.read_csv(tmp_path / "both" / "results.csv")
-    assert len(runs) == len(found[0][1]["runs"]) + len(other["runs"])
+    assert len(runs) == len(inputs[0][1]["runs"]) + len(other["runs"])
     assert set(runs["comparison"]) == {"a", "b"}
     assert "entropy" in set(runs["arm"])  # its own name: `comparison` tells it apart
     assert r"\emph{b: teacher" in (tmp_path / "both" / "results.tex").read_text()
     content = json.loads((tmp_path / "both" / "results.json").read_text())
-    assert [one["folder"] for one in content["merged"]] == ["../a", "../b"]
+    assert [comparison["folder"] for comparison in content["merged"]] == ["../a", "../b"]
     assert (tmp_path / "both" / "frontier.svg").is_file()
     assert list(arm_order(content))[:3] == ["entropy (a)", "margin", "entropy (b)"]
-    own = sentences.deciding(found[0][1])
-    apart = sentences.deciding(content)
+    own = sentences.deciding(inputs[0][1])
+    decisive = sentences.deciding(content)
     for (arm, budget), row in own.items():
-        there = apart[f"{arm} (a)", budget]
-        assert (there["mean"], there["against"]) == (row["mean"], f"{row['against']} (a)")
-    assert apart["margin", "5 %"]["against"] == "balanced-random (b)"
+        renamed = decisive[f"{arm} (a)", budget]
+        assert (renamed["mean"], renamed["against"]) == (row["mean"], f"{row['against']} (a)")
+    assert decisive["margin", "5 %"]["against"] == "balanced-random (b)"
 
 
 def test_controls_stay_with_their_comparison(write: Write, tmp_path: Path) -> None:
@@ -119,12 +119,16 @@ def test_controls_stay_with_their_comparison(write: Write, tmp_path: Path) -> No
 def test_other_teachers_and_students_have_a_panel_of_their_own(write: Write, tmp_path: Path) -> None:
     small = factory.results()
     small["student"]["name"] = "resnet8"
-    found = [*map(unfinished_known, (write("a"), write("b", small), write("c", teacher="other"), write("d")))]
-    apart = with_unique_arms(comparisons_of(found))
-    words = panels(apart)
-    assert [[one.name for one in some] for some in words.values()] == [["a", "d"], ["b"], ["c"]]
+    inputs = [*map(unfinished_known, (write("a"), write("b", small), write("c", teacher="other"), write("d")))]
+    unique = with_unique_arms(comparisons_of(inputs))
+    words = panels(unique)
+    assert [[comparison.name for comparison in comparisons] for comparisons in words.values()] == [
+        ["a", "d"],
+        ["b"],
+        ["c"],
+    ]
     assert list(words)[2].endswith("weights other")
-    _, page = merged(found, tmp_path)
+    _, page = merged(inputs, tmp_path)
     titles = [section.title for section in page.sections if section.key.startswith("frontier")]
     assert len(titles) == 3
     assert "student resnet8" in titles[1]
@@ -140,17 +144,17 @@ def test_a_chart_of_before_does_not_stay_where_none_shows_all(write: Write, tmp_
 
 
 def test_comparisons_without_budgets_are_arms_below_one_another(write: Write, tmp_path: Path) -> None:
-    some = factory.objectives({"kd": 0.85, "full-no-teacher": 0.84})
-    _, page = merged([write("a", some), write("b", factory.objectives({"dkd": 0.86}))], tmp_path)
+    results = factory.objectives({"kd": 0.85, "full-no-teacher": 0.84})
+    _, page = merged([write("a", results), write("b", factory.objectives({"dkd": 0.86}))], tmp_path)
     assert [section.key for section in page.sections][:3] == ["comparisons", "arms-0", "table"]
 
 
 def test_what_differs_is_said(write: Write, tmp_path: Path) -> None:
     same = {"training": {"steps": 300, "batch_size": 64}, "compare": {"arms": {"x": {}}}}
     other = {"training": {"steps": 900, "batch_size": 64}, "compare": {"arms": {"y": {}}}}
-    found = [write("a", name="one", **same), write("b", name="two", **other)]
-    _, page = merged([*map(unfinished_known, found)], tmp_path)
-    (section,) = [one for one in page.sections if one.key == "differing"]
+    inputs = [write("a", name="one", **same), write("b", name="two", **other)]
+    _, page = merged([*map(unfinished_known, inputs)], tmp_path)
+    (section,) = [candidate for candidate in page.sections if candidate.key == "differing"]
     (table,) = section.blocks
     assert isinstance(table, Table)
     assert [list(row) for row in table.rows] == [["training.steps", "300", "900"]]
@@ -189,5 +193,5 @@ def test_comparisons_of_early_versions_go_by_the_name_of_their_test_images(write
 
 
 def test_folders_of_one_name_go_by_their_paths(write: Write) -> None:
-    found = [write("x/runs"), write("y/runs")]
-    assert [one.name for one in comparisons_of(found)] == [str(folder) for folder, _ in found]
+    inputs = [write("x/runs"), write("y/runs")]
+    assert [comparison.name for comparison in comparisons_of(inputs)] == [str(folder) for folder, _ in inputs]

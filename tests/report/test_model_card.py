@@ -55,8 +55,8 @@ def front(text: str) -> Any:
 
 
 def change(path: Path, **changes: Any) -> None:
-    found = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(found | changes) if path.suffix == ".yaml" else json.dumps(found | changes))
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | changes) if path.suffix == ".yaml" else json.dumps(content | changes))
 
 
 def test_the_hub_reads_its_front_matter(run: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_hub_reads_its_front_matter(run: Path) -> None:
     )
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert first.metric_value == evaluation["last"]["top1"]
-    assert [one.metric_value for one in data.eval_results][-1] == evaluation["chosen"]["top1"]
+    assert [result.metric_value for result in data.eval_results][-1] == evaluation["chosen"]["top1"]
 
 
 def test_its_text(run: Path) -> None:
@@ -85,16 +85,16 @@ def test_its_text(run: Path) -> None:
     assert f"right on **{100 * last['top1']:.2f} %** of {last['n']:,} test images (95 % Wilson interval" in text
     assert f": {100 * low:.2f} to {100 * high:.2f} %)" in text
     assert "After the last step of training, which nobody chose," in text
-    for one in ("a" * 32, "b" * 32, "c" * 32, "d" * 32, "`photos/train`", "| 4,500 |", "`cat`", "`'x' <b>`"):
-        assert one in text
-    for one in (
+    for part in ("a" * 32, "b" * 32, "c" * 32, "d" * 32, "`photos/train`", "| 4,500 |", "`cat`", "`'x' <b>`"):
+        assert part in text
+    for part in (
         "`resnet56`, from `big`;",
         "made by `select`, criterion `entropy`, budget `500`",
         "`cross_entropy` x 0.1",
     ):
-        assert one in text
-    for one in ("153,600 answers of the teacher", "4,500 distinct images", "energy", "3 epochs of 64 images", "seed"):
-        assert one.casefold() in text.casefold()
+        assert part in text
+    for part in ("153,600 answers of the teacher", "4,500 distinct images", "energy", "3 epochs of 64 images", "seed"):
+        assert part.casefold() in text.casefold()
     assert "This is one run of one seed." in text
     assert "Its worst class is" in text
     assert "Not stated, so nobody may rely on one" in text
@@ -110,7 +110,7 @@ def test_its_code_runs(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 class OfOneSize(torch.nn.Module):
-    """Takes 8x8 alone, and does not say so."""
+    """Takes only 8x8 images, and does not say so."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -158,10 +158,16 @@ def test_it_is_written_anew_until_somebody_changes_it(run: Path) -> None:
     change(run / "recipe.yaml", license="mit")
     assert write_model_card(run) == path
     assert "license: mit" in path.read_text()
-    for mine in (path.read_text().replace("license: mit", "license: isc"), "# Mine\n", "", before + "\n", before[:-9]):
-        path.write_text(mine)
+    for altered in (
+        path.read_text().replace("license: mit", "license: isc"),
+        "# Mine\n",
+        "",
+        before + "\n",
+        before[:-9],
+    ):
+        path.write_text(altered)
         assert write_model_card(run) is None
-        assert path.read_text() == mine
+        assert path.read_text() == altered
 
 
 def test_what_is_missing_is_left_out(run: Path) -> None:
@@ -241,15 +247,19 @@ def test_how_own_modules_are_loaded(
 ) -> None:
     change(run / "student" / "config.json", **description)
     text = model_card(run, source=source, downloaded=source is not None)
-    assert all(one in text for one in words)
+    assert all(word in text for word in words)
 
 
 def test_a_comparison_tells_the_interval_over_seeds(tmp_path: Path) -> None:
     folder = write_comparison(tmp_path / "many", galleries=False)
     results = json.loads((folder / "results.json").read_text())
-    first = next(one for one in results["runs"] if one["state"] == "finished" and not one["control"])
+    first = next(
+        candidate for candidate in results["runs"] if candidate["state"] == "finished" and not candidate["control"]
+    )
     first["folder"] = "runs/one/seed-0"
-    row = next(one for one in results["table"] if (one["arm"], one["budget"]) == (first["arm"], first["budget"]))
+    row = next(
+        entry for entry in results["table"] if (entry["arm"], entry["budget"]) == (first["arm"], first["budget"])
+    )
     write_run(folder / first["folder"])
     save(create("convnet_d3", num_classes=10, width=4), folder / first["folder"] / "student")
     write_model_cards(folder, {**results, "runs": [first]})

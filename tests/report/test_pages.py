@@ -26,11 +26,13 @@ class Outline(HTMLParser):
         self.scripts = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        known = dict(attrs)
+        attributes = dict(attrs)
         self.ids += [value for key, value in attrs if key == "id" and value]
-        self.links += [known[key] or "" for key in ("src", "href", "xlink:href", "srcset", "action") if key in known]
+        self.links += [
+            attributes[key] or "" for key in ("src", "href", "xlink:href", "srcset", "action") if key in attributes
+        ]
         self.headings += [tag] if re.fullmatch(r"h\d", tag) else []
-        self.scripts += tag == "script" and known.get("type") != "application/json"
+        self.scripts += tag == "script" and attributes.get("type") != "application/json"
         if tag not in VOID:
             self.open.append(tag)
 
@@ -45,11 +47,11 @@ class Outline(HTMLParser):
 
 
 def outline(path: Path) -> Outline:
-    found = Outline()
-    found.feed(path.read_text("utf-8"))
-    found.close()
-    assert not found.open
-    return found
+    parser = Outline()
+    parser.feed(path.read_text("utf-8"))
+    parser.close()
+    assert not parser.open
+    return parser
 
 
 def markup(path: Path) -> str:
@@ -73,18 +75,18 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 
 def test_page_is_well_formed_with_unique_ids(page: Path) -> None:
-    found = outline(page)
-    assert len(found.ids) == len(set(found.ids))
-    assert found.headings[0] == "h1"
-    assert found.headings.count("h1") == 1
-    targets = {link[1:] for link in found.links if link.startswith("#")}
-    assert targets <= set(found.ids)
+    parser = outline(page)
+    assert len(parser.ids) == len(set(parser.ids))
+    assert parser.headings[0] == "h1"
+    assert parser.headings.count("h1") == 1
+    targets = {link[1:] for link in parser.links if link.startswith("#")}
+    assert targets <= set(parser.ids)
 
 
 def test_page_is_self_contained_and_light(page: Path) -> None:
-    found = outline(page)
-    assert found.scripts == 1
-    outside = [link for link in found.links if not link.startswith(("#", "data:"))]
+    parser = outline(page)
+    assert parser.scripts == 1
+    outside = [link for link in parser.links if not link.startswith(("#", "data:"))]
     assert outside == []
     assert not re.search(r"@import|url\((?!#)", markup(page))
     assert page.stat().st_size < 3_000_000
@@ -144,8 +146,8 @@ def test_user_text_is_escaped_everywhere(tmp_path: Path) -> None:
         file.write_text(file.read_text().replace('"cat"', json.dumps(EVIL)))
     (tmp_path / "recipe.yaml").write_text(f"name: {EVIL}\n")
     page = write_comparison_report(tmp_path)
-    found = outline(page)
-    assert found.scripts == 1
+    parser = outline(page)
+    assert parser.scripts == 1
     assert EVIL not in page.read_text("utf-8")
     assert markup(page).count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
 
@@ -195,8 +197,8 @@ def test_broken_results_say_what_to_run(tmp_path: Path, content: str | None) -> 
 
 def test_run_without_teacher_validation_or_gallery(tmp_path: Path) -> None:
     factory.write_run(tmp_path)
-    judged = factory.evaluation(0.8, fidelity=False)
-    factory.write_json(tmp_path / "evaluation.json", {"last": judged, "chosen": None, "chosen_step": None})
+    evaluation = factory.evaluation(0.8, fidelity=False)
+    factory.write_json(tmp_path / "evaluation.json", {"last": evaluation, "chosen": None, "chosen_step": None})
     lines = [line for line in factory.metrics(0.8, terms=("cross_entropy",)) if line["kind"] == "train"]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + '\n{"kind": "tra')
     (tmp_path / "cost.json").unlink()
@@ -240,11 +242,11 @@ def test_many_classes_make_a_picture(tmp_path: Path) -> None:
 
 def test_classes_without_test_images_are_left_out_of_the_chart(tmp_path: Path) -> None:
     factory.write_run(tmp_path)
-    judged = factory.evaluation(0.6)
-    judged["per_class"][3] |= {"n": 0, "top1": None}
-    judged["fidelity"]["per_class"][3]["agreement"] = None
-    judged["confusion"][3] = [0] * len(factory.CLASSES)
-    factory.write_json(tmp_path / "evaluation.json", {"last": judged, "chosen": None})
+    evaluation = factory.evaluation(0.6)
+    evaluation["per_class"][3] |= {"n": 0, "top1": None}
+    evaluation["fidelity"]["per_class"][3]["agreement"] = None
+    evaluation["confusion"][3] = [0] * len(factory.CLASSES)
+    factory.write_json(tmp_path / "evaluation.json", {"last": evaluation, "chosen": None})
     words = markup(write_run_report(tmp_path))
     assert "All classes that have test images, worst first" in words
     assert "1 class had no test images" in words
@@ -253,10 +255,10 @@ def test_classes_without_test_images_are_left_out_of_the_chart(tmp_path: Path) -
 def test_comparison_of_classes_without_test_images(tmp_path: Path) -> None:
     factory.write_comparison(tmp_path, budgets={"10 %": 4500}, seeds=1, galleries=False)
     for path in tmp_path.glob("runs/*/seed-0/evaluation.json"):
-        judged = json.loads(path.read_text())
-        for row in judged["last"]["per_class"][:2]:
+        evaluation = json.loads(path.read_text())
+        for row in evaluation["last"]["per_class"][:2]:
             row |= {"n": 0, "top1": None}
-        factory.write_json(path, judged)
+        factory.write_json(path, evaluation)
     assert "2 classes had no test images" in markup(write_comparison_report(tmp_path))
 
 
@@ -304,8 +306,8 @@ def test_run_report_names_its_view_cache_and_what_top_k_lost(tmp_path: Path) -> 
 
 def test_many_arms_at_one_budget_are_ranked(tmp_path: Path) -> None:
     arms = {f"arm-{i}": 0.6 + i / 100 for i in range(10)} | {"random": 0.62, "balanced-random": 0.63}
-    found = factory.results(arms, {"10 %": 4_500})
-    factory.write_json(tmp_path / "results.json", found)
+    results = factory.results(arms, {"10 %": 4_500})
+    factory.write_json(tmp_path / "results.json", results)
     (tmp_path / "frontier.svg").write_text("of fewer arms")
     page = markup(write_comparison_report(tmp_path))
     assert "All arms learn from 4,500 images, but for those on the full data." in page

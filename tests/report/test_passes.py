@@ -36,16 +36,16 @@ def test_passes_are_those_of_making_and_teaching_of_an_arm_and_of_what_it_is_set
     arms = {"fast": GENERATE, "entropy": {"maker": "select", "criterion": "entropy"}}
     passes = {"fast": 900, "entropy": 500, "procedural": 300, "noise": 300, "procedural-asked": 880, "random": 300}
     table = [{"arm": arm, "budget": "20", "teacher_passes": count} for arm, count in passes.items()]
-    against = [{"arm": "fast", "control": "procedural"}, {"arm": "entropy", "control": "random"}]
-    assert compared_passes(arms, controls_beside(arms), table, against) == [
+    pairs = [{"arm": "fast", "control": "procedural"}, {"arm": "entropy", "control": "random"}]
+    assert compared_passes(arms, controls_beside(arms), table, pairs) == [
         row("fast", 900, procedural=300, procedural_asked=880)
     ]
-    assert compared_passes(arms, controls_beside(arms), table[:1], against) == [], "no control has finished"
+    assert compared_passes(arms, controls_beside(arms), table[:1], pairs) == [], "no control has finished"
 
 
 def test_an_arm_that_asked_more_than_all_of_its_controls_is_told() -> None:
-    asked = [row("fast", 800, procedural=400), row("cmi", 4000, procedural=400)]
-    assert passes_warning(results(*asked)) == [
+    rows = [row("fast", 800, procedural=400), row("cmi", 4000, procedural=400)]
+    assert passes_warning(results(*rows)) == [
         "Not at equal teacher passes: cmi asked the teacher 10.0 times as often as procedural images, and 1 other arm "
         "more than 1.5 times; asked_as_often: true in these arms adds controls that ask as often"
     ]
@@ -66,9 +66,9 @@ def test_both_stand_side_by_side() -> None:
 
 def test_the_page_says_so(tmp_path: Path) -> None:
     folder = factory.write_comparison(tmp_path / "digits", galleries=False)
-    found = json.loads((folder / "results.json").read_text())
-    found["passes"] = [row("entropy", 4000, random=400)]
-    factory.write_json(folder / "results.json", found)
+    content = json.loads((folder / "results.json").read_text())
+    content["passes"] = [row("entropy", 4000, random=400)]
+    factory.write_json(folder / "results.json", content)
     page = write_comparison_report(folder).read_text()
     assert "Not at equal teacher passes: entropy asked the teacher 10.0 times as often as random" in page
     assert "How often the teacher was asked for an arm and for its controls" in page

@@ -27,19 +27,19 @@ def raced(folder: Path, *arms: str) -> dict[str, Any]:
     results = json.loads(path.read_text())
     budget = results["runs"][0]["budget"]
     stopped = {(arm, budget) for arm in arms}
-    why = {"rung": "25 % of the steps", "share": 0.25, "budget": budget, "against": "random", "n": 3}
-    why |= {"accuracy": 0.41, "difference": -0.123, "low": -0.16, "high": -0.086, "projected": -0.1, "reach": -0.05}
+    reason = {"rung": "25 % of the steps", "share": 0.25, "budget": budget, "against": "random", "n": 3}
+    reason |= {"accuracy": 0.41, "difference": -0.123, "low": -0.16, "high": -0.086, "projected": -0.1, "reach": -0.05}
     for run in results["runs"]:
         if (run["arm"], run["budget"]) in stopped:
             run |= {"state": "dropped", "last": None, "chosen": None, "cost": None, "images": None}
-            run["dropped"] = {"step": 300, "steps": 1200, "why": why}
+            run["dropped"] = {"step": 300, "steps": 1200, "why": reason}
     for part in ("table", "differences"):
         results[part] = [row for row in results[part] if (row["arm"], row["budget"]) not in stopped]
     results["racing"] = {
         "settings": SETTINGS,
         "rungs": ["25 % of the steps", "50 % of the steps"],
         "standings": [],
-        "dropped": [{**why, "arm": arm, "budget": budget, "runs": 3} for arm in arms],
+        "dropped": [{**reason, "arm": arm, "budget": budget, "runs": 3} for arm in arms],
         "spent": {"seconds": 61.0},
         "saved": SAVED,
         "share": 0.07,
@@ -50,15 +50,15 @@ def raced(folder: Path, *arms: str) -> dict[str, Any]:
 
 def test_who_stopped_where_and_what_it_saved(tmp_path: Path) -> None:
     results = raced(tmp_path, "entropy")
-    one = next(run for run in results["runs"] if run["state"] == "dropped")
-    one |= {"state": "finished", "last": 0.123456, "images": 450, "cost": factory.cost(450, 100)}  # of three seeds
+    dropped = next(run for run in results["runs"] if run["state"] == "dropped")
+    dropped |= {"state": "finished", "last": 0.123456, "images": 450, "cost": factory.cost(450, 100)}  # of three seeds
     (tmp_path / "results.json").write_text(json.dumps(results))
     page = write_comparison_report(tmp_path)
     outline(page)
     text = markup(page).replace("\N{NO-BREAK SPACE}", " ")
     for words in (
         "Stopped early",
-        f"entropy at {one['budget']} stopped at 25 % of the steps. That saved about 7 % of the steps of all runs",
+        f"entropy at {dropped['budget']} stopped at 25 % of the steps. That saved about 7 % of the steps of all runs",
         "2,700 steps, 5 min 40 s and 172,800 teacher passes",
         "−12.3",
         "−16.0 to −8.6",
@@ -107,12 +107,12 @@ def test_nobody_stopped_or_could_have(tmp_path: Path) -> None:
     assert section is not None
     (note,) = section.blocks
     assert isinstance(note, Note)
-    found = "No arm was beyond reach of the best at a rung (25 % of the steps, 50 % of the steps)"
-    assert note.text == f"{found} so far."  # a run failed, and may be tried again
+    sentence = "No arm was beyond reach of the best at a rung (25 % of the steps, 50 % of the steps)"
+    assert note.text == f"{sentence} so far."  # a run failed, and may be tried again
     results["runs"] = [run for run in results["runs"] if run["state"] == "finished"]
     section = racing_section(tmp_path, results, {})
     assert section is not None
-    assert section.blocks == [Note(f"{found}, so that all runs went on to their end.")]
+    assert section.blocks == [Note(f"{sentence}, so that all runs went on to their end.")]
     assert racing_section(tmp_path, {**results, "racing": None}, {}) is None
     results.pop("racing")  # as earlier versions wrote it
     assert racing_section(tmp_path, results, {}) is None
@@ -142,7 +142,7 @@ def test_terminal_says_it_in_a_sentence(tmp_path: Path, monkeypatch: pytest.Monk
 def test_arms_that_stopped_are_no_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = raced(tmp_path, "entropy")
     results["runs"] = [run for run in results["runs"] if run["state"] in ("finished", "dropped")]
-    monkeypatch.setattr(compare_module, "compare", lambda *given, **named: results)
+    monkeypatch.setattr(compare_module, "compare", lambda *arguments, **named: results)
     command = ["compare", "digits-demo", "--out", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
     results["runs"][0] |= {"state": "failed", "error": "the loss is not finite"}

@@ -39,9 +39,9 @@ def test_a_row_per_run_and_one_per_arm_and_budget(tmp_path: Path) -> None:
     assert row["energy_kwh"] == pytest.approx(first["cost"]["energy"]["kwh"])
     assert row["energy_kind"] == "estimated"
     means = runs.groupby(["arm", "budget"])["top1"].mean()
-    for _, one in arms.iterrows():
-        assert one["top1"] == pytest.approx(means[one["arm"], one["budget"]])
-        assert one["top1_low"] < one["top1"] < one["top1_high"]
+    for _, measured in arms.iterrows():
+        assert measured["top1"] == pytest.approx(means[measured["arm"], measured["budget"]])
+        assert measured["top1_low"] < measured["top1"] < measured["top1_high"]
 
 
 def test_a_run_that_failed_has_a_row_without_numbers(tmp_path: Path) -> None:
@@ -116,5 +116,5 @@ def test_runs_of_earlier_versions_have_what_they_counted(tmp_path: Path) -> None
 @pytest.mark.parametrize(("heading", "columns"), [("results.csv", RUN_COLUMNS), ("summary.csv", SUMMARY_COLUMNS)])
 def test_every_column_is_documented(heading: str, columns: Any) -> None:
     part = PAGE.read_text("utf-8").split(f"### `{heading}`")[1].split("\n#")[0]
-    told = re.findall(r"^\| (`[^|]*`) \|", part, re.MULTILINE)
-    assert [name for row in told for name in re.findall(r"`(\w+)`", row)] == list(columns)
+    cells = re.findall(r"^\| (`[^|]*`) \|", part, re.MULTILINE)
+    assert [name for row in cells for name in re.findall(r"`(\w+)`", row)] == list(columns)

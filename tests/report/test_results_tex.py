@@ -16,7 +16,7 @@ ODD = 'a_b & 50 % of {x}^2 ~ $1 #2 \\ <i> -- "q" |'
 
 
 def written(folder: Path, *results: dict[str, Any]) -> str:
-    write_tex([Comparison(f"part_{place}", folder, one) for place, one in enumerate(results)], folder)
+    write_tex([Comparison(f"part_{place}", folder, content) for place, content in enumerate(results)], folder)
     return (folder / "results.tex").read_text("ascii")
 
 
@@ -25,8 +25,8 @@ def checked(tex: str) -> list[list[str]]:
     lines = [line for line in tex.splitlines() if not line.startswith("%")]
     bare = re.sub(r"\\.", "", "\n".join(lines))
     depth = 0
-    for one in bare:
-        depth += (one == "{") - (one == "}")
+    for character in bare:
+        depth += (character == "{") - (character == "}")
         assert depth >= 0
     assert depth == 0
     assert bare.count("$") % 2 == 0
@@ -42,7 +42,7 @@ def checked(tex: str) -> list[list[str]]:
 
 
 def better(results: dict[str, Any], *, arm: str = "entropy", budget: str = "10 %", but: str = "") -> dict[str, Any]:
-    """The same with an arm above all its controls but one."""
+    """The same results with an arm above all its controls but one."""
     for row in results["differences"]:
         above = row["arm"] == arm and row["budget"] == budget and row["against"] != but
         row.update(mean=0.01, low=0.005, high=0.015, beyond_noise=above)
@@ -108,7 +108,7 @@ def test_several_comparisons_are_groups_of_rows_with_their_own_controls(tmp_path
     assert cells[0] == ["Arm", "500 images", r"5 \%", r"10 \%", r"25 \%", r"100 \%"]
     assert cells[1][3] == "4,500 / 5,000"
     groups = [row[0] for row in cells if "multicolumn" in row[0]]
-    assert [re.findall(r"part\\_\d: teacher resnet56 \([\d.]+ \\%\), student resnet20", one) for one in groups] != [
+    assert [re.findall(r"part\\_\d: teacher resnet56 \([\d.]+ \\%\), student resnet20", group) for group in groups] != [
         [],
         [],
     ]
@@ -121,9 +121,9 @@ def test_seeds_that_the_caption_of_several_does_not_tell_stand_in_their_cells(tm
     cells = checked(tex)
     second = next(place for place, row in enumerate(cells) if r"part\_1" in row[0])
     assert [row for row in cells[2:second] if "no teacher" not in row[0] and "($n" in "".join(row)] == []
-    alone = [one for row in cells[second + 1 :] for one in row[1:] if one != "--"]
+    alone = [cell for row in cells[second + 1 :] for cell in row[1:] if cell != "--"]
     assert alone
-    assert all(one.endswith("($n = 1$)") for one in alone)
+    assert all(cell.endswith("($n = 1$)") for cell in alone)
 
 
 def test_letters_are_as_small_as_a_column_of_a_paper_needs(tmp_path: Path) -> None:

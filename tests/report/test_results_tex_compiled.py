@@ -24,18 +24,18 @@ pytestmark = pytest.mark.skipif(
 
 
 def compiled(folder: Path, *results: dict[str, Any]) -> str:
-    """What LaTeX says of a paper with the table, on its second pass, where references are known."""
+    """Output of LaTeX for a paper with the table, on its second pass, when references are known."""
     written(folder, *results)
     label = "-".join(f"part-{place}" for place in range(len(results)))
     (folder / "paper.tex").write_text(PAPER.replace("LABEL", label), "ascii")
     command = [str(PDFLATEX), "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    said = ""
+    output = ""
     for _ in range(2):
         done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
-        said = done.stdout.decode("utf-8", "replace")
-        assert done.returncode == 0, said
-    assert "undefined references" not in said
-    return said
+        output = done.stdout.decode("utf-8", "replace")
+        assert done.returncode == 0, output
+    assert "undefined references" not in output
+    return output
 
 
 @pytest.mark.parametrize("name", [ODD, LETTERS, "[1]", "*"])
@@ -48,9 +48,9 @@ def test_a_table_with_any_name_compiles(tmp_path: Path, name: str) -> None:
 def test_a_table_that_says_it_fits_is_no_wider_than_a_column(tmp_path: Path) -> None:
     for count in (1, 3, 4):
         budgets = {f"{share} %": 100 * share for share in range(1, count + 1)}
-        said = compiled(tmp_path, factory.results(budgets=budgets))
+        output = compiled(tmp_path, factory.results(budgets=budgets))
         fits = "wider than a column" not in (tmp_path / "results.tex").read_text("ascii")
-        assert fits == (count < 4) == ("Overfull" not in said)
+        assert fits == (count < 4) == ("Overfull" not in output)
 
 
 def test_tables_of_several_comparisons_and_of_none_that_has_finished_compile(tmp_path: Path) -> None:

@@ -14,8 +14,8 @@ MINUS = "\N{MINUS SIGN}"
 
 def row(mean: float, low: float | None, high: float | None, *, n: int = 3, budget: str = "10 %") -> dict[str, Any]:
     beyond = low is not None and high is not None and (low > 0 or high < 0)
-    known = {"arm": "entropy", "against": "balanced-random", "budget": budget, "images": int(budget[:-2]) * 450}
-    return known | {"n": n, "mean": mean, "low": low, "high": high, "beyond_noise": beyond}
+    content = {"arm": "entropy", "against": "balanced-random", "budget": budget, "images": int(budget[:-2]) * 450}
+    return content | {"n": n, "mean": mean, "low": low, "high": high, "beyond_noise": beyond}
 
 
 WORSE = row(-0.013, -0.020, -0.006)
@@ -53,7 +53,7 @@ def test_one_difference(found: dict[str, Any], expected: str) -> None:
 
 
 def test_unequal_images_are_no_equal_budget() -> None:
-    unlike = [{**one, "images": 45, "images_against": 1192} for one in (WITHIN, WORSE)]
+    unlike = [{**compared, "images": 45, "images_against": 1192} for compared in (WITHIN, WORSE)]
     assert difference(unlike[1], OF_BEFORE).startswith(
         "entropy is 1.3 points below balanced random at 10 %, not at equal images but 45 against 1,192 (95 % interval"
     )
@@ -89,7 +89,10 @@ def test_every_arm_has_its_sentence() -> None:
     other = WORSE | {"arm": "margin"}
     runs = factory.results(arms={"entropy": 0.7})["runs"]
     runs += [run | {"arm": "margin"} for run in runs if run["arm"] == "entropy"]
-    assert [one.split()[0] for one in headlines({"runs": runs, "differences": [WORSE, other]})] == ["entropy", "margin"]
+    assert [sentence.split()[0] for sentence in headlines({"runs": runs, "differences": [WORSE, other]})] == [
+        "entropy",
+        "margin",
+    ]
 
 
 def test_of_many_arms_the_two_ends_are_named() -> None:
@@ -111,8 +114,8 @@ def test_arms_are_set_against_controls_of_their_own() -> None:
         {"name": "any", "label": "any (entropy)", "arms": ["entropy"], **usual},
         {"name": "any-of-margin", "label": "any (margin)", "arms": ["margin"], **usual},
     ]
-    found = Controls(controls)
-    assert (found.strictest(arm="margin"), found.strictest()) == (["any-of-margin"], ["any", "any-of-margin"])
+    listed = Controls(controls)
+    assert (listed.strictest(arm="margin"), listed.strictest()) == (["any-of-margin"], ["any", "any-of-margin"])
     runs = [factory.results(arms={"entropy": 0.7}, seeds=1)["runs"][0] | {"arm": arm} for arm in ("entropy", "margin")]
     rows = [WORSE | {"against": "any"}, BETTER | {"arm": "margin", "against": "any-of-margin", "budget": "10 %"}]
     first, second = headlines({"runs": runs, "controls": controls, "differences": rows})
@@ -129,7 +132,7 @@ def test_nothing_to_compare_is_said() -> None:
 
 
 def test_an_interval_without_zero_is_needed_for_a_verdict() -> None:
-    assert [verdict(one) for one in (WORSE, BETTER, WITHIN, ALONE)] == [
+    assert [verdict(compared) for compared in (WORSE, BETTER, WITHIN, ALONE)] == [
         "worse",
         "better",
         "within seed noise",
@@ -139,9 +142,17 @@ def test_an_interval_without_zero_is_needed_for_a_verdict() -> None:
 
 def test_without_budgets_the_baseline_comes_before_labels_alone() -> None:
     results = factory.objectives({"kd": 0.85, "dkd": 0.86, "full-no-teacher": 0.84}) | {"baseline": "kd"}
-    known = {"budget": "all", "images": 45_000, "n": 3, "low": 0.005, "high": 0.015, "beyond_noise": True, "mean": 0.01}
+    content = {
+        "budget": "all",
+        "images": 45_000,
+        "n": 3,
+        "low": 0.005,
+        "high": 0.015,
+        "beyond_noise": True,
+        "mean": 0.01,
+    }
     pairs = [("kd", "full-no-teacher"), ("dkd", "kd"), ("dkd", "full-no-teacher")]
-    results["differences"] = [{"arm": arm, "against": against, **known} for arm, against in pairs]
+    results["differences"] = [{"arm": arm, "against": against, **content} for arm, against in pairs]
     rest = "(95 % interval 0.5 to 1.5, n = 3 seeds), beyond seed noise"
     assert headlines(results) == [
         f"kd is 1.0 points above full data without teacher {rest}",
@@ -153,7 +164,7 @@ def test_without_budgets_the_baseline_comes_before_labels_alone() -> None:
 
 def test_arms_of_one_seed_are_not_within_seed_noise() -> None:
     def said(*found: dict[str, Any]) -> str:
-        rows = [{**one, "arm": f"arm-{place}"} for place, one in enumerate(found)]
+        rows = [{**compared, "arm": f"arm-{place}"} for place, compared in enumerate(found)]
         runs = [factory.results(arms={"entropy": 0.7}, seeds=1)["runs"][0] | {"arm": row["arm"]} for row in rows]
         return lead({"runs": runs, "differences": rows})[-1]
 

@@ -26,18 +26,18 @@ def test_arms_that_differ_in_one_number() -> None:
     arms = {f"memory-{memory}": growing(memory) for memory in (8, 2, 4)}
     arms |= {f"step-{step}": growing(step=step) for step in (0.2, 0.4)}
     arms["other"] = growing(16, labels="balanced")
-    found = {one.setting: dict(one.arms) for one in sweeps(recipe(arms))}
-    assert found == {
+    arms_of = {sweep.setting: dict(sweep.arms) for sweep in sweeps(recipe(arms))}
+    assert arms_of == {
         "transfer.growth.memory": {2: "memory-2", 4: "memory-4", 8: "memory-8"},
         "transfer.growth.step": {0.1: "memory-8", 0.2: "step-0.2", 0.4: "step-0.4"},
     }
-    assert [*found["transfer.growth.memory"]] == [2, 4, 8]
+    assert [*arms_of["transfer.growth.memory"]] == [2, 4, 8]
 
 
 def test_a_grid_has_a_line_for_each_value_of_the_other() -> None:
     arms = {f"{memory}-{step}": growing(memory, step) for memory in (2, 4, 8) for step in (0.1, 0.2)}
-    found = sweeps(recipe(arms))
-    assert [(one.setting, list(one.arms.values())) for one in found] == [
+    result = sweeps(recipe(arms))
+    assert [(sweep.setting, list(sweep.arms.values())) for sweep in result] == [
         ("transfer.growth.memory", ["2-0.1", "4-0.1", "8-0.1"]),
         ("transfer.growth.memory", ["2-0.2", "4-0.2", "8-0.2"]),
     ]
@@ -46,8 +46,8 @@ def test_a_grid_has_a_line_for_each_value_of_the_other() -> None:
 def test_what_arms_leave_out_is_the_recipes() -> None:
     rates: dict[str, Any] = {"slow": {"training": {"learning_rate": 0.01}}, "usual": None}
     rates["fast"] = {"training": {"learning_rate": 1.0}}
-    (found,) = sweeps(recipe(rates))
-    assert (found.setting, dict(found.arms)) == (
+    (sweep,) = sweeps(recipe(rates))
+    assert (sweep.setting, dict(sweep.arms)) == (
         "training.learning_rate",
         {0.01: "slow", 0.1: "usual", 1.0: "fast"},
     )

@@ -1,4 +1,4 @@
-"""What a run says of teacher and student from inside."""
+"""What a run reports of the embeddings of teacher and student."""
 
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def test_maps_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder = factory.write_inside(factory.write_run(tmp_path / "run"))
     first = write_run_report(folder).read_text()
     kept = load_file(folder / "maps.safetensors")
-    assert {who: one.shape for who, one in kept.items()} == {"teacher": (120, 2), "student": (120, 2)}
+    assert {network: places.shape for network, places in kept.items()} == {"teacher": (120, 2), "student": (120, 2)}
     with monkeypatch.context() as patched:
         patched.setattr("limbeck.report.similarity.tsne_map", None)
         assert write_run_report(folder).read_text() == first

@@ -16,8 +16,10 @@ __all__ = ["OF_PIXELS", "PLAIN", "image_set", "natural", "ranked", "reordered"]
 
 PLAIN = [
     name
-    for name, one in CRITERIA.items()
-    if not one.needs_teacher and not SCORES[one.score].trains and one.representation != "autoencoder-codes"
+    for name, criterion in CRITERIA.items()
+    if not criterion.needs_teacher
+    and not SCORES[criterion.score].trains
+    and criterion.representation != "autoencoder-codes"
 ]
 """Criteria that need no network."""
 
@@ -49,5 +51,5 @@ def toy() -> ImageSet:
 
 @pytest.fixture(scope="session")
 def teacher() -> Classifier:
-    """For four classes and images of any size; untrained, but that is its own affair."""
+    """An untrained teacher for four classes and images of any size."""
     return create("resnet8", num_classes=4, channels=1, seed=1, input_size=8)

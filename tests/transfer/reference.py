@@ -1,4 +1,4 @@
-"""Allocations as they are defined, over whole sorted lists: slow, and apart from the code that they are to judge."""
+"""Allocations as they are defined, over whole sorted lists: slow, and independent of the code that they check."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ def chosen(criterion: Criterion, n: int, rows: list[Row], seed: int = 0) -> list
 
     Args:
         criterion: any but greedy ones.
-        n: as many as there are classes at least, if it goes by these.
+        n: at least the number of classes, if the criterion goes by classes.
         rows: id, score, and label and cluster where it needs them; of random scores, the score is drawn here.
         seed: of random scores and orders.
     """

@@ -130,7 +130,7 @@ def test_manifolds_go_round_without_losing_a_turn():
         sizes = torch.bincount(selection.groups)
         taken = torch.bincount(selection.groups[selection.chosen], minlength=len(sizes))
         assert int(taken.sum()) == n
-        assert all(taken[one] == sizes[one] or taken[one] >= taken.max() - 1 for one in range(len(sizes)))
+        assert all(taken[group] == sizes[group] or taken[group] >= taken.max() - 1 for group in range(len(sizes)))
 
 
 @pytest.mark.parametrize("allocation", ["manifold", "k-means"])
@@ -221,7 +221,7 @@ def test_random_criteria_of_one_seed_share_what_chance_gives(seed):
     chosen = [
         set(select(images, criterion=find_criterion(name), budget=100, seed=seed).ids.tolist()) for name in _RANDOM
     ]
-    shared = [len(one & other) for place, one in enumerate(chosen) for other in chosen[:place]]
+    shared = [len(ids & other) for place, ids in enumerate(chosen) for other in chosen[:place]]
     assert all(5 < count < 48 for count in shared), shared
 
 

@@ -56,7 +56,7 @@ def test_per_group_takes_the_best_of_every_group(rows, data):
     expected = [
         position
         for group, quota in enumerate(quotas)
-        for position in [one for one in ranking if groups[one] == group][:quota]
+        for position in [row for row in ranking if groups[row] == group][:quota]
     ]
     assert sorted(chosen) == sorted(expected)
-    assert chosen == [one for one in ranking if one in set(chosen)], "the ranking's order is kept"
+    assert chosen == [row for row in ranking if row in set(chosen)], "the ranking's order is kept"

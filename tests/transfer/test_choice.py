@@ -70,12 +70,12 @@ def test_the_best_of_every_group_wherever_they_are_from(rows: list[Row], data: s
     n = data.draw(st.integers(len(groups), len(scored)))
     for criterion in (BALANCED, WHOLE):
         chosen = allocate(table(rows), criterion, n, balance="group")
-        found = list(zip(chosen.sources, chosen.ids.tolist(), strict=True))
-        assert found == expected(rows, n, balanced=criterion.per_class)
+        pairs = list(zip(chosen.sources, chosen.ids.tolist(), strict=True))
+        assert pairs == expected(rows, n, balanced=criterion.per_class)
         assert chosen.considered == len(scored), "rows never scored are not there"
         order = data.draw(st.permutations(range(len(rows))))
         again = allocate(table(rows, order), criterion, n, balance="group")
-        assert list(zip(again.sources, again.ids.tolist(), strict=True)) == found
+        assert list(zip(again.sources, again.ids.tolist(), strict=True)) == pairs
 
 
 @settings(max_examples=60, deadline=None)
@@ -89,21 +89,21 @@ def test_files_and_few_rows_at_a_time_give_the_same(
     n = data.draw(st.integers(1, sum(row[COLUMN] is not None for row in rows)))
     for order in ("lowest", "random"):
         criterion = Criterion(score="least-confidence", allocation="top-n", order=order)
-        one = allocate(whole, criterion, n, seed=2)
+        selection = allocate(whole, criterion, n, seed=2)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("limbeck.transfer.score_table.read.ROWS", 7)
             patch.setattr(radix, "GATHERED", gathered)
             other = allocate(ScoreTable(path), criterion, n, seed=2)
-            assert list(zip(one.sources, one.ids.tolist(), strict=True)) == list(
+            assert list(zip(selection.sources, selection.ids.tolist(), strict=True)) == list(
                 zip(other.sources, other.ids.tolist(), strict=True)
             )
-            read = [
+            rows_read = [
                 (str(source), int(id_))
                 for batch in other.rows()
                 for source, id_, taken in zip(batch["source"], batch["id"], batch["chosen"], strict=True)
                 if taken
             ]
-        assert sorted(read) == sorted(zip(one.sources, one.ids.tolist(), strict=True))
+        assert sorted(rows_read) == sorted(zip(selection.sources, selection.ids.tolist(), strict=True))
 
 
 ROWS = [
@@ -127,9 +127,9 @@ def test_what_a_selection_of_several_sources_tells() -> None:
     (batch,) = chosen.rows()
     assert batch["source"].tolist() == ["birds", "ants", "ants", "ants"]
     assert batch["chosen"].tolist() == [False, True, False, True]
-    found = chosen.table()
-    assert found.column_names == ["id", "source", "label", "score", "chosen", "group"]
-    assert found["source"].to_pylist() == batch["source"].tolist()
+    content = chosen.table()
+    assert content.column_names == ["id", "source", "label", "score", "chosen", "group"]
+    assert content["source"].to_pylist() == batch["source"].tolist()
     summary = chosen.summary()
     assert summary.groups is not None
     assert summary.groups.chosen == (1, 0, 1)
@@ -153,8 +153,8 @@ def test_every_source_draws_for_itself() -> None:
     rows = [{"id": id_, "source": source} for source in ("a", "b", "c") for id_ in range(200)]
     chosen = allocate(table(rows), "random", 150, seed=1)
     drawn = {name: {i for s, i in zip(chosen.sources, chosen.ids.tolist(), strict=True) if s == name} for name in "abc"}
-    assert all(25 < len(one) < 75 for one in drawn.values())
-    assert all(len(drawn[one] & drawn[other]) < 30 for one, other in ("ab", "bc", "ac"))
+    assert all(25 < len(ids) < 75 for ids in drawn.values())
+    assert all(len(drawn[name] & drawn[other]) < 30 for name, other in ("ab", "bc", "ac"))
     mixed = np.random.default_rng(0).permutation(600).tolist()
     assert torch.equal(allocate(table(rows, mixed), "random", 150, seed=1).ids, chosen.ids)
 
@@ -233,10 +233,10 @@ def test_refusals_of_arguments() -> None:
     numbers = pa.table({"id": [0, 1], "source": [0, 1]})
     with pytest.raises(UserError, match="column 'source' of the table of scores must hold names, got int64"):
         allocate(ScoreTable(numbers), "random", 1)
-    within = Criterion(score="least-confidence", allocation="k-means-per-class", space="pixels")
-    clustered = table(ROWS)._columns.append_column(within.clusters_column, pa.array([0] * 5))
+    criterion = Criterion(score="least-confidence", allocation="k-means-per-class", space="pixels")
+    clustered = table(ROWS)._columns.append_column(criterion.clusters_column, pa.array([0] * 5))
     with pytest.raises(UserError, match="has clusters within every label, and `balance` is 'group'"):
-        allocate(ScoreTable(clustered), within, 3, balance="group")
+        allocate(ScoreTable(clustered), criterion, 3, balance="group")
 
 
 def test_a_table_without_sources_is_one_source() -> None:
@@ -256,8 +256,8 @@ def test_greedy_allocations_of_several_sources_that_share_ids() -> None:
 
 
 def test_greedy_allocations_are_the_only_ones_that_need_images() -> None:
-    assert {name for name, one in ALLOCATIONS.items() if one.greedy} == {
-        f"{name}{each}" for name in ("k-centre", "herding") for each in ("", "-per-class")
+    assert {name for name, allocation in ALLOCATIONS.items() if allocation.greedy} == {
+        f"{name}{suffix}" for name in ("k-centre", "herding") for suffix in ("", "-per-class")
     }
 
 

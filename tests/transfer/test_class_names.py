@@ -12,11 +12,11 @@ STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "sh
 
 
 def test_nine_of_ten_classes_of_stl10_are_known() -> None:
-    """Which decided the figure that the reference reports."""
+    """This match decided the figure that the reference reports."""
     assert "stl10" in DATASETS
-    found = known_as(STL10, CIFAR10)
-    assert set(STL10) - set(found) == {"monkey"}
-    assert found["car"] == "automobile"
+    names = known_as(STL10, CIFAR10)
+    assert set(STL10) - set(names) == {"monkey"}
+    assert names["car"] == "automobile"
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_names_of_other_things(name: str) -> None:
 def test_names_of_several_words_are_known_whole_before_their_kind() -> None:
     teacher = ["truck", "pickup truck", "mouse", "Bear_Cat", "foxes", "leaf"]
     pool = ["old Pickup-Trucks", "tow truck", "computer mouse", "mouse", "bear cat", "fox", "leaves"]
-    found = known_as(pool, teacher)
-    assert found == {
+    names = known_as(pool, teacher)
+    assert names == {
         "old Pickup-Trucks": "pickup truck",
         "tow truck": "truck",
         "mouse": "mouse",
@@ -93,11 +93,11 @@ def test_names_of_several_words_are_known_whole_before_their_kind() -> None:
 
 @given(st.lists(st.text(min_size=1), unique=True, max_size=5), st.lists(st.text(min_size=1), unique=True, max_size=5))
 def test_any_names(pool: list[str], teacher: list[str]) -> None:
-    found = known_as(pool, teacher)
-    assert set(found) <= set(pool)
-    assert set(found.values()) <= set(teacher)
-    assert all(found[name] == name for name in set(pool) & set(teacher))
-    assert known_as(pool[::-1], teacher) == found
+    names = known_as(pool, teacher)
+    assert set(names) <= set(pool)
+    assert set(names.values()) <= set(teacher)
+    assert all(names[name] == name for name in set(pool) & set(teacher))
+    assert known_as(pool[::-1], teacher) == names
     assert all(name in [pool[number] for number in alike(name, pool)] for name in pool)
 
 

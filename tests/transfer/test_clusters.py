@@ -90,8 +90,10 @@ def chosen(criterion, **without):
     with pytest.MonkeyPatch.context() as patch:
         for name in without.get("missing", ()):
             patch.setitem(sys.modules, name, None)
-            patch.setattr("importlib.util.find_spec", lambda found, name=name: found != name or None)
-            patch.setattr("limbeck.transfer.scoring.context.find_spec", lambda found, name=name: found != name or None)
+            patch.setattr("importlib.util.find_spec", lambda module, name=name: module != name or None)
+            patch.setattr(
+                "limbeck.transfer.scoring.context.find_spec", lambda module, name=name: module != name or None
+            )
         return select(images, criterion=criterion, budget=20, seed=1)
 
 
@@ -105,11 +107,11 @@ def test_what_is_installed_does_not_decide_what_a_manifold_chooses(criterion):
 def test_another_implementation_is_named_recorded_and_other_clusters():
     if find_spec("openTSNE") is None:
         pytest.skip("openTSNE is not installed")
-    found = chosen(NAMED)
-    assert found.ids.tolist() != chosen({**NAMED, "implementation": "scikit-learn"}).ids.tolist()
-    about = found.transfer_set(natural(60)).about
+    selection = chosen(NAMED)
+    assert selection.ids.tolist() != chosen({**NAMED, "implementation": "scikit-learn"}).ids.tolist()
+    about = selection.transfer_set(natural(60)).about
     assert about["criterion"]["options"] == {"clusters": 9, "implementation": "openTSNE"}
-    assert found.criterion.clusters_column.endswith("implementation=openTSNE")
+    assert selection.criterion.clusters_column.endswith("implementation=openTSNE")
 
 
 def test_an_implementation_that_is_not_installed_or_unknown_is_refused():

@@ -40,7 +40,7 @@ def quick(options: Mapping[str, Any]) -> dict[str, int]:
 
 
 CHECKS = [
-    one
+    check
     for family, parts in (
         ("representations", {name: REPRESENTATIONS[name].options for name in SEEN}),
         ("scores", {name: entry.options for name, entry in SCORES.items()}),
@@ -48,11 +48,11 @@ CHECKS = [
         ("criteria", {name: entry.default_options for name, entry in CRITERIA.items()}),
     )
     for name, options in parts.items()
-    for one in checks_for(family, name, quick(options), but=BUT.get(name, {}) if family == "allocations" else {})
-] + [one for name in MAKERS.built_in for one in checks_for("makers", name, OF_MAKERS.get(name))]
+    for check in checks_for(family, name, quick(options), but=BUT.get(name, {}) if family == "allocations" else {})
+] + [check for name in MAKERS.built_in for check in checks_for("makers", name, OF_MAKERS.get(name))]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda one: f"{one.family}-{one}")
+@pytest.mark.parametrize("check", CHECKS, ids=lambda item: f"{item.family}-{item}")
 def test_conforms(check: Check) -> None:
     check()
 
@@ -67,5 +67,5 @@ def test_representations_know_nothing_of_batches(
     monkeypatch.setattr("limbeck.transfer.scoring.features.PIXELS_PER_BATCH", 64 * 16)
     monkeypatch.setattr("limbeck.transfer.scoring.features.FEWEST_IMAGES", 1)
     assert batch_size_for(images) == 16
-    seen = collect(images, representation(name, images, context, options))
-    torch.testing.assert_close(seen, whole, rtol=1e-5, atol=1e-5)
+    streamed = collect(images, representation(name, images, context, options))
+    torch.testing.assert_close(streamed, whole, rtol=1e-5, atol=1e-5)

@@ -41,33 +41,33 @@ def pictures(count: int = 3, height: int = 4, width: int = 5, channels: int = 3,
 def saved(folder: Path, **parts: Any) -> Evidence:
     evidence = Evidence(headline="Nine were looked at", **parts)
     evidence.save(folder)
-    found = read_evidence(folder)
-    assert found is not None
-    return found
+    loaded = read_evidence(folder)
+    assert loaded is not None
+    return loaded
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
     words = {"score": "sureness", "group": "round", "group_order": "first to last", "classes": ["a", "b"]}
     words |= {"facts": {"budget": "3"}, "notes": ["One.", "Two."]}
     shown = [pictures(labels=torch.tensor([0, 1, 1]), scores=torch.tensor([0.5, 1, 2])), pictures(1, 9, 2, 1)]
-    found = saved(tmp_path / "evidence", rows=rows(), pictures=shown, **words)
-    assert found.headline == "Nine were looked at"
-    assert {name: getattr(found, name) for name in words} == words
-    assert found.summary == summarise(rows())
-    assert found.rows is not None
-    batches = list(found.rows())
+    evidence = saved(tmp_path / "evidence", rows=rows(), pictures=shown, **words)
+    assert evidence.headline == "Nine were looked at"
+    assert {name: getattr(evidence, name) for name in words} == words
+    assert evidence.summary == summarise(rows())
+    assert evidence.rows is not None
+    batches = list(evidence.rows())
     for name, column in COLUMNS.items():
         assert (np.concatenate([batch[name] for batch in batches]) == column).all(), name
-    for one, other in zip(found.pictures, shown, strict=True):
-        assert one.title == other.title
+    for group, other in zip(evidence.pictures, shown, strict=True):
+        assert group.title == other.title
         for part in ("images", "ids", "labels", "scores"):
-            pair = getattr(one, part), getattr(other, part)
+            pair = getattr(group, part), getattr(other, part)
             assert pair == (None, None) or torch.equal(*pair)
 
 
 def test_the_least_that_a_maker_may_tell(tmp_path: Path) -> None:
-    found = saved(tmp_path / "evidence")
-    assert (found.rows, found.summary, found.pictures, found.classes) == (None, None, [], [])
+    evidence = saved(tmp_path / "evidence")
+    assert (evidence.rows, evidence.summary, evidence.pictures, evidence.classes) == (None, None, [], [])
     assert not (tmp_path / "evidence" / TABLE).exists()
     plain = saved(tmp_path / "rows", rows=rows({name: COLUMNS[name] for name in ("id", "chosen")}))
     assert plain.summary is not None
@@ -79,24 +79,24 @@ def test_the_least_that_a_maker_may_tell(tmp_path: Path) -> None:
 def test_rows_that_are_not_there_yet_are_no_table(tmp_path: Path, batches: list[dict[str, Any]]) -> None:
     Evidence(headline="Nothing yet", rows=lambda: iter(batches), score="margin").save(tmp_path / "evidence")
     assert not (tmp_path / "evidence" / TABLE).exists()
-    back = read_evidence(tmp_path / "evidence")
-    assert back is not None
-    assert back.headline == "Nothing yet"
-    assert (back.rows, back.summary) == (None, None)
+    evidence = read_evidence(tmp_path / "evidence")
+    assert evidence is not None
+    assert evidence.headline == "Nothing yet"
+    assert (evidence.rows, evidence.summary) == (None, None)
 
 
 def test_scores_that_tell_nothing_are_kept_but_not_counted(tmp_path: Path) -> None:
-    found = saved(tmp_path / "evidence", rows=rows())
-    assert found.summary is not None
-    assert found.summary.scores is None
+    evidence = saved(tmp_path / "evidence", rows=rows())
+    assert evidence.summary is not None
+    assert evidence.summary.scores is None
     assert pq.read_table(tmp_path / "evidence" / TABLE)["score"].to_pylist() == COLUMNS["score"].tolist()
 
 
 def test_numbers_may_stand_without_rows(tmp_path: Path) -> None:
     numbers = summarise(rows())
-    found = saved(tmp_path / "evidence", summary=numbers)
-    assert found.summary == numbers
-    assert found.rows is None
+    evidence = saved(tmp_path / "evidence", summary=numbers)
+    assert evidence.summary == numbers
+    assert evidence.rows is None
 
 
 def test_rows_are_made_once_and_memory_does_not_grow(tmp_path: Path) -> None:
@@ -116,9 +116,9 @@ def test_rows_are_made_once_and_memory_does_not_grow(tmp_path: Path) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()
         saved(tmp_path / "evidence", rows=many(count), score="sureness")
-        found = tracemalloc.get_traced_memory()[1]
+        size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return found
+        return size
 
     few = peak(16)
     assert peak(32) < 1.1 * few
@@ -135,9 +135,9 @@ def test_older_evidence_stays_until_the_new_is_whole(tmp_path: Path) -> None:
 
     with pytest.raises(RuntimeError, match="the maker broke"):
         Evidence(headline="Half", rows=broken).save(tmp_path / "evidence")
-    found = read_evidence(tmp_path / "evidence")
-    assert found is not None
-    assert found.notes == ["of before"]
+    evidence = read_evidence(tmp_path / "evidence")
+    assert evidence is not None
+    assert evidence.notes == ["of before"]
     assert saved(tmp_path / "evidence").rows is None, "nothing of before is left"
     assert [path.name for path in tmp_path.iterdir()] == ["evidence"]
 
@@ -145,8 +145,8 @@ def test_older_evidence_stays_until_the_new_is_whole(tmp_path: Path) -> None:
 def test_pictures_that_share_memory(tmp_path: Path) -> None:
     group = pictures()
     halves = [Pictures(title=str(place), images=group.images[place:], ids=group.ids[place:]) for place in range(2)]
-    found = saved(tmp_path / "evidence", pictures=halves)
-    assert torch.equal(found.pictures[1].images, group.images[1:])
+    evidence = saved(tmp_path / "evidence", pictures=halves)
+    assert torch.equal(evidence.pictures[1].images, group.images[1:])
 
 
 def test_absent_and_broken_folders(tmp_path: Path) -> None:

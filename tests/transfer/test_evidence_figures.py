@@ -41,16 +41,18 @@ FIGURES: list[EvidenceFigure] = [
 
 def saved(folder: Path, **parts: Any) -> Evidence:
     Evidence(headline="Three were made", **parts).save(folder / "evidence")
-    found = read_evidence(folder / "evidence")
-    assert found is not None
-    return found
+    evidence = read_evidence(folder / "evidence")
+    assert evidence is not None
+    return evidence
 
 
 def test_they_come_back_with_findings(tmp_path: Path) -> None:
-    found = saved(tmp_path, figures=FIGURES, findings=["One", "Two"])
-    assert [one.to_dict() for one in found.figures] == json.loads(json.dumps([one.to_dict() for one in FIGURES]))
-    assert [type(one) for one in found.figures] == [type(one) for one in FIGURES]
-    assert found.findings == ["One", "Two"]
+    evidence = saved(tmp_path, figures=FIGURES, findings=["One", "Two"])
+    assert [figure.to_dict() for figure in evidence.figures] == json.loads(
+        json.dumps([figure.to_dict() for figure in FIGURES])
+    )
+    assert [type(figure) for figure in evidence.figures] == [type(figure) for figure in FIGURES]
+    assert evidence.findings == ["One", "Two"]
 
 
 def test_folders_of_before_have_none(tmp_path: Path) -> None:
@@ -58,9 +60,9 @@ def test_folders_of_before_have_none(tmp_path: Path) -> None:
     path = tmp_path / "evidence" / NUMBERS
     content = json.loads(path.read_text())
     path.write_text(json.dumps({key: content[key] for key in content if key not in ("findings", "figures")}))
-    found = read_evidence(tmp_path / "evidence")
-    assert found is not None
-    assert (found.findings, found.figures) == ([], [])
+    evidence = read_evidence(tmp_path / "evidence")
+    assert evidence is not None
+    assert (evidence.findings, evidence.figures) == ([], [])
 
 
 def test_numbers_that_are_not_finite_are_left_out() -> None:

@@ -37,9 +37,9 @@ def test_every_part_has_a_default():
 @pytest.mark.parametrize("representation", [name for name in REPRESENTATIONS if name != "none"])
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
 def test_every_representation_goes_with_every_allocation(representation, allocation):
-    made = Criterion(representation=representation, allocation=allocation)
-    assert made.space in ("", representation, "pixels")
-    assert json.loads(json.dumps(made.described()))["allocation"] == allocation
+    criterion = Criterion(representation=representation, allocation=allocation)
+    assert criterion.space in ("", representation, "pixels")
+    assert json.loads(json.dumps(criterion.described()))["allocation"] == allocation
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_every_representation_goes_with_every_allocation(representation, allocat
     ],
 )
 def test_names_of_the_published_command_line(written, parts):
-    made = find_criterion(written)
-    assert (made.representation, made.score, made.allocation, made.order) == parts
-    assert made.name == written
+    criterion = find_criterion(written)
+    assert (criterion.representation, criterion.score, criterion.allocation, criterion.order) == parts
+    assert criterion.name == written
 
 
 def test_aliases_name_parts():
-    known = {*REPRESENTATIONS, *ALLOCATIONS, *ORDERS, *SCORES}
-    assert set(ALIASES.values()) <= known
-    assert not ALIASES.keys() & known
+    names = {*REPRESENTATIONS, *ALLOCATIONS, *ORDERS, *SCORES}
+    assert set(ALIASES.values()) <= names
+    assert not ALIASES.keys() & names
     assert {
         "tn",
         "tnpc",
@@ -87,17 +87,22 @@ def test_aliases_name_parts():
 
 
 def test_mappings_hold_parts_and_options():
-    made = find_criterion({"representation": "hg", "allocation": "km", "fewest": 20, "options": {"sample": 500}})
-    assert made == Criterion(
+    criterion = find_criterion({"representation": "hg", "allocation": "km", "fewest": 20, "options": {"sample": 500}})
+    assert criterion == Criterion(
         representation="grayscale-histogram", allocation="k-means", options={"fewest": 20, "sample": 500}
     )
-    assert (made.option("clusters"), made.option("fewest"), made.option("sample"), made.option("most")) == (
+    assert (
+        criterion.option("clusters"),
+        criterion.option("fewest"),
+        criterion.option("sample"),
+        criterion.option("most"),
+    ) == (
         None,
         20,
         500,
         30,
     )
-    assert made.option("strata") is None
+    assert criterion.option("strata") is None
 
 
 @pytest.mark.parametrize(
@@ -135,12 +140,12 @@ def test_refusals(spec, message):
 
 def test_parts_that_share_an_option_keep_the_default_of_each():
     parts = {"score": "forgetting", "allocation": "k-means", "space": "autoencoder-codes"}
-    made = find_criterion(parts)
-    assert made.options_of(SCORES["forgetting"])["epochs"] == 10
-    assert made.options_of(REPRESENTATIONS["autoencoder-codes"]) == {"epochs": 50}
-    assert made.column == Criterion(score="forgetting").column == "forgetting"
-    assert made.clusters_column == "clusters:k-means:autoencoder-codes"
-    assert made.parts["options"]["epochs"] == {"score 'forgetting'": 10, "representation 'autoencoder-codes'": 50}
+    criterion = find_criterion(parts)
+    assert criterion.options_of(SCORES["forgetting"])["epochs"] == 10
+    assert criterion.options_of(REPRESENTATIONS["autoencoder-codes"]) == {"epochs": 50}
+    assert criterion.column == Criterion(score="forgetting").column == "forgetting"
+    assert criterion.clusters_column == "clusters:k-means:autoencoder-codes"
+    assert criterion.parts["options"]["epochs"] == {"score 'forgetting'": 10, "representation 'autoencoder-codes'": 50}
     with pytest.raises(UserError, match=r"`epochs` must be an option of one part .*'forgetting' and rep.*; leave it"):
         find_criterion({**parts, "epochs": 3})
     alone = find_criterion({**parts, "score": "random", "epochs": 3, "clusters": 4})
@@ -149,9 +154,9 @@ def test_parts_that_share_an_option_keep_the_default_of_each():
 
 
 def test_a_space_of_its_own():
-    made = Criterion(score="entropy", allocation="k-means", space="teacher-embedding")
-    assert made.represented == ("grayscale-histogram", "teacher-embedding")
-    assert made.needs_teacher
+    criterion = Criterion(score="entropy", allocation="k-means", space="teacher-embedding")
+    assert criterion.represented == ("grayscale-histogram", "teacher-embedding")
+    assert criterion.needs_teacher
     assert not Criterion(score="entropy", allocation="k-means").needs_teacher
 
 
@@ -173,12 +178,12 @@ def all_but_classes(candidates, quotas) -> AllocationPlan:
 
 
 def test_a_new_part_is_a_function_and_a_line(request):
-    for family, name, part, said in (
+    for family, name, part, options in (
         ("representations", "mean-colour", mean_colour, {"score": "brightness"}),
         ("scores", "brightness", brightness, {"representation": "mean-colour"}),
         ("allocations", "plain", all_but_classes, {"summary": "the first"}),
     ):
-        register(family, name, part, **said)
+        register(family, name, part, **options)
         request.addfinalizer(partial(unregister, family, name))
     images = natural(30)
     selection = select(images, criterion="brightness/plain", budget=5)

@@ -24,12 +24,12 @@ def rows_of(chosen: Array, size: int = 7, **columns: Array) -> Rows:
 
 def distribution(scores: Array, chosen: Array | None = None) -> Distribution:
     chosen = np.arange(len(scores)) % 3 == 0 if chosen is None else chosen
-    found = summarise(rows_of(chosen, score=np.asarray(scores, dtype=np.float64))).scores
-    assert found is not None
-    assert sum(found.counts) + found.outside == len(scores)
-    assert len(found.counts) == len(found.chosen) <= BINS
-    assert all(part <= whole for part, whole in zip(found.chosen, found.counts, strict=True))
-    return found
+    summary = summarise(rows_of(chosen, score=np.asarray(scores, dtype=np.float64))).scores
+    assert summary is not None
+    assert sum(summary.counts) + summary.outside == len(scores)
+    assert len(summary.counts) == len(summary.chosen) <= BINS
+    assert all(part <= whole for part, whole in zip(summary.chosen, summary.counts, strict=True))
+    return summary
 
 
 def lower_median(scores: Array) -> float:
@@ -43,58 +43,58 @@ def test_batches_do_not_matter_and_nothing_is_lost(count: int, size: int, seed: 
     chosen = random.random(count) < 0.4
     chosen[0] = True
     columns = {"score": random.normal(0, 10.0 ** random.integers(-3, 4), count), "label": random.integers(0, 4, count)}
-    found = summarise(rows_of(chosen, size, **columns))
-    assert found == summarise(rows_of(chosen, count, **columns))
-    assert (found.images, found.chosen) == (count, chosen.sum())
-    assert found.classes is not None
-    assert found.classes.sizes == tuple(np.bincount(columns["label"]))
-    assert sum(found.classes.chosen) == chosen.sum()
-    assert found.scores is not None
-    assert found.scores.median == pytest.approx(lower_median(columns["score"]), rel=1e-4, abs=1e-9)
-    assert found.scores.chosen_median == pytest.approx(lower_median(columns["score"][chosen]), rel=1e-4, abs=1e-9)
-    assert Summary.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    summary = summarise(rows_of(chosen, size, **columns))
+    assert summary == summarise(rows_of(chosen, count, **columns))
+    assert (summary.images, summary.chosen) == (count, chosen.sum())
+    assert summary.classes is not None
+    assert summary.classes.sizes == tuple(np.bincount(columns["label"]))
+    assert sum(summary.classes.chosen) == chosen.sum()
+    assert summary.scores is not None
+    assert summary.scores.median == pytest.approx(lower_median(columns["score"]), rel=1e-4, abs=1e-9)
+    assert summary.scores.chosen_median == pytest.approx(lower_median(columns["score"][chosen]), rel=1e-4, abs=1e-9)
+    assert Summary.from_dict(json.loads(json.dumps(summary.to_dict()))) == summary
 
 
 def test_bins_hold_what_numpy_counts() -> None:
     scores = np.random.default_rng(0).normal(5, 1, 5000)
-    found = distribution(scores)
-    edges = found.start + found.width * np.arange(len(found.counts) + 1)
-    assert np.abs(np.histogram(scores, edges)[0] - found.counts).sum() <= 2
-    assert not found.logarithmic
+    result = distribution(scores)
+    edges = result.start + result.width * np.arange(len(result.counts) + 1)
+    assert np.abs(np.histogram(scores, edges)[0] - result.counts).sum() <= 2
+    assert not result.logarithmic
 
 
 def test_whole_numbers_have_a_bin_each() -> None:
-    found = distribution(np.array([3, 3, 4, 7, 7, 7]), np.array([True, False, True, False, False, False]))
-    assert (found.start, found.width) == (2.5, 1.0)
-    assert found.counts == (2, 1, 0, 0, 3)
-    assert found.chosen == (1, 1, 0, 0, 0)
-    assert (found.median, found.chosen_median) == (4, 3)
+    result = distribution(np.array([3, 3, 4, 7, 7, 7]), np.array([True, False, True, False, False, False]))
+    assert (result.start, result.width) == (2.5, 1.0)
+    assert result.counts == (2, 1, 0, 0, 3)
+    assert result.chosen == (1, 1, 0, 0, 0)
+    assert (result.median, result.chosen_median) == (4, 3)
     assert distribution(np.arange(1000)).width == 16
 
 
 def test_equal_scores_are_one_bin() -> None:
-    found = distribution(np.full(10, 3.25))
-    assert (found.lowest, found.highest, found.counts) == (3.25, 3.25, (10,))
-    assert found.median == pytest.approx(3.25)
+    result = distribution(np.full(10, 3.25))
+    assert (result.lowest, result.highest, result.counts) == (3.25, 3.25, (10,))
+    assert result.median == pytest.approx(3.25)
 
 
 def test_far_scores_do_not_squeeze_the_others() -> None:
     scores = np.random.default_rng(1).normal(0, 1, 5000)
     scores[:3] = 1e9, -1e12, np.inf
-    found = distribution(scores, np.arange(5000) % 2 == 1)
-    assert found.outside <= 20
-    assert found.start > -100
-    assert (found.lowest, found.highest) == (-1e12, 1e9)
-    assert found.median == pytest.approx(lower_median(scores), rel=1e-4)
+    result = distribution(scores, np.arange(5000) % 2 == 1)
+    assert result.outside <= 20
+    assert result.start > -100
+    assert (result.lowest, result.highest) == (-1e12, 1e9)
+    assert result.median == pytest.approx(lower_median(scores), rel=1e-4)
 
 
 def test_skewed_scores_are_binned_by_their_logarithms() -> None:
     scores = 10.0 ** np.random.default_rng(2).normal(-7, 2, 5000)
-    found = distribution(scores)
-    assert found.logarithmic
-    assert found.start == pytest.approx(np.log10(scores.min()))
-    assert found.outside == 0
-    assert found.median == pytest.approx(lower_median(scores), rel=1e-4)
+    result = distribution(scores)
+    assert result.logarithmic
+    assert result.start == pytest.approx(np.log10(scores.min()))
+    assert result.outside == 0
+    assert result.median == pytest.approx(lower_median(scores), rel=1e-4)
     scores[:100] = 0
     assert distribution(scores).outside == 100
     assert not distribution(np.where(np.arange(5000) < 4000, 0, scores)).logarithmic
@@ -105,19 +105,19 @@ def test_skewed_scores_are_binned_by_their_logarithms() -> None:
 def test_where_the_chosen_begin(order: str) -> None:
     scores, groups = np.array([1.0, 2, 3, 11, 12, 13]), np.array([0, 0, 0, 2, 2, 2])
     chosen = np.isin(scores, [3, 12, 13] if order == "highest" else [1, 11, 12])
-    found = summarise(rows_of(chosen, score=scores, group=groups))
-    assert found.whole.order is None
-    assert found.groups is not None
-    assert found.groups.order == order
-    assert found.groups.lines == ((3, None, 12) if order == "highest" else (1, None, 12))
-    assert found.groups.sizes == (3, 0, 3)
+    summary = summarise(rows_of(chosen, score=scores, group=groups))
+    assert summary.whole.order is None
+    assert summary.groups is not None
+    assert summary.groups.order == order
+    assert summary.groups.lines == ((3, None, 12) if order == "highest" else (1, None, 12))
+    assert summary.groups.sizes == (3, 0, 3)
     whole = summarise(rows_of(np.argsort(scores) >= 4, score=scores)).whole
     assert (whole.order, whole.lines) == ("highest", (12,))
 
 
 def test_without_scores_or_labels() -> None:
-    found = summarise(rows_of(np.array([True, False])))
-    assert (found.scores, found.classes, found.groups, found.whole.order) == (None, None, None, None)
+    summary = summarise(rows_of(np.array([True, False])))
+    assert (summary.scores, summary.classes, summary.groups, summary.whole.order) == (None, None, None, None)
     everything = summarise(rows_of(np.array([True, True]), score=np.array([1.0, 2.0])))
     assert everything.whole.order is None
 
@@ -125,23 +125,23 @@ def test_without_scores_or_labels() -> None:
 def test_parts_of_unknown_number_and_images_without_a_score_count_where_they_are_known() -> None:
     scores = np.array([np.nan, 1.0, 2.0, 3.0, np.nan])
     columns = {"score": scores, "label": np.array([-1, 0, 0, 1, -1]), "group": np.full(5, -1)}
-    found = summarise(rows_of(np.array([True, False, True, True, False]), 2, **columns))
-    assert (found.images, found.chosen) == (5, 3)
-    assert found.classes is not None
-    assert (found.classes.sizes, found.classes.chosen) == ((2, 1), (1, 1))
-    assert found.groups is None
-    assert found.scores is not None
-    assert sum(found.scores.counts) == 3
-    assert (found.scores.median, found.scores.chosen_median) == (2, 2)
+    summary = summarise(rows_of(np.array([True, False, True, True, False]), 2, **columns))
+    assert (summary.images, summary.chosen) == (5, 3)
+    assert summary.classes is not None
+    assert (summary.classes.sizes, summary.classes.chosen) == ((2, 1), (1, 1))
+    assert summary.groups is None
+    assert summary.scores is not None
+    assert sum(summary.scores.counts) == 3
+    assert (summary.scores.median, summary.scores.chosen_median) == (2, 2)
     assert summarise(rows_of(np.array([True]), score=np.array([np.nan]))).scores is None
 
 
 @pytest.mark.parametrize("kind", [object, "U9"])
 def test_sources_go_by_their_names(kind: Any) -> None:
     names = np.array(["b", "a", "b", "häuser", "a", "b"], dtype=kind)
-    found = summarise(rows_of(np.array([True, False, True, True, True, False]), 4, source=names)).sources
-    assert found is not None
-    assert dict(zip(found.names, zip(found.sizes, found.chosen, strict=True), strict=True)) == {
+    sources = summarise(rows_of(np.array([True, False, True, True, True, False]), 4, source=names)).sources
+    assert sources is not None
+    assert dict(zip(sources.names, zip(sources.sizes, sources.chosen, strict=True), strict=True)) == {
         "b": (3, 2),
         "a": (2, 1),
         "häuser": (1, 1),
@@ -151,22 +151,24 @@ def test_sources_go_by_their_names(kind: Any) -> None:
 
 
 def test_infinite_scores_have_no_median_and_draw_no_line() -> None:
-    found = summarise(rows_of(np.array([True, True, False]), score=np.array([np.inf, np.inf, 1.0])))
-    assert found.scores is not None
-    assert (found.scores.median, found.scores.chosen_median, found.scores.outside) == (None, None, 2)
-    assert (found.whole.order, found.whole.lines) == ("highest", (None,))
-    json.dumps(found.to_dict(), allow_nan=False)
+    summary = summarise(rows_of(np.array([True, True, False]), score=np.array([np.inf, np.inf, 1.0])))
+    assert summary.scores is not None
+    assert (summary.scores.median, summary.scores.chosen_median, summary.scores.outside) == (None, None, 2)
+    assert (summary.whole.order, summary.whole.lines) == ("highest", (None,))
+    json.dumps(summary.to_dict(), allow_nan=False)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(allow_nan=False, width=64), min_size=1, max_size=40))
 def test_medians_are_exact_for_any_scores(values: list[float]) -> None:
     scores, chosen = np.array(values), np.arange(len(values)) % 2 == 0
-    found = summarise(rows_of(chosen, score=scores)).scores
+    summary_scores = summarise(rows_of(chosen, score=scores)).scores
     medians = [lower_median(scores), lower_median(scores[chosen])]
-    if found is not None:
-        assert [found.median, found.chosen_median] == [one if np.isfinite(one) else None for one in medians]
-        assert sum(found.counts) + found.outside == len(scores)
+    if summary_scores is not None:
+        assert [summary_scores.median, summary_scores.chosen_median] == [
+            median if np.isfinite(median) else None for median in medians
+        ]
+        assert sum(summary_scores.counts) + summary_scores.outside == len(scores)
 
 
 def test_memory_does_not_grow_with_the_table() -> None:
@@ -175,8 +177,8 @@ def test_memory_does_not_grow_with_the_table() -> None:
         batch = {"chosen": random.random(50_000) < 0.1, "score": random.random(50_000), "label": np.arange(50_000) % 9}
         tracemalloc.start()
         summarise(lambda: iter([batch] * batches))
-        found = tracemalloc.get_traced_memory()[1]
+        size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return found
+        return size
 
     assert peak(12) < peak(2) + 100_000

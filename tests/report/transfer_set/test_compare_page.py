@@ -68,10 +68,10 @@ def ids(folder: Path) -> np.ndarray:
 def test_selections_are_set_against_one_another(tmp_path: Path, make: Make) -> None:
     folders = [make(name) for name in ("entropy", "variance", "random", "balanced-random")]
     page = write_selections_report(folders, tmp_path / "shared.html")
-    found = {frozenset((row["arm"], row["other"])): row for row in values(page, "overlap-0")}
-    assert len(found) == 6
+    pairs = {frozenset((row["arm"], row["other"])): row for row in values(page, "overlap-0")}
+    assert len(pairs) == 6
     both = len(np.intersect1d(ids(folders[0]), ids(folders[1])))
-    assert found[frozenset(("entropy", "variance"))]["both"] == both
+    assert pairs[frozenset(("entropy", "variance"))]["both"] == both
     words = words_of(page)
     for part in (
         "<h1>digits/train, 4 transfer sets</h1>",

@@ -29,14 +29,14 @@ def chosen_run(folder: Path, criterion: Any = "entropy-whole", *, gallery: bool 
 
 def spec(page: Path, key: str) -> dict[str, Any]:
     """The specification of one chart of a page."""
-    found = re.search(rf'data-chart="{key}".*?<script type="application/json">(.*?)</script>', page.read_text(), re.S)
-    assert found, key
-    return json.loads(found[1])
+    match = re.search(rf'data-chart="{key}".*?<script type="application/json">(.*?)</script>', page.read_text(), re.S)
+    assert match, key
+    return json.loads(match[1])
 
 
 def values(page: Path, key: str, layer: int = 0) -> list[dict[str, Any]]:
-    found = spec(page, key)
-    return found["layer"][layer].get("data", found.get("data"))["values"]
+    chart = spec(page, key)
+    return chart["layer"][layer].get("data", chart.get("data"))["values"]
 
 
 def section(page: Path) -> str:
@@ -111,8 +111,8 @@ def test_infinite_scores_are_counted(tmp_path: Path) -> None:
 
 
 def test_even_classes_are_a_sentence(tmp_path: Path) -> None:
-    some = chosen_run(tmp_path / "some", "balanced-random", scores=-np.arange(900))
-    assert "Each of the 10 classes gave 9 images, 10.0 % of its own." in section(some)
+    chosen = chosen_run(tmp_path / "some", "balanced-random", scores=-np.arange(900))
+    assert "Each of the 10 classes gave 9 images, 10.0 % of its own." in section(chosen)
     page = chosen_run(tmp_path / "run", "entropy", share=1.0)
     assert "Each of the 10 classes has 90 images." in section(page)
     assert 'data-chart="class-balance"' not in section(page)

@@ -55,13 +55,13 @@ def test_criteria_are_set_against_one_another(tmp_path: Path) -> None:
 
 def test_shares_are_those_of_the_ids(tmp_path: Path) -> None:
     page = write_comparison_report(comparison(tmp_path))
-    found = {(row["arm"], row["other"]): row for row in values(page, "overlap-0")}
-    assert len(found) == 6
+    pairs = {(row["arm"], row["other"]): row for row in values(page, "overlap-0")}
+    assert len(pairs) == 6
     both = len(set(chosen(tmp_path, "margin@10 %/seed-0")) & set(chosen(tmp_path, "entropy@10 %/seed-0")))
-    assert found["margin", "entropy"]["both"] == both
-    assert found["margin", "entropy"]["share"] == pytest.approx(both / 90)
-    assert found["balanced random", "random"]["share"] == 1
-    assert found["balanced random", "random"]["shade"] == 1
+    assert pairs["margin", "entropy"]["both"] == both
+    assert pairs["margin", "entropy"]["share"] == pytest.approx(both / 90)
+    assert pairs["balanced random", "random"]["share"] == 1
+    assert pairs["balanced random", "random"]["shade"] == 1
 
 
 def test_what_nothing_draws_is_chosen_again(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_one_seed_and_no_labels(tmp_path: Path) -> None:
 def test_two_arms_are_enough_and_one_says_nothing(tmp_path: Path) -> None:
     two = comparison(tmp_path / "two", arms={"entropy": 0.7, "random": 0.71})
     assert len(values(write_comparison_report(two), "overlap-0")) == 1
-    one = comparison(tmp_path / "one", arms={"entropy": 0.7})
-    assert 'id="overlap"' not in markup(write_comparison_report(one))
+    alone = comparison(tmp_path / "one", arms={"entropy": 0.7})
+    assert 'id="overlap"' not in markup(write_comparison_report(alone))
 
 
 def test_many_arms_stay_light_and_similar_ones_lie_side_by_side(tmp_path: Path) -> None:
@@ -175,5 +175,5 @@ def test_arms_that_chose_unequally_many(tmp_path: Path) -> None:
     words = words_of(folder)
     assert f"They chose {fewer} to 90 of 900 images. Two draws by chance would share 10.0 % of the smaller" in words
     assert f"At 10 %, seed 0: {fewer} to 90 images" in words
-    found = {(row["arm"], row["other"]): row["chance"] for row in values(folder / "report.html", "overlap-0")}
-    assert set(found.values()) == {0.1}  # one of each pair chose 90
+    pairs = {(row["arm"], row["other"]): row["chance"] for row in values(folder / "report.html", "overlap-0")}
+    assert set(pairs.values()) == {0.1}  # one of each pair chose 90

@@ -31,8 +31,8 @@ from limbeck.transfer.evidence_figures import (
 
 def table(rows: int = 3, **more: Any) -> TableFigure:
     content = [[f"pool {place}", 1200 + place, 0.25, None] for place in range(rows)]
-    known = {"title": "What each pool gave", "columns": ["Pool", "Chosen", "Share", "Lost"], "percent": ["Share"]}
-    return TableFigure(rows=content, **{**known, **more})
+    defaults = {"title": "What each pool gave", "columns": ["Pool", "Chosen", "Share", "Lost"], "percent": ["Share"]}
+    return TableFigure(rows=content, **{**defaults, **more})
 
 
 def bars(classes: int = 3, pools: int = 2, **more: Any) -> StackedBars:
@@ -68,8 +68,8 @@ def points(count: int = 40, classes: int = 4) -> PointsFigure:
 
 
 def curve(title: str, values: list[float], **more: Any) -> LineFigure:
-    known: dict[str, Any] = {"x": "round", "y": "", "lines": {title: (range(1, len(values) + 1), values)}}
-    return LineFigure(title=title, **{**known, "small": True, **more})
+    defaults: dict[str, Any] = {"x": "round", "y": "", "lines": {title: (range(1, len(values) + 1), values)}}
+    return LineFigure(title=title, **{**defaults, "small": True, **more})
 
 
 ALL: list[EvidenceFigure] = [table(note="All is well."), bars(), lines()]
@@ -153,10 +153,10 @@ def test_small_curves_stand_side_by_side_and_shares_are_percent(tmp_path: Path) 
     assert words.count('class="grid') == 1
     assert words.index("Losses") < words.index("What each pool gave") < words.index("Alone")
     layers = [spec(page, f"own-{place}")["layer"][0] for place in (0, 1, 3)]
-    formats = [one["encoding"]["y"]["axis"]["labelExpr"] for one in layers]
-    assert ["~%" in one for one in formats] == [True, False, False]
-    assert [one["encoding"]["x"]["axis"]["tickMinStep"] for one in layers] == [1, 1, 1]
-    assert [bool(one["mark"]["point"]) for one in layers] == [False, False, True], "one point is a dot"
+    formats = [layer["encoding"]["y"]["axis"]["labelExpr"] for layer in layers]
+    assert ["~%" in expression for expression in formats] == [True, False, False]
+    assert [layer["encoding"]["x"]["axis"]["tickMinStep"] for layer in layers] == [1, 1, 1]
+    assert [bool(layer["mark"]["point"]) for layer in layers] == [False, False, True], "one point is a dot"
 
 
 def test_endless_tables_are_cut(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def made(folder: Path, arms: dict[str, float], **words: Any) -> list[Made]:
     """What was kept of the makers of a comparison's arms."""
     factory.write_json(folder / "results.json", factory.results(arms, {"500 images": 500}, 1))
     for arm in arms:
-        known = {"headline": f"By {arm}", "facts": {"budget": "500", "known by name": f"{len(arm)} %"}}
-        Evidence(**{**known, **words}).save(folder / "evidence" / f"{arm}@500 images")
+        defaults = {"headline": f"By {arm}", "facts": {"budget": "500", "known by name": f"{len(arm)} %"}}
+        Evidence(**{**defaults, **words}).save(folder / "evidence" / f"{arm}@500 images")
     return made_by_arms(folder, reading.results(folder))
 
 
@@ -216,7 +216,7 @@ def styles_of(folder: Path) -> dict[str, style.Arm]:
 def together(arms: int, classes: int = 10) -> list[EvidenceFigure]:
     kinds = [curve("Obtained", [0.1, 0.5], share=True), bars(classes, 2), points(300, classes), matrix(4), table()]
     shown = ("together", "together", "together", "alone", "each")
-    return [replace(one, beside=how) for one, how in zip(kinds, shown, strict=True)]
+    return [replace(kind, beside=place) for kind, place in zip(kinds, shown, strict=True)]
 
 
 def test_figures_of_one_title_stand_beside_one_another(tmp_path: Path) -> None:
@@ -237,12 +237,12 @@ def test_figures_of_one_title_stand_beside_one_another(tmp_path: Path) -> None:
 
 def test_many_arms_stand_beside_one_another_and_the_page_stays_light(tmp_path: Path) -> None:
     arms = {f"arm-{place}": 0.6 + place / 100 for place in range(14)}
-    found = made(tmp_path, arms, figures=together(14, 130))
-    section_of = made_section(found, Controls([]), styles_of(tmp_path))
+    evidence = made(tmp_path, arms, figures=together(14, 130))
+    section_of = made_section(evidence, Controls([]), styles_of(tmp_path))
     assert section_of is not None
     blocks = list(section_of.blocks)
     grids = [block for block in blocks if isinstance(block, Grid)]
-    assert [len(one.charts) for one in grids] == [1, 12, 12]
+    assert [len(grid.charts) for grid in grids] == [1, 12, 12]
     assert sum("2 more arms would have made this page too heavy" in str(block) for block in blocks) == 2
     assert weight(blocks) < 2_500_000
 
@@ -269,9 +269,9 @@ def test_comparisons_show_them_arm_by_arm(tmp_path: Path) -> None:
 
 def test_heads_of_comparisons_stay_short_and_pages_light(tmp_path: Path) -> None:
     arms = {f"arm-{place}": 0.6 + place / 100 for place in range(12)}
-    found = made(tmp_path, arms, figures=[table(), bars(130, 8)], findings=["Nothing is known"])
-    assert findings(found, Controls([])) == ["arm-0 at 500 images: Nothing is known"]
-    section_of = made_section(found, Controls([]), styles_of(tmp_path))
+    evidence = made(tmp_path, arms, figures=[table(), bars(130, 8)], findings=["Nothing is known"])
+    assert findings(evidence, Controls([])) == ["arm-0 at 500 images: Nothing is known"]
+    section_of = made_section(evidence, Controls([]), styles_of(tmp_path))
     assert section_of is not None
     drawn = sum(isinstance(block, Chart) for block in section_of.blocks)
     last = section_of.blocks[-1]
@@ -281,6 +281,6 @@ def test_heads_of_comparisons_stay_short_and_pages_light(tmp_path: Path) -> None
 
 
 def test_comparisons_whose_makers_tell_no_more_have_no_such_section(tmp_path: Path) -> None:
-    found = made(tmp_path, {"entropy": 0.7, "random": 0.6}, facts={"budget": "500", "seed": "0"})
-    assert made_section(found, Controls([]), styles_of(tmp_path)) is None
-    assert findings(found, Controls([])) == []
+    evidence = made(tmp_path, {"entropy": 0.7, "random": 0.6}, facts={"budget": "500", "seed": "0"})
+    assert made_section(evidence, Controls([]), styles_of(tmp_path)) is None
+    assert findings(evidence, Controls([])) == []

@@ -77,8 +77,8 @@ def test_several_sources_stand_side_by_side(tmp_path: Path) -> None:
     page = page_of(tmp_path / "two", columns)
     assert {row["name"]: row["size"] for row in values(page, "source-balance")} == {"flowers": 20, "birds": 40}
     assert "the share of the source that was chosen" in section(page)
-    one = page_of(tmp_path / "one", columns | {"source": np.full(60, "birds")})
-    assert 'data-chart="source-balance"' not in markup(one)
+    single = page_of(tmp_path / "one", columns | {"source": np.full(60, "birds")})
+    assert 'data-chart="source-balance"' not in markup(single)
     many = page_of(tmp_path / "many", columns | {"source": np.array([f"source {place}" for place in range(60)])})
     assert "The 8 sources of which most" in section(many)
 
@@ -178,8 +178,8 @@ def test_selections_of_before_say_everything(tmp_path: Path) -> None:
 def test_numbers_stand_in_for_rows(tmp_path: Path) -> None:
     folder = factory.write_chosen(tmp_path / "mine")
     expected = write_selection_report(folder).read_text()
-    found = summarise(table_rows(folder / "selection" / "table.parquet"))
-    factory.write_json(folder / "selection" / "summary.json", found.to_dict())
+    summary = summarise(table_rows(folder / "selection" / "table.parquet"))
+    factory.write_json(folder / "selection" / "summary.json", summary.to_dict())
     (folder / "selection" / "table.parquet").unlink()
     assert write_selection_report(folder).read_text() == expected
     (folder / "selection" / "summary.json").write_text(json.dumps({"whole": None}))

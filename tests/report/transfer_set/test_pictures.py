@@ -21,8 +21,8 @@ def decoded(uri: str) -> Image.Image:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_small_images_survive_to_the_pixel(channels: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (channels, 8, 6), dtype=np.uint8)
-    back = np.asarray(decoded(data_uri(image))).reshape(8, 6, channels)
-    assert (np.moveaxis(back, -1, 0) == image).all()
+    pixels = np.asarray(decoded(data_uri(image))).reshape(8, 6, channels)
+    assert (np.moveaxis(pixels, -1, 0) == image).all()
 
 
 def test_large_images_become_thumbnails() -> None:
@@ -46,12 +46,12 @@ def test_groups_have_titles_classes_and_scores() -> None:
 def test_groups_that_know_less() -> None:
     images = torch.zeros(60, 1, 4, 4, dtype=torch.uint8)
     plain = Pictures(title="Round 1", images=images, ids=torch.arange(60))
-    some = Pictures(title="Round 2", images=images[:2], ids=torch.arange(2), labels=torch.tensor([-1, 5]))
+    group = Pictures(title="Round 2", images=images[:2], ids=torch.arange(2), labels=torch.tensor([-1, 5]))
     empty = Pictures(title="Round 3", images=images[:0], ids=torch.arange(0))
-    found = picture_groups(Evidence(headline="Solid", pictures=[plain, some, empty], classes=["a"]))
-    assert [(title, len(pictures)) for title, pictures in found] == [("Round 1", 48), ("Round 2", 2)]
-    assert {(one.label, one.score) for one in found[0][1]} == {(None, "")}
-    assert [one.label for one in found[1][1]] == [None, "5"]
+    groups = picture_groups(Evidence(headline="Solid", pictures=[plain, group, empty], classes=["a"]))
+    assert [(title, len(pictures)) for title, pictures in groups] == [("Round 1", 48), ("Round 2", 2)]
+    assert {(picture.label, picture.score) for picture in groups[0][1]} == {(None, "")}
+    assert [picture.label for picture in groups[1][1]] == [None, "5"]
 
 
 def test_galleries_of_before(tmp_path: Path) -> None:

@@ -45,13 +45,13 @@ def test_two_workers_one_of_which_dies_make_the_same_table(
 ) -> None:
     monkeypatch.setattr(features, "PIXELS_PER_BATCH", 2**10)
     whole = [pool_of("a", [*range(60)] * 5), pool_of("b", [*range(30, 60)] * 7, seed=1)]
-    one = pool_table(whole, teacher, tmp_path / "one")
+    alone = pool_table(whole, teacher, tmp_path / "one")
     images = Dying(whole[1].images, tmp_path / "died", os.getpid())
     two = pool_table([as_pool("b", images), whole[0]], teacher, tmp_path / "two", workers=2)
     assert (tmp_path / "died").exists()
-    assert one.table.path is not None
+    assert alone.table.path is not None
     assert two.table.path is not None
-    assert two.table.path.read_bytes() == one.table.path.read_bytes()
+    assert two.table.path.read_bytes() == alone.table.path.read_bytes()
     assert len(two.table) == 60
 
 
@@ -85,6 +85,6 @@ def test_pools_that_stay_encoded_are_opened_by_every_worker(
         encoded = open_pools(named, (1, 8, 8))
     assert decoded[0].images.is_decoded
     assert not encoded[0].images.is_decoded
-    one = pool_table(decoded, teacher, tmp_path / "one")
+    alone = pool_table(decoded, teacher, tmp_path / "one")
     two = pool_table(encoded, teacher, tmp_path / "two", workers=2)
-    assert pq.read_table(two.table.path).equals(pq.read_table(one.table.path))
+    assert pq.read_table(two.table.path).equals(pq.read_table(alone.table.path))

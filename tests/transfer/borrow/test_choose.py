@@ -25,7 +25,7 @@ NAMES = ("ant", "bee", "cat")
 MARGIN, ENTROPY = criterion_by("margin").column, criterion_by("entropy").column
 COLUMNS = {by: criterion_by(by).column for by in SURENESS}
 ORDERLESS = [by for by in CRITERIA if by != "none"]
-"""Those that the order of the pools does not matter to."""
+"""Criteria for which the order of the pools does not matter."""
 DRAWN = ("k-centre", "balanced-random", "random")
 
 Row = tuple[str, int, int, float]
@@ -77,12 +77,12 @@ def sizes(rows: Sequence[Row]) -> np.ndarray:
 
 
 def expected(rows: Sequence[Row], quotas: Sequence[int]) -> set[tuple[str, int, int]]:
-    """The best of every class."""
-    found = set()
+    """The best rows of every class."""
+    keys = set()
     for label, quota in enumerate(quotas):
         own = sorted((-row[3], row[1], row[0]) for row in rows if row[2] == label)
-        found |= {(source, id_, 0) for _, id_, source in own[:quota]}
-    return found
+        keys |= {(source, id_, 0) for _, id_, source in own[:quota]}
+    return keys
 
 
 @tried(max_examples=80, deadline=None)
@@ -176,24 +176,24 @@ def test_boundary_takes_the_narrowest_margins() -> None:
 
 
 def test_k_centre_chooses_among_a_stated_number_of_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    counts: list[int] = []
 
     def counting(names: Sequence[str], ids: np.ndarray) -> torch.Tensor:
-        asked.append(len(ids))
+        counts.append(len(ids))
         return features(names, ids)
 
     rows = many()
     quietly(table(rows), settings("k-centre"), 6, features_of=counting)
     monkeypatch.setattr(module, "CANDIDATES", 30)
     chosen = quietly(table(rows), settings("k-centre"), 6, features_of=counting)
-    assert asked == [120, 30]
+    assert counts == [120, 30]
     assert chosen.distinct.tolist() == [2, 2, 2]
     assert chosen.notes == (
         "By k-centre: chosen among 30 of 120 images, drawn at random, equally many of every class, so that the "
         "embeddings fit into memory.",
     )
     quietly(table(rows), settings("k-centre"), 60, features_of=counting)
-    assert asked[-1] == 120
+    assert counts[-1] == 120
 
 
 FEW = [("a", 0, 0, 0.9), ("a", 1, 0, 0.8), ("b", 0, 0, 0.7), ("b", 5, 0, 0.6), ("a", 2, 1, 0.5), ("b", 9, 2, 0.4)]
@@ -234,11 +234,11 @@ def test_classes_that_the_teacher_never_gives_are_named() -> None:
     ):
         choose(table(rows), settings(short="leave"), 6, pools="ab")
     rare = [(*row[:3], 0.001 if row[2] == 2 else row[3]) for row in FEW]
-    said = settings(short="leave", threshold={"of": "mean", "calibration": "task"})
+    chosen_settings = settings(short="leave", threshold={"of": "mean", "calibration": "task"})
     with pytest.warns(
         UserWarning, match=r"is sure enough of no image of the pools for 'cat', .*, or a weaker `threshold`"
     ):
-        choose(table(rare), said, 3, pools="ab", calibration=table(FEW))
+        choose(table(rare), chosen_settings, 3, pools="ab", calibration=table(FEW))
     with pytest.raises(
         UserError, match=r"`short: repeat` needs an image of every class .* takes no image of the pools as 'bee'; use"
     ):
@@ -317,6 +317,6 @@ def test_shares_of_parts_and_classes() -> None:
 
 
 def test_rows_are_looked_up_in_the_order_in_which_they_are_asked_for() -> None:
-    found = looked_up(table(FEW), np.array([1, 0, 1]), np.array([9, 1, 0]), "group", MARGIN)
-    assert found["group"].tolist() == [2, 0, 0]
-    assert found[MARGIN].tolist() == [0.4, 0.8, 0.7]
+    columns = looked_up(table(FEW), np.array([1, 0, 1]), np.array([9, 1, 0]), "group", MARGIN)
+    assert columns["group"].tolist() == [2, 0, 0]
+    assert columns[MARGIN].tolist() == [0.4, 0.8, 0.7]

@@ -40,14 +40,16 @@ def test_scores_are_those_of_the_plain_teacher_but_for_rounding(tmp_path: Path) 
     plain = FrozenTeacher(network, **options)
     compiled = FrozenTeacher(network, **options, compile="frozen")
     assert plain.computing != compiled.computing
-    for (_, one), (_, other) in zip(
+    for (_, first), (_, other) in zip(
         outputs_over(plain, images, block=32), outputs_over(compiled, images, block=32), strict=True
     ):
-        torch.testing.assert_close(one.logits, other.logits, rtol=1e-4, atol=1e-5)
-    assert counters["stats"]["unique_graphs"] == 1  # of blocks that are all of one size
+        torch.testing.assert_close(first.logits, other.logits, rtol=1e-4, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] == 1  # of blocks that all have one size
     assert not config.freezing  # outside, nothing is changed
-    how = {"budget": 50, "by": "margin", "size": 8}
-    chosen = [lb.borrow(network, "digits", **how, scores=tmp_path / "scores", compile=one) for one in (False, True)]
+    arguments = {"budget": 50, "by": "margin", "size": 8}
+    chosen = [
+        lb.borrow(network, "digits", **arguments, scores=tmp_path / "scores", compile=flag) for flag in (False, True)
+    ]
     assert len(list((tmp_path / "scores").rglob("pool-*.parquet"))) == 2  # which are never mixed up
     shared = np.intersect1d(chosen[0].images.ids.numpy(), chosen[1].images.ids.numpy())
     assert len(shared) >= 48

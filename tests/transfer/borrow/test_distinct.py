@@ -17,7 +17,7 @@ TABLES = st.lists(st.lists(st.tuples(st.integers(0, 2**40), st.integers(0, 7)), 
 def table(path: Path, rows: list[tuple[int, int]]) -> Path:
     """Ids and digests that differ in all bytes, so that they fall into different files."""
     digests = [bytes([36 * picture] * 16) for _, picture in rows]
-    columns = {"id": pa.array([one for one, _ in rows], pa.int64()), "digest": pa.array(digests, pa.binary(16))}
+    columns = {"id": pa.array([id_ for id_, _ in rows], pa.int64()), "digest": pa.array(digests, pa.binary(16))}
     pq.write_table(pa.table(columns), path, row_group_size=7)
     return path
 
@@ -30,16 +30,16 @@ def test_all_but_the_first_by_table_and_id_are_repeated(tables, compared):
         patch.setattr(distinct, "COMPARED", compared)
         folder = Path(place)
         paths = [table(folder / f"{number}.parquet", rows) for number, rows in enumerate(tables)]
-        found = repeated(paths, folder / "scratch")
+        repeats = repeated(paths, folder / "scratch")
         assert not (folder / "scratch").exists()
-    named = [(place, one, row) for place, rows in enumerate(tables) for row, (one, _) in enumerate(rows)]
+    named = [(place, id_, row) for place, rows in enumerate(tables) for row, (id_, _) in enumerate(rows)]
     first = {}
     for place, _, row in sorted(named):
         first.setdefault(tables[place][row][1], (place, row))
     expected = [
         [first[picture] != (place, row) for row, (_, picture) in enumerate(rows)] for place, rows in enumerate(tables)
     ]
-    assert [one.tolist() for one in found] == expected
+    assert [array.tolist() for array in repeats] == expected
 
 
 def test_what_a_killed_comparison_left_is_swept_away(tmp_path):

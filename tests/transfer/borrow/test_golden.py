@@ -1,4 +1,4 @@
-"""The reference's scores, thresholds and choices, and where ours are right and its are not.
+"""The reference's scores, thresholds and choices, and cases that we get right and the reference does not.
 
 Numbers of https://github.com/shauryat97/SampleSelectionBasedKnowledgeDistillation, in tests/golden/transfer.
 """
@@ -30,8 +30,8 @@ SETTINGS = {
 
 def golden(name: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with np.load(GOLDEN / f"{name}.npz") as file:
-        found = {key: file[key] for key in file.files}
-    return found, json.loads(str(found["hp"]))
+        arrays = {key: file[key] for key in file.files}
+    return arrays, json.loads(str(arrays["hp"]))
 
 
 def scores(found: dict[str, np.ndarray], which: str, by: str) -> torch.Tensor:
@@ -52,8 +52,8 @@ def table(found: dict[str, np.ndarray], which: str, by: str) -> ScoreTable:
 
 
 def first_come(name: str, count: int, *, sure: bool) -> Chosen:
-    (by, threshold), (found, _) = SETTINGS[name], golden(name)
-    said = BorrowSettings.model_validate(
+    (by, threshold), (arrays, _) = SETTINGS[name], golden(name)
+    chosen_settings = BorrowSettings.model_validate(
         {
             "pools": ["pool"],
             "by": by,
@@ -63,30 +63,30 @@ def first_come(name: str, count: int, *, sure: bool) -> Chosen:
             "threshold": {"calibration": "task", **threshold} if sure else None,
         }
     )
-    calibration = table(found, "calibration", by)
-    return choose(table(found, "pool", by), said, count, pools=["pool"], calibration=calibration)
+    calibration = table(arrays, "calibration", by)
+    return choose(table(arrays, "pool", by), chosen_settings, count, pools=["pool"], calibration=calibration)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_scores_and_classes_are_equal(name: str) -> None:
-    found, _ = golden(name)
+    arrays, _ = golden(name)
     for which in ("calibration", "pool"):
-        ours = scores(found, which, SETTINGS[name][0])
+        ours = scores(arrays, which, SETTINGS[name][0])
         torch.testing.assert_close(
-            ours.float(), torch.from_numpy(found[f"out.{which}_score"]).float(), rtol=1e-5, atol=1e-6
+            ours.float(), torch.from_numpy(arrays[f"out.{which}_score"]).float(), rtol=1e-5, atol=1e-6
         )
-    if "out.pool_class" in found:
-        assert np.array_equal(found["out.pool_class"], found["in.pool_logits"].argmax(1))
+    if "out.pool_class" in arrays:
+        assert np.array_equal(arrays["out.pool_class"], arrays["in.pool_logits"].argmax(1))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_thresholds_are_equal(name: str) -> None:
-    found, hp = golden(name)
+    arrays, hp = golden(name)
     by, threshold = SETTINGS[name]
-    expected = found["out.mean_threshold" if name == "margin" else "out.threshold"]
+    expected = arrays["out.mean_threshold" if name == "margin" else "out.threshold"]
     ours = class_thresholds(
-        scores(found, "calibration", by).numpy(),
-        found["in.calibration_logits"].argmax(1),
+        scores(arrays, "calibration", by).numpy(),
+        arrays["in.calibration_logits"].argmax(1),
         CLASSES,
         fixed_count=threshold.get("fixed_count"),
         highest=by != "entropy",
@@ -97,22 +97,22 @@ def test_thresholds_are_equal(name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_what_passes_is_filled_first_come_as_the_reference_does(name: str) -> None:
-    found, hp = golden(name)
+    arrays, hp = golden(name)
     chosen = first_come(name, hp["bucket"] * CLASSES, sure=True)
-    assert sorted(chosen.rows.ids.tolist()) == sorted(found["out.selected"].tolist())
+    assert sorted(chosen.rows.ids.tolist()) == sorted(arrays["out.selected"].tolist())
 
 
 def test_without_a_threshold_it_is_the_first_of_every_class() -> None:
-    found, hp = golden("entropy")
+    arrays, hp = golden("entropy")
     chosen = first_come("entropy", hp["bucket"] * CLASSES, sure=False)
-    assert sorted(chosen.rows.ids.tolist()) == sorted(found["out.balanced"].tolist())
+    assert sorted(chosen.rows.ids.tolist()) == sorted(arrays["out.balanced"].tolist())
 
 
 def test_the_reference_divides_by_a_hundred_whatever_there_are_and_we_do_not() -> None:
-    found, hp = golden("entropy")
+    arrays, hp = golden("entropy")
     own, classes = (
         part[:800]
-        for part in (scores(found, "calibration", "entropy").numpy(), found["in.calibration_logits"].argmax(1))
+        for part in (scores(arrays, "calibration", "entropy").numpy(), arrays["in.calibration_logits"].argmax(1))
     )
     sizes = np.bincount(classes, minlength=CLASSES)
     assert (sizes < hp["k"]).any()
@@ -125,8 +125,8 @@ def test_the_reference_divides_by_a_hundred_whatever_there_are_and_we_do_not() -
 
 
 def test_passing_is_the_same_for_rows_as_for_the_whole() -> None:
-    found, _ = golden("margin")
-    pool, criterion = table(found, "pool", "minimal-margin"), criterion_by("minimal-margin")
-    said = Threshold(of="mean", calibration="task")
-    sure = passing(pool, criterion, said, table(found, "calibration", "minimal-margin"), 0)
-    np.testing.assert_allclose(sure.values, found["out.mean_threshold"], rtol=1e-5)
+    arrays, _ = golden("margin")
+    pool, criterion = table(arrays, "pool", "minimal-margin"), criterion_by("minimal-margin")
+    threshold = Threshold(of="mean", calibration="task")
+    sure = passing(pool, criterion, threshold, table(arrays, "calibration", "minimal-margin"), 0)
+    np.testing.assert_allclose(sure.values, arrays["out.mean_threshold"], rtol=1e-5)

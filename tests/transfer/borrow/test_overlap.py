@@ -19,11 +19,11 @@ def test_pictures_are_found_by_their_pixels():
     held_out = HeldOutDigests([VALIDATION, TEST], SHAPE)
     images = pool_of("a", [3, 44, 59, 44, 7]).images
     assert held_out.among(images.digests().numpy()).tolist() == [False, True, True, True, False]
-    found = held_out.look(images)
+    overlap = held_out.look(images)
     first = int(images.ids[torch.tensor([1, 2, 3])].min())
-    place = {int(images.ids[row]): where for row, where in ((1, ("validation", 0)), (2, ("test", 109)))}
+    place = {int(images.ids[row]): position for row, position in ((1, ("validation", 0)), (2, ("test", 109)))}
     place[int(images.ids[3])] = ("validation", 0)
-    assert found == Overlap(3, first, place[first])
+    assert overlap == Overlap(3, first, place[first])
     assert held_out.look(pool_of("a", [1, 2]).images) is None
     assert HeldOutDigests([], SHAPE).look(images) is None
 
@@ -34,9 +34,9 @@ def test_of_encoded_images_some_are_looked_at(monkeypatch):
     held_out = HeldOutDigests([TEST], SHAPE)
     monkeypatch.setattr(ImageSet, "is_decoded", False)
     monkeypatch.setattr(ImageSet, "digests", lambda self: pytest.fail("all were decoded"))
-    found = held_out.look(images)
-    assert found is not None
-    assert (found.count, found.looked_at) == (2, 3)
+    overlap = held_out.look(images)
+    assert overlap is not None
+    assert (overlap.count, overlap.looked_at) == (2, 3)
 
 
 def test_the_message_names_all_that_is_needed():
@@ -52,9 +52,9 @@ def test_the_message_names_all_that_is_needed():
 
 
 def test_parts_of_a_pool_added():
-    one, other = Overlap(3, 7, ("test", 1)), Overlap(2, 4, ("test", 2))
-    assert added(one, other) == added(other, one) == Overlap(5, 4, ("test", 2))
-    assert added(None, one) == added(one, None) == one
+    first, other = Overlap(3, 7, ("test", 1)), Overlap(2, 4, ("test", 2))
+    assert added(first, other) == added(other, first) == Overlap(5, 4, ("test", 2))
+    assert added(None, first) == added(first, None) == first
     assert added(None, None) is None
 
 
@@ -65,8 +65,8 @@ def test_pictures_of_another_shape_are_compared_as_pools_would_hold_them(tmp_pat
         Image.fromarray(PICTURES[number, 0].numpy()).save(tmp_path / f"{number}.png")
     (pool,) = open_pools([PoolSettings(name=str(tmp_path))], shape)
     assert pool.images.shape == shape
-    found = HeldOutDigests([TEST], shape).among(pool.images.digests().numpy())
-    assert found.tolist() == [False, False, True, True, True]
+    equal = HeldOutDigests([TEST], shape).among(pool.images.digests().numpy())
+    assert equal.tolist() == [False, False, True, True, True]
 
 
 def test_coloured_pictures_are_compared_in_gray():

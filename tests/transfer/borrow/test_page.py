@@ -41,14 +41,14 @@ def test_the_python_runs_on_fewer_images(code: str, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_recipes_are_valid(text: str) -> None:
     recipe = read_recipe(yaml.safe_load(text))
-    arms = [recipe.transfer] if recipe.compare is None else [one.transfer for one in recipe.compare.arms.values()]
+    arms = [recipe.transfer] if recipe.compare is None else [arm.transfer for arm in recipe.compare.arms.values()]
     assert all(arms)
 
 
 @pytest.mark.parametrize("line", LINES)
 def test_commands_are_valid(line: str) -> None:
-    told = parsed(line)
-    assert set(told.get("pools", ())) <= set(DATASETS)
+    values = parsed(line)
+    assert set(values.get("pools", ())) <= set(DATASETS)
 
 
 def test_every_criterion_is_told() -> None:

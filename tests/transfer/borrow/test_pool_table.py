@@ -47,36 +47,39 @@ def rows_of(found: PoolTable) -> list[dict[str, Any]]:
 
 
 def test_one_table_of_distinct_pictures(tmp_path: Path, teacher: Classifier) -> None:
-    given = {one.name: one.images for one in pools()}
-    found = pool_table(pools(), teacher, tmp_path)
-    rows = rows_of(found)
+    images_of = {pool.name: pool.images for pool in pools()}
+    result = pool_table(pools(), teacher, tmp_path)
+    rows = rows_of(result)
     assert list(rows[0]) == ["id", "source", "group", "native", "digest", *COLUMNS]
     assert [row["source"] for row in rows] == ["a"] * 24 + ["b"] * 21 + ["c"]
-    digests = {name: dict(zip(one.ids.tolist(), one.digests().tolist(), strict=True)) for name, one in given.items()}
+    digests = {
+        name: dict(zip(pool_images.ids.tolist(), pool_images.digests().tolist(), strict=True))
+        for name, pool_images in images_of.items()
+    }
     assert all(list(row["digest"]) == digests[row["source"]][row["id"]] for row in rows)
     assert len({row["digest"] for row in rows}) == len(rows) == 46
     for row in rows:
-        images = given[row["source"]]
+        images = images_of[row["source"]]
         native = -1 if images.labels is None else int(images.labels[images.positions([row["id"]])])
         assert row["native"] == native
-    about = found.table.about
+    about = result.table.about
     assert about["pools"]["a"] == {
         "images": 24, "unreadable": 0, "excluded": {}, "equal": 0, "judged": 0, "classes": ["ant", "bee", "cat"],
-        "fingerprint": given["a"].fingerprint,
+        "fingerprint": images_of["a"].fingerprint,
     }  # fmt: skip
     assert [about["pools"][name]["equal"] for name in "abc"] == [0, 6, 1]
     assert about["groups"] == ["0", "1", "2", "3"]
     assert about["precision"] in ("fp32", "bf16")
     assert about["lacks"] == {}
-    assert found.table.columns == tuple(COLUMNS)
-    (batch,) = found.table.batches("digest", "native", "group")
-    assert [bytes(one) for one in batch["digest"]] == [row["digest"] for row in rows]
+    assert result.table.columns == tuple(COLUMNS)
+    (batch,) = result.table.batches("digest", "native", "group")
+    assert [bytes(digest) for digest in batch["digest"]] == [row["digest"] for row in rows]
 
 
 def test_scores_and_groups_are_those_of_the_pool_alone(tmp_path: Path, teacher: Classifier) -> None:
-    found = pool_table(pools(), teacher, tmp_path, precision="fp32")
+    result = pool_table(pools(), teacher, tmp_path, precision="fp32")
     images = pools()[1].images
-    rows = {row["id"]: row for row in rows_of(found) if row["source"] == "a"}
+    rows = {row["id"]: row for row in rows_of(result) if row["source"] == "a"}
     alone = pq.read_table(
         score_table(
             images,
@@ -92,7 +95,7 @@ def test_scores_and_groups_are_those_of_the_pool_alone(tmp_path: Path, teacher: 
             [row[name] for row in alone], rel=1e-4, abs=1e-5
         )
     logits = features.collect(images, features.representation("teacher-logits", images, context_of(teacher)))
-    assert [rows[one]["group"] for one in images.ids.tolist()] == logits.argmax(1).tolist()
+    assert [rows[id_]["group"] for id_ in images.ids.tolist()] == logits.argmax(1).tolist()
 
 
 def test_equal_pictures_are_scored_alike_wherever_they_stand(tmp_path: Path, teacher: Classifier) -> None:
@@ -104,7 +107,7 @@ def test_equal_pictures_are_scored_alike_wherever_they_stand(tmp_path: Path, tea
         for row in pq.read_table(path).to_pylist():
             answers.setdefault(row["digest"], set()).add((row["group"], *(row[name] for name in COLUMNS)))
     assert len(answers) == 60
-    assert {len(one) for one in answers.values()} == {1}
+    assert {len(answer) for answer in answers.values()} == {1}
 
 
 def context_of(teacher: Classifier) -> Any:
@@ -120,7 +123,7 @@ def context_of(teacher: Classifier) -> Any:
 def test_the_order_of_pools_does_not_matter(
     teacher: Classifier, contents: list[list[int]], chance: Any, judged: set[int]
 ) -> None:
-    """Against the plain way: for every picture, in the order of pool and id, whether it was there before."""
+    """Against a plain loop over pictures, in the order of pool and id, that asks whether each was there before."""
     named = [pool_of(f"pool {number}", pictures, seed=number) for number, pictures in enumerate(contents)]
     held_out = [ImageSet(PICTURES[sorted(judged)], name="test")] if judged else []
     expected, seen = [], set(judged)
@@ -130,7 +133,7 @@ def test_the_order_of_pools_does_not_matter(
             if picture not in seen:
                 kept.add(one)
             seen.add(picture)
-        expected += [(pool.name, one) for one in pool.images.ids.tolist() if one in kept]
+        expected += [(pool.name, image_id) for image_id in pool.images.ids.tolist() if image_id in kept]
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         if not expected:
             with pytest.raises(UserError, match=r"none of the \d+ images? of .* is left: the student is judged"):
@@ -138,9 +141,11 @@ def test_the_order_of_pools_does_not_matter(
             return
         one = pool_table(named, teacher, Path(first), held_out=held_out, overlap="leave-out")
         assert [(row["source"], row["id"]) for row in rows_of(one)] == expected
-        told = one.table.about["pools"]
-        assert all(told[pool.name]["images"] == len(pool.images) for pool in named)
-        assert sum(part["equal"] + part["judged"] for part in told.values()) + len(expected) == sum(map(len, contents))
+        counts = one.table.about["pools"]
+        assert all(counts[pool.name]["images"] == len(pool.images) for pool in named)
+        assert sum(part["equal"] + part["judged"] for part in counts.values()) + len(expected) == sum(
+            map(len, contents)
+        )
         chance.shuffle(named)
         other = pool_table(named, teacher, Path(second), held_out=held_out, overlap="leave-out")
         assert one.table.path is not None
@@ -149,10 +154,10 @@ def test_the_order_of_pools_does_not_matter(
 
 
 def test_the_table_is_chosen_from(tmp_path: Path, teacher: Classifier) -> None:
-    found = pool_table(pools(), teacher, tmp_path)
+    result = pool_table(pools(), teacher, tmp_path)
     for name in SURENESS:
         criterion = Criterion(score=name, representation="teacher-logits", allocation="top-n")
-        assert allocate(found.table, criterion, 5, balance="group", maker="borrow").count == 5
+        assert allocate(result.table, criterion, 5, balance="group", maker="borrow").count == 5
 
 
 def test_found_again_it_costs_no_pass(tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,25 +176,25 @@ def test_found_again_it_costs_no_pass(tmp_path: Path, teacher: Classifier, monke
 def test_runs_that_need_a_table_at_the_same_time_make_it_once(
     tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, real = [], features.outputs_over
+    counts, real = [], features.outputs_over
 
     def outputs_over(network: Any, images: ImageSet, *arguments: Any, **options: Any) -> Any:
-        asked.append(len(images))
+        counts.append(len(images))
         return real(network, images, *arguments, **options)
 
     monkeypatch.setattr(features, "outputs_over", outputs_over)
     with ThreadPoolExecutor(3) as runs:
-        found = list(
+        results = list(
             runs.map(lambda named: pool_table(named, teacher, tmp_path), [pools(), pools()[::-1], pools()[:2]])
         )
-    assert sum(asked) == 53
-    assert sum(one.cost.teacher_passes - one.cost.passes_saved for one in found) == 53
-    assert found[0].table.path == found[1].table.path
-    assert [len(one.table) for one in found] == [46, 46, 45]
+    assert sum(counts) == 53
+    assert sum(result.cost.teacher_passes - result.cost.passes_saved for result in results) == 53
+    assert results[0].table.path == results[1].table.path
+    assert [len(result.table) for result in results] == [46, 46, 45]
 
 
 def test_others_make_others(tmp_path: Path, teacher: Classifier) -> None:
-    """Nothing is found again that is of another teacher, precision, or other pixels."""
+    """Nothing is reused from another teacher, another precision, or other pixels."""
     pool_table(pools(), teacher, tmp_path, precision="fp32")
     other = create("resnet8", num_classes=4, channels=1, seed=2, input_size=8).eval()
     assert pool_table(pools(), other, tmp_path, precision="fp32").cost.passes_saved == 0
@@ -202,14 +207,14 @@ def test_others_make_others(tmp_path: Path, teacher: Classifier) -> None:
 
 def test_killed_at_any_shard_it_goes_on(tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = pool_table(pools(), teacher, tmp_path / "whole")
-    real, asked, left = Shards.score, [], 0
+    real, counts, left = Shards.score, [], 0
 
     def dying(self: Shards, index: int) -> int:
         nonlocal left
         if left == 0:
             raise KeyboardInterrupt
         left -= 1
-        asked.append(len(self.images))
+        counts.append(len(self.images))
         return real(self, index)
 
     monkeypatch.setattr(Shards, "score", dying)
@@ -217,14 +222,14 @@ def test_killed_at_any_shard_it_goes_on(tmp_path: Path, teacher: Classifier, mon
     while True:
         left = 1
         try:
-            found = pool_table(pools(), teacher, tmp_path / "killed")
+            result = pool_table(pools(), teacher, tmp_path / "killed")
             break
         except KeyboardInterrupt:
             stopped += 1
-    assert stopped == len(asked) - 1 >= 7, "of every shard once"
+    assert stopped == len(counts) - 1 >= 7, "of every shard once"
     assert whole.table.path is not None
-    assert found.table.path is not None
-    assert found.table.path.read_bytes() == whole.table.path.read_bytes()
+    assert result.table.path is not None
+    assert result.table.path.read_bytes() == whole.table.path.read_bytes()
 
 
 def test_killed_while_it_is_joined(tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,9 +274,9 @@ def test_judged_pictures_that_a_sample_missed_are_refused_after(
 
 def leaving_out(*excluded: str) -> tuple[Pool, ...]:
     """The pools, opened without classes of "a" and "b"."""
-    handed = {f"python:{one.name}": one.images for one in pools()}
-    named = [PoolSettings(name=name, exclude=[] if name == "python:c" else list(excluded)) for name in handed]
-    return open_pools(named, (1, 8, 8), handed=handed)
+    sets = {f"python:{pool.name}": pool.images for pool in pools()}
+    named = [PoolSettings(name=name, exclude=[] if name == "python:c" else list(excluded)) for name in sets]
+    return open_pools(named, (1, 8, 8), handed=sets)
 
 
 @pytest.mark.parametrize("held_out", [[], [TEST]], ids=["", "judged"])
@@ -281,44 +286,44 @@ def test_of_one_scoring_any_classes_are_left_out(
     """Rows and scores are those of pools that never had the others, some of which equal rows that stay."""
     choices, expected = [("bee",), ("ant", "cat"), ()], []
     for excluded in choices:
-        alone = [as_pool(one.name, one.images) for one in leaving_out(*excluded)]
-        found = pool_table(alone, teacher, tmp_path / "-".join(("alone", *excluded)), held_out=held_out, overlap=LEAVE)
-        expected.append(rows_of(found))
+        alone = [as_pool(pool.name, pool.images) for pool in leaving_out(*excluded)]
+        result = pool_table(alone, teacher, tmp_path / "-".join(("alone", *excluded)), held_out=held_out, overlap=LEAVE)
+        expected.append(rows_of(result))
     assert len({len(rows) for rows in expected}) == 3
     criterion = Criterion(score="margin", representation="teacher-logits", allocation="top-n")
     for number, (excluded, rows) in enumerate(zip(choices, expected, strict=True)):
         named = leaving_out(*excluded)
-        found = pool_table(named, teacher, tmp_path / "shared", held_out=held_out, overlap=LEAVE)
-        assert rows_of(found) == rows
-        assert found.cost.teacher_passes == found.cost.images_read == 53, "of excluded images, too"
-        assert found.cost.passes_saved == (53 if number else 0)
-        told = found.table.about["pools"]
-        assert [told[one.name]["excluded"] for one in named] == [one.excluded for one in named]
-        gone = sum(part["equal"] + part["judged"] + sum(part["excluded"].values()) for part in told.values())
+        result = pool_table(named, teacher, tmp_path / "shared", held_out=held_out, overlap=LEAVE)
+        assert rows_of(result) == rows
+        assert result.cost.teacher_passes == result.cost.images_read == 53, "of excluded images, too"
+        assert result.cost.passes_saved == (53 if number else 0)
+        counts = result.table.about["pools"]
+        assert [counts[pool.name]["excluded"] for pool in named] == [pool.excluded for pool in named]
+        gone = sum(part["equal"] + part["judged"] + sum(part["excluded"].values()) for part in counts.values())
         assert gone + len(rows) == 53
-        assert allocate(found.table, criterion, 5, balance="group", maker="borrow").count == 5
+        assert allocate(result.table, criterion, 5, balance="group", maker="borrow").count == 5
         monkeypatch.setattr(features, "outputs_over", lambda *_, **__: pytest.fail("the teacher was asked again"))
 
 
 def test_judged_pictures_of_excluded_classes_are_none_of_the_pool(tmp_path: Path, teacher: Classifier) -> None:
-    judged = [ImageSet(PICTURES[[58]], name="test")]
+    held_out = [ImageSet(PICTURES[[58]], name="test")]
     images = ImageSet(PICTURES[[1, 58, 2]], [0, 1, 0], classes=["ant", "bee"], name="a")
     whole, left = (
         open_pools([PoolSettings(name="python:a", exclude=[*exclude])], (1, 8, 8), handed={"python:a": images})
         for exclude in ((), ("bee",))
     )
     with pytest.raises(UserError, match="holds 1 picture"):
-        pool_table(whole, teacher, tmp_path, held_out=judged)
-    assert len(pool_table(left, teacher, tmp_path, held_out=judged).table) == 2
+        pool_table(whole, teacher, tmp_path, held_out=held_out)
+    assert len(pool_table(left, teacher, tmp_path, held_out=held_out).table) == 2
 
 
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_teachers_of_few_and_of_many_classes(tmp_path: Path, classes: int) -> None:
-    one = create("resnet8", num_classes=classes, channels=1, seed=1, input_size=8).eval()
-    found = pool_table(pools(), one, tmp_path)
-    assert len(found.table.about["groups"]) == classes
-    assert max(row["group"] for row in rows_of(found)) < classes
-    assert found.table.has("minimal-margin:teacher-logits")
+    network = create("resnet8", num_classes=classes, channels=1, seed=1, input_size=8).eval()
+    result = pool_table(pools(), network, tmp_path)
+    assert len(result.table.about["groups"]) == classes
+    assert max(row["group"] for row in rows_of(result)) < classes
+    assert result.table.has("minimal-margin:teacher-logits")
 
 
 class Deep(torch.nn.Module):
@@ -341,9 +346,9 @@ def own(network: torch.nn.Module) -> Classifier:
 
 
 def test_a_teacher_without_a_head_to_read(tmp_path: Path) -> None:
-    found = pool_table(pools(), own(Deep()), tmp_path)
-    assert found.table.columns == tuple(COLUMNS[1:])
-    assert "reads the weights of a linear last layer" in found.table.about["lacks"]["minimal-margin"]
+    result = pool_table(pools(), own(Deep()), tmp_path)
+    assert result.table.columns == tuple(COLUMNS[1:])
+    assert "reads the weights of a linear last layer" in result.table.about["lacks"]["minimal-margin"]
 
 
 def test_answers_that_are_no_numbers(tmp_path: Path) -> None:
@@ -376,9 +381,9 @@ def test_pools_of_several_shapes(tmp_path: Path, teacher: Classifier) -> None:
 
 
 def test_a_teacher_of_one_class(tmp_path: Path) -> None:
-    one = create("resnet8", num_classes=1, channels=1, input_size=8).eval()
+    network = create("resnet8", num_classes=1, channels=1, input_size=8).eval()
     with pytest.raises(UserError, match="`teacher` must tell at least 2 classes apart to be sure of one, got 1 of"):
-        pool_table(pools(), one, tmp_path)
+        pool_table(pools(), network, tmp_path)
 
 
 def test_a_pool_of_one_image(tmp_path: Path, teacher: Classifier) -> None:

@@ -64,7 +64,7 @@ def sixteen_bit(size: tuple[int, int]) -> bytes:
 def write_table(path: Path, images: list[bytes], names: list[str] | None = None, **columns: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    table = pa.table({"image": pa.array([{"bytes": one, "path": None} for one in images], kind), **columns})
+    table = pa.table({"image": pa.array([{"bytes": image, "path": None} for image in images], kind), **columns})
     features: dict[str, Any] = {"image": {"_type": "Image"}}
     if names is not None:
         features["label"] = {"_type": "ClassLabel", "names": names}
@@ -73,7 +73,7 @@ def write_table(path: Path, images: list[bytes], names: list[str] | None = None,
 
 
 def opened(*pools: Any, **options: Any) -> tuple[Pool, ...]:
-    settings = [one if isinstance(one, PoolSettings) else PoolSettings(name=str(one)) for one in pools]
+    settings = [pool if isinstance(pool, PoolSettings) else PoolSettings(name=str(pool)) for pool in pools]
     return open_pools(settings, options.pop("shape", SHAPE), **options)
 
 
@@ -95,20 +95,24 @@ def test_images_of_every_kind_in_every_form(tmp_path: Path, channels: int) -> No
     images = odd_images()
     folder = tmp_path / "loose"
     folder.mkdir()
-    for number, one in enumerate(images):
-        (folder / f"{number}.png").write_bytes(one)
+    for number, image in enumerate(images):
+        (folder / f"{number}.png").write_bytes(image)
     half = len(images) // 2
     write_table(tmp_path / "shards" / "train-00000-of-00002.parquet", images[:half])
     write_table(tmp_path / "shards" / "train-00001-of-00002.parquet", images[half:])
     np.savez(tmp_path / "gray.npz", images=np.zeros((4, 28, 28), dtype=np.uint8))
-    found = opened(folder, tmp_path / "shards", tmp_path / "gray.npz", "digits", shape=(channels, 8, 6))
-    assert [one.name for one in found] == ["loose", "shards", "gray.npz", "digits"]
-    assert [len(one.images) for one in found] == [len(images), len(images), 4, 1437]
-    assert {one.images.shape for one in found} == {(channels, 8, 6)}
-    assert [one.images.labels is None for one in found] == [True, True, True, False]
-    assert torch.equal(found[0].images.tensor(), found[1].images.tensor())
-    assert int(found[0].images.tensor()[-1].min()) == 255
-    assert [(one.read, one.unreadable, dict(one.excluded)) for one in found[:3]] == [(7, 0, {}), (7, 0, {}), (4, 0, {})]
+    pools = opened(folder, tmp_path / "shards", tmp_path / "gray.npz", "digits", shape=(channels, 8, 6))
+    assert [pool.name for pool in pools] == ["loose", "shards", "gray.npz", "digits"]
+    assert [len(pool.images) for pool in pools] == [len(images), len(images), 4, 1437]
+    assert {pool.images.shape for pool in pools} == {(channels, 8, 6)}
+    assert [pool.images.labels is None for pool in pools] == [True, True, True, False]
+    assert torch.equal(pools[0].images.tensor(), pools[1].images.tensor())
+    assert int(pools[0].images.tensor()[-1].min()) == 255
+    assert [(pool.read, pool.unreadable, dict(pool.excluded)) for pool in pools[:3]] == [
+        (7, 0, {}),
+        (7, 0, {}),
+        (4, 0, {}),
+    ]
 
 
 @pytest.mark.parametrize("labels", [[0, None, 1, 2], [[0, 1], [1], [], [2]], [0, 1, 7, 2], [0, -1, 1, 1]])
@@ -179,9 +183,9 @@ def test_classes_are_left_out_by_name_or_number(animals: Path) -> None:
 
 
 def test_classes_are_left_out_of_every_pool_that_has_them(animals: Path) -> None:
-    found = opened(animals, "digits", exclude=["cats", "7"])
-    assert [one.excluded for one in found] == [{"cat": 1}, {"7": 143}]
-    assert [len(one.images) for one in found] == [7, 1294]
+    pools = opened(animals, "digits", exclude=["cats", "7"])
+    assert [pool.excluded for pool in pools] == [{"cat": 1}, {"7": 143}]
+    assert [len(pool.images) for pool in pools] == [7, 1294]
     (alone,) = opened(PoolSettings(name=str(animals), exclude=["bee"]), exclude=["ant", "bee"])
     assert alone.excluded == {"ant": 2, "bee": 3}
 
@@ -206,11 +210,11 @@ def test_where_names_tell_nothing_nothing_is_left_out_and_that_is_said(tmp_path:
     images = odd_images()[:2]
     ids = write_table(tmp_path / "ids.parquet", images, ["n99999998", "n99999999"], label=[0, 1])
     bare = write_table(tmp_path / "bare.parquet", images)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = opened(ids, bare, exclude="known", teacher_classes=["cat"])
-    assert [one.excluded for one in found] == [{}, {}]
-    texts = [str(one.message) for one in said]
+        pools = opened(ids, bare, exclude="known", teacher_classes=["cat"])
+    assert [pool.excluded for pool in pools] == [{}, {}]
+    texts = [str(warning.message) for warning in caught]
     assert "which classes of pool 'ids.parquet' the teacher knows" in texts[0]
     assert "WordNet ids (n99999998, n99999999)" in texts[0]
     assert "pool 'bare.parquet' the teacher knows" in texts[1]
@@ -281,24 +285,24 @@ def test_names_are_distinct_whatever_the_order() -> None:
 
 
 def test_the_same_pool_twice(animals: Path) -> None:
-    assert [one.name.removeprefix(str(animals)) for one in opened(animals, animals)] == ["/train (1)", "/train (2)"]
+    assert [pool.name.removeprefix(str(animals)) for pool in opened(animals, animals)] == ["/train (1)", "/train (2)"]
 
 
 def test_pools_tell_how_far_they_are(animals: Path) -> None:
-    heard: list[tuple[Any, ...]] = []
+    calls: list[tuple[Any, ...]] = []
 
     class Watch:
         def begin(self, title: str, total: int, done: int = 0) -> None:
-            heard.append((title, total))
+            calls.append((title, total))
 
         def update(self, done: int, note: str = "") -> None:
-            heard.append((done, note))
+            calls.append((done, note))
 
         def end(self) -> None:
-            heard.append(())
+            calls.append(())
 
     opened(animals, "digits", progress=Watch())
-    assert heard == [("opening pools", 2), (1, "animals.parquet"), (2, "digits"), ()]
+    assert calls == [("opening pools", 2), (1, "animals.parquet"), (2, "digits"), ()]
 
 
 def test_sets_of_ones_own_are_pools() -> None:
@@ -357,14 +361,14 @@ def test_of_labels_without_names_only_reading_tells(tmp_path: Path) -> None:
 
 def test_procedural_images_are_pools_of_a_kind_and_a_seed() -> None:
     settings = [PoolSettings(name="noise:pink", images=9, seed=seed) for seed in (0, 1)]
-    one, other, leaves = opened(*settings, PoolSettings(name="dead-leaves", images=5), shape=(1, 8, 8))
-    assert [pool.name for pool in (one, other, leaves)] == [
+    pink, other, leaves = opened(*settings, PoolSettings(name="dead-leaves", images=5), shape=(1, 8, 8))
+    assert [pool.name for pool in (pink, other, leaves)] == [
         "noise:pink/train (1)",
         "noise:pink/train (2)",
         "dead-leaves",
     ]
-    assert (one.images.shape, len(one.images), len(leaves.images), one.images.labels) == ((1, 8, 8), 9, 5, None)
-    assert one.images.fingerprint == load("noise:pink", images=9, size=8, channels=1).fingerprint
+    assert (pink.images.shape, len(pink.images), len(leaves.images), pink.images.labels) == ((1, 8, 8), 9, 5, None)
+    assert pink.images.fingerprint == load("noise:pink", images=9, size=8, channels=1).fingerprint
     assert other.images.fingerprint == load("noise:pink", images=9, size=8, channels=1, seed=1).fingerprint
     with pytest.raises(UserError, match="`images` must say how many of 'noise' to make, which has no end"):
         opened("noise")

@@ -49,13 +49,13 @@ def test_radix_selection_equals_sorting(table, order, gathered, data):
 
     before, radix.GATHERED = radix.GATHERED, gathered
     try:
-        found = radix.smallest(read, quotas, sizes).chosen(labels, (keys, radix.as_unsigned(ids)))
+        chosen = radix.smallest(read, quotas, sizes).chosen(labels, (keys, radix.as_unsigned(ids)))
     finally:
         radix.GATHERED = before
     ranking = np.lexsort((ids, (-scores if order == "highest" else scores) + 0.0))
     for label, quota in enumerate(quotas.tolist()):
         inside = ranking[labels[ranking] == label]
-        assert sorted(np.flatnonzero(found & (labels == label)).tolist()) == sorted(inside[:quota].tolist())
+        assert sorted(np.flatnonzero(chosen & (labels == label)).tolist()) == sorted(inside[:quota].tolist())
 
 
 @pytest.mark.parametrize(
@@ -168,12 +168,12 @@ def test_scores_that_are_not_finite(tmp_path):
 
 
 def test_reading_keeps_no_more_than_a_batch_or_two(tmp_path):
-    path, most = tmp_path / "scores.parquet", 0
+    path, peak = tmp_path / "scores.parquet", 0
     rows = np.arange(2**22)
     table = pa.table({"id": rows, "entropy:grayscale-histogram": rows.astype(np.float64)})
     pq.write_table(table, path, row_group_size=2**18, compression="none", use_dictionary=False)
     del table
     before = pa.total_allocated_bytes()
     for _ in ScoreTable(path).batches("id", "entropy:grayscale-histogram"):
-        most = max(most, pa.total_allocated_bytes() - before)
-    assert most < 2.5 * 2**20 * 16
+        peak = max(peak, pa.total_allocated_bytes() - before)
+    assert peak < 2.5 * 2**20 * 16

@@ -43,8 +43,8 @@ CHEAP = ["entropy", "entropy-average-adjusted", "patch-entropy", "variance"]
 
 def images() -> ImageSet:
     """Three batches, so that shards are not all of the set."""
-    few = natural(150)
-    return ImageSet(few.tensor(), few.labels, ids=few.ids, classes=few.classes, name="blotches")
+    source = natural(150)
+    return ImageSet(source.tensor(), source.labels, ids=source.ids, classes=source.classes, name="blotches")
 
 
 @pytest.fixture(autouse=True)
@@ -63,8 +63,8 @@ def test_the_table_holds_the_scores_of_select(tmp_path, teacher):
     assert table["label"].to_pylist() == images().labels.tolist()
     for name in criteria[:-2]:
         scores = select(images(), criterion=name, budget=8, teacher=teacher).scores
-        found = torch.tensor(table[CRITERIA[name].column].to_pylist(), dtype=torch.float64)
-        assert torch.equal(found, scores), name
+        values = torch.tensor(table[CRITERIA[name].column].to_pylist(), dtype=torch.float64)
+        assert torch.equal(values, scores), name
     assert not (tmp_path / "scores.parquet.parts").exists()
     assert pq.ParquetFile(path).num_row_groups == 3
 
@@ -95,21 +95,24 @@ MANY = [
 
 def test_several_criteria_are_one_pass(tmp_path, teacher, monkeypatch):
     """Each image is read once and asked about once, and every column is what it is alone, to the bit."""
-    looks, asked = [], []
+    looks, counts = [], []
     gather, real = ImageSet.gather, features.outputs_over
     whole, context = images(), ScoringContext(teacher=teacher)
-    expected = {find_criterion(one).column: score_images(whole, find_criterion(one), context=context) for one in MANY}
+    expected = {
+        find_criterion(criterion).column: score_images(whole, find_criterion(criterion), context=context)
+        for criterion in MANY
+    }
     monkeypatch.setattr(ImageSet, "gather", lambda self, rows: looks.append(len(rows)) or gather(self, rows))
 
     def outputs_over(network, images, *arguments, **options):
-        asked.append(len(images))
+        counts.append(len(images))
         return real(network, images, *arguments, **options)
 
     monkeypatch.setattr(features, "outputs_over", outputs_over)
     path = score_table(
         images(), tmp_path / "scores.parquet", criteria=MANY, teacher=teacher, beside=["digest", "group"], shard=64
     )
-    assert sum(asked) == 150
+    assert sum(counts) == 150
     assert sum(looks) == 150 + 150 + 3 * 2, (
         "once for the average histogram, once for all scores; ends to see whether it is they"
     )
@@ -117,7 +120,7 @@ def test_several_criteria_are_one_pass(tmp_path, teacher, monkeypatch):
     assert table.column_names == ["id", "label", *expected, "digest", "group"]
     for name, scores in expected.items():
         assert table[name].to_pylist() == scores.tolist(), name
-    assert [list(one) for one in table["digest"].to_pylist()] == images().digests().tolist()
+    assert [list(digest) for digest in table["digest"].to_pylist()] == images().digests().tolist()
     logits = collect(images(), representation("teacher-logits", images(), context))
     assert table["group"].to_pylist() == logits.argmax(1).tolist()
     assert ScoreTable(path).names("group") == ("0", "1", "2", "3")
@@ -133,7 +136,7 @@ def test_what_cannot_be_beside_scores(tmp_path, teacher):
 
 
 def test_own_functions_may_write_into_what_they_are_given(tmp_path, teacher):
-    """Several read the same pixels and features."""
+    """Several criteria read the same pixels and features."""
 
     def darkened(pixels):
         return pixels.div_(2, rounding_mode="floor").flatten(1).float()
@@ -151,8 +154,8 @@ def test_own_functions_may_write_into_what_they_are_given(tmp_path, teacher):
         unregister("scores", "spoilt")
     table = pq.read_table(path)
     for name in ("variance", "margin"):
-        found = score_images(images(), CRITERIA[name], context=ScoringContext(teacher=teacher))
-        assert table[CRITERIA[name].column].to_pylist() == found.tolist()
+        scores = score_images(images(), CRITERIA[name], context=ScoringContext(teacher=teacher))
+        assert table[CRITERIA[name].column].to_pylist() == scores.tolist()
 
 
 CLUSTERED = [
@@ -198,14 +201,14 @@ def test_any_clusters_give_what_sorting_gives(rows, allocation, order, data):
     """Clusters of one's own in place of those found, so that ties, empty classes and clusters of one are drawn, too."""
     ids = data.draw(st.permutations(range(len(rows))))
     named = [
-        {"id": one, "cluster": cluster, "label": label, "score": float(score)}
-        for one, (cluster, label, score) in zip(ids, rows, strict=True)
+        {"id": id_, "cluster": cluster, "label": label, "score": float(score)}
+        for id_, (cluster, label, score) in zip(ids, rows, strict=True)
     ]
     n = data.draw(st.integers(len({row["label"] for row in named}), len(rows)))
     criterion = Criterion(allocation=allocation, order=order)
-    within = [row["label"] * 4 + row["cluster"] if criterion.per_class else row["cluster"] for row in named]
+    clusters = [row["label"] * 4 + row["cluster"] if criterion.per_class else row["cluster"] for row in named]
     columns = {name: [row[name] for row in named] for name in ("id", "label")}
-    columns |= {criterion.column: [row["score"] for row in named], criterion.clusters_column: within}
+    columns |= {criterion.column: [row["score"] for row in named], criterion.clusters_column: clusters}
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr("limbeck.transfer.score_table.read.ROWS", 7)
         path = Path(folder) / "scores.parquet"
@@ -222,9 +225,9 @@ def test_clusters_that_were_kept_are_not_found_again(tmp_path, monkeypatch):
             score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
     monkeypatch.setattr(score_tables, "clusters_of", lambda *arguments: 1 / 0)
     path = score_table(images(), tmp_path / "scores.parquet", criteria=["k-means"], shard=64)
-    found = pq.read_table(path)["clusters:k-means:grayscale-histogram"].to_pylist()
+    clusters = pq.read_table(path)["clusters:k-means:grayscale-histogram"].to_pylist()
     features = collect(images(), representation("grayscale-histogram", images(), ScoringContext()))
-    assert found == real(features, images().ids, images().labels, CRITERIA["k-means"], 0).tolist()
+    assert clusters == real(features, images().ids, images().labels, CRITERIA["k-means"], 0).tolist()
 
 
 def test_tables_of_other_images_are_refused(tmp_path):
@@ -250,9 +253,9 @@ def test_tables_of_images_that_came_or_went_since_are_refused(tmp_path):
         ):
             chosen.transfer_set(other)
     table = pq.read_table(path)
-    about = json.loads(table.schema.metadata[b"limbeck"])
-    del about["ids_and_labels"]  # as older tables
-    pq.write_table(table.replace_schema_metadata({"limbeck": json.dumps(about)}), tmp_path / "older.parquet")
+    metadata = json.loads(table.schema.metadata[b"limbeck"])
+    del metadata["ids_and_labels"]  # as older tables
+    pq.write_table(table.replace_schema_metadata({"limbeck": json.dumps(metadata)}), tmp_path / "older.parquet")
     chosen = select_from_scores(tmp_path / "older.parquet", criterion="entropy", budget=8)
     assert len(chosen.transfer_set(whole)) == 8
 
@@ -281,10 +284,10 @@ def test_two_scorings_of_one_path_do_not_share_parts(tmp_path):
             path.write_text("made by another")
             holds.release()
 
-    said = OtherEnds()
+    progress = OtherEnds()
     with pytest.raises(UserError, match=r"parquet' exists already and is never overwritten; choose another path"):
-        score_table(images(), path, progress=said)
-    assert any("another process is scoring into" in line for line in said.lines)
+        score_table(images(), path, progress=progress)
+    assert any("another process is scoring into" in line for line in progress.lines)
     assert path.read_text() == "made by another"
 
 
@@ -372,7 +375,7 @@ def test_parts_of_changed_pixels_are_not_mixed_in(tmp_path, monkeypatch, decoded
 
 
 class Foreign(torch.nn.Module):
-    """A network of one's own, whose `forward` nobody vouches for."""
+    """A network of the user's own, whose `forward` nobody vouches for."""
 
     def __init__(self, network: torch.nn.Module, divisor: float) -> None:
         super().__init__()
@@ -398,8 +401,8 @@ def test_parts_of_a_foreign_teacher_are_for_one_process(tmp_path, teacher, monke
         patch.setattr(Shards, "score", failing)
         with pytest.raises(KeyboardInterrupt):
             scored()
-    said = [line for line in watching.lines if "code of Foreign cannot be vouched for" in line]
-    assert len(said) == (0 if trusted else 1)
+    lines = [line for line in watching.lines if "code of Foreign cannot be vouched for" in line]
+    assert len(lines) == (0 if trusted else 1)
     with pytest.raises(UserError, match="holds parts of another scoring"):
         scored(divisor=4.0)
     monkeypatch.setattr(score_tables, "process_token", lambda: "another")
@@ -503,18 +506,18 @@ class Dying(ImageSet):
 
 @pytest.mark.slow
 def test_one_and_four_workers_make_the_same_table(tmp_path):
-    one = score_table(partial(natural, 600), tmp_path / "one.parquet", criteria=CHEAP, shard=64)
+    alone = score_table(partial(natural, 600), tmp_path / "one.parquet", criteria=CHEAP, shard=64)
     four = score_table(partial(natural, 600), tmp_path / "four.parquet", criteria=CHEAP, shard=64, workers=4)
-    assert four.read_bytes() == one.read_bytes()
+    assert four.read_bytes() == alone.read_bytes()
 
 
 @pytest.mark.slow
 def test_a_killed_workers_shard_is_done_again(tmp_path):
-    one = score_table(partial(natural, 600), tmp_path / "one.parquet", shard=64)
+    alone = score_table(partial(natural, 600), tmp_path / "one.parquet", shard=64)
     load = partial(Dying, str(tmp_path / "died"), os.getpid())
     two = score_table(load, tmp_path / "two.parquet", shard=64, workers=2)
     assert (tmp_path / "died").exists()
-    assert two.read_bytes() == one.read_bytes()
+    assert two.read_bytes() == alone.read_bytes()
 
 
 @pytest.mark.slow

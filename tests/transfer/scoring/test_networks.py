@@ -1,4 +1,4 @@
-"""Criteria that ask or train a network."""
+"""Criteria that run or train a network."""
 
 import fcntl
 import pickle
@@ -31,7 +31,7 @@ from limbeck.transfer.scoring.forgetting import ForgettingCounts, forgetting
 from limbeck.transfer.scoring.grand import gradient_norms, grand
 from limbeck.transfer.select import CRITERIA, score_images, score_table, select, select_from_scores
 
-ASKING = [name for name, one in CRITERIA.items() if one.needs_teacher]
+ASKING = [name for name, criterion in CRITERIA.items() if criterion.needs_teacher]
 
 
 @pytest.mark.parametrize("criterion", ASKING)
@@ -86,7 +86,7 @@ def test_all_that_score_compute_as_the_first_one_says(teacher, monkeypatch):
     images = natural(10)
     logits = collect(images, representation("teacher-logits", images, context))
     assert context.frozen.dtype == torch.bfloat16
-    assert {one.dtype for one in teacher.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in teacher.parameters()} == {torch.float32}
     moved = pickle.loads(pickle.dumps(context))
     assert (moved.precision, moved.channels_last, moved.cost) == ("bf16", False, Cost())
     assert "frozen" not in vars(moved)
@@ -109,8 +109,8 @@ def test_what_the_teacher_was_asked_in_is_on_record(teacher, tmp_path):
         )
         chosen = select_from_scores(table, criterion="margin", budget=12)
         assert torch.equal(chosen.scores, selection.scores)
-        for one in (selection, chosen):
-            assert one.transfer_set(images).about["precision"] == precision
+        for result in (selection, chosen):
+            assert result.transfer_set(images).about["precision"] == precision
         both[precision] = selection.scores
     assert not torch.equal(both["fp32"], both["bf16"])
     torch.testing.assert_close(both["fp32"], both["bf16"], rtol=0.2, atol=0.05)
@@ -129,7 +129,7 @@ def test_a_teacher_is_asked_where_work_is_done(teacher, monkeypatch):
     monkeypatch.setattr("limbeck.device.default_device", lambda: torch.device("cpu", 0))
     assert make_context(teacher, None, 0).frozen.device == torch.device("cpu", 0)
     assert make_context(teacher, None, 0, device="cpu").frozen.device == torch.device("cpu")
-    assert {one.device for one in teacher.parameters()} == {torch.device("cpu")}
+    assert {parameter.device for parameter in teacher.parameters()} == {torch.device("cpu")}
 
 
 def test_features_that_do_not_fit(teacher, monkeypatch):
@@ -201,14 +201,14 @@ def test_a_teacher_of_the_same_classes_in_another_order(tmp_path):
     images = natural(24)
     straight = images.with_labels(images.labels, names)
     turned = images.with_labels(order[images.labels], [names[place] for place in order.argsort().tolist()])
-    (one, other) = (select(given, criterion="el2n", budget=8, teacher=teacher) for given in (straight, turned))
-    assert torch.equal(one.scores, other.scores)
-    assert one.ids.sort().values.tolist() == other.ids.sort().values.tolist()
+    (first, other) = (select(variant, criterion="el2n", budget=8, teacher=teacher) for variant in (straight, turned))
+    assert torch.equal(first.scores, other.scores)
+    assert first.ids.sort().values.tolist() == other.ids.sort().values.tolist()
     assert torch.equal(other.labels, turned.labels)
-    for given in (straight, turned):
-        score_table(given, tmp_path / f"{given.classes[0]}.parquet", criteria=["el2n"], teacher=teacher)
+    for image_set in (straight, turned):
+        score_table(image_set, tmp_path / f"{image_set.classes[0]}.parquet", criteria=["el2n"], teacher=teacher)
     tables = [pq.read_table(path)["el2n:teacher-logits"].to_pylist() for path in sorted(tmp_path.glob("*.parquet"))]
-    assert tables[0] == tables[1] == one.scores.tolist()
+    assert tables[0] == tables[1] == first.scores.tolist()
     with pytest.raises(UserError, match=r"must tell the 4 classes .*; 'blotches' has other classes: 'gnu' is none of"):
         select(
             images.with_labels(images.labels, ("ant", "bee", "cat", "gnu")), criterion="el2n", budget=4, teacher=teacher
@@ -380,6 +380,6 @@ def test_networks_of_other_numbers_of_classes_are_others(tmp_path):
     images = natural(40)
     more = ImageSet(images.tensor(), images.labels, ids=images.ids, classes=(*images.classes, "none of it"))
     assert more.fingerprint == images.fingerprint
-    for number, one in enumerate((images, more, images), start=1):
-        grand(one, ScoringContext(folder=tmp_path), model="convnet_d3", epochs=1, networks=1)
+    for number, image_set in enumerate((images, more, images), start=1):
+        grand(image_set, ScoringContext(folder=tmp_path), model="convnet_d3", epochs=1, networks=1)
         assert len(list(tmp_path.glob("grand-*"))) == min(number, 2)

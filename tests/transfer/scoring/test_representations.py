@@ -128,8 +128,8 @@ def test_variance_equals_the_golden_one():
 def test_patch_entropies_by_hand(size, channels):
     source = torch.Generator().manual_seed(0)
     images = torch.randint(0, 9, (5, channels, *size), generator=source, dtype=torch.uint8)
-    found = patch_entropies(images)
-    for row, gray in zip(found, to_gray(images), strict=True):
+    entropies = patch_entropies(images)
+    for row, gray in zip(entropies, to_gray(images), strict=True):
         patches = [part for rows in gray.split(8) for part in rows.split(8, dim=1)]
         assert len(row) == len(patches)
         for value, patch in zip(row.tolist(), patches, strict=True):

@@ -115,10 +115,10 @@ def test_minimal_margin_is_the_least_step_that_changes_the_answer():
     logits = embeddings @ head.T
     scores = minimal_margin(logits, ScoreInputs(torch.arange(40), None, 0, head))
     order = logits.argsort(1, descending=True)
-    for embedding, score, (one, two) in zip(embeddings.double(), scores, order[:, :2].tolist(), strict=True):
-        away = (head[two] - head[one]).double()
+    for embedding, score, (top, second) in zip(embeddings.double(), scores, order[:, :2].tolist(), strict=True):
+        away = (head[second] - head[top]).double()
         moved = head.double() @ (embedding + score * away / away.norm())
-        assert float(moved[one]) == pytest.approx(float(moved[two]), abs=1e-5)
+        assert float(moved[top]) == pytest.approx(float(moved[second]), abs=1e-5)
 
 
 def test_classes_that_the_head_cannot_tell_apart_have_margin_zero():

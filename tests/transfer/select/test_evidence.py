@@ -1,4 +1,4 @@
-"""What a selection tells of itself: the same from images and from a table of scores."""
+"""Evidence of a selection: the same from images and from a table of scores."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from limbeck.transfer.select.evidence import evidence_of, pictures
 
 
 def images() -> ImageSet:
-    few = natural(150)
-    return ImageSet(few.tensor(), few.labels, ids=few.ids, classes=few.classes, name="blotches")
+    source = natural(150)
+    return ImageSet(source.tensor(), source.labels, ids=source.ids, classes=source.classes, name="blotches")
 
 
 def by_title(found: list[Pictures]) -> dict[str, Pictures]:
-    return {one.title: one for one in found}
+    return {group.title: group for group in found}
 
 
 def test_pictures_are_the_ends_of_each_fate(toy: ImageSet) -> None:
@@ -36,9 +36,9 @@ def test_pictures_are_the_ends_of_each_fate(toy: ImageSet) -> None:
             assert group.scores is not None
             assert group.labels is not None
             assert toy.labels is not None
-            expected = sorted(toy.ids[among].tolist(), key=lambda one: (sign * score_of[one], one))[:5]
+            expected = sorted(toy.ids[among].tolist(), key=lambda id_: (sign * score_of[id_], id_))[:5]
             assert group.ids.tolist() == expected
-            assert group.scores.tolist() == pytest.approx([score_of[one] for one in expected])
+            assert group.scores.tolist() == pytest.approx([score_of[id_] for id_ in expected])
             assert torch.equal(group.images, toy.gather(toy.positions(group.ids)))
             assert torch.equal(group.labels, toy.labels[toy.positions(group.ids)])
 
@@ -46,8 +46,8 @@ def test_pictures_are_the_ends_of_each_fate(toy: ImageSet) -> None:
 def test_nothing_left_out_and_no_labels() -> None:
     few = image_set(None, 4)
     shown = pictures(select(few, criterion="random", budget=4), few)
-    assert [one.title for one in shown] == ["Chosen, highest random", "Chosen, lowest random"]
-    assert all(len(one.ids) == 4 and one.labels is None for one in shown)
+    assert [group.title for group in shown] == ["Chosen, highest random", "Chosen, lowest random"]
+    assert all(len(group.ids) == 4 and group.labels is None for group in shown)
 
 
 @pytest.mark.parametrize("criterion", ["entropy", "entropy-whole-lowest", "random", "variance", "k-means"])
@@ -57,20 +57,20 @@ def test_a_table_tells_what_the_images_tell(
 ) -> None:
     monkeypatch.setattr("limbeck.transfer.score_table.read.ROWS", rows)
     path = score_table(images(), tmp_path / "scores.parquet", criteria=[criterion], seed=2)
-    found = evidence_of(select_from_scores(path, criterion=criterion, budget="20%", seed=2), images())
+    from_table = evidence_of(select_from_scores(path, criterion=criterion, budget="20%", seed=2), images())
     expected = evidence_of(select(images(), criterion=criterion, budget="20%", seed=2), images())
-    assert found.rows is None, "they are in a file already"
-    assert found.headline == expected.headline
-    for folder, one in (("table", found), ("direct", expected)):
-        one.save(tmp_path / folder)
+    assert from_table.rows is None, "they are in a file already"
+    assert from_table.headline == expected.headline
+    for folder, part in (("table", from_table), ("direct", expected)):
+        part.save(tmp_path / folder)
     table, direct = (read_evidence(tmp_path / folder) for folder in ("table", "direct"))
     assert table is not None
     assert direct is not None
     assert table.summary == direct.summary
-    for one, other in zip(table.pictures, direct.pictures, strict=True):
-        assert one.title == other.title
-        assert torch.equal(one.images, other.images)
-        assert torch.equal(one.ids, other.ids)
+    for part, other in zip(table.pictures, direct.pictures, strict=True):
+        assert part.title == other.title
+        assert torch.equal(part.images, other.images)
+        assert torch.equal(part.ids, other.ids)
 
 
 def test_words_of_strata_and_clusters() -> None:

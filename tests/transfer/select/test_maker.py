@@ -1,4 +1,4 @@
-"""`select` as a maker: what it leaves, finds again, shares and counts."""
+"""`select` as a maker: what it writes, loads again, shares and counts."""
 
 import multiprocessing
 from pathlib import Path
@@ -33,36 +33,36 @@ def make(folder: Path, pool: ImageSet, criterion: Any, budget: Any = 12, **more:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images were read, each time that some were."""
-    found: list[int] = []
+    """Number of images of each read."""
+    counts: list[int] = []
     real = ImageSet.gather
 
     def gather(self: ImageSet, positions: torch.Tensor) -> torch.Tensor:
-        found.append(len(positions))
+        counts.append(len(positions))
         return real(self, positions)
 
     monkeypatch.setattr(ImageSet, "gather", gather)
-    return found
+    return counts
 
 
 @pytest.mark.parametrize("criterion", ["entropy", "margin", "random", "k-means", "k-centre", "coverage"])
 def test_it_makes_what_select_chooses_and_loads_it_again(tmp_path: Path, criterion: str, teacher: Classifier) -> None:
     pool = natural(48)
-    settings, given = SETTINGS(criterion=criterion, budget=12), context(tmp_path, pool, teacher=teacher, seed=3)
-    assert MAKER.count(settings, given) == 12
-    made = MAKER.make(settings, given)
+    settings, context_ = SETTINGS(criterion=criterion, budget=12), context(tmp_path, pool, teacher=teacher, seed=3)
+    assert MAKER.count(settings, context_) == 12
+    made = MAKER.make(settings, context_)
     direct = select(pool, criterion=criterion, budget=12, seed=3, teacher=teacher)
-    found = made.source.images(0)
-    assert found.images.ids.tolist() == sorted(direct.ids.tolist())
-    loaded = MAKER.load(settings, given).images(0)
-    for one in (found, loaded):
-        assert one.images.fingerprint == pool.subset(direct.ids.sort().values).fingerprint
-        assert one.about == direct.transfer_set(pool).about
+    transfer_set = made.source.images(0)
+    assert transfer_set.images.ids.tolist() == sorted(direct.ids.tolist())
+    loaded = MAKER.load(settings, context_).images(0)
+    for result in (transfer_set, loaded):
+        assert result.images.fingerprint == pool.subset(direct.ids.sort().values).fingerprint
+        assert result.about == direct.transfer_set(pool).about
         scores = dict(zip(direct.ids.tolist(), direct.chosen_scores.tolist(), strict=True))
-        assert list(one.provenance["score"]) == [scores[one] for one in found.images.ids.tolist()]
-        assert list(one.provenance["source"]) == [pool.name] * 12
-    again = MAKER.make(settings, given)
-    assert torch.equal(again.source.images(0).images.ids, found.images.ids)
+        assert list(result.provenance["score"]) == [scores[id_] for id_ in transfer_set.images.ids.tolist()]
+        assert list(result.provenance["source"]) == [pool.name] * 12
+    again = MAKER.make(settings, context_)
+    assert torch.equal(again.source.images(0).images.ids, transfer_set.images.ids)
     assert again.cost.teacher_passes == made.cost.teacher_passes
     assert again.cost.passes_saved == 0, "what it had found itself, before it was stopped, spared it nothing"
 
@@ -110,11 +110,11 @@ def test_a_pool_of_other_content_is_refused(tmp_path: Path) -> None:
 def test_a_comparison_reads_once_and_asks_once(
     tmp_path: Path, teacher: Classifier, looks: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    counts: list[int] = []
     real = features.outputs_over
 
     def outputs_over(teacher: Any, images: ImageSet, *arguments: Any, **options: Any) -> Any:
-        asked.append(len(images))
+        counts.append(len(images))
         return real(teacher, images, *arguments, **options)
 
     monkeypatch.setattr(features, "outputs_over", outputs_over)
@@ -127,7 +127,7 @@ def test_a_comparison_reads_once_and_asks_once(
                 costs.append(made.cost)
     shown = 12 * 4 * 12  # pictures of the evidence
     assert sum(looks) == 200 + shown
-    assert sum(asked) == 200
+    assert sum(counts) == 200
     assert [cost.teacher_passes for cost in costs] == [200] * 4 + [0] * 8
     assert [cost.passes_saved for cost in costs] == [0] + [200] * 3 + [0] * 8
     assert {cost.images_read for cost in costs[:4]} == {200}
@@ -164,8 +164,8 @@ def test_seeds_share_what_does_not_depend_on_them(tmp_path: Path, looks: list[in
     ]
     assert sum(looks) == 60 + 2 * 4 * 12, "clusters are of the seed, histograms are not"
     direct = [select(pool, criterion={"allocation": "km", "clusters": 5}, budget=12, seed=seed) for seed in (0, 1)]
-    for made, one in zip(chosen, direct, strict=True):
-        assert made.source.images(0).images.ids.tolist() == one.ids.sort().values.tolist()
+    for made, selection in zip(chosen, direct, strict=True):
+        assert made.source.images(0).images.ids.tolist() == selection.ids.sort().values.tolist()
 
 
 @pytest.mark.parametrize("criterion", [{"representation": "cfv", "epochs": 2}, {"score": "forgetting", "epochs": 2}])
@@ -238,9 +238,9 @@ def test_duplicates_do_not_count(tmp_path: Path) -> None:
     double = ImageSet(pool.tensor().repeat(2, 1, 1, 1), pool.labels.repeat(2), name="twice")
     settings = SETTINGS(criterion="entropy-whole", budget=20, dedupe=True)
     assert MAKER.count(settings, context(tmp_path, double)) == 20
-    found = MAKER.make(settings, context(tmp_path, double)).source.images(0).images
-    assert found.ids.tolist() == list(range(20))
-    assert torch.equal(MAKER.load(settings, context(tmp_path, double)).images(0).images.ids, found.ids)
+    images = MAKER.make(settings, context(tmp_path, double)).source.images(0).images
+    assert images.ids.tolist() == list(range(20))
+    assert torch.equal(MAKER.load(settings, context(tmp_path, double)).images(0).images.ids, images.ids)
     with pytest.raises(UserError, match="Without duplicates, 20 of 40 images are left"):
         MAKER.count(SETTINGS(criterion="entropy-whole", budget=21, dedupe=True), context(tmp_path, double))
 
@@ -291,9 +291,9 @@ def test_two_processes_share_at_once(tmp_path: Path) -> None:
 
 def test_the_order_of_the_pool_does_not_matter_to_the_choice(tmp_path: Path) -> None:
     pool = natural(40)
-    one = make(tmp_path / "a", pool, "entropy").source.images(0).images
+    first = make(tmp_path / "a", pool, "entropy").source.images(0).images
     other = make(tmp_path / "b", reordered(pool, 4), "entropy").source.images(0).images
-    assert one.fingerprint == other.fingerprint
+    assert first.fingerprint == other.fingerprint
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

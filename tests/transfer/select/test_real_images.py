@@ -24,8 +24,8 @@ SHORT = [REPRESENTATIONS[name].short for name in PIXELS if REPRESENTATIONS[name]
 @pytest.fixture(scope="module")
 def images() -> ImageSet:
     whole = load("cifar10", "test")
-    few = whole.subset(whole.ids[:300])
-    return ImageSet(few.tensor(), few.labels, ids=few.ids, classes=few.classes, name="cifar10/test")
+    part = whole.subset(whole.ids[:300])
+    return ImageSet(part.tensor(), part.labels, ids=part.ids, classes=part.classes, name="cifar10/test")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from limbeck.transfer.maker import Made, MakerContext
 
 
 class SolidSource:
-    """A set that grows by an image a round; its colours hang on the student, so that no round can be made up later."""
+    """A set that grows by one image a round; its colours depend on the student, so no round can be redone later."""
 
     def __init__(self, settings: SolidSettings, context: MakerContext, most: int) -> None:
         self.steps_per_round: int | None = settings.steps_per_round
@@ -54,7 +54,7 @@ class SolidSource:
 
 
 class SolidMaker:
-    """Makes nothing before the first round; its folder holds how often it was asked to."""
+    """Makes nothing before the first round; its folder records how often it was called."""
 
     def count(self, settings: SolidSettings, context: MakerContext) -> int:
         budget = parse_budget(settings.budget)

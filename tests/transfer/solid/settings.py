@@ -1,4 +1,4 @@
-"""What a recipe may say of `solid`."""
+"""Settings of `solid` in a recipe."""
 
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
