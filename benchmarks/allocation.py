@@ -2,10 +2,10 @@
 
     python benchmarks/allocation.py [--repeats 5] [--threads 1]
 
-Each time is one of a process of its own, since a process that has been told keeps it; with and without take turns, the
-other one first each time. Seconds are processor time, the system's part included, which is where pages are filled with
-zeros; training steps are plain ones on random images, an iteration of trajectory matching has 20 exact steps. Memory is
-the peak that the process held.
+Each time is measured in a process of its own, since a process keeps the setting once it is made; runs with and without
+it take turns, in the other order each time. Seconds are processor time, the system's part included, which is where
+pages are filled with zeros; training steps are plain ones on random images, an iteration of trajectory matching has 20
+exact steps. Memory is the peak that the process held.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 OWN = "MALLOC_ARENA_TEST"
-"""A variable of glibc's that changes nothing here, and has limbeck leave the allocator alone."""
+"""A variable of glibc that changes nothing here, but makes limbeck leave the allocator alone."""
 
 
 def main() -> None:
@@ -40,17 +40,17 @@ def main() -> None:
     for task in TASKS:
         pairs = [both(task, options.threads, kept_first=bool(number % 2)) for number in range(options.repeats)]
         ratios = sorted(back[0] / kept[0] for back, kept in pairs)
-        back, kept = ([statistics.median(one[side][part] for one in pairs) for part in (0, 1)] for side in (0, 1))
+        back, kept = ([statistics.median(pair[side][part] for pair in pairs) for part in (0, 1)] for side in (0, 1))
         ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
         table.add_row(task, f"{back[0]:.2f}", f"{kept[0]:.2f}", ratio, f"{back[1]:.0f}", f"{kept[1]:.0f}")
     Console(width=140).print(table)
 
 
 def both(task: str, threads: int, *, kept_first: bool) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Seconds and MiB without and with memory that is kept."""
+    """(seconds, MiB) where freed memory is given back, and where it is kept."""
     order = (True, False) if kept_first else (False, True)
-    found = {kept: in_process(task, threads, kept=kept) for kept in order}
-    return found[False], found[True]
+    measured = {kept: in_process(task, threads, kept=kept) for kept in order}
+    return measured[False], measured[True]
 
 
 def in_process(task: str, threads: int, *, kept: bool) -> tuple[float, float]:
@@ -58,13 +58,13 @@ def in_process(task: str, threads: int, *, kept: bool) -> tuple[float, float]:
     if not kept:
         environment[OWN] = "8"
     command = [sys.executable, __file__, "--only", task, "--threads", str(threads)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    seconds, memory = json.loads(done.stdout)
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    seconds, memory = json.loads(process.stdout)
     return seconds, memory
 
 
 def timed(task: str, threads: int) -> tuple[float, float]:
-    """Seconds of a task after it was done once, and MiB of the process at most."""
+    """Seconds of a task after a first step that is not counted, and the peak memory of the process in MiB."""
     import torch
 
     from limbeck.memory import keep_freed_memory, most_memory

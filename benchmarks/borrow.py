@@ -90,29 +90,29 @@ def measure(options: argparse.Namespace) -> None:
     precision = make_context(teacher, None, 0, precision=options.precision).precision
     with tempfile.TemporaryDirectory() as folder:
         encoded = as_files(images, Path(folder))
-        ways: dict[str, Callable[[], object]] = {
+        cases: dict[str, Callable[[], object]] = {
             BARE: bare(teacher, images, options.precision, BLOCK),
             "(a') in larger batches": bare(teacher, images, options.precision, batch_size_for(images)),
             "(b) pool table": lambda: table_of(images, teacher, options.precision),
             "(c) pool table, PNG files": lambda: table_of(encoded, teacher, options.precision),
             "(d) the reference's loop": reference(teacher, images),
         }
-        for way in ways.values():
-            way()
-        rates = []
+        for case in cases.values():
+            case()
+        repeats = []
         for repeat in range(options.repeats):
-            order = list(ways) if repeat % 2 == 0 else list(ways)[::-1]
-            rates.append({key: len(images) / seconds(ways[key], clock) for key in order})
-            rates[-1][COMPILED], once = compiled(teacher, images, options.precision, clock)
+            order = list(cases) if repeat % 2 == 0 else list(cases)[::-1]
+            repeats.append({key: len(images) / seconds(cases[key], clock) for key in order})
+            repeats[-1][COMPILED], start_up = compiled(teacher, images, options.precision, clock)
             console.print(
-                f"repeat {repeat + 1}, load {os.getloadavg()[0]:.1f}, compiled and a shard scored in {once:.1f} s"
+                f"repeat {repeat + 1}, load {os.getloadavg()[0]:.1f}, compiled and a shard scored in {start_up:.1f} s"
             )
-    last = list(ways)[-1]
+    their_loop = list(cases)[-1]
     shown = Table("", "images/s", "ratio to (a)", "of the repeats", "ratio to (d)", "of the repeats")
-    for key in [*ways, COMPILED]:
-        cells = [f"{statistics.median(one[key] for one in rates):,.0f}"]
-        for base in (BARE, last):
-            ratios = sorted(one[key] / one[base] for one in rates)
+    for key in [*cases, COMPILED]:
+        cells = [f"{statistics.median(rates[key] for rates in repeats):,.0f}"]
+        for base in (BARE, their_loop):
+            ratios = sorted(rates[key] / rates[base] for rates in repeats)
             cells += [f"{statistics.median(ratios):.2f}", f"{ratios[0]:.2f} to {ratios[-1]:.2f}"]
         shown.add_row(key, *cells)
     threads = torch.get_num_threads()
@@ -121,13 +121,13 @@ def measure(options: argparse.Namespace) -> None:
 
 
 def images_of(options: argparse.Namespace) -> ImageSet:
-    """In memory, distinct."""
+    """Distinct images, held in memory."""
     if options.data is None:
         pixels = torch.randint(0, 256, (options.images, 3, 32, 32), dtype=torch.uint8)
-        return ImageSet(pixels, torch.arange(options.images) % 10, classes=[str(one) for one in range(10)])
-    found = load(options.data)
-    found = found.subset(found.ids[: options.images])
-    return ImageSet(found.tensor(), found.labels, ids=found.ids, classes=found.classes, name=found.name)
+        return ImageSet(pixels, torch.arange(options.images) % 10, classes=[str(label) for label in range(10)])
+    images = load(options.data)
+    images = images.subset(images.ids[: options.images])
+    return ImageSet(images.tensor(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
 
 
 def as_files(images: ImageSet, folder: Path) -> ImageSet:
@@ -146,8 +146,8 @@ def bare(teacher: Classifier, images: ImageSet, precision: str, size: int) -> Ca
     batches = [part.to(frozen.device, memory_format=order) for part in images.tensor().split(size)]
 
     def run() -> None:
-        found = [frozen(part).logits for part in batches]
-        found[-1].sum().item()  # waits for a GPU
+        logits = [frozen(part).logits for part in batches]
+        logits[-1].sum().item()  # waits for a GPU
 
     return run
 
@@ -164,8 +164,8 @@ class FirstShard(Silent):
     """Notes when the first shard of a scoring is done.
 
     Attributes:
-        shards: of the scoring.
-        at: by the clock.
+        shards: how many the scoring has.
+        at: when the first of them was done, by the clock.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -184,8 +184,8 @@ def compiled(teacher: Classifier, images: ImageSet, precision: Any, clock: Calla
     """Images per second of a compiled teacher's pool table after its first shard, and seconds until that is done."""
     began, watch = clock(), FirstShard(clock)
     table_of(images, teacher, precision, watch, compile=True)
-    rest = len(images) - -(-len(images) // watch.shards)
-    return rest / (clock() - watch.at), watch.at - began
+    remaining = len(images) - -(-len(images) // watch.shards)
+    return remaining / (clock() - watch.at), watch.at - began
 
 
 def pool_of(name: str, images: ImageSet) -> Pool:
@@ -201,18 +201,18 @@ def reference(teacher: Classifier, images: ImageSet) -> Callable[[], object]:
 
     @torch.no_grad()
     def run() -> None:
-        filled, least, taken = dict.fromkeys(classes, 0), dict.fromkeys(classes, 0.5), []
+        filled, thresholds, chosen = dict.fromkeys(classes, 0), dict.fromkeys(classes, 0.5), []
         for batch in batches:
-            answers = network(batch)
-            for row, logits in enumerate(answers):
+            outputs = network(batch)
+            for row, logits in enumerate(outputs):
                 logits.softmax(0)
                 largest, places = logits.topk(2)
-                given = places[0].item()
+                label = places[0].item()
                 first, second = weights.index_select(0, places[0]), weights.index_select(0, places[1])
                 margin = (largest[0] - largest[1]) / (first - second).norm(dim=-1)
-                if filled[int(given)] < size and margin >= least[int(given)]:
-                    filled[int(given)] += 1
-                    taken.append(batch[row].cpu().numpy())
+                if filled[int(label)] < size and margin >= thresholds[int(label)]:
+                    filled[int(label)] += 1
+                    chosen.append(batch[row].cpu().numpy())
 
     return run
 
@@ -258,8 +258,8 @@ def score_virtual(count: int) -> None:
     images = ImageSet(VirtualStorage(count), name="virtual")
     held = peak()
     with tempfile.TemporaryDirectory() as folder:
-        found = pool_table([pool_of("many", images)], teacher, Path(folder), precision="fp32")
-        print(before, held, peak(), len(found.table))
+        scored = pool_table([pool_of("many", images)], teacher, Path(folder), precision="fp32")
+        print(before, held, peak(), len(scored.table))
 
 
 def peak() -> int:
@@ -269,22 +269,22 @@ def peak() -> int:
 def compare_memory(counts: list[int]) -> None:
     console = Console()
     shown = Table("virtual images", "seconds", "MB after 1,000", "MB with the set", "MB at most", "rows", "load")
-    most = []
+    peaks = []
     for count in counts:
         began = time.perf_counter()
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, __file__, "--scored", str(count)], check=True, capture_output=True, text=True
         )
-        before, held, after, rows = map(int, done.stdout.split())
-        most.append(after)
-        megabytes = [f"{one / 1e6:,.0f}" for one in (before, held, after)]
+        before, held, after, rows = map(int, process.stdout.split())
+        peaks.append(after)
+        megabytes = [f"{size / 1e6:,.0f}" for size in (before, held, after)]
         took = f"{time.perf_counter() - began:.0f}"
         shown.add_row(f"{count:,}", took, *megabytes, f"{rows:,}", f"{os.getloadavg()[0]:.1f}")
     console.print(shown)
-    for count, after in zip(counts[1:], most[1:], strict=True):
-        grown = after - most[0]
-        each = grown / (count - counts[0])
-        console.print(f"from {counts[0]:,} to {count:,}: {grown / 1e6:+,.1f} MB, {each:.0f} bytes an image")
+    for count, after in zip(counts[1:], peaks[1:], strict=True):
+        grown = after - peaks[0]
+        per_image = grown / (count - counts[0])
+        console.print(f"from {counts[0]:,} to {count:,}: {grown / 1e6:+,.1f} MB, {per_image:.0f} bytes an image")
 
 
 if __name__ == "__main__":

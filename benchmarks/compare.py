@@ -38,20 +38,23 @@ def main() -> None:
                     took, processes = timed(options, workers, out, cache)
                     seconds.setdefault((caches, workers), []).append(took)
                     print(f"{caches} caches, {workers} workers: {took:.1f} s, {processes} processes", flush=True)
-        first, *others = (students(one) for one in sorted(Path(folder).glob("[0-9]*-*-*")))
-        print(f"students {'equal' if all(one == first for one in others) else 'NOT EQUAL'} to the bit")
+        first, *others = (students(out) for out in sorted(Path(folder).glob("[0-9]*-*-*")))
+        print(f"students {'equal' if all(other == first for other in others) else 'NOT EQUAL'} to the bit")
     for caches in ("empty", "warm"):
-        one, many = (statistics.median(seconds[caches, workers]) for workers in counts)
+        single, parallel = (statistics.median(seconds[caches, workers]) for workers in counts)
         ratios = sorted(a / b for a, b in zip(*(seconds[caches, workers] for workers in counts), strict=True))
         spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}, n = {len(ratios)}"
-        print(f"{caches} caches: {one:.1f} s by 1, {many:.1f} s by {options.workers}: {one / many:.2f} x ({spread})")
+        print(
+            f"{caches} caches: {single:.1f} s by 1, {parallel:.1f} s by {options.workers}: "
+            f"{single / parallel:.2f} x ({spread})"
+        )
 
 
 def timed(options: argparse.Namespace, workers: int, out: Path, cache: Path) -> tuple[float, int]:
     """Seconds of the whole command, and how many processes it had."""
     command = [sys.executable, "-m", "limbeck", "compare", options.recipe, "--out", str(out)]
-    command += [part for one in options.overrides for part in ("--set", one)]
-    began, seen = time.perf_counter(), set[int]()
+    command += [part for override in options.overrides for part in ("--set", override)]
+    began, children = time.perf_counter(), set[int]()
     process = subprocess.Popen(
         [*command, "--workers", str(workers)],
         env={**os.environ, "LIMBECK_CACHE": str(cache)},
@@ -59,13 +62,13 @@ def timed(options: argparse.Namespace, workers: int, out: Path, cache: Path) -> 
     )
     while process.poll() is None:
         try:
-            seen |= {one.pid for one in psutil.Process(process.pid).children(recursive=True)}
+            children |= {child.pid for child in psutil.Process(process.pid).children(recursive=True)}
         except psutil.NoSuchProcess:
             break
         time.sleep(0.1)
     if process.wait():
         raise SystemExit(f"{' '.join(command)} ended with status {process.returncode}")
-    return time.perf_counter() - began, 1 + len(seen)
+    return time.perf_counter() - began, 1 + len(children)
 
 
 def students(folder: Path) -> dict[str, bytes]:

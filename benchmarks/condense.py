@@ -90,17 +90,17 @@ def parse() -> argparse.Namespace:
 
 
 def compare_seconds(console: Console, sides: Mapping[str, Side], options: argparse.Namespace) -> None:
-    found: list[dict[str, float]] = []
+    repeats: list[dict[str, float]] = []
     for repeat in range(options.repeats):
         order = list(sides) if repeat % 2 == 0 else list(sides)[::-1]
         seconds = {name: sides[name](options.steps, options.iterations + 1)[1:] for name in order}
-        found.append({name: statistics.median(one) for name, one in seconds.items()})
+        repeats.append({name: statistics.median(times) for name, times in seconds.items()})
         console.print(f"repeat {repeat + 1}, load {os.getloadavg()[0]:.1f}")
     table = Table("", "s an iteration", "of EDF's", "of the repeats")
     for name in sides:
-        ratios = sorted(one[name] / one["EDF"] for one in found)
+        ratios = sorted(medians[name] / medians["EDF"] for medians in repeats)
         spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
-        seconds = statistics.median(one[name] for one in found)
+        seconds = statistics.median(medians[name] for medians in repeats)
         table.add_row(name, f"{seconds:.3f}", f"{statistics.median(ratios):.2f}", spread)
     console.print(described(options), f"{options.steps} steps, {'wall' if options.wall else 'processor'} time")
     console.print(table)
@@ -116,19 +116,19 @@ def compare_memory(console: Console, sides: Mapping[str, Side], options: argpars
 
 
 def compare_sizes(console: Console, edf: Any, options: argparse.Namespace, folder: Path) -> None:
-    """Theirs grows with steps and images alike, ours with images: measured where it is small, else calculated."""
+    """Their memory grows with steps and images, ours with images alone: both are measured small and extrapolated."""
     images = (10, 100, 500)
     columns = [f"EDF's steps in {options.fits:g} GiB, {count} images" for count in images]
     table = Table("", "EDF, MiB a step and image", *columns, "ours, MiB an image")
     for size in options.sizes:
         sized = argparse.Namespace(**{**vars(options), "size": size, "width": 128, "per_class": 1})
         side = theirs(edf, sized, folder)
-        few, more = (peak_of(side, steps) for steps in (1, 3))
-        of_step = (more - few) / 2 / CLASSES
-        steps = [int(options.fits * 2**30 / (of_step * count)) for count in images]
-        of_ours = peak_of(ours("exact", sized), 1) / CLASSES
+        at_one, at_three = (peak_of(side, steps) for steps in (1, 3))
+        per_step = (at_three - at_one) / 2 / CLASSES
+        steps = [int(options.fits * 2**30 / (per_step * count)) for count in images]
+        per_image = peak_of(ours("exact", sized), 1) / CLASSES
         name = f"depth {DEPTHS[size]}, width 128, {size} pixels"
-        table.add_row(name, f"{of_step / 2**20:.1f}", *map(str, steps), f"{of_ours / 2**20:.1f}")
+        table.add_row(name, f"{per_step / 2**20:.1f}", *map(str, steps), f"{per_image / 2**20:.1f}")
     console.print(table)
 
 
@@ -150,12 +150,12 @@ def clock(options: argparse.Namespace) -> float:
 
 
 def snapshots_of(options: argparse.Namespace) -> tuple[FlatNetwork, list[Tensor]]:
-    """The network, and an expert that wanders off from its weights."""
+    """The network, and snapshots of an expert that moves away from its weights in a straight line."""
     depth = DEPTHS[options.size]
     network = create(f"convnet_d{depth}", num_classes=CLASSES, input_size=options.size, width=options.width)
     flat, source = FlatNetwork(network), torch.Generator().manual_seed(0)
-    begin, way = flat.vector(network), torch.randn(flat.size, generator=source)
-    return flat, [begin + 0.005 * number * way for number in range(SNAPSHOTS)]
+    start, direction = flat.vector(network), torch.randn(flat.size, generator=source)
+    return flat, [start + 0.005 * number * direction for number in range(SNAPSHOTS)]
 
 
 def real_images(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
@@ -165,7 +165,7 @@ def real_images(options: argparse.Namespace) -> tuple[Tensor, Tensor]:
 
 
 class Ones:
-    """A mask that changes nothing, at the price of one."""
+    """A mask of ones, which changes nothing but is multiplied as any other."""
 
     def due(self, iteration: int) -> bool:
         return True
@@ -228,14 +228,14 @@ DSA = {"dsa": {"shift": 0.25}}
 def theirs(edf: Any, options: argparse.Namespace, folder: Path) -> Side:
     network, thetas = snapshots_of(options)
     images, labels = real_images(options)
-    shapes = [one.shape for one in network.classifier.network.parameters()]
+    shapes = [parameter.shape for parameter in network.classifier.network.parameters()]
     sizes = [shape.numel() for shape in shapes]
-    expert = [[part.view(s) for part, s in zip(theta.split(sizes), shapes, strict=True)] for theta in thetas]
+    expert = [[part.view(shape) for part, shape in zip(theta.split(sizes), shapes, strict=True)] for theta in thetas]
     model = "ConvNet" if DEPTHS[options.size] == 3 else f"ConvNetD{DEPTHS[options.size]}"
-    place = folder / f"experts-{options.size}-{options.width}"
-    kept = place / "CIFAR10" / model / "replay_buffer_0.pt"
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    torch.save([expert], kept)
+    buffers = folder / f"experts-{options.size}-{options.width}"
+    file = buffers / "CIFAR10" / model / "replay_buffer_0.pt"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save([expert], file)
 
     def run(steps: int, iterations: int) -> list[float]:
         ticks: list[float] = []
@@ -252,7 +252,7 @@ def theirs(edf: Any, options: argparse.Namespace, folder: Path) -> Side:
         )
         state = torch.get_rng_state()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            edf.main(their_options(model, place, steps, iterations, options.per_class))
+            edf.main(their_options(model, buffers, steps, iterations, options.per_class))
         torch.set_rng_state(state)
         return [after - before for before, after in pairwise(ticks)]
 
@@ -268,7 +268,7 @@ def their_data(images: Tensor, labels: Tensor) -> tuple[Any, ...]:
 
 
 def their_options(model: str, place: Path, steps: int, iterations: int, per_class: int) -> argparse.Namespace:
-    """Theirs have defaults for most of it, which their configurations then lack."""
+    """The options of their `main`, in full: most have a default there, which their configurations then lack."""
     return argparse.Namespace(
         **{"dataset": "CIFAR10", "model": model, "buffer_path": str(place), "data_path": "", "subset": "", "res": 0},
         **{"ipc": per_class, "syn_steps": steps, "expert_epochs": EXPERT_EPOCHS, "batch_syn": None, "batch_real": 256},
@@ -292,7 +292,7 @@ def their_options(model: str, place: Path, steps: int, iterations: int, per_clas
 
 @contextmanager
 def reference(path: Path | None, temporary: Path) -> Iterator[Any]:
-    """Inside, the module of their loop; nothing of it is changed but what it calls that is not there."""
+    """The module of their loop, unchanged; only what it calls and is missing has a stand-in."""
     if path is None:
         path = temporary / "EDF"
         if subprocess.run(["git", "clone", "--quiet", "--depth", "1", URL, str(path)], check=False).returncode:
@@ -306,7 +306,7 @@ def reference(path: Path | None, temporary: Path) -> Iterator[Any]:
 
 
 class Configuration(dict):
-    """Of any option, none."""
+    """Every option of it is None."""
 
     def __getattr__(self, name: str) -> Any:
         return None

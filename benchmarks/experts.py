@@ -44,12 +44,12 @@ from limbeck.transfer.condense.network import FreshNetworks
 URL = "https://github.com/NUS-HPC-AI-Lab/DATM"
 BATCH, RATE = 256, 0.01
 RECIPES = {"CIFAR-10, 1 image per class": 6, "10": 22, "50": 42, "500": 62}
-"""Snapshots that DATM reads, from the one before the first step on, of the 101 that it makes."""
+"""How many of its 101 snapshots DATM reads, counted from the one before the first step."""
 EPOCHS, COUNT, SIZE = 100, 100, 320_010
 
 
 class Measured(NamedTuple):
-    """Of one expert."""
+    """Processor seconds an epoch of one expert, and bytes of one of its snapshots."""
 
     seconds: float
     snapshot: float
@@ -64,11 +64,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         reference = Reference(options.reference or clone(Path(temporary)), images, options)
         sides: dict[str, Callable[[Path], Measured]] = {"DATM": reference, "limbeck": Ours(images, options)}
-        found: dict[str, list[Measured]] = {name: [] for name in sides}
+        measured: dict[str, list[Measured]] = {name: [] for name in sides}
         for repeat in range(options.repeats):
             for name in sorted(sides, reverse=bool(repeat % 2)):
-                found[name].append(sides[name](Path(temporary) / f"{name}-{repeat}"))
-    show(found, options)
+                measured[name].append(sides[name](Path(temporary) / f"{name}-{repeat}"))
+    show(measured, options)
 
 
 class Ours:
@@ -89,14 +89,14 @@ class Ours:
         store = ExpertStore.open(folder)
         assert all(store.precision(0, number).moved > 0 for number in store.kept[1:])
         files = [*(folder / "expert-0000" / "snapshots").iterdir()]
-        return Measured(seconds, sum(one.stat().st_size for one in files) / len(files))
+        return Measured(seconds, sum(file.stat().st_size for file in files) / len(files))
 
 
 class Reference:
-    """The same by DATM's parts."""
+    """The same with DATM's parts."""
 
     def __init__(self, folder: Path, images: ImageSet, options: Namespace) -> None:
-        # Of what its files import, this is missing or needed for other data alone.
+        # Its files import this, which may be missing and is needed for other data alone.
         sys.modules.setdefault("kornia", types.ModuleType("kornia"))
         sys.path[:0] = [str(folder), str(folder / "buffer")]
         import gsam  # pyright: ignore[reportMissingImports]
@@ -132,13 +132,13 @@ class Reference:
             rho_scheduler=rho,
             adaptive=True,
         )
-        how = {"net": network, "criterion": torch.nn.CrossEntropyLoss(), "args": self.args, "scheduler": schedule}
+        arguments = {"net": network, "criterion": torch.nn.CrossEntropyLoss(), "args": self.args, "scheduler": schedule}
         began = time.process_time()
-        snapshots = [[one.detach().clone() for one in network.parameters()]]
+        snapshots = [[parameter.detach().clone() for parameter in network.parameters()]]
         for _ in range(self.epochs):
-            self.parts.epoch("train", dataloader=self.loader, optimizer=optimizer, aug=True, **how)
-            self.parts.epoch("test", dataloader=self.test, optimizer=None, aug=False, **how)
-            snapshots.append([one.detach().clone() for one in network.parameters()])
+            self.parts.epoch("train", dataloader=self.loader, optimizer=optimizer, aug=True, **arguments)
+            self.parts.epoch("test", dataloader=self.test, optimizer=None, aug=False, **arguments)
+            snapshots.append([parameter.detach().clone() for parameter in network.parameters()])
         folder.mkdir()
         torch.save([snapshots], folder / "replay_buffer_0.pt")
         seconds = (time.process_time() - began) / self.epochs
@@ -147,14 +147,14 @@ class Reference:
 
 def show(found: dict[str, list[Measured]], options: Namespace) -> None:
     console = Console()
-    load_average = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    load_average = ", ".join(f"{average:.1f}" for average in os.getloadavg())
     console.print(
         f"{options.images} images an epoch, width {options.width}, {options.epochs} epochs, {options.repeats} repeats, "
         f"one thread, load {load_average}, torch {torch.__version__}"
     )
     table = Table("", "processor s an epoch", "bytes a snapshot", title="one expert")
     for name, measured in found.items():
-        seconds = [one.seconds for one in measured]
+        seconds = [expert.seconds for expert in measured]
         table.add_row(name, f"{statistics.mean(seconds):.2f} ± {_spread(seconds):.2f}", f"{measured[0].snapshot:,.0f}")
     ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(found["limbeck"], found["DATM"], strict=True)]
     table.add_row("ratio", f"{statistics.mean(ratios):.2f} ± {_spread(ratios):.2f}", "")

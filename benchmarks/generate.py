@@ -95,7 +95,7 @@ def parse() -> argparse.Namespace:
 
 @contextmanager
 def reference(path: Path | None) -> Iterator[None]:
-    """Inside, its modules can be imported; its packages' own lists of modules want more than is needed."""
+    """Inside, its modules can be imported, without its packages' own `__init__`, which import more than is needed."""
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
             path = Path(folder) / "reference"
@@ -122,15 +122,15 @@ def compare_rounds(options: argparse.Namespace) -> None:
         }
         for side in sides.values():
             side()
-        found: list[dict[str, dict[str, float]]] = []
+        repeats: list[dict[str, dict[str, float]]] = []
         for repeat in range(options.repeats):
             order = list(sides) if repeat % 2 == 0 else list(sides)[::-1]
-            found.append({name: sides[name]() for name in order})
+            repeats.append({name: sides[name]() for name in order})
             console.print(f"repeat {repeat + 1}, load {os.getloadavg()[0]:.1f}")
     table = Table("", "s ours", "s reference", "ratio", "of the repeats")
     for part in PARTS:
-        ratios = sorted(one["reference"][part] / one["ours"][part] for one in found)
-        cells = [f"{statistics.median(one[side][part] for one in found):.3f}" for side in sides]
+        ratios = sorted(seconds["reference"][part] / seconds["ours"][part] for seconds in repeats)
+        cells = [f"{statistics.median(seconds[side][part] for seconds in repeats):.3f}" for side in sides]
         table.add_row(part, *cells, f"{statistics.median(ratios):.1f}", f"{ratios[0]:.1f} to {ratios[-1]:.1f}")
     console.print(
         f"{options.teacher}: {options.inner_steps} steps on {options.batch_size} images, {options.student_steps} "
@@ -140,9 +140,9 @@ def compare_rounds(options: argparse.Namespace) -> None:
 
 
 def processor() -> float:
-    """Of this process, and of those that it waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    """Processor seconds of this process, and of those that it waited for."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 class Laps:
@@ -204,15 +204,17 @@ def ours(teacher: Classifier, options: argparse.Namespace, clock: Callable[[], f
         lap("(b) repository")
         repository.remove(homogeniser.leaving(repository))
         lap("(c) outliers")
-        images = repository.image_set([str(one) for one in range(CLASSES)])
+        images = repository.image_set([str(label) for label in range(CLASSES)])
         student.train()
         for step in range(options.student_steps):
             chosen = torch.randint(len(images), (batch_size,))
             ids = images.ids[chosen]
-            seen = views(images.gather(chosen), ids, seed=0, view=number * 1000 + step).contiguous(memory_format=order)
+            inputs = views(images.gather(chosen), ids, seed=0, view=number * 1000 + step).contiguous(
+                memory_format=order
+            )
             with autocast(device, dtype):
-                answers = student(seen).logits.float()
-            learn(answers, frozen(seen).logits, optimiser)
+                logits = student(inputs).logits.float()
+            learn(logits, frozen(inputs).logits, optimiser)
         lap("(d) student")
         return lap.whole()
 
@@ -220,8 +222,8 @@ def ours(teacher: Classifier, options: argparse.Namespace, clock: Callable[[], f
 
 
 def learn(student: Tensor, teacher: Tensor, optimiser: torch.optim.Optimizer, temperature: float = 20.0) -> None:
-    found, wanted = ((one / temperature).log_softmax(1) for one in (student, teacher))
-    loss = F.kl_div(found, wanted, reduction="batchmean", log_target=True) * temperature**2
+    of_student, of_teacher = ((logits / temperature).log_softmax(1) for logits in (student, teacher))
+    loss = F.kl_div(of_student, of_teacher, reduction="batchmean", log_target=True) * temperature**2
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
@@ -254,7 +256,7 @@ def theirs(teacher: Classifier, options: argparse.Namespace, clock: Callable[[],
     mean, std = teacher.normalisation
     crops = [transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), transforms.ToTensor()]
     pool = folder / "dataset"
-    made = bsr.BSRSynthesizer(
+    synthesizer = bsr.BSRSynthesizer(
         of_teacher,
         student,
         network,
@@ -276,27 +278,27 @@ def theirs(teacher: Classifier, options: argparse.Namespace, clock: Callable[[],
         bn_mmt=0.9,
     )
     pixels, logits, embeddings = before(options)
-    made.data_pool.add(pixels.float() / 255, logits.argmax(1), embeddings)
+    synthesizer.data_pool.add(pixels.float() / 255, logits.argmax(1), embeddings)
     optimiser = torch.optim.SGD(student.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
-    adding = TimedAdd(made.data_pool.add, clock)
-    made.data_pool.add = adding
+    adding = TimedAdd(synthesizer.data_pool.add, clock)
+    synthesizer.data_pool.add = adding
 
     def run() -> dict[str, float]:
         labels = torch.randint(CLASSES, (options.batch_size,))
         lap = Laps(clock)
-        made.synthesize(labels)
+        synthesizer.synthesize(labels)
         lap("(a) images")
         lap.parts |= {"(a) images": lap.parts["(a) images"] - adding.seconds, "(b) repository": adding.seconds}
-        made.data_pool = balance.balanced_within_category(made.data_pool, CLASSES, options.batch_size)
+        synthesizer.data_pool = balance.balanced_within_category(synthesizer.data_pool, CLASSES, options.batch_size)
         lap("(c) outliers")
-        made.construct_dataloader()
+        synthesizer.construct_dataloader()
         student.train()
         for _ in range(options.student_steps):
-            images, _ = made.sample()
+            images, _ = synthesizer.sample()
             with torch.no_grad():
                 target = of_teacher(images)
             learn(student(images), target, optimiser)
-        made.data_iter = None  # its readers end, and are counted
+        synthesizer.data_iter = None  # ends its readers, so that their time is counted
         lap("(d) student")
         return lap.whole()
 
@@ -314,7 +316,7 @@ class TimedAdd:
 
 
 def compare_growth(options: argparse.Namespace) -> None:
-    """Seconds of looking for outliers in all of so many rounds, and in the last; nothing else is done."""
+    """Seconds of looking for outliers, in all of so many rounds and in the last one; nothing else is done."""
     clock = processor if options.processor_time else time.perf_counter
     table = Table("rounds", "images", "s ours", "in the last", "s reference", "in the last", "ratio")
     for rounds in options.growth:
@@ -336,7 +338,7 @@ def made_in(round: int, batch_size: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def grown_ours(rounds: int, batch_size: int, clock: Callable[[], float]) -> list[float]:
     homogeniser = Homogeniser(Homogenise(), num_classes=CLASSES, batch_size=batch_size)
-    found = []
+    seconds = []
     with tempfile.TemporaryDirectory() as folder:
         repository = Repository(folder, shape=SHAPE, num_classes=CLASSES, embedding=WIDTH)
         for round in range(rounds):
@@ -344,13 +346,13 @@ def grown_ours(rounds: int, batch_size: int, clock: Callable[[], float]) -> list
             repository.append(pixels, logits=logits, embedding=embeddings, round=round, call=round)
             start = clock()
             repository.remove(homogeniser.leaving(repository))
-            found.append(clock() - start)
-    return found
+            seconds.append(clock() - start)
+    return seconds
 
 
 def grown_theirs(rounds: int, batch_size: int, clock: Callable[[], float]) -> list[float]:
     utils, balance = (importlib.import_module(f"datafree.utils.{name}") for name in ("_utils", "balance"))
-    found = []
+    seconds = []
     with tempfile.TemporaryDirectory() as folder:
         pool = utils.LabeledImagePool(folder, CLASSES)
         for round in range(rounds):
@@ -358,20 +360,20 @@ def grown_theirs(rounds: int, batch_size: int, clock: Callable[[], float]) -> li
             pool.add(pixels.float() / 255, logits.argmax(1), embeddings)
             start = clock()
             pool = balance.balanced_within_category(pool, CLASSES, batch_size)
-            found.append(clock() - start)
-    return found
+            seconds.append(clock() - start)
+    return seconds
 
 
 def compare_memory(options: argparse.Namespace) -> None:
-    """What repositories of so many images add to the memory of a process, each in one of its own."""
+    """What a repository of so many images adds to the memory of a process, each in a process of its own."""
     table = Table("images", "bytes an image, ours", "reference's, but for its files")
     for count in options.virtual:
         cells = []
         for side in ("ours", "theirs"):
             command = [sys.executable, __file__, "--appended", side, str(count)]
             command += [] if options.reference is None else ["--reference", str(options.reference)]
-            found = subprocess.run(command, capture_output=True, text=True, check=True)
-            cells.append(f"{float(found.stdout.split()[-1]) / count:,.0f}")
+            result = subprocess.run(command, capture_output=True, text=True, check=True)
+            cells.append(f"{float(result.stdout.split()[-1]) / count:,.0f}")
         table.add_row(f"{count:,}", *cells)
     Console().print(table)
 
@@ -391,12 +393,12 @@ def memory_of(side: str, count: str) -> int:
                 held.append(pixels, logits=logits, embedding=embeddings, round=number, call=number)
             else:
                 held.add(pixels.float() / 255, logits.argmax(1), embeddings)
-            start = start or resident()  # after the first: what libraries take is no part of it
+            start = start or resident()  # after the first images, so that what libraries take is left out
         return resident() - start
 
 
 def resident() -> int:
-    """Bytes of memory that are this process's own, of Linux."""
+    """Bytes of resident memory that are this process's own (Linux)."""
     pages = Path("/proc/self/statm").read_text().split()
     return (int(pages[1]) - int(pages[2])) * os.sysconf("SC_PAGE_SIZE")
 

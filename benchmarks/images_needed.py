@@ -83,7 +83,7 @@ def main() -> None:
         table.add_row(name, f"{len(budgets)}", noise.name, *cells)
     console.print(table)
     for method, shares in held.items():
-        inside = sum(0.93 <= one <= 0.97 for one in shares)
+        inside = sum(0.93 <= share <= 0.97 for share in shares)
         console.print(
             f"{method}: {100 * min(shares):.1f} to {100 * max(shares):.1f} %, mean {100 * np.mean(shares):.2f} %; "
             f"{inside} of {len(shares)} between 93 and 97 %"
@@ -111,10 +111,10 @@ def coverage(
     t = boot = 0
     for _ in range(draws):
         values = means[:, None] + noise.draw(random, images, n)
-        arm = {x: dict(enumerate(values[row].tolist())) for row, x in enumerate(budgets)}
-        found = images_needed(arm, dict(enumerate(values[-1].tolist())), margin)
-        assert found is not None
-        t += (found["low"] or 0) <= truth <= (found["high"] or math.inf)
+        arm = {budget: dict(enumerate(values[row].tolist())) for row, budget in enumerate(budgets)}
+        estimate = images_needed(arm, dict(enumerate(values[-1].tolist())), margin)
+        assert estimate is not None
+        t += (estimate["low"] or 0) <= truth <= (estimate["high"] or math.inf)
         low, high = bootstrap(values[:-1] - values[-1] + margin, np.log(budgets), random, resamples)
         boot += low <= math.log(truth) <= high
     return t / draws, boot / draws
@@ -153,18 +153,20 @@ def bias() -> Table:
             x = np.log(np.array(budgets, dtype=float))
             y = curve(np.exp(x))
             smooth = PchipInterpolator(x, y)
-            ways: tuple[Curve, ...] = (
+            interpolants: tuple[Curve, ...] = (
                 lambda at, x=x, y=y: np.interp(at, x, y),
                 smooth,
                 lambda at, x=x, y=y: 1 - np.exp(np.interp(at, x, np.log(1 - y))),
             )
             cells = []
-            for way in ways:
+            for interpolant in interpolants:
                 ratios = []
-                for true in np.linspace(x[0], x[-1], 60)[1:-1]:
-                    level = float(curve(np.exp(true)))
-                    found: Any = brentq(lambda at, way=way, level=level: float(way(at)) - level, x[0], x[-1])
-                    ratios.append(math.exp(found - true) - 1)
+                for needed in np.linspace(x[0], x[-1], 60)[1:-1]:
+                    level = float(curve(np.exp(needed)))
+                    crossing: Any = brentq(
+                        lambda at, interpolant=interpolant, level=level: float(interpolant(at)) - level, x[0], x[-1]
+                    )
+                    ratios.append(math.exp(crossing - needed) - 1)
                 cells.append(f"{100 * min(ratios):+.1f} to {100 * max(ratios):+.1f}")
             table.add_row(name, ", ".join(map(str, budgets)), *cells)
     return table

@@ -67,13 +67,13 @@ class Case:
         loss, modules = self._ours(setup) if which == "ours" else self._theirs(setup)
         for module in modules:
             module.to(device)
-        leaves = [one for value in signals.values() for one in (value if isinstance(value, tuple) else (value,))]
-        learned = [one for one in leaves if isinstance(one, Tensor) and one.requires_grad]
-        learned += [one for module in modules for one in module.parameters()]
+        leaves = [leaf for value in signals.values() for leaf in (value if isinstance(value, tuple) else (value,))]
+        learned = [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.requires_grad]
+        learned += [parameter for module in modules for parameter in module.parameters()]
 
         def step() -> None:
-            for one in learned:
-                one.grad = None
+            for tensor in learned:
+                tensor.grad = None
             loss(signals).backward()
             if device.type == "cuda":
                 torch.cuda.synchronize()
@@ -94,12 +94,12 @@ class Case:
 
     def _shapes(self, batch_size: int) -> dict[str, Outputs]:
         """Outputs of teacher and student, for their shapes."""
-        made = {}
-        for who, name in zip(("teacher", "student"), PAIRS[self.pair], strict=True):
+        outputs = {}
+        for role, name in zip(("teacher", "student"), PAIRS[self.pair], strict=True):
             network = create(name, num_classes=CLASSES).eval()
             with torch.no_grad():
-                made[who] = network(torch.zeros(1, 3, 32, 32), want=OUTPUTS)
-        return {who: one.map(lambda x: x.new_empty(batch_size, *x.shape[1:])) for who, one in made.items()}
+                outputs[role] = network(torch.zeros(1, 3, 32, 32), want=OUTPUTS)
+        return {role: tensors.map(lambda x: x.new_empty(batch_size, *x.shape[1:])) for role, tensors in outputs.items()}
 
     def _setup(self, device: torch.device) -> Setup:
         shapes = self._shapes(1)
@@ -118,20 +118,20 @@ class Case:
         torch.manual_seed(1)
         signals: dict[str, Any] = {"progress": 1.0, "ids": torch.randperm(IMAGES)[: self.batch_size].to(device)}
         signals["labels"] = signals["ids"] % CLASSES
-        for who, shapes in self._shapes(self.batch_size).items():
+        for role, shapes in self._shapes(self.batch_size).items():
 
-            def leaf(shape: Tensor, student: bool = who == "student") -> Tensor:
-                made = torch.randn(shape.shape)
-                return (made.relu() if made.ndim == 4 else made).to(device).requires_grad_(student)
+            def leaf(shape: Tensor, student: bool = role == "student") -> Tensor:
+                tensor = torch.randn(shape.shape)
+                return (tensor.relu() if tensor.ndim == 4 else tensor).to(device).requires_grad_(student)
 
-            signals |= {f"{who}_{part}": value for part, value in shapes.map(leaf)._asdict().items()}
+            signals |= {f"{role}_{part}": value for part, value in shapes.map(leaf)._asdict().items()}
         return signals
 
 
 def times(case: Case, rounds: int) -> list[tuple[float, float]]:
     """Seconds a step of ours and of theirs, round by round."""
     torch.set_num_threads(case.threads)
-    steps = [case.side(which) for which in ("ours", "theirs")]
+    steps = [case.side(side) for side in ("ours", "theirs")]
     clock = CLOCKS[case.clock]
     counts = [max(1, int(ROUND_SECONDS / min(_seconds(clock, step, 1) for _ in range(3)))) for step in steps]
     return [(_seconds(clock, steps[0], counts[0]), _seconds(clock, steps[1], counts[1])) for _ in range(rounds)]
@@ -196,10 +196,10 @@ def fresh(function: Callable[..., Any], *given: Any) -> Any:
 def main() -> None:
     options = parse()
     console = Console(width=None if sys.stdout.isatty() else 140)
-    given = {path.resolve().name: path.resolve() for path in options.reference}
+    local = {path.resolve().name: path.resolve() for path in options.reference}
     with tempfile.TemporaryDirectory() as temporary:
-        wanted = dict.fromkeys(LOSSES[name][0] for name in options.only)
-        checkouts = {name: given.get(name) or clone(name, Path(temporary)) for name in wanted}
+        repositories = dict.fromkeys(LOSSES[name][0] for name in options.only)
+        checkouts = {name: local.get(name) or clone(name, Path(temporary)) for name in repositories}
         for pair, batch_size in product(options.pair, options.batch_size):
             table = empty_table(pair, batch_size, options)
             for name in track(options.only, f"{pair}, batch {batch_size}", console=Console(stderr=True)):
@@ -227,17 +227,17 @@ def parse() -> argparse.Namespace:
 
 def names(text: str) -> list[str]:
     """Losses by name; "crd" stands for both of its memories."""
-    wanted = [name.strip() for name in text.split(",")]
-    strange = [name for name in wanted if name not in LOSSES and name not in OBJECTIVES]
-    if strange or "cross_entropy" in wanted:
-        raise argparse.ArgumentTypeError(f"no reference for {', '.join(strange or wanted)}; there are {list(LOSSES)}")
-    return [name for name in LOSSES if name in wanted or name.split()[0] in wanted]
+    chosen = [name.strip() for name in text.split(",")]
+    unknown = [name for name in chosen if name not in LOSSES and name not in OBJECTIVES]
+    if unknown or "cross_entropy" in chosen:
+        raise argparse.ArgumentTypeError(f"no reference for {', '.join(unknown or chosen)}; there are {list(LOSSES)}")
+    return [name for name in LOSSES if name in chosen or name.split()[0] in chosen]
 
 
 def empty_table(pair: str, batch_size: int, options: argparse.Namespace) -> Table:
-    where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {options.threads} threads"
-    how = f"{options.clock} time, {options.rounds} rounds, torch {torch.__version__}"
-    table = Table(title=f"{pair}, batch {batch_size}; {where}; {how}", box=None)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {options.threads} threads"
+    conditions = f"{options.clock} time, {options.rounds} rounds, torch {torch.__version__}"
+    table = Table(title=f"{pair}, batch {batch_size}; {device}; {conditions}", box=None)
     for column in ("", "ms ours", "theirs", "ratio", "min", "max", "MiB ours", "theirs", "ratio", "reference"):
         table.add_column(column, justify="left" if column in ("", "reference") else "right")
     return table

@@ -17,7 +17,7 @@ from limbeck.data import ImageSet
 from references import Checkout
 
 Now = Callable[[], float]
-"""Seconds from any beginning, once the device has done what it was told."""
+"""Seconds from an arbitrary start, once the device has finished its work."""
 
 
 class PilImages(Dataset[tuple[Tensor, int, int]]):
@@ -44,7 +44,7 @@ class PilImages(Dataset[tuple[Tensor, int, int]]):
 
 
 class TimedBatches:
-    """Batches of a loader, again and again, so many in all; the clock is read after the first few and at the end."""
+    """So many batches of a loader, pass after pass; the clock is read after the warm-up and at the end."""
 
     def __init__(self, loader: DataLoader, warm_up: int, steps: int, begin: Now, now: Now) -> None:
         self.loader, self.warm_up, self.steps, self.begin, self.now = loader, warm_up, steps, begin, now
@@ -94,18 +94,18 @@ def usual(
     begin: Now,
     now: Now,
 ) -> float:
-    """A loop as tutorials have it: loader with workers and pinned memory, both networks in float32, loss read never."""
+    """A tutorial's loop: loader with workers and pinned memory, both networks in float32, the loss never read."""
     device = options.device
     student, teacher = student.to(device).train(), teacher.to(device).eval()
     optimizer = torch.optim.SGD(student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     batches = batches_of(images, options, warm_up, begin, now, pinned=device.type == "cuda")
     for pixels, labels, _ in batches:
         inputs, labels = pixels.to(device, non_blocking=True), labels.to(device, non_blocking=True)
-        answered = student(inputs)
+        logits = student(inputs)
         with torch.no_grad():
             target = teacher(inputs)
-        soft = F.kl_div(F.log_softmax(answered / 4, 1), F.softmax(target / 4, 1), reduction="batchmean") * 16
-        loss = 0.1 * F.cross_entropy(answered, labels) + 0.9 * soft
+        soft = F.kl_div(F.log_softmax(logits / 4, 1), F.softmax(target / 4, 1), reduction="batchmean") * 16
+        loss = 0.1 * F.cross_entropy(logits, labels) + 0.9 * soft
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -126,7 +126,7 @@ def repdistiller(
     losses.to(device)
     optimizer = torch.optim.SGD(networks[0].parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4)
     batches = batches_of(images, options, warm_up, now, now, pinned=False)
-    how = Namespace(distill="kd", gamma=0.1, alpha=0.9, beta=0.0, print_freq=100)
+    settings = Namespace(distill="kd", gamma=0.1, alpha=0.9, beta=0.0, print_freq=100)
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        loops.train_distill(1, batches, networks, losses, optimizer, how)
+        loops.train_distill(1, batches, networks, losses, optimizer, settings)
     return batches.images_per_second()

@@ -30,18 +30,18 @@ from other_loops import repdistiller, usual
 IMAGES, CLASSES = 10_000, 100
 WARM_UP = 10
 LONG = 10**6
-"""Steps that runs are said to have, so that their losses are written as seldom as those of long ones."""
+"""Steps in the settings of every run, so that its losses are written as seldom as a long run's."""
 OBJECTIVE = {"cross_entropy": 0.1, "kd": 0.9}
 ORDERS = {True: torch.channels_last, False: torch.contiguous_format}
 SIDE_BY_SIDE = "bce"
 
 
 class Enough(Exception):
-    """All steps that are timed were done."""
+    """All timed steps are done."""
 
 
 class Clock:
-    """Seconds, once the device has done what it was told; as an observer, of the steps of a run after the first few.
+    """Seconds, once the device has finished its work; as an observer, those of a run's steps after the warm-up.
 
     Args:
         options: as parsed.
@@ -59,7 +59,7 @@ class Clock:
         return self.seconds()
 
     def begin(self) -> float:
-        """The same, when all others are as far."""
+        """The same, once all processes have come this far."""
         self()
         if self.barrier is not None:
             self.barrier.wait(timeout=600)
@@ -97,8 +97,8 @@ class Bench:
         self.teacher = settled(self.network(options.teacher), self.images, self.device)
 
     def measures(self) -> dict[str, Callable[[], float]]:
-        """Name -> what gives images per second, in the order in which they are measured."""
-        found: dict[str, Callable[[], float]] = {
+        """Name -> function that gives images per second, in the order in which they are measured."""
+        measures: dict[str, Callable[[], float]] = {
             "(a) views alone": self.views_alone,
             "(b) limbeck distilling": self.plain,
             "(f) limbeck, cold cache": self.cold,
@@ -108,12 +108,12 @@ class Bench:
             "(d) bare teacher": self.bare_teacher,
         }
         if self.options.repdistiller:
-            found["(g) RepDistiller"] = self.repdistiller
+            measures["(g) RepDistiller"] = self.repdistiller
         for count in self.options.beside:
             if count > 1:
-                chosen = [name for name in found if name[1] in SIDE_BY_SIDE and "x" not in name[-4:]]
-                found |= {f"{name} x {count}": lambda n=name, k=count: beside(n, k, self.options) for name in chosen}
-        return {name: measure for name, measure in found.items() if name[1] in self.options.only}
+                chosen = [name for name in measures if name[1] in SIDE_BY_SIDE and "x" not in name[-4:]]
+                measures |= {f"{name} x {count}": lambda n=name, k=count: beside(n, k, self.options) for name in chosen}
+        return {name: measure for name, measure in measures.items() if name[1] in self.options.only}
 
     def network(self, name: str) -> Classifier:
         return create(name, num_classes=self.classes)
@@ -144,7 +144,7 @@ class Bench:
         return self.distilling(cache=True)
 
     def distilling(self, *, cache: bool) -> float:
-        """Steps after the warm-up."""
+        """Images per second of the steps after the warm-up."""
         settings = TrainingSettings(
             steps=LONG,
             batch_size=self.options.batch_size,
@@ -253,7 +253,7 @@ def random_images() -> ImageSet:
 
 
 def settled(teacher: Classifier, images: ImageSet, device: torch.device) -> Classifier:
-    """With batch-norm statistics of the images; a fresh network's logits are beyond half precision."""
+    """The teacher with batch-norm statistics of the images; a fresh network's logits exceed half precision."""
     teacher.to(device).train()
     with torch.no_grad():
         for step in range(20):

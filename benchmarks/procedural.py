@@ -26,11 +26,11 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(options.threads)
     sizes = [f"{options.channels}x{size}x{size}" for size in options.size]
-    table = Table("images", *(head for size in sizes for head in (f"{size} /s", "/core s")), box=None)
-    for kind, about in KINDS.items():
-        for variant in about.variants:
-            found = [one for size in options.size for one in rates(kind, variant, options, size)]
-            table.add_row(f"{kind}:{variant}", *(f"{one:,.0f}" for one in found))
+    table = Table("images", *(heading for size in sizes for heading in (f"{size} /s", "/core s")), box=None)
+    for kind, entry in KINDS.items():
+        for variant in entry.variants:
+            cells = [rate for size in options.size for rate in rates(kind, variant, options, size)]
+            table.add_row(f"{kind}:{variant}", *(f"{rate:,.0f}" for rate in cells))
     Console().print(table)
 
 

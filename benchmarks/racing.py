@@ -40,16 +40,16 @@ class Finished:
         recipe = parse_recipe(yaml.safe_load((folder / "recipe.yaml").read_text()))
         networks = json.loads((folder / "networks.json").read_text())
         planned = plan(recipe, networks["train_images"], networks["train_classes"], labelled=networks["labelled"])
-        planned = [one for one in raced(planned) if one.arm not in without]
+        planned = [run for run in raced(planned) if run.arm not in without]
         curves: dict[str, dict[str, dict[int, Curve]]] = defaultdict(lambda: defaultdict(dict))
         tests: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-        whole = [seed for seed in {one.recipe.seed for one in planned} if _all_finished(folder, planned, seed)]
-        for one in planned:
-            run_folder, seed = RunFolder(folder / one.folder), one.recipe.seed
-            curve = read_curve(run_folder) if seed in whole else None
+        complete = [seed for seed in {run.recipe.seed for run in planned} if _all_finished(folder, planned, seed)]
+        for run in planned:
+            run_folder, seed = RunFolder(folder / run.folder), run.recipe.seed
+            curve = read_curve(run_folder) if seed in complete else None
             if curve is not None:
-                curves[one.budget_label][one.arm][seed] = curve
-                tests[one.budget_label][one.arm][seed] = run_folder.read("evaluation.json")["last"]["top1"]
+                curves[run.budget_label][run.arm][seed] = curve
+                tests[run.budget_label][run.arm][seed] = run_folder.read("evaluation.json")["last"]["top1"]
         return cls(planned, curves, tests, networks["validation_images"])
 
     @property
@@ -61,16 +61,16 @@ class Finished:
         tests = self.tests[budget]
         best = max(tests, key=lambda arm: mean(tests[arm].values()))
         differences = {arm: paired_difference(tests[arm], tests[best]) for arm in tests}
-        return {arm for arm, one in differences.items() if one["high"] is None or one["high"] >= 0}
+        return {arm for arm, difference in differences.items() if difference["high"] is None or difference["high"] >= 0}
 
 
 def _all_finished(folder: Path, planned: list[PlannedRun], seed: int) -> bool:
-    return all(RunFolder(folder / one.folder).finished for one in planned if one.recipe.seed == seed)
+    return all(RunFolder(folder / run.folder).finished for run in planned if run.recipe.seed == seed)
 
 
 @dataclass
 class Raced:
-    """What a draw came to: shares of the arms' steps that were saved; arms that stopped, those of them wrongly."""
+    """What a draw came to: the share of the arms' steps that was saved, and (arm, budget, rung) of each stop."""
 
     saved: float
     stopped: list[tuple[str, str, str]]
@@ -78,28 +78,28 @@ class Raced:
 
 def race(finished: Finished, settings: RacingSettings, seeds: list[int]) -> Raced:
     """One race with some of the seeds, by steps or by seeds."""
-    planned = [one for one in finished.planned if one.recipe.seed in seeds]
+    planned = [run for run in finished.planned if run.recipe.seed in seeds]
     rungs, shares = ladder(planned, settings), common_shares(planned)
     stopped: dict[tuple[str, str], str] = {}
-    taken = {(arm, budget): 0.0 for budget, arms in finished.curves.items() for arm in arms}
-    for same in rungs:
-        for rung in same:
+    trained = {(arm, budget): 0.0 for budget, arms in finished.curves.items() for arm in arms}
+    for level in rungs:
+        for rung in level:
             alive = {
                 arm: {
-                    one.recipe.seed: finished.curves[rung.budget][arm][one.recipe.seed]
-                    for one in rung.runs
-                    if one.arm == arm
+                    run.recipe.seed: finished.curves[rung.budget][arm][run.recipe.seed]
+                    for run in rung.runs
+                    if run.arm == arm
                 }
                 for arm in finished.curves[rung.budget]
                 if (arm, rung.budget) not in stopped
             }
             for arm, curves in alive.items():
-                taken[arm, rung.budget] = float(rung.share) * len(curves) / len(seeds)
+                trained[arm, rung.budget] = float(rung.share) * len(curves) / len(seeds)
             decisions = (len(finished.curves[rung.budget]) - 1) * len(rungs)
-            for one in stand(alive, rung.share, shares, settings, decisions=decisions, images=finished.images):
-                if one.stops:
-                    stopped |= {(one.arm, budget): rung.label for budget in rung.drops}
-    parts = [taken[group] if group in stopped else 1.0 for group in taken]
+            for standing in stand(alive, rung.share, shares, settings, decisions=decisions, images=finished.images):
+                if standing.stops:
+                    stopped |= {(standing.arm, budget): rung.label for budget in rung.drops}
+    parts = [trained[group] if group in stopped else 1.0 for group in trained]
     return Raced(1 - mean(parts), [(arm, budget, label) for (arm, budget), label in stopped.items()])
 
 
@@ -121,13 +121,13 @@ def report(folder: Path, settings: RacingSettings, counts: list[int], draws: int
         if count > len(finished.seeds):
             continue
         generator = random.Random(0)
-        found = [race(finished, settings, sorted(generator.sample(finished.seeds, count))) for _ in range(draws)]
-        stops = [one for each in found for one in each.stopped]
-        wrong = [one for one in stops if one[0] in good[one[1]]]
-        races = sum(any(one[0] in good[one[1]] for one in each.stopped) for each in found)
+        results = [race(finished, settings, sorted(generator.sample(finished.seeds, count))) for _ in range(draws)]
+        stops = [stop for result in results for stop in result.stopped]
+        wrong = [stop for stop in stops if stop[0] in good[stop[1]]]
+        races = sum(any(stop[0] in good[stop[1]] for stop in result.stopped) for result in results)
         chances = draws * sum(map(len, good.values()))
         print(
-            f"  {count} seeds: saves {mean(one.saved for one in found):.1%} of the arms' steps; stopped "
+            f"  {count} seeds: saves {mean(result.saved for result in results):.1%} of the arms' steps; stopped "
             f"{len(stops) / draws / arms:.1%} of the arms, wrongly {len(wrong)} of {chances} that are within noise "
             f"({len(wrong) / chances:.2%}), in {races} of {draws} comparisons"
         )
@@ -142,9 +142,9 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--settings", type=yaml.safe_load, default={}, help="as in `compare.racing`")
     parser.add_argument("--without", nargs="*", default=[], help="arms to leave out")
-    given = parser.parse_args()
-    for folder in given.folders:
-        report(folder, RacingSettings.model_validate(given.settings), given.seeds, given.draws, given.without)
+    options = parser.parse_args()
+    for folder in options.folders:
+        report(folder, RacingSettings.model_validate(options.settings), options.seeds, options.draws, options.without)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def without_cuda() -> None:
         torch.Tensor.cuda = lambda self, *_, **__: self  # pyright: ignore[reportAttributeAccessIssue]
         nn.Module.cuda = lambda self, *_, **__: self  # pyright: ignore[reportAttributeAccessIssue]
     warnings.simplefilter("ignore")
-    # One of them imports a name from here that it does not use.
+    # One of the references imports a name from it that it does not use.
     sys.modules.setdefault("turtle", types.SimpleNamespace(st=None))  # pyright: ignore[reportArgumentType]
 
 
@@ -100,7 +100,7 @@ def _on_stages(file: str, name: str, first: int = 1) -> Callable[[Checkout, Setu
 
 
 def _total(losses: list[Tensor]) -> Tensor:
-    return torch.stack([one.sum() for one in losses]).sum()
+    return torch.stack([loss.sum() for loss in losses]).sum()
 
 
 def _on_embeddings(file: str, name: str) -> Callable[[Checkout, Setup], Theirs]:
@@ -125,7 +125,7 @@ def _vid(source: Checkout, setup: Setup) -> Theirs:
 
     def total(s: Signals) -> Tensor:
         parts = zip(losses, s["student_stages"][1:], s["teacher_stages"][1:], strict=True)
-        return _total([one(a, b) for one, a, b in parts])
+        return _total([criterion(a, b) for criterion, a, b in parts])
 
     return Theirs(total, tuple(losses))
 
@@ -133,7 +133,7 @@ def _vid(source: Checkout, setup: Setup) -> Theirs:
 def _ab(source: Checkout, setup: Setup) -> Theirs:
     students, teachers = setup.student.pre_activations[1:], setup.teacher.pre_activations[1:]
     loss = source.load("distiller_zoo/AB").ABLoss(len(students))
-    shapes = [one.shape for one in students], [one.shape for one in teachers]
+    shapes = [tensor.shape for tensor in students], [tensor.shape for tensor in teachers]
     connect = source.load("models/util").Connector(*shapes)
 
     def total(s: Signals) -> Tensor:
@@ -156,7 +156,7 @@ def _ft(source: Checkout, setup: Setup) -> Theirs:
 
 
 def _fsp(source: Checkout, setup: Setup) -> Theirs:
-    shapes = [[one.shape for one in side.stages] for side in (setup.student, setup.teacher)]
+    shapes = [[stage.shape for stage in side.stages] for side in (setup.student, setup.teacher)]
     loss = source.load("distiller_zoo/FSP").FSP(*shapes)
     return Theirs(lambda s: _total(loss(s["student_stages"], s["teacher_stages"])))
 
@@ -169,7 +169,7 @@ def _contrast_options(setup: Setup, **options: Any) -> Namespace:
 
 
 def _quietly(loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The first call prints its normalisation."""
+    """The loss without the normalisation that its first call prints."""
 
     def call(*given: Tensor) -> Tensor:
         with contextlib.redirect_stdout(None):
@@ -217,7 +217,7 @@ def _wsld(source: Checkout, setup: Setup) -> Theirs:
 
 def _semckd(source: Checkout, setup: Setup) -> Theirs:
     loss = source.load("distiller_zoo/SemCKD").SemCKDLoss()
-    channels = [[one.shape[1] for one in side.stages[1:]] for side in (setup.student, setup.teacher)]
+    channels = [[stage.shape[1] for stage in side.stages[1:]] for side in (setup.student, setup.teacher)]
     attention = source.load("models/util").SelfA(setup.batch_size, *channels, 1.0)
 
     def total(s: Signals) -> Tensor:
@@ -231,8 +231,8 @@ def _srrl(source: Checkout, setup: Setup) -> Theirs:
     transfer, head, loss = source.load("models/util").SRRL(s_n=student, t_n=teacher), setup.frozen_head("srrl"), _mse
 
     def total(s: Signals) -> Tensor:
-        made, logits = transfer(s["student_embedding"], head)
-        return loss(made, s["teacher_embedding"]) + loss(logits, s["teacher_logits"])
+        embedding, logits = transfer(s["student_embedding"], head)
+        return loss(embedding, s["teacher_embedding"]) + loss(logits, s["teacher_logits"])
 
     return Theirs(total, (transfer, head))
 
@@ -242,8 +242,8 @@ def _simkd(source: Checkout, setup: Setup) -> Theirs:
     transfer, head = source.load("models/util").SimKD(s_n=student, t_n=teacher), setup.frozen_head("simkd")
 
     def total(s: Signals) -> Tensor:
-        made, target, _ = transfer(s["student_stages"][-1], s["teacher_stages"][-1], head)
-        return _mse(made, target)
+        stage, target, _ = transfer(s["student_stages"][-1], s["teacher_stages"][-1], head)
+        return _mse(stage, target)
 
     return Theirs(total, (transfer, head))
 
@@ -267,8 +267,8 @@ def _mlkd(source: Checkout, setup: Setup) -> Theirs:
     losses = module.kd_loss, module.bc_loss, module.cc_loss
 
     def total(s: Signals) -> Tensor:
-        given = s["student_logits"], s["teacher_logits"]
-        return _total([loss(*given, temperature) for temperature in (4.0, 2.0, 3.0, 5.0, 6.0) for loss in losses])
+        logits = s["student_logits"], s["teacher_logits"]
+        return _total([loss(*logits, temperature) for temperature in (4.0, 2.0, 3.0, 5.0, 6.0) for loss in losses])
 
     return Theirs(total)
 

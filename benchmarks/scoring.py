@@ -59,36 +59,36 @@ def parse() -> argparse.Namespace:
 
 
 def images_of(options: argparse.Namespace) -> ImageSet:
-    """In memory, so that nothing but scoring is measured."""
+    """Images in memory, so that nothing but scoring is measured."""
     if options.data is None:
         pixels = torch.randint(0, 256, (options.images, 3, 32, 32), dtype=torch.uint8)
-        return ImageSet(pixels, torch.arange(options.images) % 10, classes=[str(one) for one in range(10)])
-    found = load(options.data, "test")
-    found = found.subset(found.ids[: options.images])
-    return ImageSet(found.tensor(), found.labels, ids=found.ids, classes=found.classes, name=found.name)
+        return ImageSet(pixels, torch.arange(options.images) % 10, classes=[str(label) for label in range(10)])
+    images = load(options.data, "test")
+    images = images.subset(images.ids[: options.images])
+    return ImageSet(images.tensor(), images.labels, ids=images.ids, classes=images.classes, name=images.name)
 
 
 def measure(
     name: str, teacher: Classifier, images: ImageSet, rounds: int, clock: Callable[[], float], console: Console
 ) -> None:
     context = make_context(teacher, None, 0)
-    ways: dict[str, Callable[[], object]] = {
+    cases: dict[str, Callable[[], object]] = {
         BARE: bare(context, images),
         f"(b) predict, {context.precision}": lambda: predict(teacher, images, precision="auto"),
         "(c) predict, fp32": lambda: predict(teacher, images),
         "(d) select by margin": lambda: select(images, criterion="margin", budget=len(images) // 10, teacher=teacher),
         "(e) score table": lambda: table_of(images, teacher),
     }
-    for way in ways.values():
-        way()
-    rates = [{key: len(images) / seconds(way, clock) for key, way in ways.items()} for _ in range(rounds)]
+    for case in cases.values():
+        case()
+    rates = [{key: len(images) / seconds(case, clock) for key, case in cases.items()} for _ in range(rounds)]
     shown = Table("", "images/s", "ratio to (a)", "of the rounds")
-    for key in ways:
-        ratios = sorted(one[key] / one[BARE] for one in rates)
-        rate = statistics.median(one[key] for one in rates)
+    for key in cases:
+        ratios = sorted(measured[key] / measured[BARE] for measured in rates)
+        rate = statistics.median(measured[key] for measured in rates)
         shown.add_row(key, f"{rate:,.0f}", f"{statistics.median(ratios):.2f}", f"{ratios[0]:.2f} to {ratios[-1]:.2f}")
-    where = f"{context.frozen.device}, {context.precision}, batches of {batch_size_for(images)}"
-    console.print(f"{name}: {len(images):,} images of {images.name}; {where}")
+    conditions = f"{context.frozen.device}, {context.precision}, batches of {batch_size_for(images)}"
+    console.print(f"{name}: {len(images):,} images of {images.name}; {conditions}")
     console.print(shown)
 
 
@@ -98,8 +98,8 @@ def bare(context: ScoringContext, images: ImageSet) -> Callable[[], object]:
     batches = [part.to(teacher.device, memory_format=order) for part in images.tensor().split(batch_size_for(images))]
 
     def run() -> None:
-        found = [teacher(part).logits for part in batches]
-        found[-1].sum().item()  # waits for a GPU
+        logits = [teacher(part).logits for part in batches]
+        logits[-1].sum().item()  # waits for a GPU
 
     return run
 

@@ -71,10 +71,10 @@ def main() -> None:
             pairs = [representation(name, images, options) for _ in range(options.rounds)]
             add_row(table, name, pairs, AIMS[name], limit)
         for name in ("k-means", "manifold") if options.slow else ():
-            few = images.subset(images.ids[: options.slow_images])
-            few = ImageSet(few.tensor(), few.labels, classes=few.classes)
-            pairs = [CLUSTERINGS[name](few) for _ in range(1 if name == "manifold" else options.rounds)]
-            add_row(table, f"{name}, {len(few):,} images", pairs, AIMS[name], None)
+            subset = images.subset(images.ids[: options.slow_images])
+            subset = ImageSet(subset.tensor(), subset.labels, classes=subset.classes)
+            pairs = [CLUSTERINGS[name](subset) for _ in range(1 if name == "manifold" else options.rounds)]
+            add_row(table, f"{name}, {len(subset):,} images", pairs, AIMS[name], None)
     console.print(
         f"{len(images):,} images, {torch.get_num_threads()} threads; a plain pass over the pixels takes "
         f"{limit * 1e3:.1f} ms ({images.tensor().numel() / limit / 2**30:.1f} GiB/s); reference timed on "

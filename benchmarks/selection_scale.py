@@ -77,13 +77,13 @@ def run_all(options: argparse.Namespace) -> None:
     for case in CASES:
         command = [sys.executable, __file__, "--case", case, "--folder", str(options.folder)]
         command += ["--rows", str(options.rows), "--classes", str(options.classes)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        result = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         table.add_row(
             case,
-            f"{found['chosen']:,}",
-            f"{found['seconds']:.1f}",
-            f"{found['processor']:.1f}",
-            f"{found['mebibytes']:,.0f}",
+            f"{result['chosen']:,}",
+            f"{result['seconds']:.1f}",
+            f"{result['processor']:.1f}",
+            f"{result['mebibytes']:,.0f}",
         )
     console.print(table)
 
@@ -99,8 +99,8 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     count = pq.ParquetFile(target).metadata.num_rows
     assert count == chosen.count
     target.unlink()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return {"chosen": count, "seconds": seconds, "processor": processor, "mebibytes": most}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return {"chosen": count, "seconds": seconds, "processor": processor, "mebibytes": peak}
 
 
 def table_path(options: argparse.Namespace) -> Path:

@@ -86,7 +86,7 @@ def parse() -> argparse.Namespace:
 
 @contextmanager
 def resident_bytes(count: int) -> Iterator[None]:
-    """Sets above `count` bytes are read batch by batch inside."""
+    """Inside, sets above `count` bytes are read batch by batch."""
     before = batches_module.RESIDENT_BYTES
     batches_module.RESIDENT_BYTES = count
     try:
@@ -107,11 +107,11 @@ def many_images(console: Console, options: argparse.Namespace) -> None:
         began = time.perf_counter()
         stream.shown(0)
         order = time.perf_counter() - began
-        # Every other step, as what the last one found of the next is kept.
+        # Every other step, as a step keeps what it found of the next one.
         shown = per_step(partial(every_other, stream.shown), options.steps)
         whole = per_step(stream.__getitem__, options.steps)
         joined = per_step(partial(every_other, partial(joined_orders, count, size)), min(options.steps, 50))
-        table.add_row(f"{count:,}", *(f"{1000 * one:.3f}" for one in (shown, whole, joined)), f"{order:.2f}")
+        table.add_row(f"{count:,}", *(f"{1000 * seconds:.3f}" for seconds in (shown, whole, joined)), f"{order:.2f}")
         stream.close()
     console.print(table)
     console.print("memory while steps of four passes are shown, MiB: " + memory_of_passes(options))
@@ -144,18 +144,18 @@ def joined_orders(count: int, size: int, step: int) -> Tensor:
 
 
 def memory_of_passes(options: argparse.Namespace) -> str:
-    """Resident memory after each pass's first and last steps, and the most that there ever was."""
+    """Resident memory after the first steps of each pass, and its peak."""
     _ORDERS.clear()
     stream = make_stream(ImageSet(Virtual(options.images)), options.batch_size)
-    found = []
+    memory = []
     for number in range(4):
         first = number * options.images // options.batch_size
         for step in range(first, first + options.steps // 4):
             _ = stream[step]
-        found.append(resident())
+        memory.append(resident())
     stream.close()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return ", ".join(f"{one:,.0f}" for one in found) + f" (the most ever {most:,.0f})"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return ", ".join(f"{mebibytes:,.0f}" for mebibytes in memory) + f" (the most ever {peak:,.0f})"
 
 
 def resident() -> float:
@@ -178,8 +178,8 @@ def encoded_images(console: Console, options: argparse.Namespace) -> None:
                 "reading ahead": rate(lambda step: work(stream[step].images)),
             }
             stream.close()
-        for name, one in rates.items():
-            table.add_row(name, f"{one:.2f}")
+        for name, steps in rates.items():
+            table.add_row(name, f"{steps:.2f}")
         console.print(table)
         console.print(f"reading ahead / between steps {rates['reading ahead'] / rates['decoding between steps']:.2f}")
 
@@ -199,7 +199,7 @@ def decoded(images: ImageSet, stream: BatchStream, step: int) -> Tensor:
 
 
 def worker(seconds: float) -> Callable[[Tensor | None], None]:
-    """Multiplies matrices for so long as one thread."""
+    """Work that keeps a thread busy for so many seconds by multiplying matrices."""
     matrix = torch.rand(256, 256)
 
     def work(images: Tensor | None) -> None:
@@ -212,15 +212,15 @@ def worker(seconds: float) -> Callable[[Tensor | None], None]:
 
 def rate(step_of: Callable[[int], object], steps: int = 60) -> float:
     """Steps per second after the first few; the median of three thirds."""
-    found = []
+    rates = []
     for step in range(3):
         step_of(step)
     for third in range(3):
         began = time.perf_counter()
         for step in range(3 + third * steps // 3, 3 + (third + 1) * steps // 3):
             step_of(step)
-        found.append(steps / 3 / (time.perf_counter() - began))
-    return statistics.median(found)
+        rates.append(steps / 3 / (time.perf_counter() - began))
+    return statistics.median(rates)
 
 
 if __name__ == "__main__":

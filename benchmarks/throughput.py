@@ -66,8 +66,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=40, help="timed steps of all but (a)")
     parser.add_argument("--batch-size", type=int, default=128)
-    how = {"nargs": "?", "choices": ["true", "graphs"], "const": "true", "default": "false"}
-    parser.add_argument("--compile", **how, help="torch.compile in (b), (e), (f) and (d), or CUDA graphs as well")
+    optional = {"nargs": "?", "choices": ["true", "graphs"], "const": "true", "default": "false"}
+    parser.add_argument("--compile", **optional, help="torch.compile in (b), (e), (f) and (d), or CUDA graphs as well")
     parser.add_argument("--beside", type=int, nargs="+", default=[1], metavar="N", help="processes at once")
     parser.add_argument("--repdistiller", metavar="CHECKOUT", help="folder of HobbitLong/RepDistiller, for (g)")
     parser.add_argument("--loaders", type=int, default=2, help="worker processes of the loaders of (c) and (g)")
@@ -89,17 +89,17 @@ def show(console: Console, rounds: list[dict[str, float]], options: argparse.Nam
     where = f"{torch.get_num_threads()} threads"
     if options.device.type == "cuda":
         where = torch.cuda.get_device_name(options.device)
-    about = f"{str(dtype).removeprefix('torch.')}, {'channels-last' if channels_last else 'contiguous'}"
-    title = f"{options.teacher} -> {options.student}: images/s, batch {options.batch_size}, {where}, {about}"
+    computed = f"{str(dtype).removeprefix('torch.')}, {'channels-last' if channels_last else 'contiguous'}"
+    title = f"{options.teacher} -> {options.student}: images/s, batch {options.batch_size}, {where}, {computed}"
     table = Table(title=title, box=None)
     for column in ("", "median", "min", "max"):
         table.add_column(column, justify="right" if column else "left")
     for name in rounds[0]:
-        rates = [one[name] for one in rounds]
+        rates = [measured[name] for measured in rounds]
         table.add_row(name, *(f"{value:,.0f}" for value in (statistics.median(rates), min(rates), max(rates))))
     table.add_section()
     for name, (part, whole) in ratios(rounds[0]).items():
-        values = [part(one) / whole(one) for one in rounds]
+        values = [part(measured) / whole(measured) for measured in rounds]
         table.add_row(name, *(f"{value:.2f}" for value in (statistics.median(values), min(values), max(values))))
     console.print(table)
 
@@ -109,7 +109,7 @@ Rates = Mapping[str, float]
 
 def ratios(rates: Rates) -> dict[str, tuple[Callable[[Rates], float], Callable[[Rates], float]]]:
     """Name -> dividend and divisor, of what was measured."""
-    found = {
+    operands = {
         "(b) / (c)": ("(b) limbeck distilling", "(c) the usual way"),
         "(b) / (g)": ("(b) limbeck distilling", "(g) RepDistiller"),
         "(f) / (b)": ("(f) limbeck, cold cache", "(b) limbeck distilling"),
@@ -118,11 +118,11 @@ def ratios(rates: Rates) -> dict[str, tuple[Callable[[Rates], float], Callable[[
         "(e) / bare student": ("(e) limbeck, warm cache", "(d) bare student"),
         "bare student / (c)": ("(d) bare student", "(c) the usual way"),
     }
-    found |= {f"{name} / one": (name, name.rpartition(" x ")[0]) for name in rates if " x " in name}
-    made = {name: (_of(a), _of(b)) for name, (a, b) in found.items() if {a, b} <= rates.keys()}
+    operands |= {f"{name} / one": (name, name.rpartition(" x ")[0]) for name in rates if " x " in name}
+    quotients = {name: (_of(a), _of(b)) for name, (a, b) in operands.items() if {a, b} <= rates.keys()}
     if {"(b) limbeck distilling", "(d) bare student", "(d) bare teacher"} <= rates.keys():
-        made["(b) / limit of (d)"] = (_of("(b) limbeck distilling"), limit)
-    return made
+        quotients["(b) / limit of (d)"] = (_of("(b) limbeck distilling"), limit)
+    return quotients
 
 
 def _of(name: str) -> Callable[[Rates], float]:

@@ -40,8 +40,8 @@ def escape(app: Sphinx, what: str, name: str, part: object, options: object, lin
     """Docstrings are nearly reStructuredText: a `|` in a formula names no substitution there."""
     for place, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
-            between = re.split(r"(`[^`]*`)", line)
-            lines[place] = "".join(one if one.startswith("`") else one.replace("|", r"\|") for one in between)
+            pieces = re.split(r"(`[^`]*`)", line)
+            lines[place] = "".join(piece if piece.startswith("`") else piece.replace("|", r"\|") for piece in pieces)
 
 
 def setup(app: Sphinx) -> None:

@@ -1,8 +1,8 @@
 """Draws the pictures on the pages of methods anew: `python docs/make_method_pictures.py FOLDER`.
 
-CIFAR-10 and a ResNet-56 that knows it are read below LIMBECK_DATA and LIMBECK_WEIGHTS, or downloaded. What is made of
-the digits is looked for in FOLDER, and made there where it is not: a few minutes for condense, fifteen for generate, on
-two cores that also do other work. What is said of thumbnails in `make_pictures.py` holds here.
+CIFAR-10 and a ResNet-56 trained on it are read from LIMBECK_DATA and LIMBECK_WEIGHTS, or downloaded. Images made from
+the digits are read from FOLDER, or made there if they are missing: a few minutes for condense, fifteen for generate, on
+two cores that also do other work. What `make_pictures.py` says of thumbnails holds here, too.
 """
 
 import sys
@@ -54,11 +54,11 @@ CONDENSE: dict[str, dict[str, Any]] = {
     "dm": {**_NETWORK, "iterations": 100},
     "mtt": {**_NETWORK, "experts": _EXPERTS, "matching": _MATCHING, "iterations": 150, "views": None},
 }
-"""Small enough for minutes; those of mtt are the example's on the page of condense."""
+"""Settings that take minutes; those of mtt are those of the example on the page of condense."""
 
 
 def views() -> None:
-    """The image itself, then four views by each augmentation."""
+    """An image itself, then four views of it by each augmentation."""
     test = lb.load(DATA, "test")
     images = test.subset(test.ids[:40])  # with others, to be mixed with
     place = int(test.ids[VIEWED])
@@ -71,10 +71,10 @@ def views() -> None:
             rows.setdefault(name, []).append(shown[ids.tolist().index(place)])
     rows["none"] = rows["none"][:1]
     inputs = (rows["none"][0][None] - 0.5) / 0.25
-    for name in (one for one in NORMALISED_VIEWS.built_in if one != "none"):
+    for name in (view for view in NORMALISED_VIEWS.built_in if view != "none"):
         changed = normalised_views(name)
         shown = [changed.apply(inputs, changed.draw(1, seed=0, step=step))[0] for step in range(4)]
-        rows[name] = [one * 0.25 + 0.5 for one in shown]
+        rows[name] = [image * 0.25 + 0.5 for image in shown]
     save_grid([list(map(_of_shares, row)) for row in rows.values()], "views.png", scale=2, words=list(rows))
 
 
@@ -84,7 +84,7 @@ def criteria() -> None:
     rows: dict[str, list[Image.Image]] = {}
     for name, criterion in CRITERIA.items():
         chosen = lb.select(horses, criterion=criterion, budget=6, teacher=teacher).transfer_set(horses)
-        rows[name] = [picture(one) for one in chosen.images.tensor().numpy()]
+        rows[name] = [picture(pixels) for pixels in chosen.images.tensor().numpy()]
     save_grid(list(rows.values()), "criteria.png", scale=2, words=list(rows))
 
 
@@ -111,9 +111,9 @@ def generate_methods(folder: Path) -> None:
         lb.compare("digits-generate", overrides=settings, out=out)
     rows = {"by hand": _digits(12)}
     for name in GENERATE:
-        found = load_file(out / f"runs/{name}@1280-images/seed-0/evidence/pictures.safetensors")
-        last = max(int(key.partition(".")[0]) for key in found)
-        rows[name] = [picture(one) for one in found[f"{last}.images"][::2]]
+        pictures = load_file(out / f"runs/{name}@1280-images/seed-0/evidence/pictures.safetensors")
+        last = max(int(key.partition(".")[0]) for key in pictures)
+        rows[name] = [picture(pixels) for pixels in pictures[f"{last}.images"][::2]]
     save_grid(list(rows.values()), "generate-methods.png", scale=4, words=list(rows))
 
 
@@ -122,23 +122,23 @@ def condense_methods(folder: Path) -> None:
     digits, rows = lb.load("digits"), {"by hand": _digits(10)}
     for name, settings in CONDENSE.items():
         out = folder / f"condensed-{name}"
-        more: dict[str, Any] = {"teacher": _teacher_of_digits(folder)} if name == "rded" else {}
-        made = (
+        options: dict[str, Any] = {"teacher": _teacher_of_digits(folder)} if name == "rded" else {}
+        condensed = (
             lb.TransferSet.load(out)
             if out.exists()
-            else lb.condense(digits, budget="1/class", method=name, out=out, **settings, **more)
+            else lb.condense(digits, budget="1/class", method=name, out=out, **settings, **options)
         )
-        rows[name] = [picture(one) for one in made.images.tensor().numpy()]
+        rows[name] = [picture(pixels) for pixels in condensed.images.tensor().numpy()]
     save_grid(list(rows.values()), "condense-methods.png", scale=4, words=list(rows))
 
 
 def _digits(count: int) -> list[Image.Image]:
-    """In the order of the classes, at equal steps."""
+    """So many digits in the order of their classes, taken at equal steps."""
     digits = lb.load("digits")
     assert digits.labels is not None
     order = digits.labels.argsort(stable=True)
     places = order[(torch.arange(count) + 0.5).mul(len(order) / count).long()]
-    return [picture(one) for one in digits.tensor()[places].numpy()]
+    return [picture(pixels) for pixels in digits.tensor()[places].numpy()]
 
 
 def _teacher_of_digits(folder: Path) -> lb.Classifier:
@@ -150,7 +150,7 @@ def _teacher_of_digits(folder: Path) -> lb.Classifier:
 
 
 def _of_shares(pixels: Tensor) -> Image.Image:
-    """Of `[C, H, W]` in [0, 1], as far as they are."""
+    """A picture of pixels `[C, H, W]`, clamped to [0, 1]."""
     return picture((pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy())
 
 
@@ -164,9 +164,9 @@ def _bars(shares: Tensor) -> Image.Image:
 
 
 def _map(stage: Tensor, side: int) -> Image.Image:
-    """Of maps `[C, H, W]`, the mean of their squares, bright where it is large."""
-    found = stage.square().mean(0)
-    return _of_shares((found / found.max())[None]).resize((side, side), Image.Resampling.NEAREST)
+    """A picture of the mean square over maps `[C, H, W]`, bright where it is large."""
+    energy = stage.square().mean(0)
+    return _of_shares((energy / energy.max())[None]).resize((side, side), Image.Resampling.NEAREST)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draws the pictures on the pages of the verbs anew: `python docs/make_pictures.py FOLDER`.
 
-FOLDER is where the commands of these pages were run. Of what is there, a picture is drawn; the rest is left as it is:
+FOLDER is where the commands of these pages were run. Pictures are drawn of the runs that are there, others are left:
 
     select.png     runs/entropy, runs/plain                        seconds
     borrow.png     runs/borrowed-margin, runs/borrowed-boundary    a minute: ResNet-56 looks at 22,000 images
@@ -9,7 +9,7 @@ FOLDER is where the commands of these pages were run. Of what is there, a pictur
     distill.svg    runs/full                                       23 to 90 minutes
     compare.svg    runs/enough                                     three hours
 
-These are times of two cores that also did other work. Drawing takes seconds.
+Times are those of the commands on two cores that also did other work. Drawing takes seconds.
 
 Thumbnails of data sets are few and small, there to show what a command does. limbeck's licence is not theirs: CIFAR
 states no terms, what is cut out of ImageNet (Tiny ImageNet, Imagenette) is for non-commercial research.
@@ -43,11 +43,11 @@ def borrow(runs: Path) -> None:
 
 def generate(runs: Path) -> None:
     """A digit of each class that was written by hand, one that was made in the first rounds, and one in the last."""
-    made = _two_of_each_class(runs / "made", last=True)
-    pixels, labels = (np.asarray(one) for one in load_digits(return_X_y=True))  # of 0 to 16
-    places = [np.flatnonzero(labels == label)[0] for label in range(len(made[0]))]
+    generated = _two_of_each_class(runs / "made", last=True)
+    pixels, labels = (np.asarray(array) for array in load_digits(return_X_y=True))  # pixels in 0 to 16
+    places = [np.flatnonzero(labels == label)[0] for label in range(len(generated[0]))]
     real = [picture((pixels[place] / 16 * 255).astype(np.uint8).reshape(1, 8, 8)) for place in places]
-    save_grid([real, *made], "generate.png", scale=6)
+    save_grid([real, *generated], "generate.png", scale=6)
 
 
 def condense(runs: Path) -> None:
@@ -55,9 +55,9 @@ def condense(runs: Path) -> None:
     frames = sorted((runs / "condense/runs/mtt@1-per-class/seed-0").rglob("frames/*.safetensors"))
     rows: list[Pictures] = []
     for frame in (frames[0], frames[-1]):
-        found = load_file(frame)
-        order = np.argsort(found["labels"], kind="stable")
-        rows.append([picture(one) for one in found["images"][order]])
+        tensors = load_file(frame)
+        order = np.argsort(tensors["labels"], kind="stable")
+        rows.append([picture(pixels) for pixels in tensors["images"][order]])
     save_grid(rows, "condense.png", scale=2)
 
 
@@ -67,7 +67,7 @@ def distill(runs: Path) -> None:
     from limbeck.report.vega import specification, svg
 
     last = json.loads((runs / "full/evaluation.json").read_text(encoding="utf-8"))["last"]
-    drawn = confusion_map(last["confusion"], [one["class"] for one in last["per_class"]])
+    drawn = confusion_map(last["confusion"], [row["class"] for row in last["per_class"]])
     _save_svg(svg(specification(drawn), "confusion"), "distill.svg")
 
 
@@ -84,7 +84,7 @@ PICTURES: dict[Callable[[Path], None], str] = {
     distill: "full/evaluation.json",
     compare: "enough/frontier.svg",
 }
-"""What draws a picture, and what has to be there."""
+"""Function that draws a picture -> what it needs below `runs`."""
 
 
 def _two_of_each_class(folder: Path, last: bool = False) -> list[Pictures]:
@@ -95,19 +95,19 @@ def _two_of_each_class(folder: Path, last: bool = False) -> list[Pictures]:
     rows: list[Pictures] = []
     for place in (0, -1) if last else (0, 1):
         chosen = [pictures[np.flatnonzero(labels == label)[place]] for label in np.unique(labels)]
-        rows.append([Image.open(io.BytesIO(one["bytes"])) for one in chosen])
+        rows.append([Image.open(io.BytesIO(encoded["bytes"])) for encoded in chosen])
     return rows
 
 
 def _evidence(folder: Path, *, sure: bool) -> list[Pictures]:
     """Two rows, a column for each class, of what its report shows: the surest of each class, then the least sure."""
-    found = load_file(folder / "evidence/pictures.safetensors")
-    places = range(0 if sure else 1, sum(key.endswith(".images") for key in found), 2)
-    return [[picture(found[f"{place}.images"][row]) for place in places] for row in range(2)]
+    tensors = load_file(folder / "evidence/pictures.safetensors")
+    places = range(0 if sure else 1, sum(key.endswith(".images") for key in tensors), 2)
+    return [[picture(tensors[f"{place}.images"][row]) for place in places] for row in range(2)]
 
 
 def _save_svg(text: str, name: str) -> None:
-    """Without what only counts where an SVG stands in the page itself: a picture's words are its alternative text."""
+    """Without attributes that only matter to an SVG inside a page: a picture's words are its alternative text."""
     write(name, re.sub(r' (?:aria-[a-z]+|role|pointer-events|class)="[^"]*"', "", text).encode())
 
 

@@ -16,7 +16,7 @@ Pictures = Sequence[Image.Image]
 
 
 def picture(pixels: np.ndarray) -> Image.Image:
-    """Of uint8 `[C, H, W]`."""
+    """A picture of uint8 pixels `[C, H, W]`."""
     return Image.fromarray(pixels.transpose(1, 2, 0) if len(pixels) == 3 else pixels[0])
 
 
@@ -24,28 +24,28 @@ def save_grid(rows: Sequence[Pictures], name: str, *, scale: int, words: Sequenc
     """Pixels are enlarged and not smoothed; 256 colours keep the file small.
 
     Args:
-        rows: pictures of one height; those of a row may lack at its end.
+        rows: pictures of one height; a row may have fewer than others.
         name: of the file.
         scale: how often a pixel is repeated.
-        words: what stands before each row, if anything does.
+        words: label before each row, if any.
     """
     font = ImageFont.load_default(_LETTERS)
-    before = int(max((font.getlength(one) for one in words), default=-2 * GAP)) + 2 * GAP
+    margin = int(max((font.getlength(word) for word in words), default=-2 * GAP)) + 2 * GAP
     side = rows[0][0].height * scale
-    widths = [sum(one.width * scale + GAP for one in row) - GAP for row in rows]
-    sheet = Image.new("RGB", (before + max(widths), (side + GAP) * len(rows) - GAP), "white")
+    widths = [sum(image.width * scale + GAP for image in row) - GAP for row in rows]
+    sheet = Image.new("RGB", (margin + max(widths), (side + GAP) * len(rows) - GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for place, pictures in enumerate(rows):
-        top, left = place * (side + GAP), before
+        top, left = place * (side + GAP), margin
         if words:
             draw.text((0, top + side // 2), words[place], "black", font, anchor="lm")
-        for one in pictures:
-            tile = one.convert("RGB").resize((one.width * scale, side), Image.Resampling.NEAREST)
+        for image in pictures:
+            tile = image.convert("RGB").resize((image.width * scale, side), Image.Resampling.NEAREST)
             sheet.paste(tile, (left, top))
             left += tile.width + GAP
     buffer = io.BytesIO()
-    few = sheet.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)  # keeps rare colours
-    few.save(buffer, "PNG", optimize=True)
+    indexed = sheet.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=4, dither=Image.Dither.NONE)  # keeps rare colours
+    indexed.save(buffer, "PNG", optimize=True)
     write(name, buffer.getvalue())
 
 

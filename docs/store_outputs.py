@@ -1,7 +1,7 @@
 """Runs the notebooks of examples/ and stores what their cells show: `python docs/store_outputs.py [NAME ...]`.
 
-They take 20 to 40 seconds each on an idle core. A notebook remembers of which code its outputs are;
-a test looks whether that is the code that it has.
+They take 20 to 40 seconds each on an idle core. A notebook stores a digest of the code that gave its outputs;
+a test compares it with the code that the notebook has.
 """
 
 import ast
@@ -28,7 +28,7 @@ def code_cells(notebook: dict[str, Any]) -> list[Cell]:
 
 
 def digest(notebook: dict[str, Any]) -> str:
-    """Of the code of all cells."""
+    """A digest of the code of all cells."""
     sources = ["".join(cell["source"]) for cell in code_cells(notebook)]
     return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:16]
 
@@ -36,10 +36,10 @@ def digest(notebook: dict[str, Any]) -> str:
 def store_outputs(path: Path) -> None:
     """Runs a notebook in an empty folder and writes it back with its outputs."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    known: dict[str, Any] = {"__name__": "__main__"}
+    namespace: dict[str, Any] = {"__name__": "__main__"}
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for count, cell in enumerate(code_cells(notebook), start=1):
-            cell["outputs"] = _run("".join(cell["source"]), known, count, folder)
+            cell["outputs"] = _run("".join(cell["source"]), namespace, count, folder)
             cell["execution_count"] = count
     notebook["metadata"]["limbeck"] = {"outputs_of": digest(notebook)}
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -67,7 +67,7 @@ def _run(code: str, known: dict[str, Any], count: int, folder: str) -> list[dict
 
 
 def _plain(text: str, folder: str) -> list[str]:
-    """Lines without what is another in every run: where the folder is, and where objects are in memory."""
+    """Lines without what differs from run to run: the folder's path, and addresses of objects in memory."""
     return re.sub(r" at 0x[0-9a-f]+", "", text.replace(folder, ".")).splitlines(keepends=True)
 
 

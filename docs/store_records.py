@@ -41,18 +41,18 @@ def store_records(comparison: Path, name: str | None = None, results: Path = RES
     recipe = parse_recipe(load_mapping(comparison / "recipe.yaml"))
     folder = results / (name or comparison.name)
     folder.mkdir(parents=True, exist_ok=True)
-    found = collect(comparison, recipe)
+    collected = collect(comparison, recipe)
     for shown in SHOWN:
         if (comparison / shown).exists():
             shutil.copyfile(comparison / shown, folder / shown)
-    kept = [comparison / one for one in OF_ALL]
-    for row in found["runs"]:
+    kept = [comparison / file for file in OF_ALL]
+    for row in collected["runs"]:
         if row["state"] == "finished" and row["repeats"] is None:
-            kept += [comparison / row["folder"] / one for one in OF_A_RUN]
+            kept += [comparison / row["folder"] / file for file in OF_A_RUN]
     with tarfile.open(folder / "records.tar.xz", "w:xz") as archive:
-        for path in (one for one in kept if one.exists()):
+        for path in (file for file in kept if file.exists()):
             archive.add(path, Path(folder.name) / path.relative_to(comparison), filter=_anyones)
-    with TemporaryDirectory() as unpacked:  # where runs that have begun and not finished are missing
+    with TemporaryDirectory() as unpacked:  # without runs that were begun but not finished
         with tarfile.open(folder / "records.tar.xz") as archive:
             archive.extractall(unpacked, filter="data")
         kept_results = collect(Path(unpacked) / folder.name, recipe)
@@ -61,7 +61,7 @@ def store_records(comparison: Path, name: str | None = None, results: Path = RES
 
 
 def _anyones(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without who made the file."""
+    """The entry without the owner of the file."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = ""
     return entry
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
     if not 1 <= len(arguments) <= 2:
         raise SystemExit(__doc__)
     folder = store_records(Path(arguments[0]), *arguments[1:])
-    size = sum(one.stat().st_size for one in folder.iterdir())
+    size = sum(file.stat().st_size for file in folder.iterdir())
     print(f"{folder}: {size / 1024:,.0f} kB")
 
 

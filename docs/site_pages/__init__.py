@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_pages(folder: Path) -> None:
-    """Writes all of them below `folder`, and takes away what an earlier build left there."""
+    """Writes all pages below `folder`, and removes those that an earlier build left there."""
     from site_pages.methods import method_pages
     from site_pages.recipes import recipe_pages  # late, as it needs Sphinx, and tests of single pages do not
     from site_pages.reference import reference_pages
@@ -20,5 +20,5 @@ def write_pages(folder: Path) -> None:
     for file in folder.rglob("*.md"):
         if str(file.relative_to(folder).with_suffix("")) not in pages:
             file.unlink()
-    for empty in [one for one in folder.iterdir() if one.is_dir() and not any(one.rglob("*.md"))]:
+    for empty in [child for child in folder.iterdir() if child.is_dir() and not any(child.rglob("*.md"))]:
         shutil.rmtree(empty)

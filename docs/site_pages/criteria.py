@@ -14,29 +14,29 @@ from site_pages.options import OPTION_HEADER
 
 Entry = AllocationEntry | RepresentationEntry | ScoreEntry
 NO_PAPER = "none, "
-"""What the paper of a part begins with that has none."""
+"""How the `paper` of a part begins that has none."""
 NOTHING = "nothing but the images"
 
 
 def criterion_page(name: str) -> str:
-    one = find_criterion(name)
+    criterion = find_criterion(name)
     return page(
         name,
-        sentence(one.summary),
-        table(("", ""), [*_papers(one), ("needs", _needs(one)), *_made_of(one)]),
+        sentence(criterion.summary),
+        table(("", ""), [*_papers(criterion), ("needs", _needs(criterion)), *_made_of(criterion)]),
         "## In a recipe",
-        as_yaml({"select": {"criterion": name, "budget": "10%", **one.options}}),
+        as_yaml({"select": {"criterion": name, "budget": "10%", **criterion.options}}),
         f"At the command line: `limbeck select cifar10 --criterion {name} --budget 10%`.",
-        _documented(_functions_of(one)),
+        _documented(_functions_of(criterion)),
         measured("criteria", name),
     )
 
 
 def borrowing_page(name: str, summary: str) -> str:
-    one = criterion_by(name)
-    head = ("the weights of its last layer",) if SCORES[one.score].head else ()
+    criterion = criterion_by(name)
+    head = ("the weights of its last layer",) if SCORES[criterion.score].head else ()
     needs = ", ".join(("a teacher", *head, "images of others, whose labels are not read"))
-    facts = [*_papers(one), ("needs", needs), *_made_of(one)]
+    facts = [*_papers(criterion), ("needs", needs), *_made_of(criterion)]
     if name in CRITERIA.built_in:
         facts.append(("in `select`, this name means", f"{link('criteria', name)}: {find_criterion(name).summary}"))
     budget = 5000
@@ -50,19 +50,19 @@ def borrowing_page(name: str, summary: str) -> str:
         ),
         "At the command line: `limbeck borrow --teacher cifar10-resnet56 --pool cifar100 --pool tiny-imagenet "
         f"--budget {budget} --by {name} --test cifar10`. Classes are those that the teacher gives.",
-        _documented(_functions_of(one)),
+        _documented(_functions_of(criterion)),
         measured("borrow", name),
     )
 
 
 def _parts_of(one: Criterion) -> dict[str, Entry]:
     """Its parts by name, the score first."""
-    seen = {name: REPRESENTATIONS[name] for name in one.represented}
-    return {one.score: SCORES[one.score], **seen, one.allocation: ALLOCATIONS[one.allocation]}
+    representations = {name: REPRESENTATIONS[name] for name in one.represented}
+    return {one.score: SCORES[one.score], **representations, one.allocation: ALLOCATIONS[one.allocation]}
 
 
 def _papers(one: Criterion) -> list[tuple[str, str]]:
-    """One row for every paper of its parts; what these are without any where none has one."""
+    """A row for every paper of its parts; where none has one, what its score says in place of a paper."""
     parts: dict[str, list[str]] = {}
     for name, entry in _parts_of(one).items():
         parts.setdefault(entry.paper, []).append(name)
@@ -82,13 +82,13 @@ def _paper_and_needs(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _functions_of(one: Criterion) -> list[Reference]:
-    """Those of its parts, of the score that which reads its representation; a plain top-n has none that says more."""
-    seen = [REPRESENTATIONS[name].function for name in one.represented]
+    """The functions of its parts, of the score's the one that reads its representation; plain top-n is left out."""
+    representations = [REPRESENTATIONS[name].function for name in one.represented]
     functions = SCORES[one.score].functions
     kind = REPRESENTATIONS[one.representation].kind
     score = functions.get(kind) or next(iter(functions.values()))
     allocation = ALLOCATIONS[one.allocation].function
-    return [*seen, score, *([] if one.allocation.startswith("top-n") else [allocation])]
+    return [*representations, score, *([] if one.allocation.startswith("top-n") else [allocation])]
 
 
 def _made_of(one: Criterion) -> list[tuple[str, str]]:
@@ -138,13 +138,15 @@ def allocation_page(name: str) -> str:
 
 def _part(entry: Entry, facts: list[tuple[str, str]]) -> str:
     short = [("short name", code(entry.short))] if getattr(entry, "short", "") else []
-    about = table(("", ""), [*facts, *short]) if facts or short else ""
+    overview = table(("", ""), [*facts, *short]) if facts or short else ""
     rows = [(code(name), written(value), shown(PART_OPTIONS.get(name, ""))) for name, value in entry.options.items()]
-    return "\n\n".join([*([about] if about else []), *(["## Its options", table(OPTION_HEADER, rows)] if rows else [])])
+    return "\n\n".join(
+        [*([overview] if overview else []), *(["## Its options", table(OPTION_HEADER, rows)] if rows else [])]
+    )
 
 
 def _documented(references: Iterable[Reference]) -> str:
     """The functions behind a part, as far as they say what they do."""
-    names = dict.fromkeys(one.replace(":", ".") for one in references if isinstance(one, str) and one)
-    functions = [autodoc("autofunction", one, "no-index") for one in names]
+    names = dict.fromkeys(path.replace(":", ".") for path in references if isinstance(path, str) and path)
+    functions = [autodoc("autofunction", name, "no-index") for name in names]
     return "\n\n".join(["## In Python", *functions]) if functions else ""

@@ -23,25 +23,25 @@ _LINKS = {
     "`limbeck ls datasets`": "../../data.md",
     "`limbeck.load`": "../python/limbeck.md",
 }
-"""Of pages that are one folder below the generated ones."""
+"""Relative to pages that are one folder below the generated ones."""
 _NUMBERS = {"integer": "a whole number", "number": "a number"}
 _SIGNS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
 def descriptions(settings: type) -> dict[str, str]:
-    """Of fields: what stands below each, or among the attributes of the class or of one that it extends."""
-    found: dict[str, str] = {}
-    for one in reversed(settings.__mro__):
-        if one.__module__.startswith("limbeck."):
-            found |= documented(one.__doc__ or "", "Attributes") | _below(one.__module__).get(one.__qualname__, {})
-    return found
+    """Field -> the text below it, or that among the attributes of its class or of a base class."""
+    texts: dict[str, str] = {}
+    for base in reversed(settings.__mro__):
+        if base.__module__.startswith("limbeck."):
+            texts |= documented(base.__doc__ or "", "Attributes") | _below(base.__module__).get(base.__qualname__, {})
+    return texts
 
 
 @cache
 def _below(module: str) -> Mapping[str, Mapping[str, str]]:
     """Class -> field -> the text that stands below it."""
     tree = ast.parse(inspect.getsource(import_module(module)))
-    return {one.name: dict(_texts(one)) for one in tree.body if isinstance(one, ast.ClassDef)}
+    return {node.name: dict(_texts(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def _texts(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
@@ -55,11 +55,11 @@ def shown(text: str) -> str:
     """A description as it stands on a page: a sentence, in YAML's words, with links."""
     parts = re.split(r"(`[^`]*`)", text)
     words = [
-        one if one.startswith("`") else re.sub(r"\b(None|True|False)\b", lambda found: _YAML[found[0]], one)
-        for one in parts
+        part if part.startswith("`") else re.sub(r"\b(None|True|False)\b", lambda match: _YAML[match[0]], part)
+        for part in parts
     ]
-    linked = "".join(f"[{one}]({_LINKS[one]})" if one in _LINKS else one for one in words)
-    is_name = any(one.isdigit() for one in linked.partition(" ")[0])  # as resnet18
+    linked = "".join(f"[{word}]({_LINKS[word]})" if word in _LINKS else word for word in words)
+    is_name = any(letter.isdigit() for letter in linked.partition(" ")[0])  # as resnet18
     sentence = linked if is_name else linked[:1].upper() + linked[1:]
     return sentence if not sentence or sentence.endswith((".", "...")) else f"{sentence}."
 
@@ -80,26 +80,26 @@ def written(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Settings without what they have by default."""
+    """Plain values; of settings, those that differ from their defaults."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_defaults=True)
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def allowed(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    """What JSON's schema says, in words."""
+    """What a JSON schema allows, in words."""
     if "$ref" in schema:
-        found = whole["$defs"][schema["$ref"].rpartition("/")[2]]
-        return "a group of keys, see below" if "properties" in found else allowed(found, whole)
+        definition = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+        return "a group of keys, see below" if "properties" in definition else allowed(definition, whole)
     if options := schema.get("anyOf") or schema.get("oneOf"):
-        words = dict.fromkeys(allowed(one, whole) for one in options)
+        words = dict.fromkeys(allowed(option, whole) for option in options)
         if "a number" in words:
             words.pop("a whole number", None)
         return " or ".join(words)
     if "enum" in schema or "const" in schema:
-        return " or ".join(written(one) for one in schema.get("enum", [schema.get("const")]))
+        return " or ".join(written(value) for value in schema.get("enum", [schema.get("const")]))
     match schema.get("type"):
         case "array":
             return _list(schema, whole)
@@ -114,13 +114,13 @@ def allowed(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
 
 
 def _list(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    if several := [allowed(one, whole) for one in schema.get("prefixItems", ())]:
+    if several := [allowed(item, whole) for item in schema.get("prefixItems", ())]:
         return f"[{', '.join(several)}]"
     items = allowed(schema.get("items", {}), whole)
     notes = ["one or more"] if schema.get("minItems") else []
     if " or " in items or items.startswith(("[", "a group")):
         return f"a list ({', '.join([*notes, f'each {items}'])})"
-    return " ".join(["a list of", _plural(items), *(f"({one})" for one in notes)])
+    return " ".join(["a list of", _plural(items), *(f"({note})" for note in notes)])
 
 
 def _plural(words: str) -> str:

@@ -13,18 +13,18 @@ FILE = Path(__file__).parents[1] / "results" / "measured.yaml"
 
 
 def studies() -> list[dict[str, Any]]:
-    """All of them. Numbers are text, so that pages have the digits of the lab notes."""
+    """All studies. Numbers stay text, so that pages show the digits of the lab notes."""
     return yaml.load(FILE.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
 
 
 def measured(family: str, name: str) -> str:
     """The section of a method's page; nothing where nothing was measured."""
-    found = [
+    pairs = [
         (study, own)
         for study in studies()
-        if study["family"] == family and (own := [one for one in study["results"] if one["method"] == name])
+        if study["family"] == family and (own := [result for result in study["results"] if result["method"] == name])
     ]
-    return "\n\n".join(["## Measured here", *(_study(*one) for one in found)]) if found else ""
+    return "\n\n".join(["## Measured here", *(_study(*pair) for pair in pairs)]) if pairs else ""
 
 
 def _study(study: dict[str, Any], results: Sequence[dict[str, Any]]) -> str:
@@ -36,9 +36,9 @@ def _study(study: dict[str, Any], results: Sequence[dict[str, Any]]) -> str:
         "control": against,
         "difference": f"difference from {against}, with 95 % interval",
     }
-    shown = [key for key in titles if any(key in one for one in results)]
-    rows = [[_cell(one, key) for key in shown] for one in results]
-    interval = " ± 95 % interval" if any("half_width" in one for one in results) else ""
+    shown = [key for key in titles if any(key in result for result in results)]
+    rows = [[_cell(result, key) for key in shown] for result in results]
+    interval = " ± 95 % interval" if any("half_width" in result for result in results) else ""
     seeds = f"; {study['seeds']} seeds, mean{interval}" if int(study.get("seeds", 1)) > 1 else ""
     place = f"[lab notes](../../lab-notes.md#{anchor(study['heading'])})"
     words = f"**{study['task']}**{seeds}. {study['conditions']} ({place})"
@@ -61,7 +61,7 @@ def difference(values: Sequence[str]) -> str:
         >>> difference(["-2.11", "-3.05", "-1.17"])
         '-2.11 (-3.05 to -1.17), worse'
     """
-    mean, low, high = (one if one.startswith("-") else f"+{one}" for one in values)
+    mean, low, high = (value if value.startswith("-") else f"+{value}" for value in values)
     verdict = ", worse" if float(high) < 0 else ", better" if float(low) > 0 else ""
     return f"{mean} ({low} to {high}){verdict}"
 

@@ -66,12 +66,12 @@ def method_pages() -> Pages:
             "Methods of generate",
             "Published methods of data-free distillation, as settings of one engine "
             "([how it works](../../generate.md)).",
-            {name: _preset("generate", name, one) for name, one in GENERATE.items()},
+            {name: _preset("generate", name, method) for name, method in GENERATE.items()},
         ),
         "condense": (
             "Methods of condense",
             "Published methods of dataset distillation, as settings of one maker ([how it works](../../condense.md)).",
-            {name: _preset("condense", name, one) for name, one in CONDENSE.items()},
+            {name: _preset("condense", name, method) for name, method in CONDENSE.items()},
         ),
     }
     pages: Pages = {}
@@ -103,7 +103,7 @@ def _objective(name: str, entry: ObjectiveEntry) -> str:
         else "",
         *(["## Its options", table(OPTION_HEADER, options_of_objective(name, entry))] if entry.options else []),
         "## The loss",
-        *(_function("limbeck.objectives.functional", one) for one in entry.functions or (name,)),
+        *(_function("limbeck.objectives.functional", function) for function in entry.functions or (name,)),
         autodoc("autoclass", f"limbeck.objectives.{entry.class_name}", "no-index"),
         _reported(name),
         measured("objectives", name),
@@ -111,7 +111,7 @@ def _objective(name: str, entry: ObjectiveEntry) -> str:
 
 
 def _with_options(name: str, entry: ObjectiveEntry) -> dict[str, Any]:
-    rounded = {key: round(one, 4) if isinstance(one, float) else one for key, one in entry.options.items()}
+    rounded = {key: round(value, 4) if isinstance(value, float) else value for key, value in entry.options.items()}
     return {"weight": entry.typical.get(name, entry.weight), **rounded}
 
 
@@ -126,23 +126,23 @@ def options_of_objective(name: str, entry: ObjectiveEntry) -> list[tuple[str, st
 
 
 def _function(module: str, name: str) -> str:
-    """Of an objective that is a class alone there is no function."""
-    found = name in getattr(import_module(module), "__all__", ())
-    return autodoc("autofunction", f"{module}.{name}", "no-index") if found else ""
+    """The documentation of an objective's function; empty for an objective that is a class alone."""
+    exported = name in getattr(import_module(module), "__all__", ())
+    return autodoc("autofunction", f"{module}.{name}", "no-index") if exported else ""
 
 
 def _reported(name: str) -> str:
     """What others report on CIFAR-100."""
-    found = {key: one for key, one in TABLE.items() if key.partition(",")[0] == name}
-    if not found:
+    reported = {key: column for key, column in TABLE.items() if key.partition(",")[0] == name}
+    if not reported:
         return ""
-    header = ("pair", *found)
-    values = [values.split() for _, values in found.values()]
+    header = ("pair", *reported)
+    columns = [numbers.split() for _, numbers in reported.values()]
     rows = [
-        (pair.replace("-", " -> "), *(one[place] if place < len(one) else "-" for one in values))
+        (pair.replace("-", " -> "), *(column[place] if place < len(column) else "-" for column in columns))
         for place, pair in enumerate(PAIRS)
     ]
-    sources = "; ".join(f"{key}: {source}" for key, (source, _) in found.items())
+    sources = "; ".join(f"{key}: {source}" for key, (source, _) in reported.items())
     return f"## Reported by others\n\nTop-1 on CIFAR-100, in %, not measured here ({sources}).\n\n" + table(
         header, rows
     )
@@ -151,8 +151,8 @@ def _reported(name: str) -> str:
 def _preset(maker: str, name: str, method: Method) -> str:
     budget = "10/class" if maker == "condense" else 2560
     about = _generating(name) if maker == "generate" else _condensing(name)
-    read = [(name, said) for name, said in (("paper", method.paper), ("source", method.source)) if said]
-    facts = [*read, ("needs", "; ".join(about.needs))]
+    links = [(title, text) for title, text in (("paper", method.paper), ("source", method.source)) if text]
+    facts = [*links, ("needs", "; ".join(about.needs))]
     return page(
         name,
         sentence(method.summary),
@@ -160,7 +160,7 @@ def _preset(maker: str, name: str, method: Method) -> str:
         method.idea,
         "## What is minimised" if about.formula else "",
         f"```text\n{about.formula}\n```" if about.formula else "",
-        *(autodoc("autofunction", f"limbeck.transfer.{maker}.{one}", "no-index") for one in about.functions),
+        *(autodoc("autofunction", f"limbeck.transfer.{maker}.{function}", "no-index") for function in about.functions),
         "## In a recipe",
         as_yaml({"transfer": {"maker": maker, "method": name, "budget": budget}}),
         "## The settings that it stands for",
@@ -173,7 +173,7 @@ def _preset(maker: str, name: str, method: Method) -> str:
 
 
 class _About(NamedTuple):
-    """Of a preset, by its settings: what it needs, the loss, and functions below the maker that say more."""
+    """What the settings of a preset tell: what it needs, its loss, and functions of the maker that say more."""
 
     needs: list[str]
     formula: str
@@ -182,7 +182,7 @@ class _About(NamedTuple):
 
 def _generating(name: str) -> _About:
     settings = GenerateSettings(method=name, budget=2560)
-    weights = {key: one for key, one in settings.losses.model_dump().items() if one}
+    weights = {key: weight for key, weight in settings.losses.model_dump().items() if weight}
     terms = [key if weight == 1 else f"{weight:g} x {key}" for key, weight in weights.items()]
     needs = ["a teacher, no image"]
     if "batch_norm" in weights:
@@ -190,7 +190,7 @@ def _generating(name: str) -> _About:
     if "adversarial" in weights:
         needs.append("a student to play against" if len(weights) == 1 else "a student for the adversarial loss alone")
     named = {"batch_norm": "batch_norm_distance", "total_variation_l2": "total_variation"}
-    functions = [f"losses.{one}" for one in dict.fromkeys(named.get(key, key) for key in weights)]
+    functions = [f"losses.{loss}" for loss in dict.fromkeys(named.get(key, key) for key in weights)]
     if settings.labels == "balanced":
         functions.append("labels.biased_labels")
     if settings.growth is not None:
@@ -224,13 +224,15 @@ def _condensing(name: str) -> _About:
 
 def _reported_without_data(name: str) -> str:
     """What others report on CIFAR-10 and CIFAR-100."""
-    found = {data: methods[name] for data, methods in TABLE_WITHOUT_DATA.items() if name in methods}
-    if not found:
+    reported = {data: methods[name] for data, methods in TABLE_WITHOUT_DATA.items() if name in methods}
+    if not reported:
         return ""
-    values = [values.split() for _, values in found.values()]
-    rows = [(pair.replace("-", " -> "), *(one[place] for one in values)) for place, pair in enumerate(WITHOUT_DATA)]
-    sources = "; ".join(f"{data}: {source}" for data, (source, _) in found.items())
-    return f"## Reported by others\n\nTop-1 in %, not measured here ({sources}).\n\n" + table(("pair", *found), rows)
+    columns = [numbers.split() for _, numbers in reported.values()]
+    rows = [
+        (pair.replace("-", " -> "), *(column[place] for column in columns)) for place, pair in enumerate(WITHOUT_DATA)
+    ]
+    sources = "; ".join(f"{data}: {source}" for data, (source, _) in reported.items())
+    return f"## Reported by others\n\nTop-1 in %, not measured here ({sources}).\n\n" + table(("pair", *reported), rows)
 
 
 def _reported_condensed(name: str) -> str:
@@ -248,5 +250,5 @@ def _reported_condensed(name: str) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -39,31 +39,31 @@ def views_page() -> str:
 
 
 def options_of_view(name: str) -> Rows:
-    made = augmentation(name)
-    kind = type(made.parts[0] if isinstance(made, Mixed) else made)
-    said, parameters = documented(kind.__doc__ or "", "Args"), inspect.signature(kind).parameters
+    view = augmentation(name)
+    kind = type(view.parts[0] if isinstance(view, Mixed) else view)
+    texts, parameters = documented(kind.__doc__ or "", "Args"), inspect.signature(kind).parameters
     return [
-        (code(one), written(_rounded(parameters[one].default)), shown(said.get(one, "")))
-        for one in VIEWS.built_in[name].options
+        (code(option), written(_rounded(parameters[option].default)), shown(texts.get(option, "")))
+        for option in VIEWS.built_in[name].options
     ]
 
 
 def options_of_normalised_view(name: str) -> Rows:
-    said = descriptions(_NORMALISED[name]) if name in _NORMALISED else {}
+    texts = descriptions(_NORMALISED[name]) if name in _NORMALISED else {}
     options = NORMALISED_VIEWS.built_in[name].options
-    return [(code(one), written(value), shown(said.get(one, ""))) for one, value in options.items()]
+    return [(code(option), written(value), shown(texts.get(option, ""))) for option, value in options.items()]
 
 
 def models_page() -> str:
     """Networks by name, and the options of those that have some."""
     rows = [
-        (code(name), one.family, "" if one.parameters is None else f"{one.parameters:,}", shown(one.summary))
-        for name, one in MODELS.built_in.items()
+        (code(name), model.family, "" if model.parameters is None else f"{model.parameters:,}", shown(model.summary))
+        for name, model in MODELS.built_in.items()
     ]
     with_options: dict[str, Rows] = {}
-    for one in MODELS.built_in.values():
-        if one.options:
-            with_options.setdefault(one.family, options_of_model(one.options))
+    for model in MODELS.built_in.values():
+        if model.options:
+            with_options.setdefault(model.family, options_of_model(model.options))
     return page(
         "Models",
         "Networks by name, for `model` of students and teachers and for `lb.create`. Published weights, which are "
@@ -79,7 +79,7 @@ def models_page() -> str:
 
 
 def options_of_model(options: Any) -> Rows:
-    return [(code(name), written(one.default), shown(_in_words(one))) for name, one in options.items()]
+    return [(code(name), written(option.default), shown(_in_words(option))) for name, option in options.items()]
 
 
 def _in_words(option: Option) -> str:
@@ -92,5 +92,5 @@ def _sections(options: dict[str, Rows]) -> list[str]:
 
 def _rounded(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [_rounded(one) for one in value]
+        return [_rounded(item) for item in value]
     return round(value, 4) if isinstance(value, float) else value

@@ -38,7 +38,7 @@ def recipe_pages() -> Pages:
                 {
                     "packaged": "The recipes that come with limbeck.",
                     "recipe": "All keys of a recipe: data, teacher, student, training, compare and the rest.",
-                    **{name: f"Under `transfer`, {one.summary}." for name, one in MAKERS.built_in.items()},
+                    **{name: f"Under `transfer`, {maker.summary}." for name, maker in MAKERS.built_in.items()},
                     "optimizers": "What `training.optimizer` and `training.schedule` may name.",
                 }
             ),
@@ -52,15 +52,17 @@ def recipe_pages() -> Pages:
 def page_of_settings(settings: type) -> str:
     """The page that describes their fields, "" where none does."""
     roots = {"recipe": Recipe, **{name: settings_of(name) for name in MAKERS.built_in}}
-    found = (name for name, root in roots.items() for _, one in nested(root) if one is settings)
-    return next(found, "")
+    pages = (name for name, root in roots.items() for _, group in nested(root) if group is settings)
+    return next(pages, "")
 
 
 def _packaged() -> str:
     rows = []
     for name, path in packaged_recipes().items():
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        choices = "; ".join(f"{key}: {', '.join(map(str, one))}" for key, one in content.get("choices", {}).items())
+        choices = "; ".join(
+            f"{key}: {', '.join(map(str, values))}" for key, values in content.get("choices", {}).items()
+        )
         rows.append((code(name), str(content.get("summary", "")), choices))
     return page(
         "Packaged recipes",
@@ -71,18 +73,18 @@ def _packaged() -> str:
 
 
 def _optimizers() -> str:
-    taken = [
-        (code(name), shown(one.summary), ", ".join(map(code, one.settings)))
-        for name, one in OPTIMIZERS.built_in.items()
+    optimizers = [
+        (code(name), shown(entry.summary), ", ".join(map(code, entry.settings)))
+        for name, entry in OPTIMIZERS.built_in.items()
     ]
-    schedules = [(code(name), shown(one.summary)) for name, one in SCHEDULES.built_in.items()]
+    schedules = [(code(name), shown(entry.summary)) for name, entry in SCHEDULES.built_in.items()]
     return page(
         "Optimisers and schedules",
         "What `training.optimizer` and `training.schedule` may name. Torch's own go by the names of their classes, "
         "with options as torch has them: `optimizer: {RAdam: {eps: 1.0e-6}}`, `schedule: {StepLR: {step_size: 100}}`; "
         "[those of your own](../../plugins.md) by their import path.",
         "## Optimisers",
-        table(("`optimizer`", "", "settings of `training` that it takes"), taken),
+        table(("`optimizer`", "", "settings of `training` that it takes"), optimizers),
         "## Schedules",
         table(("`schedule`", "the learning rate after the warm-up"), schedules),
     )
@@ -91,9 +93,9 @@ def _optimizers() -> str:
 def settings_page(title: str, model: Model) -> str:
     """A section for a class of settings and for each that its fields hold."""
     parts: list[str] = []
-    for place, (name, one) in enumerate(nested(model)):
+    for place, (name, group) in enumerate(nested(model)):
         parts += [f"## {name}"] if place else []
-        parts += [_prose(one), *([] if place else [_about_methods(one)]), _fields(one)]
+        parts += [_prose(group), *([] if place else [_about_methods(group)]), _fields(group)]
     return page(title, *parts)
 
 
@@ -112,16 +114,16 @@ def nested(model: Model) -> Iterator[tuple[str, Model]]:
     places: dict[Model, list[str]] = {model: [""]}
     waiting = [model]
     while waiting:
-        one = waiting.pop(0)
-        for key, field in one.model_fields.items():
-            for held in dict.fromkeys(_models_in(field.annotation)):
-                if held is MakerSettings:
+        parent = waiting.pop(0)
+        for key, field in parent.model_fields.items():
+            for child in dict.fromkeys(_models_in(field.annotation)):
+                if child is MakerSettings:
                     continue
-                if held not in places:
-                    waiting.append(held)
+                if child not in places:
+                    waiting.append(child)
                 name = f"{key}.NAME" if _is_mapping(field.annotation) else key
-                places.setdefault(held, []).append(f"{places[one][0]}.{name}".lstrip("."))
-    yield from ((", ".join(names), one) for one, names in places.items())
+                places.setdefault(child, []).append(f"{places[parent][0]}.{name}".lstrip("."))
+    yield from ((", ".join(names), group) for group, names in places.items())
 
 
 def _is_mapping(annotation: Any) -> bool:
@@ -131,8 +133,8 @@ def _is_mapping(annotation: Any) -> bool:
 def _models_in(annotation: Any) -> Iterator[Model]:
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         yield annotation
-    for one in get_args(annotation):
-        yield from _models_in(one)
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _prose(model: Model) -> str:
@@ -153,5 +155,5 @@ def _fields(model: Model) -> str:
 
 def _takes(name: str, annotation: Any, schema: dict[str, Any]) -> str:
     if MakerSettings in _models_in(annotation):
-        return "the keys of a maker: " + ", ".join(f"[{one}]({one}.md)" for one in MAKERS.built_in)
+        return "the keys of a maker: " + ", ".join(f"[{maker}]({maker}.md)" for maker in MAKERS.built_in)
     return allowed(schema["properties"][name], schema)

@@ -51,6 +51,6 @@ def _package(name: str, summary: str, documented: dict[object, str]) -> str:
 
 def _members(part: type) -> list[str]:
     """Fields of settings have a page of their own, and the methods of objectives are the loop's affair."""
-    if issubclass(part, BaseModel) or part.__name__ in {one.class_name for one in OBJECTIVES.built_in.values()}:
+    if issubclass(part, BaseModel) or part.__name__ in {entry.class_name for entry in OBJECTIVES.built_in.values()}:
         return []
     return ["members"]
