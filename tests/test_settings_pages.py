@@ -14,7 +14,7 @@ from pydantic import BaseModel
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.append(str(DOCS))  # as its conf.py does
 
-from site_pages.fields import allowed, descriptions, listed, shown, written  # noqa: E402
+from site_pages.fields import allowed, descriptions, shown, written  # noqa: E402
 from site_pages.methods import method_pages as made_pages  # noqa: E402
 from site_pages.methods import options_of_objective  # noqa: E402
 from site_pages.options import options_of_model, options_of_normalised_view, options_of_view  # noqa: E402
@@ -23,6 +23,7 @@ from site_pages.reference import reference_pages  # noqa: E402
 
 from limbeck.data.normalised_views.catalogue import NORMALISED_VIEWS  # noqa: E402
 from limbeck.data.view_catalogue import VIEWS  # noqa: E402
+from limbeck.docstrings import documented  # noqa: E402
 from limbeck.models.catalogue import MODELS, TIMM  # noqa: E402
 from limbeck.objectives.catalogue import OBJECTIVES  # noqa: E402
 from limbeck.recipes.schema import Recipe  # noqa: E402
@@ -136,7 +137,7 @@ def test_a_description_becomes_a_sentence_in_yamls_words() -> None:
 
 def test_sections_of_docstrings_are_read() -> None:
     text = "Sums.\n\nArgs:\n    a, b: of both,\n        a number.\n    c: of one.\n\nRaises:\n    d: never."
-    assert listed(text, "Args") == {"a": "of both, a number.", "b": "of both, a number.", "c": "of one."}
+    assert documented(text, "Args") == {"a": "of both, a number.", "b": "of both, a number.", "c": "of one."}
 
 
 def test_headings_go_down_one_level_at_a_time() -> None:

@@ -17,7 +17,7 @@ from limbeck.caching import cache_entries
 from limbeck.models import create
 from limbeck.models.forward import FrozenTeacher
 from limbeck.precision import resolve_channels_last, resolve_precision
-from limbeck.training import RunFolder, loop
+from limbeck.training import RunFolder, building
 
 CPU = torch.device("cpu")
 
@@ -136,7 +136,7 @@ def test_the_student_decides_for_itself_and_the_teacher_as_all_teachers(
     monkeypatch.setattr(autotune, "measure", lambda network=None, shape=None: slow if network is None else fast)
     frozen = []
     monkeypatch.setattr(
-        loop, "FrozenTeacher", lambda *args, **kwargs: frozen.append(kwargs) or FrozenTeacher(*args, **kwargs)
+        building, "FrozenTeacher", lambda *args, **kwargs: frozen.append(kwargs) or FrozenTeacher(*args, **kwargs)
     )
     teach(settings=settings(precision="auto", channels_last="auto"))
     computing = RunFolder(tmp_path / "run").read("environment.json")["computing"]

@@ -63,7 +63,8 @@ def options_of(name: str) -> list[dict[str, Any]]:
     cases = [small]
     for option, values in choices.items():
         if option in allowed:
-            cases += [{**(momentum if option != "enqueue" else {}), **small, option: value} for value in values]
+            memory = {"memory": "queue"} if option == "enqueue" else momentum
+            cases += [{**memory, **small, option: value} for value in values]
     return cases
 
 

@@ -284,7 +284,7 @@ def test_a_loss_that_reaches_nothing_that_learns_is_refused(teach: Run) -> None:
     head = student.network.get_submodule(student.taps.embedding or "")
     head.requires_grad_(True)
     with pytest.raises(
-        UserError, match=r"no parameter that learns shapes the loss at step 1 \(sp\); set `requires_grad_"
+        UserError, match=r"no parameter that learns shapes the loss at step 1 \(sp\); is it detached, or are"
     ):
         teach(student=student, objective=weighted_sum("sp"))
 

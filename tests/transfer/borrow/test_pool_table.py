@@ -1,6 +1,7 @@
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from tests.transfer.borrow.fake_pools import PICTURES, as_pool, pool_of
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
+from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
 from limbeck.transfer.borrow.pools import Pool, open_pools
 from limbeck.transfer.borrow.settings import SURENESS, PoolSettings
@@ -24,7 +26,7 @@ from limbeck.transfer.scoring import features
 from limbeck.transfer.scoring.score import predicted_class, score_images
 from limbeck.transfer.select import Criterion, score_table
 
-COLUMNS = [f"{name}:teacher-logits" for name in SURENESS]
+COLUMNS = [criterion_by(name).column for name in SURENESS]
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +86,7 @@ def test_scores_and_groups_are_those_of_the_pool_alone(tmp_path: Path, teacher: 
         score_table(
             images,
             tmp_path / "alone.parquet",
-            criteria=[{"score": name, "representation": "teacher-logits"} for name in SURENESS],
+            criteria=[criterion_by(name) for name in SURENESS],
             teacher=teacher,
             precision="fp32",
         )
@@ -156,7 +158,7 @@ def test_the_order_of_pools_does_not_matter(
 def test_the_table_is_chosen_from(tmp_path: Path, teacher: Classifier) -> None:
     result = pool_table(pools(), teacher, tmp_path)
     for name in SURENESS:
-        criterion = Criterion(score=name, representation="teacher-logits", allocation="top-n")
+        criterion = replace(criterion_by(name), allocation="top-n")
         assert allocate(result.table, criterion, 5, balance="group", maker="borrow").count == 5
 
 
