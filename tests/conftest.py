@@ -41,13 +41,15 @@ def forgetful() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--one-in", type=int, default=1, metavar="N", help="run every N-th test only")
+    parser.addoption("--turn", type=int, default=0, metavar="K", help="of these, from the test numbered K mod N on")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keeps only every N-th test, for a quick sample."""
     every = config.getoption("one_in")
-    config.hook.pytest_deselected(items=[item for place, item in enumerate(items) if place % every])
-    items[:] = items[::every]
+    first = config.getoption("turn") % every
+    config.hook.pytest_deselected(items=[item for place, item in enumerate(items) if place % every != first])
+    items[:] = items[first::every]
 
 
 @pytest.hookimpl(tryfirst=True)
