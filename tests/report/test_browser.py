@@ -104,8 +104,11 @@ def test_nothing_is_cut_on_paper(live: Chrome, still: Chrome, page: Path) -> Non
 
 def test_still_charts_show_without_scripts(still: Chrome, page: Path, tmp_path: Path) -> None:
     still.get(page.as_uri())
+    # A busy browser may say that it has the page while it still reads it.
+    WebDriverWait(still, PATIENCE).until(
+        lambda driver: count(driver, "[data-chart] > svg") == count(driver, "[data-chart]") > 3
+    )
     pictures = still.find_elements("css selector", "[data-chart] > svg")
-    assert len(pictures) == count(still, "[data-chart]") > 3
     assert all(picture.is_displayed() and picture.size["height"] > 100 for picture in pictures)
     assert count(still, ".vega-embed") == 0
     assert still.save_screenshot(str(tmp_path / "still.png"))
