@@ -150,7 +150,6 @@ def fit(
         progress=progress,
     )
     state, device = run.state, accelerator.device
-
     alone = own_generators(device, seed, "dropout")
     with closing(run.stream), alone, threads_for(run.work, device), keeping_freed_memory():
         run_folder.note_computing(run.dtype, run.channels_last, torch.get_num_threads(), resumed=run.saved is not None)
