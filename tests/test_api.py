@@ -58,6 +58,11 @@ def teach(teacher: Any, student: Any, images: Any, out: Path, **changes: Any) ->
     return lb.distill(teacher, student, images, out=out, **{**QUICK, **changes})
 
 
+def test_an_empty_objective_is_not_the_default(images: lb.ImageSet, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="`objective` must hold at least one term with a weight above 0, got none"):
+        teach(None, network(), images, tmp_path / "run", objective={})
+
+
 def test_names_and_objects(images: lb.ImageSet, test: lb.ImageSet, tmp_path: Path) -> None:
     taught = teach(None, network(), images, tmp_path / "teacher", test=test)
     assert taught.evaluation is not None
