@@ -26,6 +26,7 @@ from limbeck.progress import Silent
 from limbeck.recipes.compare import compare
 from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.generating import settings_to_generate
+from limbeck.recipes.held_out import _without_student
 from limbeck.recipes.making_alone import save_made
 from limbeck.recipes.opening import open_recipe
 from limbeck.recipes.reading import read_recipe
@@ -350,6 +351,21 @@ def test_choosing_wants_a_student_and_images(tmp_path: Path) -> None:
         lb.generate(network(), **settings, validation=-3)
     with pytest.raises(UserError, match="`validation` of 8 images cannot be made by the method 'zskt', which seeks"):
         lb.generate(network(), **{**settings, "method": "zskt"}, validation=8, training={"steps": 6})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"adversary_early": True, "warmup_rounds": 2},
+        {"adversarial": "js", "adversarial_temperature": 2.0},
+        {"losses": {"batch_norm": 0, "one_hot": 1, "adversarial": 1}, "growth": {}},
+    ],
+)
+def test_images_to_choose_by_are_made_without_what_needs_a_student(changes: dict[str, Any]) -> None:
+    settings = GenerateSettings.model_validate({**QUICK, "maker": "generate", "budget": 40, **changes}).settled(10)
+    alone = _without_student(settings, 8)
+    assert (alone.losses.adversarial, alone.steps_per_round, alone.budget) == (0, None, 8)
+    assert alone.losses.one_hot == settings.losses.one_hot
 
 
 def without_norms(channels: int, size: tuple[int, int], latents: int) -> torch.nn.Module:

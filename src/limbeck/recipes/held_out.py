@@ -24,6 +24,15 @@ from limbeck.transfer.maker import MakerContext
 
 _HELD_OUT = "held-out"
 """Name of their folder, in the work folder of the transfer set."""
+_OF_A_STUDENT = {
+    "steps_per_round",
+    "fresh",
+    "replay",
+    "adversarial",
+    "adversarial_temperature",
+    "adversary_early",
+}
+"""Settings that nothing reads before there is a student."""
 
 
 def held_out_images(
@@ -99,7 +108,9 @@ def _without_student(settings: GenerateSettings, count: int) -> GenerateSettings
             "nothing but what a student gets wrong: they are held out before there is one. Hand over images of "
             "anything, or give other `losses` a weight."
         )
-    content = settings.model_dump(mode="json", exclude_unset=True, exclude={"steps_per_round", "fresh", "replay"})
+    content = settings.model_dump(mode="json", exclude_unset=True, exclude=_OF_A_STUDENT)
+    if not weights["batch_norm"]:
+        content.pop("growth", None)  # it waits for losses, of which none is left
     content |= {"maker": settings.maker, "budget": count, "batch_size": min(settings.batch_size, count), "fresh": 0}
     content |= {"losses": {**content.get("losses", {}), "adversarial": 0.0}}
     content.pop("warmup_rounds", None)  # the default is in proportion to the budget, as is the call after it
