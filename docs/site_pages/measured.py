@@ -34,7 +34,7 @@ def _study(study: dict[str, Any], results: Sequence[dict[str, Any]]) -> str:
         "variant": "variant",
         "top1": "top-1, %",
         "control": against,
-        "difference": f"difference from {against}, with 95 % interval",
+        "difference": f"difference from {against}, with its own 95 % interval",
     }
     shown = [key for key in titles if any(key in result for result in results)]
     rows = [[_cell(result, key) for key in shown] for result in results]
@@ -55,15 +55,14 @@ def _cell(result: dict[str, Any], key: str) -> str:
 
 
 def difference(values: Sequence[str]) -> str:
-    """Mean and interval, and what an interval that leaves out 0 says.
+    """Mean and interval, without a verdict, which depends on all that was compared.
 
     Example:
         >>> difference(["-2.11", "-3.05", "-1.17"])
-        '-2.11 (-3.05 to -1.17), worse'
+        '-2.11 (-3.05 to -1.17)'
     """
     mean, low, high = (value if value.startswith("-") else f"+{value}" for value in values)
-    verdict = ", worse" if float(high) < 0 else ", better" if float(low) > 0 else ""
-    return f"{mean} ({low} to {high}){verdict}"
+    return f"{mean} ({low} to {high})"
 
 
 def anchor(heading: str) -> str:
