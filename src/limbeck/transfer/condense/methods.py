@@ -159,8 +159,13 @@ METHODS: Mapping[str, Method] = {
                 "epochs": 2000,
                 "optimizer": "adamw",
                 "learning_rate": 0.001,
+                "weight_decay": 0.01,
                 "milestones": (0.2, 0.4, 0.6, 0.8),
                 "decay": 0.5,
+                "views": [  # two for every image and one of three, without cutout, as beside CutMix
+                    {"dsa": {"operations": ["flip", "colour"], "mode": "all"}},
+                    {"dsa": {"operations": ["crop", "scale", "rotate"]}},
+                ],
             },
         },
         paper=(
