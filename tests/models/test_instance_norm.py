@@ -1,4 +1,4 @@
-"""Networks of cross-architecture tables: images of any size, each independent of the others, no state but parameters."""
+"""Networks of cross-architecture tables: images of any size, each independent of the rest, no state but parameters."""
 
 import pytest
 import torch
