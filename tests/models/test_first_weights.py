@@ -8,6 +8,7 @@ from limbeck.models import create
 
 HE = ("resnet20", "resnet8x4", "resnet18", "ResNet50", "wrn_16_2", "vgg8", "vgg13", "vgg8_w16", "MobileNetV2")
 AS_TORCH = ("ShuffleV1", "ShuffleV2")
+OF_CROSS_ARCHITECTURE_TABLES = ("alexnet", "vgg11_instance", "resnet18_instance")
 
 
 def network(name: str) -> nn.Module:
@@ -37,12 +38,15 @@ def test_convolutions_are_normal_with_variance_two_by_fan_out(name: str) -> None
             assert (module.bias == 0).all(), path
 
 
-@pytest.mark.parametrize("name", AS_TORCH)
-def test_shuffle_nets_start_as_torch_does(name: str) -> None:
+@pytest.mark.parametrize("name", [*AS_TORCH, *OF_CROSS_ARCHITECTURE_TABLES])
+def test_networks_that_start_as_torch_has_them(name: str) -> None:
     for path, module in network(name).named_modules():
         if isinstance(module, nn.Conv2d) and module.weight.numel() > 2000:
             bound = module.weight[0].numel() ** -0.5
-            assert bound * 0.98 < module.weight.abs().max().item() <= bound, path
+            assert bound * 0.98 < module.weight.abs().max().item() < bound * 1.0001, path
+    head = head_of(name).weight
+    assert head.abs().max().item() < 1.0001 * head.shape[1] ** -0.5
+    assert head.std().item() == pytest.approx((3 * head.shape[1]) ** -0.5, rel=0.05)
 
 
 @pytest.mark.parametrize("name", [*HE, *AS_TORCH])

@@ -1,4 +1,4 @@
-"""Networks with instance norm: images of any size, each independent of the others, no state but parameters."""
+"""Networks of cross-architecture tables: images of any size, each independent of the rest, no state but parameters."""
 
 import pytest
 import torch
@@ -39,10 +39,11 @@ def test_the_head_of_alexnet_takes_the_last_map_of_32_pixels_whole() -> None:
     assert torch.equal(outputs.embedding, F.max_pool2d(outputs.stages[-1], 2).flatten(1))
 
 
-def test_alexnet_without_norm() -> None:
-    plain = create("alexnet", num_classes=10, norm="none")
-    assert not any(isinstance(module, InstanceNorm) for module in plain.modules())
-    assert len(list(plain.parameters())) == 12
+def test_alexnet_has_no_norm_unless_asked_for() -> None:
+    published, normed = create("alexnet", num_classes=10), create("alexnet", num_classes=10, norm="instance")
+    assert not any(isinstance(module, InstanceNorm) for module in published.modules())
+    assert len(list(published.parameters())) == 12
+    assert sum(isinstance(module, InstanceNorm) for module in normed.modules()) == 5
 
 
 def test_a_map_of_two_pixels_is_normed_and_one_of_a_single_pixel_is_not() -> None:

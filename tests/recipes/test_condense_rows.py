@@ -13,6 +13,9 @@ from torch import Tensor
 
 import limbeck as lb
 from limbeck.data.catalogue import DATASETS
+from limbeck.data.normalised_views import normalised_views
+from limbeck.data.normalised_views.building import Chain
+from limbeck.data.normalised_views.dsa import Dsa
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
 from limbeck.objectives import weighted_sum
@@ -112,6 +115,10 @@ ROWS = {
     ("pad", "cifar10", 500): Row(40, 2, 40, 60, 70, 2000, 1000, 50, 1e-5, 10, 1, 0.5),
     ("pad", "cifar100", 1): Row(40, 3, 0, 20, 30, 1000, None, 1000, 1e-5, 10, 1, 0.5),
     ("pad", "cifar100", 50): Row(80, 2, 20, 70, None, None, 1000, 1000, 1e-5, 10, 1, 0),
+    ("edf", "cifar10", 1): Row(40, 2, 0, 4, None, None, None, 1e4, 1e-7, 5, 1.5),
+    ("edf", "cifar10", 10): Row(40, 2, 0, 10, 20, 1000, None, 1000, 1e-5, 2, 1, 0.25),
+    ("edf", "cifar10", 50): Row(40, 2, 0, 20, 40, 2000, None, 100, 1e-5, 2, 1, 0.375),
+    ("edf", "cifar10", 500): Row(80, 2, 20, 60, None, None, 1000, 50, 1e-5, 10, 2, 0.75),
     ("edf", "cifar10", 1000): Row(80, 2, 40, 60, None, None, 1000, 100, 1e-5, 10, 1.5, 0.25),
     ("edf", "tiny-imagenet", 10): Row(60, 2, 10, 50, None, None, 250, 100, 1e-4, 10, 1.1, 0.5),
     ("edf", "tiny-imagenet", 100): Row(40, 2, 30, 80, None, None, 600, 1000, 1e-4, 10, 1.1, 0.5),
@@ -181,19 +188,32 @@ def test_what_all_rows_have_in_common() -> None:
         assert recipe.data.test is not None
         assert recipe.data.validation == 0, "all images are condensed"
         assert recipe.data.train.name in DATASETS
-        assert recipe.student.model == settings.network.model == depth_for(dataset)
+        assert recipe.student.model == settings.network.model == depth_for(method, dataset, images)
         assert bool(recipe.student.whitening) == settings.network.whitening
         assert training.batch_size <= images * classes_of(dataset) * settings.per_image, "an epoch has a step at least"
 
 
 def test_students_see_images_as_their_set_is_for() -> None:
-    """Whitened, or with the mean of the training images, to the digits that are published."""
-    means = {"cifar10": (0.4914, 0.4822, 0.4465), "cifar100": (0.5071, 0.4867, 0.4408)}
+    """Whitened, or normalised alike."""
     for key in rows():
         student, network = recipe_of(*key).student, settings_of(recipe_of(*key)).network
         assert bool(student.whitening) == network.whitening, key
         if not network.whitening:
-            assert tuple(student.mean or ()) == (network.mean or means[key[1]]), key
+            assert (tuple(student.mean or ()), tuple(student.std or ())) == (network.mean, network.std), key
+
+
+def test_learned_pixels_of_cifar_are_normalised_by_published_numbers() -> None:
+    """Those of CIFAR-10, whose deviation is the mean one of single images; of CIFAR-100 DM alone has its own."""
+    usual = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    own = (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)
+    plain = 0
+    for method, dataset, images in rows([method for method in METHODS if method != "rded"]):
+        network = settings_of(recipe_of(method, dataset, images)).network
+        if dataset in ("cifar10", "cifar100") and not network.whitening:
+            plain += 1
+            published = own if (method, dataset) == ("dm", "cifar100") else usual
+            assert (network.mean, network.std) == published, (method, dataset, images)
+    assert plain == 3 + 3 * 6
 
 
 def test_what_rows_of_matching_have_in_common() -> None:
@@ -237,24 +257,20 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             assert (settings.use.batch_size, training.batch_size) == (batch_size, min(batch_size, total))
             assert (training.epochs, *rate, training.milestones) == (1000, "sgd", 0.01, "multi-step", [0.5])
         elif method == "ncfm":
-            assert (training.epochs, training.batch_size, *rate) == (
-                2000,
-                min(128, total),
-                "adamw",
-                0.001,
-                "multi-step",
-            )
-            assert (training.milestones, training.decay) == ([0.2, 0.4, 0.6, 0.8], 0.5)
+            epochs = {10: 300, 50: 40}.get(images, 2000) if dataset == "tiny-imagenet" else 2000
+            assert (training.epochs, training.batch_size) == (epochs, min(128, total))
+            assert rate == ("adamw", 0.001, "multi-step")
+            assert (training.milestones, training.decay, training.weight_decay) == ([0.2, 0.4, 0.6, 0.8], 0.5, 0.01)
+            use = settings.use
+            assert (use.epochs, use.weight_decay, use.views) == (epochs, 0.01, training.normalised_views)
         else:
-            batch_size = {1: 10, 10: 50, 50: 100}[images] * (2 if classes_of(dataset) >= 100 else 1)
+            batch_size = {1: 10, 10: 50, 50: 100}[images] * (2 if dataset == "cifar100" else 1)
             batch_size = 100 if dataset == "tiny-imagenet" else batch_size
-            assert settings.use.batch_size == (100 if dataset == "tiny-imagenet" else None)
+            assert settings.use.batch_size is None
             assert (training.epochs, training.batch_size, *rate) == (300, batch_size, "adamw", 0.001, "cosine")
             side = 128 if dataset in SUBSETS else 32
             published = PROTOCOLS["rded"].training(images * classes_of(dataset), classes_of(dataset), side)
-            assert TrainingSettings(**{**published, "batch_size": batch_size}) == training.model_copy(
-                update={"validations": 5}
-            )
+            assert TrainingSettings(**published) == training.model_copy(update={"validations": 5})
             objective = weighted_sum(recipe.resolved_objective())
             assert objective.weights == {"kd": 20.0**-2}
             assert recipe.teacher is not None
@@ -277,7 +293,9 @@ def classes_of(dataset: str) -> int:
     return {"cifar100": 100, "tiny-imagenet": 200, "comp-dd-music-hard": 9}.get(dataset, 10)
 
 
-def depth_for(dataset: str) -> str:
+def depth_for(method: str, dataset: str, images: int) -> str:
+    if method == "edf" and dataset == "cifar10" and images <= 50:
+        return "convnet_d5"
     return {"cifar10": "convnet_d3", "cifar100": "convnet_d3", "tiny-imagenet": "convnet_d4"}.get(dataset, "convnet_d5")
 
 
@@ -301,9 +319,25 @@ def test_masks_of_edf() -> None:
     assert [mask.every for mask in fish.values() if mask is not None] == [50, 100, 100]
     woof = [masks["edf", "imagewoof", images] for images in (1, 10, 50)]
     assert [mask.beta for mask in woof if mask is not None] == [1, 2, 2]
-    fixed = masks["edf", "cifar10", 1000]
-    assert fixed is not None
-    assert (fixed.threshold, fixed.every) == (0.5, 200)
+    said = {
+        ("cifar10", 1000): (200, 0.5),
+        ("tiny-imagenet", 50): (100, 0.5),
+        ("tiny-imagenet", 100): (200, 0.5),
+    }
+    for (_, dataset, images), mask in masks.items():
+        if dataset in SMALL:
+            assert mask is not None
+            assert (mask.every, mask.threshold) == said.get((dataset, images), (100, "mean")), (dataset, images)
+
+
+def test_students_of_ncfm_see_two_operations_always_and_one_of_three() -> None:
+    views = normalised_views(settings_of(recipe_of("ncfm", "cifar10", 1)).use.views)
+    assert isinstance(views, Chain)
+    always, one = views.parts
+    assert isinstance(always, Dsa)
+    assert isinstance(one, Dsa)
+    assert (always.options.operations, always.options.mode) == (("flip", "colour"), "all")
+    assert (one.options.operations, one.options.mode) == (("crop", "scale", "rotate"), "one")
 
 
 def stand_in(settings: Settings, **experts: Any) -> Settings:

@@ -1,4 +1,4 @@
-"""AlexNet for small images, with instance norm.
+"""AlexNet for small images.
 
 Krizhevsky, Sutskever and Hinton, "ImageNet classification with deep convolutional neural networks", NIPS 2012; five
 convolutions of stride 1 and one linear layer for 32x32 pixels, as sets of synthetic images are tried on since Zhao,
@@ -23,10 +23,10 @@ class AlexNet(Tapped):
 
     Args:
         num_classes, channels: of the head's output, of the images.
-        norm: `instance` or `none`.
+        norm: `none`, as published, or `instance`.
     """
 
-    def __init__(self, *, num_classes: int, channels: int = 3, norm: str = "instance") -> None:
+    def __init__(self, *, num_classes: int, channels: int = 3, norm: str = "none") -> None:
         super().__init__()
         self.layers = nn.Sequential()
         for width, side, halves in _LAYERS:

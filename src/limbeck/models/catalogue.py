@@ -39,7 +39,7 @@ CONVNET_OPTIONS = {
     "pooling": Option("choice", "average", "pooling after every layer", ("average", "max", "none")),
     "activation": Option("choice", "relu", "after every norm", ("relu", "leaky_relu", "sigmoid")),
 }
-ALEXNET_OPTIONS = {"norm": Option("choice", "instance", "normalisation", ("instance", "none"))}
+ALEXNET_OPTIONS = {"norm": Option("choice", "none", "after every convolution", ("none", "instance"))}
 TIMM_OPTIONS = {
     "pretrained": Option("switch", False, "download the published weights"),
     "drop_rate": Option("share", 0.0, "dropout before the head"),
@@ -126,7 +126,7 @@ _OWN = {
             "norm": Option("choice", "none", "after every convolution", ("none", "batch")),
         },
     ),
-    "alexnet": ModelEntry("AlexNet", 2_150_692, "AlexNet for small images, with instance norm", ALEXNET_OPTIONS),
+    "alexnet": ModelEntry("AlexNet", 2_148_772, "AlexNet for small images, without norm", ALEXNET_OPTIONS),
 }
 MODELS: Catalogue[ModelEntry] = Catalogue(
     "models",

@@ -94,6 +94,7 @@ class ResNet(Tapped):
         bottleneck: whether blocks are bottlenecks, whose 1x1 convolutions make the output four times as wide.
         option_a: whether shortcuts have no parameters.
         norm: number of channels -> norm.
+        fan_out: whether convolutions start as `initialise` has them, or as torch does.
     """
 
     benchmark_names = (
@@ -111,6 +112,7 @@ class ResNet(Tapped):
         bottleneck: bool = False,
         option_a: bool = False,
         norm: Norm = nn.BatchNorm2d,
+        fan_out: bool = True,
     ) -> None:
         super().__init__()
         block = Bottleneck if bottleneck else BasicBlock
@@ -131,7 +133,8 @@ class ResNet(Tapped):
             self.layers.append(f"layer{index + 1}")
             self.add_module(self.layers[-1], layer)
         self.head = nn.Linear(inputs, num_classes)
-        initialise(self)
+        if fan_out:
+            initialise(self)
         self.taps = Taps("head", ("relu", *(f"layer{i + 1}.{n - 1}.relu" for i, n in enumerate(blocks))))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,7 +159,8 @@ BUILDERS = {
     "resnet32x4": three_stage(32, _WIDE),
     **{f"resnet{depth}_option_a": three_stage(depth, option_a=True) for depth in (20, 32, 44, 56, 110)},
     "resnet18": partial(ResNet, (2, 2, 2, 2), _FOUR),
-    "resnet18_instance": partial(ResNet, (2, 2, 2, 2), _FOUR, norm=InstanceNorm),
+    # As sets of synthetic images are tried on: Zhao, Mopuri and Bilen, ICLR 2021, leave the initial weights to torch.
+    "resnet18_instance": partial(ResNet, (2, 2, 2, 2), _FOUR, norm=InstanceNorm, fan_out=False),
     "resnet34": partial(ResNet, (3, 4, 6, 3), _FOUR),
     "ResNet50": partial(ResNet, (3, 4, 6, 3), _FOUR, bottleneck=True),
 }

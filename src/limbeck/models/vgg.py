@@ -23,6 +23,7 @@ class VGG(Tapped):
         num_classes, channels: of the head's output, of the images.
         norm: number of channels -> norm.
         halvings: how many of the first blocks are followed by halving.
+        fan_out: whether layers start as `initialise` and `initialise_small` have them, or as torch does.
     """
 
     benchmark_names = ((r"^classifier\.", "head."),)
@@ -36,6 +37,7 @@ class VGG(Tapped):
         channels: int = 3,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
         halvings: int = 3,
+        fan_out: bool = True,
     ) -> None:
         super().__init__()
         blocks, inputs = [], channels
@@ -50,8 +52,9 @@ class VGG(Tapped):
         self.pool = nn.MaxPool2d(2, ceil_mode=True)
         self.halvings = halvings
         self.head = nn.Linear(inputs, num_classes)
-        initialise(self)
-        initialise_small(self.head)
+        if fan_out:
+            initialise(self)
+            initialise_small(self.head)
         self.taps = Taps("head", tuple(f"block{i}.{3 * count - 1}" for i, count in enumerate(counts)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,7 +70,8 @@ _EIGHT = (1, 1, 1, 1, 1)
 BUILDERS = {
     "vgg8": partial(VGG, _EIGHT),
     "vgg11": partial(VGG, (1, 1, 2, 2, 2)),
-    "vgg11_instance": partial(VGG, (1, 1, 2, 2, 2), norm=InstanceNorm, halvings=5),
+    # As sets of synthetic images are tried on: Zhao, Mopuri and Bilen, ICLR 2021, leave the initial weights to torch.
+    "vgg11_instance": partial(VGG, (1, 1, 2, 2, 2), norm=InstanceNorm, halvings=5, fan_out=False),
     "vgg13": partial(VGG, (2, 2, 2, 2, 2)),
     "vgg16": partial(VGG, (2, 2, 3, 3, 3)),
     "vgg19": partial(VGG, (2, 2, 4, 4, 4)),

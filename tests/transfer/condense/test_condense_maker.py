@@ -443,7 +443,7 @@ def test_images_of_ncfm_are_taught_on_with_its_optimiser(tmp_path: Path) -> None
     assert (training.optimizer, training.learning_rate, training.epochs) == ("adamw", 0.001, 2)
     assert (training.milestones, training.decay) == ([0.2, 0.4, 0.6, 0.8], 0.5)
     published = Settings.model_validate({"method": "ncfm", "budget": "1/class"}).use
-    assert (published.epochs, published.batch_size, published.weight_decay) == (2000, 128, 5e-4)
+    assert (published.epochs, published.batch_size, published.weight_decay) == (2000, 128, 0.01)
     assert Settings.model_validate(settings.model_dump(mode="json")).use == settings.use
 
 

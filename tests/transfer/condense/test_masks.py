@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.comp_dd_layout import numbers_of, write_comp_dd
 from torch import Tensor, nn
+from torch.nn import functional
 
 import limbeck as lb
 from limbeck.data import ImageSet
@@ -157,6 +158,24 @@ def test_complexity_of_images_is_the_mean_over_each_class() -> None:
     assert smooth[0] == pytest.approx(smooth[1])
 
 
+def test_complexity_may_be_of_small_maps_for_the_predicted_classes() -> None:
+    """As Comp-DD has it; of own classes the maps would be others here."""
+    labels, classifier = torch.tensor([0, 0, 1, 1, 1, 3]), create("resnet8", num_classes=4, classes=NAMES).eval()
+    inputs = classifier.prepare(pool(labels).tensor())
+    with torch.no_grad():
+        predicted = classifier.network(inputs).argmax(1)
+    assert not torch.equal(predicted, labels)
+    small = maps(classifier, None, inputs, predicted, size="layer")
+    assert small.shape == (6, 2, 2)
+    enlarged = functional.interpolate(small[:, None], (8, 8), mode="bilinear")[:, 0].clamp(0, 1)
+    torch.testing.assert_close(enlarged, maps(classifier, None, inputs, predicted))
+    published: Any = {"kind": "smooth-grad-cam++", "classes": "predicted", "enlarge": False}
+    index = image_complexity(pool(labels), classifier, batch_size=4, **published)
+    torch.testing.assert_close(index.images, (small <= 0.5).double().mean((1, 2)))
+    own = image_complexity(pool(labels), classifier, **{**published, "classes": "own"})
+    assert not torch.equal(own.images, index.images)
+
+
 def test_complexity_is_of_images_and_networks_by_name_too(tmp_path: Path) -> None:
     digits = lb.load("digits")
     options: Any = {"num_classes": 10, "channels": 1, "input_size": 8, "classes": digits.classes}
@@ -173,6 +192,8 @@ def test_complexity_says_what_it_lacks() -> None:
         image_complexity(pool(None), network())
     with pytest.raises(UserError, match="`threshold` must be a number from 0 to 1, got -1"):
         image_complexity(pool(CLASSES), network(), threshold=-1)
+    with pytest.raises(UserError, match="`classes` must be 'own' or 'predicted', got 'theirs'"):
+        image_complexity(pool(CLASSES), network(), classes="theirs")  # pyright: ignore
 
 
 class Colours(nn.Module):

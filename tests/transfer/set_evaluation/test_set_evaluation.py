@@ -173,7 +173,15 @@ def test_protocols_are_settings_of_training(plain: lb.TransferSet, protocol: str
 
 @pytest.mark.parametrize(
     ("images", "classes", "side", "batch", "area"),
-    [(100, 10, 32, 50, 1.0), (100, 100, 224, 20, 0.5), (500, 10, 64, 100, 1.0)],
+    [
+        (100, 10, 32, 50, 1.0),
+        (100, 100, 224, 20, 0.5),
+        (500, 10, 64, 100, 1.0),
+        (200, 200, 64, 100, 1.0),
+        (10_000, 200, 64, 100, 1.0),
+        (1200, 120, 224, 50, 0.5),
+        (50_000, 1000, 224, 200, 0.5),
+    ],
 )
 def test_batches_and_crops_of_rded(images: int, classes: int, side: int, batch: int, area: float) -> None:
     training = PROTOCOLS["rded"].training(images, classes, side)

@@ -3,7 +3,8 @@
 Values that hold for all data sets are those of the authors' code; where its behaviour was an oversight, the corrected
 behaviour is the default and the published one has a name. Values that depend on data set and images per class, as rates
 and ranges of start epochs, are those of CIFAR-10 at one image per class (EDF: ImageNet's subsets at ten); the packaged
-recipes have the others.
+recipes have the others. Whether images are whitened is a setting of the network, not of a method: it is off unless
+said, while the published rows of trajectories on CIFAR have it on, most of MTT and all of FTD, DATM, PAD and EDF.
 """
 
 from collections.abc import Mapping
@@ -159,8 +160,13 @@ METHODS: Mapping[str, Method] = {
                 "epochs": 2000,
                 "optimizer": "adamw",
                 "learning_rate": 0.001,
+                "weight_decay": 0.01,
                 "milestones": (0.2, 0.4, 0.6, 0.8),
                 "decay": 0.5,
+                "views": [  # two for every image and one of three, without cutout, as beside CutMix
+                    {"dsa": {"operations": ["flip", "colour"], "mode": "all"}},
+                    {"dsa": {"operations": ["crop", "scale", "rotate"]}},
+                ],
             },
         },
         paper=(

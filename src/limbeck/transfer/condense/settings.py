@@ -33,8 +33,9 @@ class Use(SettingsGroup):
 
     Attributes:
         epochs: how many passes over the set.
-        batch_size: images of a step; all of them, where they are fewer. None for that of RDED, 10, 50 or 100 by images
-            per class, and twice as many from 100 classes on.
+        batch_size: images of a step; all of them, where they are fewer. None for that of RDED: 10, 50 or 100 by images
+            per class, and twice as many for 100 or 1000 classes, as CIFAR-100 and ImageNet have; 100 for the 200 of
+            Tiny ImageNet.
         optimizer: as under `training`.
         learning_rate: of sets that learn none; others are taught at the learned one.
         momentum: as under `training`, of "sgd".

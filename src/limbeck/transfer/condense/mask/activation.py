@@ -30,7 +30,7 @@ def maps(
     kind: Kind = "smooth-grad-cam++",
     seed: int = 0,
     *,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] | Literal["layer"] | None = None,
     first: int = 0,
     batch_size: int = 64,
 ) -> Tensor:
@@ -49,7 +49,8 @@ def maps(
             weighted. The formulas are torchcam's, which has sum(A * g^3) for sum(A) * g^3 in Grad-CAM++'s denominator:
             the same where a mean over the map follows.
         seed: of the noise.
-        size: height and width that maps are resized to, bilinearly; None for those of the inputs.
+        size: height and width that maps are resized to, bilinearly; None for those of the inputs, "layer" for those
+            of the layer's output, without resizing.
         first: row of the first input, where the inputs are a part of more.
         batch_size: images per pass.
 
@@ -73,14 +74,18 @@ def maps(
     check_seed(seed)
     check_batch_size(batch_size)
     layer = layer_of(classifier, layer)
-    height, width = size or (int(inputs.shape[2]), int(inputs.shape[3]))
-    device, resized = device_of(classifier), []
+    shape = (int(inputs.shape[2]), int(inputs.shape[3])) if size is None else size
+    device, found = device_of(classifier), []
     with _extracting(classifier, layer, kind, seed) as extractor:
         for rows in torch.arange(len(inputs)).split(batch_size):
             shown = inputs.detach()[rows.to(inputs.device)].to(device, copy=True).requires_grad_()
-            batch = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist())  # [B, h, w]
-            resized.append(functional.interpolate(batch.float()[:, None], (height, width), mode="bilinear")[:, 0])
-    return torch.cat(resized).clamp_(0, 1)  # the last bit of an interpolation may be above 1
+            batch = extractor.of(shown, classes[rows.to(classes.device)].tolist(), (first + rows).tolist()).float()
+            found.append(batch if shape == "layer" else _resized(batch, shape))  # [B, h, w]
+    return torch.cat(found).clamp_(0, 1)  # the last bit of an interpolation may be above 1
+
+
+def _resized(batch: Tensor, shape: tuple[int, int]) -> Tensor:
+    return functional.interpolate(batch[:, None], shape, mode="bilinear")[:, 0]
 
 
 def passes_of(kind: Kind) -> int:

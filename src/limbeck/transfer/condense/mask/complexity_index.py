@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from limbeck.data.image_set import ImageSet
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.errors import UserError
+from limbeck.evaluation.prediction import predict
 from limbeck.models.classifier import Classifier
 from limbeck.models.forward import device_of
 from limbeck.models.weights.folder import as_classifier
@@ -68,6 +71,8 @@ def image_complexity(
     layer: str | None = None,
     kind: Kind = "grad-cam",
     threshold: float = 0.5,
+    classes: Literal["own", "predicted"] = "own",
+    enlarge: bool = True,
     seed: int = 0,
     by_name: bool = True,
     batch_size: int = 64,
@@ -75,13 +80,18 @@ def image_complexity(
 ) -> Complexity:
     """The complexity index of images, by a network's activation maps for their own classes.
 
+    The index of Comp-DD is of Smooth Grad-CAM++'s maps for the classes that an ImageNet ResNet-18 predicts, of 7x7
+    pixels as its last stage has them, of images of 224 pixels: `kind="smooth-grad-cam++"`, `classes="predicted"` and
+    `enlarge=False`. Its images are resized to squares whatever their shape, so that values still differ a little.
+
     Args:
         images: labelled, as `limbeck.load` takes them; of a name the training images.
         network: knows the classes by name, see `class_map`; or its weights by name or path, as "timm:resnet18.tv_in1k".
-            The published index uses an ImageNet ResNet-18.
         layer, kind, seed: see `maps`.
         threshold: value from which on a pixel shows the class.
-        by_name: see `class_map`.
+        classes: whose maps: those of the images' "own" classes, or of the ones that the network has "predicted".
+        enlarge: whether shares are those of maps enlarged to the images' size, or of maps as the layer puts them out.
+        by_name: see `class_map`; of "own" classes alone.
         batch_size: images per pass.
         progress: reports progress.
 
@@ -98,19 +108,30 @@ def image_complexity(
         raise UserError(f"complexity is that of each class, and {images.name!r} has no labels.")
     if not 0 <= threshold <= 1:
         raise UserError(f"`threshold` must be a number from 0 to 1, got {threshold!r}.")
-    layer, places = layer_of(network, layer), class_map(images.classes, network, by_name=by_name)
+    if classes not in ("own", "predicted"):
+        raise UserError(f"`classes` must be 'own' or 'predicted', got {classes!r}.")
+    layer = layer_of(network, layer)
+    targets = _targets(images, network, predicted=classes == "predicted", by_name=by_name)
     values = torch.empty(len(images), dtype=torch.float64)
-    size = images.shape[1:]
+    size = images.shape[1:] if enlarge else "layer"
     progress = progress or Silent()
     progress.begin(f"activation maps of {images.name}", len(images))
     for rows, pixels in images.batches(batch_size):
         inputs = network.prepare(pixels.to(device_of(network)))
-        targets, first = places[images.labels[rows]], int(rows[0])
-        seen = maps(network, layer, inputs, targets, kind, seed, size=size, first=first, batch_size=batch_size)
+        first = int(rows[0])
+        seen = maps(network, layer, inputs, targets[rows], kind, seed, size=size, first=first, batch_size=batch_size)
         values[rows] = complexity(seen, threshold).cpu()
         progress.update(first + len(rows))
     progress.end()
     return Complexity(values, _per_class(values, images.labels, images.classes))
+
+
+def _targets(images: ImageSet, network: Classifier, *, predicted: bool, by_name: bool) -> Tensor:
+    """The class, among the network's, whose map each image has."""
+    if predicted:
+        return predict(network, images).argmax(1)
+    assert images.labels is not None
+    return class_map(images.classes, network, by_name=by_name)[images.labels]
 
 
 def _per_class(values: Tensor, labels: Tensor, classes: tuple[str, ...]) -> dict[str, float]:
