@@ -264,6 +264,13 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             )
 
 
+def test_rates_of_pixels_by_distribution() -> None:
+    """NCFM's is 0.01 times the 0.1 that its authors' code has for AdamW."""
+    rates = {key: settings_of(recipe_of(*key)).distribution.image_rate for key in rows(["dm", "ncfm"])}
+    assert {rate for key, rate in rates.items() if key[0] == "dm"} == {1.0}
+    assert {rate for key, rate in rates.items() if key[0] == "ncfm"} == {0.001}
+
+
 def test_masks_of_edf_see_images_as_its_authors_have_them() -> None:
     """Those of ImageNet's subsets in their 128 pixels by a network of 224; others by a network of their own size."""
     for _, dataset, images in rows(["edf"]):
