@@ -25,7 +25,7 @@ def test_shares_are_the_published_ones() -> None:
 def test_experts_of_another_curriculum_are_not_taken_for_these(tmp_path: Path) -> None:
     """Such as those that dropped images an epoch earlier."""
     make(tmp_path, snapshots=2, curriculum={"score": "variance", "drops": [[40, 0.1], [60, 0.2]]}, judges=0, epochs=1)
-    with pytest.raises(UserError, match="they differ in `experts.curriculum`"):
+    with pytest.raises(UserError, match=r"they differ in `experts.curriculum` \(.*\[\[40, 0.1\]"):
         make(tmp_path, snapshots=2, curriculum={"score": "variance"}, judges=0, epochs=1)
 
 
