@@ -216,29 +216,47 @@ def test_what_rows_of_matching_have_in_common() -> None:
         assert (settings.average is None) == (method != "ftd")
 
 
+OF_PIXELS: Mapping[tuple[str, int] | tuple[str, str, int], Mapping[str, Any]] = {
+    ("tgdd", 10): {"image_rate": 0.1},
+    ("tgdd", 50): {"image_rate": 0.5},
+    ("ncfm", "cifar100", 10): {"optimizer": "sgd", "image_rate": 0.01, "weight_decay": 0.0},
+}
+"""How pixels are learned in rows where that is not as the method has it."""
+
+
 @pytest.mark.parametrize("method", ["dm", "ncfm", "tgdd", "rded"])
 def test_what_rows_of_other_ways_say(method: str) -> None:
-    """Images are learned with the method's defaults, and students normalise them as the network they are for does."""
+    """Images are learned with the method's defaults, but for how their pixels are, in some rows; and students normalise
+    them as the network they are for does."""
     for _, dataset, images in rows([method]):
         recipe = recipe_of(method, dataset, images)
         settings, training = settings_of(recipe), recipe.training
         defaults = Settings(budget=settings.budget, method=method)
         excluded = ("network", "use", "experts")
-        assert settings.model_dump(exclude={*excluded}) == defaults.model_dump(exclude={*excluded})
-        assert settings.experts.epochs == (80 if dataset in SUBSETS and method == "ncfm" else defaults.experts.epochs)
+        of_pixels = OF_PIXELS.get((method, dataset, images), OF_PIXELS.get((method, images), {}))
+        learned = defaults.model_copy(update={"distribution": defaults.distribution.model_copy(update=of_pixels)})
+        assert settings.model_dump(exclude={*excluded}) == learned.model_dump(exclude={*excluded})
+        longer = {"epochs": 80, "milestones": (53, 66)} if dataset in SUBSETS and method == "ncfm" else {}
+        assert settings.experts == defaults.experts.model_copy(update=longer)
         assert (recipe.student.mean, recipe.student.std) == (
             list(settings.network.mean or ()),
             list(settings.network.std or ()),
         )
         total = images * classes_of(dataset) * settings.per_image
         rate = (training.optimizer, training.learning_rate, training.schedule)
+        if method != "rded":
+            assert (training.epochs, training.views) == (settings.use.epochs, settings.use.image_views)
         if method in ("dm", "tgdd"):
-            batch_size = 256 if method == "dm" else 128
+            batch_size = 256 if method == "dm" else 64
             assert (settings.use.batch_size, training.batch_size) == (batch_size, min(batch_size, total))
-            assert (training.epochs, *rate, training.milestones) == (1000, "sgd", 0.01, "multi-step", [0.5])
+            assert rate == ("sgd", 0.01, "multi-step")
+            published = (1000, [0.5], 0.1) if method == "dm" else (1500, [0.6667, 0.8333], 0.2)
+            assert (training.epochs, training.milestones, training.decay) == published
+            assert training.normalised_views == settings.use.views
         elif method == "ncfm":
+            epochs = {10: 300, 50: 40}.get(images, 2000) if dataset == "tiny-imagenet" else 2000
             assert (training.epochs, training.batch_size, *rate) == (
-                2000,
+                epochs,
                 min(128, total),
                 "adamw",
                 0.001,
@@ -265,10 +283,20 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
 
 
 def test_rates_of_pixels_by_distribution() -> None:
-    """NCFM's is 0.01 times the 0.1 that its authors' code has for AdamW."""
-    rates = {key: settings_of(recipe_of(*key)).distribution.image_rate for key in rows(["dm", "ncfm"])}
-    assert {rate for key, rate in rates.items() if key[0] == "dm"} == {1.0}
-    assert {rate for key, rate in rates.items() if key[0] == "ncfm"} == {0.001}
+    """NCFM's is 0.01 times the 0.1 that its authors' code has for AdamW; TGDD's is 0.01 for each image of a class."""
+    rates = {key: settings_of(recipe_of(*key)).distribution.image_rate for key in rows(["dm", "ncfm", "tgdd"])}
+    for (method, dataset, images), rate in rates.items():
+        of_ncfm = 0.01 if (dataset, images) == ("cifar100", 10) else 0.001
+        assert rate == pytest.approx({"dm": 1, "ncfm": of_ncfm, "tgdd": 0.01 * images}[method])
+
+
+def test_experts_of_ncfm_and_tgdd_are_taught_as_their_authors_do() -> None:
+    views = {"dsa": {"operations": ["colour", "crop"], "mode": "all"}}
+    for key in rows(["ncfm", "tgdd"]):
+        experts = settings_of(recipe_of(*key)).experts
+        assert (experts.count, experts.batch_size) == ((20, 128) if key[0] == "ncfm" else (5, 64))
+        thirds = 2 * experts.epochs // 3, 5 * experts.epochs // 6
+        assert (experts.milestones, experts.decay, experts.views) == (thirds, 0.2, views)
 
 
 def test_masks_of_edf_see_images_as_its_authors_have_them() -> None:

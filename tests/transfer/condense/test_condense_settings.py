@@ -27,8 +27,8 @@ def test_published_methods_fit_together(method: str) -> None:
 
 def test_students_are_taught_in_the_batches_that_are_published() -> None:
     batches = {method: settings(method=method).use.batch_size for method in METHODS}
-    others = dict.fromkeys(("datm", "pad", "edf", "ncfm", "tgdd"), 128)
-    assert batches == {"mtt": 256, "ftd": 256, "dm": 256, **others, "rded": None}
+    others = dict.fromkeys(("datm", "pad", "edf", "ncfm"), 128)
+    assert batches == {"mtt": 256, "ftd": 256, "dm": 256, **others, "tgdd": 64, "rded": None}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,10 @@ def test_students_are_taught_in_the_batches_that_are_published() -> None:
         (
             {"matching": {"chunk": 3, "gradient": "unrolled"}},
             "`chunk` splits the steps of `gradient: exact` and `tesla`, and 'unrolled' ones are whole, got 3; set",
+        ),
+        (
+            {"experts": {"milestones": [50, 40]}},
+            r"must rise, got \[50, 40\]; give each epoch once",
         ),
         ({"matching": {"start_from": 2, "start_to": 2}}, "`start_to` must be greater than `start_from`"),
         ({"matching": {"grow_to": 9}}, "`grow_to` and `grow_until` go together"),
