@@ -25,6 +25,7 @@ from limbeck.transfer.condense import Maker, Settings
 from limbeck.transfer.condense.crops import crops_per_image
 from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.expert_settings import Network
 from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
 from limbeck.transfer.condense.network import FreshNetworks
@@ -276,7 +277,9 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             objective = weighted_sum(recipe.resolved_objective())
             assert objective.weights == {"kd": 20.0**-2}
             assert recipe.teacher is not None
+            assert recipe.student.options == settings.network.options == {"norm": "batch"}
             trained = recipe.teacher.training is not None
+            assert recipe.teacher.options == ({"norm": "batch"} if trained else {})
             assert trained == (dataset in (*SUBSETS, "tiny-imagenet")), (
                 "others are there, or made by a recipe of their own"
             )
@@ -341,6 +344,10 @@ def test_masks_of_edf() -> None:
     assert (fixed.threshold, fixed.every) == (0.5, 200)
 
 
+def narrow(network: Network) -> Network:
+    return network.model_copy(update={"options": {**network.options, "width": 2}})
+
+
 def stand_in(settings: Settings, **experts: Any) -> Settings:
     """The same row on a few small images, with few steps: every other value as it is."""
     mask = None if settings.mask is None else settings.mask.model_copy(update={"network": "expert"})
@@ -348,7 +355,7 @@ def stand_in(settings: Settings, **experts: Any) -> Settings:
         "budget": "1/class",
         "iterations": min(2, settings.iterations),
         "keep": "uint8",
-        "network": settings.network.model_copy(update={"options": {"width": 2}, "mean": None, "std": None}),
+        "network": narrow(settings.network).model_copy(update={"mean": None, "std": None}),
         "experts": settings.experts.model_copy(update={"count": 1, "epochs": 100, **experts}),
         "matching": settings.matching.model_copy(update={"synthetic_steps": 2, "skip_above": 1e6}),
         "mask": mask,
@@ -428,12 +435,11 @@ def test_a_row_of_rded_on_every_data_set_is_made_and_taught_on(dataset: str, tmp
     """With few images, narrow networks and one step; the size is kept, as it decides how many crops make an image."""
     recipe = recipe_of("rded", dataset, 1)
     settings = settings_of(recipe)
-    narrow = settings.network.model_copy(update={"options": {"width": 2}})
-    settings = settings.model_copy(update={"network": narrow})
+    settings = settings.model_copy(update={"network": narrow(settings.network)})
     side = 128 if dataset in SUBSETS else 64 if dataset == "tiny-imagenet" else 32
     images = pool(each=4, channels=3, size=side)
     options: Any = {"num_classes": 3, "classes": images.classes, "input_size": side, "norm": "batch", "width": 2}
-    teacher = create(settings.network.model, mean=narrow.mean, std=narrow.std, **options).eval()
+    teacher = create(settings.network.model, mean=settings.network.mean, std=settings.network.std, **options).eval()
     condensed = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
     assert len(condensed.images) == 3
     assert condensed.images.shape == (3, side, side)

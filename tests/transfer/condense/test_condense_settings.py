@@ -154,6 +154,18 @@ def test_arms_of_one_network_share_their_controls() -> None:
         Settings.model_validate({"budget": "1/class", **control.transfer})
 
 
+def test_networks_with_batch_norm_go_where_nothing_reads_parameters() -> None:
+    """Crops, and the random images beside them."""
+    batch = {"network": {"options": {"norm": "batch"}}}
+    crops = settings(method="rded", **batch).model_dump(mode="json", exclude={"budget"})
+    (control,) = [control for control in controls_beside({"rded": crops}) if control.name == "condense-random"]
+    random = Settings.model_validate({"budget": "1/class", **control.transfer})
+    assert random.network.options == {"norm": "batch"}
+    for said in ({"method": "datm", "iterations": 0}, {"method": "dm"}):
+        with pytest.raises(ValidationError, match=r"`network.options.norm` must not be .batch."):
+            settings(**said, **batch)
+
+
 def test_crops_stand_beside_images_that_the_teacher_is_asked_about() -> None:
     crops = settings(method="rded").model_dump(mode="json", exclude={"budget"})
     controls = {control.name: control for control in controls_beside({"rded": crops})}
