@@ -64,6 +64,14 @@ def test_smooth_images_come_back_from_where_they_were_merged(per_image: int) -> 
     assert (split_images(stored, per_image) - images).abs().max() < 0.06
 
 
+def test_what_is_merged_are_pixels_of_the_images() -> None:
+    """Every second one, from the first on, as by the reference implementation."""
+    images = torch.arange(4 * 16).view(4, 1, 4, 4).to(torch.uint8)
+    (stored,) = merge_images(images, 4)
+    first, second, third, fourth = (image[0, ::2, ::2] for image in images)
+    assert torch.equal(stored[0], torch.cat([torch.cat([first, second], 1), torch.cat([third, fourth], 1)]))
+
+
 def test_bytes_stay_bytes_and_are_rounded() -> None:
     images = torch.randint(0, 256, (3, 3, 6, 6), dtype=torch.uint8)
     parts = split_images(images, 4)

@@ -28,6 +28,7 @@ from limbeck.transfer.condense import Maker, Settings
 from limbeck.transfer.condense.crops import crops_per_image
 from limbeck.transfer.condense.distribution import DistributionEngine
 from limbeck.transfer.condense.engine import MatchingEngine
+from limbeck.transfer.condense.expert_settings import Network
 from limbeck.transfer.condense.flat_network import FlatNetwork
 from limbeck.transfer.condense.mask.masks import Masks
 from limbeck.transfer.condense.network import FreshNetworks
@@ -236,26 +237,43 @@ def test_what_rows_of_matching_have_in_common() -> None:
         assert (settings.average is None) == (method != "ftd")
 
 
+OF_PIXELS: Mapping[tuple[str, int] | tuple[str, str, int], Mapping[str, Any]] = {
+    ("tgdd", 10): {"image_rate": 0.1},
+    ("tgdd", 50): {"image_rate": 0.5},
+    ("ncfm", "cifar100", 10): {"optimizer": "sgd", "image_rate": 0.01, "weight_decay": 0.0},
+}
+"""How pixels are learned in rows where that is not as the method has it."""
+
+
 @pytest.mark.parametrize("method", ["dm", "ncfm", "tgdd", "rded"])
 def test_what_rows_of_other_ways_say(method: str) -> None:
-    """Images are learned with the method's defaults, and students normalise them as the network they are for does."""
+    """Images are learned with the method's defaults, but for how their pixels are, in some rows; and students normalise
+    them as the network they are for does."""
     for _, dataset, images in rows([method]):
         recipe = recipe_of(method, dataset, images)
         settings, training = settings_of(recipe), recipe.training
         defaults = Settings(budget=settings.budget, method=method)
         excluded = ("network", "use", "experts")
-        assert settings.model_dump(exclude={*excluded}) == defaults.model_dump(exclude={*excluded})
-        assert settings.experts.epochs == (80 if dataset in SUBSETS and method == "ncfm" else defaults.experts.epochs)
+        of_pixels = OF_PIXELS.get((method, dataset, images), OF_PIXELS.get((method, images), {}))
+        learned = defaults.model_copy(update={"distribution": defaults.distribution.model_copy(update=of_pixels)})
+        assert settings.model_dump(exclude={*excluded}) == learned.model_dump(exclude={*excluded})
+        longer = {"epochs": 80, "milestones": (53, 66)} if dataset in SUBSETS and method == "ncfm" else {}
+        assert settings.experts == defaults.experts.model_copy(update=longer)
         assert (recipe.student.mean, recipe.student.std) == (
             list(settings.network.mean or ()),
             list(settings.network.std or ()),
         )
         total = images * classes_of(dataset) * settings.per_image
         rate = (training.optimizer, training.learning_rate, training.schedule)
+        if method != "rded":
+            assert (training.epochs, training.views) == (settings.use.epochs, settings.use.image_views)
         if method in ("dm", "tgdd"):
-            batch_size = 256 if method == "dm" else 128
+            batch_size = 256 if method == "dm" else 64
             assert (settings.use.batch_size, training.batch_size) == (batch_size, min(batch_size, total))
-            assert (training.epochs, *rate, training.milestones) == (1000, "sgd", 0.01, "multi-step", [0.5])
+            assert rate == ("sgd", 0.01, "multi-step")
+            published = (1000, [0.5], 0.1) if method == "dm" else (1500, [0.6667, 0.8333], 0.2)
+            assert (training.epochs, training.milestones, training.decay) == published
+            assert training.normalised_views == settings.use.views
         elif method == "ncfm":
             epochs = {10: 300, 50: 40}.get(images, 2000) if dataset == "tiny-imagenet" else 2000
             assert (training.epochs, training.batch_size) == (epochs, min(128, total))
@@ -274,10 +292,29 @@ def test_what_rows_of_other_ways_say(method: str) -> None:
             objective = weighted_sum(recipe.resolved_objective())
             assert objective.weights == {"kd": 20.0**-2}
             assert recipe.teacher is not None
+            assert recipe.student.options == settings.network.options == {"norm": "batch"}
             trained = recipe.teacher.training is not None
+            assert recipe.teacher.options == ({"norm": "batch"} if trained else {})
             assert trained == (dataset in (*SUBSETS, "tiny-imagenet")), (
                 "others are there, or made by a recipe of their own"
             )
+
+
+def test_rates_of_pixels_by_distribution() -> None:
+    """NCFM's is 0.01 times the 0.1 that its authors' code has for AdamW; TGDD's is 0.01 for each image of a class."""
+    rates = {key: settings_of(recipe_of(*key)).distribution.image_rate for key in rows(["dm", "ncfm", "tgdd"])}
+    for (method, dataset, images), rate in rates.items():
+        of_ncfm = 0.01 if (dataset, images) == ("cifar100", 10) else 0.001
+        assert rate == pytest.approx({"dm": 1, "ncfm": of_ncfm, "tgdd": 0.01 * images}[method])
+
+
+def test_experts_of_ncfm_and_tgdd_are_taught_as_their_authors_do() -> None:
+    views = {"dsa": {"operations": ["colour", "crop"], "mode": "all"}}
+    for key in rows(["ncfm", "tgdd"]):
+        experts = settings_of(recipe_of(*key)).experts
+        assert (experts.count, experts.batch_size) == ((20, 128) if key[0] == "ncfm" else (5, 64))
+        thirds = 2 * experts.epochs // 3, 5 * experts.epochs // 6
+        assert (experts.milestones, experts.decay, experts.views) == (thirds, 0.2, views)
 
 
 def test_masks_of_edf_see_images_as_its_authors_have_them() -> None:
@@ -340,6 +377,10 @@ def test_students_of_ncfm_see_two_operations_always_and_one_of_three() -> None:
     assert (one.options.operations, one.options.mode) == (("crop", "scale", "rotate"), "one")
 
 
+def narrow(network: Network) -> Network:
+    return network.model_copy(update={"options": {**network.options, "width": 2}})
+
+
 def stand_in(settings: Settings, **experts: Any) -> Settings:
     """The same row on a few small images, with few steps: every other value as it is."""
     mask = None if settings.mask is None else settings.mask.model_copy(update={"network": "expert"})
@@ -347,7 +388,7 @@ def stand_in(settings: Settings, **experts: Any) -> Settings:
         "budget": "1/class",
         "iterations": min(2, settings.iterations),
         "keep": "uint8",
-        "network": settings.network.model_copy(update={"options": {"width": 2}, "mean": None, "std": None}),
+        "network": narrow(settings.network).model_copy(update={"mean": None, "std": None}),
         "experts": settings.experts.model_copy(update={"count": 1, "epochs": 100, **experts}),
         "matching": settings.matching.model_copy(update={"synthetic_steps": 2, "skip_above": 1e6}),
         "mask": mask,
@@ -427,12 +468,11 @@ def test_a_row_of_rded_on_every_data_set_is_made_and_taught_on(dataset: str, tmp
     """With few images, narrow networks and one step; the size is kept, as it decides how many crops make an image."""
     recipe = recipe_of("rded", dataset, 1)
     settings = settings_of(recipe)
-    narrow = settings.network.model_copy(update={"options": {"width": 2}})
-    settings = settings.model_copy(update={"network": narrow})
+    settings = settings.model_copy(update={"network": narrow(settings.network)})
     side = 128 if dataset in SUBSETS else 64 if dataset == "tiny-imagenet" else 32
     images = pool(each=4, channels=3, size=side)
     options: Any = {"num_classes": 3, "classes": images.classes, "input_size": side, "norm": "batch", "width": 2}
-    teacher = create(settings.network.model, mean=narrow.mean, std=narrow.std, **options).eval()
+    teacher = create(settings.network.model, mean=settings.network.mean, std=settings.network.std, **options).eval()
     condensed = Maker().make(settings, context(tmp_path, images, teacher=teacher)).source.images(0)
     assert len(condensed.images) == 3
     assert condensed.images.shape == (3, side, side)

@@ -44,7 +44,7 @@ def split_images(images: Tensor, per_image: int) -> Tensor:
 
 
 def merge_images(images: Tensor, per_image: int) -> Tensor:
-    """Images that hold `per_image` of the given ones each, shrunk (bilinearly, with antialiasing) to parts.
+    """Images that hold `per_image` of the given ones each, shrunk to parts by the nearest pixels, as in the authors' code.
 
     Args:
         images: `[N * per_image, C, H, W]` in the order of `split_images`, floating or uint8.
@@ -70,7 +70,7 @@ def merge_images(images: Tensor, per_image: int) -> Tensor:
     for index, (top, bottom, left, right) in enumerate(boxes):
         size = bottom - top, right - left
         whole[..., top:bottom, left:right] = _as_floats(
-            apart[:, index], lambda x, size=size: interpolate(x, size, mode="bilinear", antialias=True)
+            apart[:, index], lambda x, size=size: interpolate(x, size, mode="nearest")
         )
     return whole
 

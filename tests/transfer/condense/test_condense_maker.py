@@ -426,6 +426,15 @@ def test_crops_say_how_they_are_published_to_be_taught_on(labels: str, each: int
     assert weighted_sum(use["objective"]).outputs_needed("teacher") == ({"logits"} if labels == "teacher" else set())
 
 
+@pytest.mark.parametrize("said", [{"method": "rded"}, {"method": "mtt", "initialise": "real"}], ids=["crops", "random"])
+def test_students_of_what_is_not_learned_may_have_batch_norm(said: dict[str, Any], tmp_path: Path) -> None:
+    network = {"options": {"width": 4, "norm": "batch"}}
+    teacher = lb.create("convnet_d3", num_classes=3, channels=1, input_size=8, width=4).eval()
+    use = made_by(small(**said, iterations=0, network=network), context(tmp_path, teacher=teacher)).use
+    assert use is not None
+    assert use["student"]["options"] == network["options"]
+
+
 def test_crops_of_large_images_are_shuffled(tmp_path: Path) -> None:
     teacher = lb.create("convnet_d5", num_classes=2, channels=1, input_size=128, width=4).eval()
     settings = Settings.model_validate({"method": "rded", "budget": 2, "crops": {"candidates": 4, "crops": 1}})
@@ -433,6 +442,25 @@ def test_crops_of_large_images_are_shuffled(tmp_path: Path) -> None:
     assert use is not None
     assert use["training"]["views"] == PROTOCOLS["rded"].training(2, 2, 128)["views"]
     assert use["training"]["views"][0] == {"shuffled-patches": {"factor": 2}}
+
+
+def test_images_of_tgdd_are_taught_on_with_its_views(tmp_path: Path) -> None:
+    published = Settings.model_validate({"method": "tgdd", "budget": "1/class"}).use
+    assert (published.epochs, published.batch_size) == (1500, 64)
+    use = {"views": published.views}
+    settings = small(method="tgdd", distribution={"real_batch": 4}, use=use, iterations=1)
+    made = made_by(settings, context(tmp_path))
+    assert made.use is not None
+    training = TrainingSettings(**made.use["training"])
+    sgd = training.optimizer, training.learning_rate, training.momentum, training.weight_decay
+    assert sgd == ("sgd", 0.01, 0.9, 5e-4)
+    assert (training.milestones, training.decay) == ([0.6667, 0.8333], 0.2)
+    assert training.views == {"cutmix": {"share": 0.5}}
+    first, then = training.normalised_views
+    assert first == {"dsa": {"operations": ["flip", "colour"], "mode": "all"}}
+    assert then == {"dsa": {"operations": ["crop", "scale", "rotate"]}}
+    (evaluation,) = lb.evaluate_set(made, pool(), seeds=1, training={"steps": 2})
+    assert evaluation.steps == 2
 
 
 def test_images_of_ncfm_are_taught_on_with_its_optimiser(tmp_path: Path) -> None:

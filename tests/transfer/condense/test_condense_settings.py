@@ -27,8 +27,8 @@ def test_published_methods_fit_together(method: str) -> None:
 
 def test_students_are_taught_in_the_batches_that_are_published() -> None:
     batches = {method: settings(method=method).use.batch_size for method in METHODS}
-    others = dict.fromkeys(("datm", "pad", "edf", "ncfm", "tgdd"), 128)
-    assert batches == {"mtt": 256, "ftd": 256, "dm": 256, **others, "rded": None}
+    others = dict.fromkeys(("datm", "pad", "edf", "ncfm"), 128)
+    assert batches == {"mtt": 256, "ftd": 256, "dm": 256, **others, "tgdd": 64, "rded": None}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,10 @@ def test_students_are_taught_in_the_batches_that_are_published() -> None:
         (
             {"matching": {"chunk": 3, "gradient": "unrolled"}},
             "`chunk` splits the steps of `gradient: exact` and `tesla`, and 'unrolled' ones are whole, got 3; set",
+        ),
+        (
+            {"experts": {"milestones": [50, 40]}},
+            r"must rise, got \[50, 40\]; give each epoch once",
         ),
         ({"matching": {"start_from": 2, "start_to": 2}}, "`start_to` must be greater than `start_from`"),
         ({"matching": {"grow_to": 9}}, "`grow_to` and `grow_until` go together"),
@@ -148,6 +152,18 @@ def test_arms_of_one_network_share_their_controls() -> None:
     assert strict == {"condense-random": 1, "condense-rded": 0, "condense-random-soft": 2}
     for control in controls:
         Settings.model_validate({"budget": "1/class", **control.transfer})
+
+
+def test_networks_with_batch_norm_go_where_nothing_reads_parameters() -> None:
+    """Crops, and the random images beside them."""
+    batch = {"network": {"options": {"norm": "batch"}}}
+    crops = settings(method="rded", **batch).model_dump(mode="json", exclude={"budget"})
+    (control,) = [control for control in controls_beside({"rded": crops}) if control.name == "condense-random"]
+    random = Settings.model_validate({"budget": "1/class", **control.transfer})
+    assert random.network.options == {"norm": "batch"}
+    for said in ({"method": "datm", "iterations": 0}, {"method": "dm"}):
+        with pytest.raises(ValidationError, match=r"`network.options.norm` must not be .batch."):
+            settings(**said, **batch)
 
 
 def test_crops_stand_beside_images_that_the_teacher_is_asked_about() -> None:

@@ -1,5 +1,6 @@
 """Experts in a folder: which of them are read, and the errors for those that cannot be."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from tests.transfer.condense.small import Heard, context, pool, small
 
 from limbeck.errors import UserError
+from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.condense import Maker
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.observer import snapshot_path
 from limbeck.transfer.condense.experts.store import expert_folder
-from limbeck.transfer.condense.find_experts import open_experts, snapshots_read
+from limbeck.transfer.condense.find_experts import _key, open_experts, snapshots_read
 from limbeck.transfer.condense.network import FreshNetworks
 from limbeck.transfer.condense.settings import CondenseSettings
 
@@ -52,6 +54,7 @@ def test_all_are_read_or_as_many_as_are_wanted(tmp_path: Path) -> None:
     [
         ({"learning_rate": 0.2}, r"`experts.learning_rate` is 0.2, and .* were made with 0.1; leave `experts.learn"),
         ({"learning_rate": 0.1}, None),
+        ({"milestones": [1]}, r"`experts.milestones` is \[1\], and .* were made with \[\]; leave `experts.milestones`"),
         ({"sharpness": {"rho": 0.1}}, r"`experts.sharpness` is {.*}, and .* were made with null; leave"),
         ({"seed": 3}, r"`experts.seed` is 3, and the experts in `experts.folder` .* were made with 0; leave"),
         ({"format": "float32"}, r"`experts.format` is \"float32\", and .* were made with \"float16\"; leave"),
@@ -66,6 +69,23 @@ def test_experts_that_were_made_otherwise_than_is_said_are_refused(
         return
     with pytest.raises(UserError, match=told):
         opened(folder, experts=said)
+
+
+def test_experts_at_constant_rates_are_where_earlier_versions_kept_them() -> None:
+    def key(**experts: object) -> str:
+        settings = small(method="mtt", experts=experts)
+        return _key(settings, pool(), FreshNetworks.of(settings.network, pool()))
+
+    assert key(decay=0.5) == key(), "nothing reads it"
+    assert len({key(), key(milestones=[1]), key(milestones=[1], decay=0.5)}) == 3
+    settings = small(method="mtt")
+    experts = settings.experts.model_dump(mode="json")
+    for name in ("count", "judges", "folder", "epochs", "milestones", "decay"):
+        del experts[name]
+    network = fingerprint(FreshNetworks.of(settings.network, pool())(0))
+    content = {"experts": experts, "network": network, "images": pool().fingerprint}
+    written = json.dumps(content, sort_keys=True).encode()
+    assert key() == hashlib.blake2b(written, digest_size=8).hexdigest()
 
 
 def test_experts_of_another_method_are_read(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def _network(settings: "CondenseSettings") -> Iterator[str]:
     network = settings.network
     model = canonical(network.model)
     check_options(model, entry(model).options, dict(network.options))
-    if network.options.get("norm") == "batch":
+    if network.options.get("norm") == "batch" and settings.reads_parameters:
         yield (
             "`network.options.norm` must not be 'batch', whose running statistics are no parameters that a trajectory "
             "holds, or that steps on a few images could follow; choose 'instance', 'group', 'layer' or 'none'"

@@ -40,13 +40,14 @@ class Curriculum(SettingsGroup):
         score: how hard an image is: a criterion of `select` of which low is easy.
         first: share of each class that is shown in the first epoch.
         whole_from: epoch from which all are shown.
-        drops: pairs of an epoch and the share of the easiest images that is left out from it on.
+        drops: pairs of an epoch and the share of the easiest images that is left out from it on. Epochs count from 0;
+            the published ones are 40 and 60, after which the authors' code leaves them out.
     """
 
     score: str = "grand"
     first: Share = 0.75
     whole_from: Count = 20
-    drops: tuple[tuple[Count, Annotated[float, Field(ge=0, lt=1)]], ...] = ((40, 0.1), (60, 0.2))
+    drops: tuple[tuple[Count, Annotated[float, Field(ge=0, lt=1)]], ...] = ((41, 0.1), (61, 0.2))
 
     @field_validator("score")
     @classmethod
@@ -72,7 +73,10 @@ class Experts(SettingsGroup):
         steps_per_snapshot: how many steps lie between two snapshots; None for an epoch, and then "epochs" are such
             intervals everywhere.
         batch_size: images of a step of the experts' SGD.
-        learning_rate: of the experts' SGD, constant.
+        learning_rate: of the experts' SGD, up to the first of the `milestones`.
+        milestones: epochs after which the learning rate falls; none for a constant one. Those beyond `epochs` are never
+            reached.
+        decay: what the learning rate is multiplied by at each of the `milestones`.
         momentum: of the experts' SGD.
         weight_decay: of the experts' SGD.
         sharpness: sharpness-aware minimisation, as `sharpness` under `training`; None for plain SGD.
@@ -91,6 +95,8 @@ class Experts(SettingsGroup):
     steps_per_snapshot: Count | None = None
     batch_size: Count = 256
     learning_rate: Positive = 0.01
+    milestones: tuple[Count, ...] = ()
+    decay: Share = 0.2
     momentum: Decay = 0.0
     weight_decay: NotNegative = 0.0
     sharpness: Sharpness | None = None
@@ -99,3 +105,10 @@ class Experts(SettingsGroup):
     format: Literal["float16", "float32", "differences"] = "float16"
     judges: Natural = 1
     seed: Natural = 0
+
+    @field_validator("milestones")
+    @classmethod
+    def _rising(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
+        if list(milestones) != sorted({*milestones}):
+            raise ValueError(f"must rise, got {list(milestones)}; give each epoch once, the first one first")
+        return milestones

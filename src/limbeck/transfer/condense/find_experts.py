@@ -13,6 +13,7 @@ from limbeck.models.fingerprint import fingerprint
 from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
 from limbeck.transfer.condense.experts.falling import loss_that_does_not_fall
+from limbeck.transfer.condense.experts.make import default_settings
 from limbeck.transfer.condense.experts.store import listed
 from limbeck.transfer.condense.methods import METHODS
 from limbeck.transfer.condense.network import FreshNetworks
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 EXPERTS = "experts"
 """Folder of experts: in the cache, in the folder that the runs of a comparison share, or in the maker's own."""
 _GROWING = {"count", "judges", "folder"}
+_OF_FALLING_RATES = {"milestones", "decay"}
+"""Settings left out of the key where the rate is constant: the experts of versions without them are found again."""
 
 
 def snapshots_read(settings: CondenseSettings, epochs: int | None = None) -> tuple[int, ...]:
@@ -131,7 +134,7 @@ def _check_made_alike(settings: CondenseSettings, store: ExpertStore, folder: st
 
     Experts made with another method's settings may be read as long as the recipe leaves those settings out.
     """
-    stored = {**store.about["settings"], "seed": store.about["seed"]}
+    stored = {**default_settings(), **store.about["settings"], "seed": store.about["seed"]}
     for name, value in _changed(settings).items():
         if name in stored and stored[name] != value:
             raise UserError(
@@ -242,6 +245,8 @@ def remarks_on_their_number(settings: CondenseSettings, store: ExpertStore) -> l
 def _key(settings: CondenseSettings, images: "ImageSet", networks: FreshNetworks) -> str:
     """Hash of all that experts and judges depend on, except how many there are."""
     growing = _GROWING if settings.reads_judges else {*_GROWING, "epochs"}
+    if not settings.experts.milestones:
+        growing = {*growing, *_OF_FALLING_RATES}
     content = {
         "experts": settings.experts.model_dump(mode="json", exclude=growing),
         "network": fingerprint(networks(0)),

@@ -96,7 +96,9 @@ def _check_network(settings: CondenseSettings, pool: ImageSet, context: MakerCon
     """Checks that images can be learned on the network, and that existing experts and masks fit."""
     with naming("network"):
         networks = FreshNetworks.unfitted(settings.network, pool)
-        FlatNetwork(networks(0))
+        network = networks(0)
+        if settings.reads_parameters:
+            FlatNetwork(network)
     if settings.experts.folder is not None:  # their network is normalised by all images
         open_experts(settings, pool, lambda seed: FreshNetworks.of(settings.network, pool)(seed))
     check_mask(settings, networks, pool, context)

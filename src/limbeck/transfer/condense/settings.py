@@ -184,6 +184,11 @@ class CondenseSettings(MakerSettings):
         return self.labels == "soft" or self.initialise == "correct" or looks
 
     @property
+    def reads_parameters(self) -> bool:
+        """Whether the network must be known by its parameters alone: images are learned on it, or experts are read."""
+        return self.by != "crops" and (self.iterations > 0 or self.reads_judges)
+
+    @property
     def own_labels(self) -> bool:
         """Whether the set's labels are used as they are; False for crops whose teacher is asked about every view."""
         return self.by != "crops" or self.labels != "teacher"

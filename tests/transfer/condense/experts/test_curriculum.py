@@ -7,6 +7,7 @@ import torch
 from tests.transfer.condense.experts.tiny_experts import IMAGES, all_of, make, whole
 
 from limbeck.data.image_set import ImageSet
+from limbeck.errors import UserError
 from limbeck.transfer.condense.expert_settings import Curriculum
 from limbeck.transfer.condense.experts.curriculum import CurriculumPasses, share_shown
 from limbeck.transfer.condense.experts.intervals import Intervals
@@ -16,9 +17,16 @@ SHORT = {"score": "variance", "first": 0.5, "whole_from": 2, "drops": [[3, 0.25]
 
 
 def test_shares_are_the_published_ones() -> None:
-    shares = [share_shown(Curriculum(), epoch) for epoch in (0, 4, 19, 20, 39, 40, 59, 60, 99)]
+    shares = [share_shown(Curriculum(), epoch) for epoch in (0, 4, 19, 20, 40, 41, 60, 61, 99)]
     expected = [(0, 0.75), (0, 0.8), (0, 0.9875), (0, 1), (0, 1), (0.1, 1), (0.1, 1), (0.2, 1), (0.2, 1)]
     assert shares == [pytest.approx(share) for share in expected]
+
+
+def test_experts_of_another_curriculum_are_not_taken_for_these(tmp_path: Path) -> None:
+    """Such as those that dropped images an epoch earlier."""
+    make(tmp_path, snapshots=2, curriculum={"score": "variance", "drops": [[40, 0.1], [60, 0.2]]}, judges=0, epochs=1)
+    with pytest.raises(UserError, match=r"they differ in `experts.curriculum` \(.*\[\[40, 0.1\]"):
+        make(tmp_path, snapshots=2, curriculum={"score": "variance"}, judges=0, epochs=1)
 
 
 def test_each_class_is_shown_from_easy_to_hard() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -17,10 +17,14 @@ from limbeck.objectives import weighted_sum
 from limbeck.progress import Progress, Silent
 from limbeck.randomness import derive_seed
 from limbeck.training import Interrupted, RunFolder, WeightTrajectory, fit
+from limbeck.training.schedule import schedule_of
 from limbeck.transfer.condense.experts import ExpertStore, make_experts
+from limbeck.transfer.condense.experts.intervals import Intervals
 from limbeck.transfer.condense.experts.observer import Snapshots
 from limbeck.transfer.condense.experts.teach import Teaching, TrainingTask, training_settings
 
+FIVE_STEPS = Intervals([40], batch_size=8)
+"""Of an epoch."""
 OUTSIDE = wrap(torch.nn.Linear(8, 2), num_classes=2, input_size=8, mean=[0, 0, 0], std=[1, 1, 1])
 
 
@@ -33,7 +37,7 @@ def test_snapshots_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
             student,
             IMAGES,
             weighted_sum("cross_entropy"),
-            settings=training_settings(settings(), 25, 8),
+            settings=training_settings(settings(), 25, FIVE_STEPS),
             run_folder=run_folder,
             seed=seed,
             observers=[trajectory],
@@ -172,7 +176,7 @@ def test_snapshots_after_steps(tmp_path: Path) -> None:
 
 def test_views_and_sharpness_are_those_of_the_ordinary_loop(tmp_path: Path) -> None:
     changes = {"views": "dsa", "sharpness": {"rho": 0.05}, "format": "float32", "judges": 0, "epochs": 1}
-    training = training_settings(settings(**changes), 5, 8)
+    training = training_settings(settings(**changes), 5, FIVE_STEPS)
     assert (training.normalised_views, training.sharpness and training.sharpness.rho) == ("dsa", 0.05)
     store = make(tmp_path / "experts", snapshots=2, **changes)
     student = NETWORKS(derive_seed(0, "expert", 0))
@@ -183,6 +187,31 @@ def test_views_and_sharpness_are_those_of_the_ordinary_loop(tmp_path: Path) -> N
         store.theta(0, 1), torch.cat([parameter.detach().flatten() for parameter in student.network.parameters()])
     )
     assert not torch.equal(store.theta(0, 1), whole("float32").theta(0, 1))
+
+
+def test_the_rate_falls_after_epochs_however_long_training_is(tmp_path: Path) -> None:
+    falling = settings(milestones=[2, 4], decay=0.5)
+    for epochs, expected in ((2, [0.1]), (3, [0.1, 0.05]), (7, [0.1, 0.05, 0.025])):
+        rate = schedule_of(5 * epochs, training_settings(falling, 5 * epochs, FIVE_STEPS))
+        rates = [rate(step).rate for step in range(5 * epochs)]
+        assert rates == pytest.approx([expected[min(step // 10, len(expected) - 1)] for step in range(5 * epochs)])
+    changes: dict[str, Any] = {"milestones": [2], "decay": 0.5, "judges": 0, "format": "float32"}
+    store = make(tmp_path, snapshots=2, epochs=1, **changes)
+    store = make(tmp_path, snapshots=4, epochs=3, **changes)
+    assert torch.equal(all_of(store)[0, :3], all_of(whole("float32"))[0, :3])
+    assert not torch.equal(store.theta(0, 3), whole("float32").theta(0, 3))
+
+
+def test_experts_that_recorded_no_milestones_had_none(tmp_path: Path) -> None:
+    make(tmp_path, snapshots=2)
+    for name in ("plan.json", "experts.json"):
+        if (tmp_path / name).exists():
+            about = json.loads((tmp_path / name).read_text())
+            about["settings"] = {key: about["settings"][key] for key in about["settings"] if key != "milestones"}
+            (tmp_path / name).write_text(json.dumps(about))
+    make(tmp_path, snapshots=2)
+    with pytest.raises(UserError, match=r"they differ in `experts.milestones` \(\[\] then, \[1\] now\)"):
+        make(tmp_path, snapshots=2, milestones=[1])
 
 
 def test_a_batch_larger_than_the_set_is_the_set(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def share_shown(settings: Curriculum, epoch: int) -> tuple[float, float]:
     Source: Li et al., "Prioritize alignment in dataset distillation", 2024, https://arxiv.org/abs/2408.03360.
 
     Example:
-        >>> [share_shown(Curriculum(), epoch) for epoch in (0, 10, 20, 40, 60)]
+        >>> [share_shown(Curriculum(), epoch) for epoch in (0, 10, 20, 41, 61)]
         [(0.0, 0.75), (0.0, 0.875), (0.0, 1.0), (0.1, 1.0), (0.2, 1.0)]
     """
     grown = min(1.0, epoch / settings.whole_from)

@@ -57,7 +57,7 @@ def make_experts(
     Several calls for one folder, as by the runs of a comparison, share the work.
 
     Args:
-        settings: how many, and how they are taught; by plain or sharpness-aware SGD at a constant rate.
+        settings: how many, and how they are taught; by plain or sharpness-aware SGD.
         networks: seed -> fresh network without state beside its parameters; picklable for several workers.
         images: labelled, or a function that loads them, which every worker calls for itself.
         folder: of the experts.
@@ -213,7 +213,7 @@ def _claim(
     """Prepares the folder, or checks that it holds the same plan; returns the plan."""
     plan: dict[str, Any] = {
         "version": _VERSION,
-        "settings": settings.model_dump(mode="json", exclude=set(_GROWING)),
+        "settings": _recorded(settings),
         "images": images.fingerprint,
         "network": fingerprint(network),
         "seed": seed,
@@ -240,15 +240,24 @@ def _claim(
     return plan
 
 
+def default_settings() -> dict[str, Any]:
+    """The settings that a plan records, as they are by default: what an earlier version did not record was so."""
+    return _recorded(Experts())
+
+
+def _recorded(settings: Experts) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude=set(_GROWING))
+
+
 def _same(path: Path, plan: dict[str, Any]) -> dict[str, Any]:
     try:
         before = dict(json.loads(path.read_text()))
     except (ValueError, TypeError) as error:
         raise UserError(f"{str(path)!r} is damaged ({error}); choose another folder.") from error
     differing = [name for name in plan if name != "settings" and before.get(name) != plan[name]]
-    then, now = before.get("settings", {}), plan["settings"]
-    changed = [name for name in now if name in then and then[name] != now[name]]  # later versions add others
-    differing += [f"`experts.{name}` ({then.get(name)!r} then, {now[name]!r} now)" for name in changed]
+    now, then = plan["settings"], {**default_settings(), **before.get("settings", {})}
+    changed = [name for name in now if then[name] != now[name]]
+    differing += [f"`experts.{name}` ({then[name]!r} then, {now[name]!r} now)" for name in changed]
     if differing:
         raise UserError(
             f"the experts in {str(path.parent)!r} are others: they differ in {', '.join(differing)}. Make these in "

@@ -98,7 +98,7 @@ class Teaching:
                     student,
                     self.images,
                     weighted_sum("cross_entropy"),
-                    settings=training_settings(self.settings, steps, self.intervals.batch_size),
+                    settings=training_settings(self.settings, steps, self.intervals),
                     run_folder=run_folder,
                     seed=seed,
                     observers=observers,
@@ -174,18 +174,23 @@ class MakeTeaching:
         return Teaching(images=images, **self.rest)
 
 
-def training_settings(settings: Experts, steps: int, batch_size: int) -> TrainingSettings:
-    """Settings of an expert's training: precision and memory format are fixed, so that it is the same everywhere."""
+def training_settings(settings: Experts, steps: int, intervals: Intervals) -> TrainingSettings:
+    """Settings of an expert's training: precision and memory format are fixed, so that it is the same everywhere.
+
+    The rate falls at the same steps however long the training is, so that it can be gone on with for more.
+    """
     views, sharpness = settings.views, settings.sharpness
+    falls = [step for step in map(intervals.step, settings.milestones) if step < steps]
+    falling = {"schedule": "multi-step", "milestones": [step / steps for step in falls], "decay": settings.decay}
     return TrainingSettings.model_validate(
         {
             "steps": steps,
-            "batch_size": batch_size,
+            "batch_size": intervals.batch_size,
             "optimizer": "sgd",
             "learning_rate": settings.learning_rate,
             "momentum": settings.momentum,
             "weight_decay": settings.weight_decay,
-            "schedule": "constant",
+            **(falling if falls else {"schedule": "constant"}),
             "views": "none",
             "validations": 0,
             "precision": "fp32",
