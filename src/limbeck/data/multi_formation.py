@@ -44,7 +44,7 @@ def split_images(images: Tensor, per_image: int) -> Tensor:
 
 
 def merge_images(images: Tensor, per_image: int) -> Tensor:
-    """Images that hold `per_image` of the given ones each, shrunk to parts by the nearest pixels, as in the authors' code.
+    """Images that hold `per_image` of the given ones each, shrunk to parts by the nearest pixels, as in NCFM's code.
 
     Args:
         images: `[N * per_image, C, H, W]` in the order of `split_images`, floating or uint8.
