@@ -70,6 +70,19 @@ def test_differences_are_paired_over_seeds(folder: Path) -> None:
     assert rows[0]["beyond_noise"] == (rows[0]["low"] > 0)
 
 
+def test_seeds_that_tie_are_no_finding_from_a_handful_of_test_images(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "test_images": 100}))
+    for cell in plan(RECIPE):
+        if cell.arm in ("entropy", "random"):
+            write(tmp_path / cell.folder, 0.51 if cell.arm == "entropy" else 0.50, cell.budget.amount)
+    collected = collect(tmp_path, RECIPE)
+    row = collected["differences"][0]
+    assert (row["beyond_noise"], round(row["p"], 3), row["seeds_needed"]) == (False, 0.179, 4)
+    assert (row["low"], row["high"]) == (pytest.approx(0.01 - 0.0367, abs=1e-4), pytest.approx(0.0467, abs=1e-4))
+    first = collected["table"][0]
+    assert (first["std"], first["half_width"]) == (0.0, pytest.approx(0.0259, abs=1e-4))
+
+
 def test_failed_and_missing_runs_are_said(folder: Path) -> None:
     runs = {(row["arm"], row["seed"]): row for row in collect(folder, RECIPE)["runs"]}
     assert (runs["no-teacher", 0]["state"], runs["no-teacher", 0]["error"]) == ("failed", "the loss is not finite")

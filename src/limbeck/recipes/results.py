@@ -77,7 +77,8 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
     runs = [_run_row(folder, run, dropped.get(run.folder)) for run in planned]
     stopped = {(row["arm"], row["budget"]) for row in runs if row["state"] == DROPPED}
     unstopped = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
-    table = [_table_row(rows) for rows in _grouped(unstopped)]
+    resolution = 1 / networks["test_images"] if networks.get("test_images") else None
+    table = [_table_row(rows, resolution) for rows in _grouped(unstopped)]
     against = _against(recipe.compare, runs) if suited else []
     return {
         "name": recipe.name,
@@ -90,8 +91,8 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         **networks,
         "runs": runs,
         "table": table,
-        "differences": _differences(unstopped, recipe, against),
-        "enough": _enough(unstopped, table, recipe.compare, networks),
+        "differences": _differences(unstopped, recipe, against, resolution),
+        "enough": _enough(unstopped, table, recipe.compare, networks, resolution),
         "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
             *_notes(recipe, planned),
@@ -167,11 +168,12 @@ def _enough(
     table: Sequence[dict[str, Any]],
     compare: CompareSettings | None,
     networks: Mapping[str, Any],
+    resolution: float | None,
 ) -> dict[str, Any] | None:
     if compare is None or compare.budgets is None:
         return None
     teacher = (networks.get("teacher") or {}).get("evaluation") or {}
-    result = enough(runs, table, compare.margin, teacher.get("top1"))
+    result = enough(runs, table, compare.margin, teacher.get("top1"), resolution=resolution)
     others = [name for name, arm in compare.arms.items() if arm.student is not None]
     return result if result is None or not others else {**result, "other_students": others}
 
@@ -217,12 +219,12 @@ def _grouped(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return [rows for _, same in groupby(by_budget, key=lambda rows: rows[0]["budget"]) for rows in same]
 
 
-def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _table_row(rows: Sequence[dict[str, Any]], resolution: float | None) -> dict[str, Any]:
     first = rows[0]
     last = [row["last"] for row in rows]
-    mean, half_width = mean_interval(last)
+    mean, half_width = mean_interval(last, resolution=resolution)
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
-    chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
+    chosen_mean, chosen_half_width = mean_interval(chosen, resolution=resolution) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
     counted = [cost.making for cost in costs if cost.making is not None]
     making = mean_cost(counted) if len(counted) == len(costs) else None  # missing in runs of earlier versions
@@ -248,7 +250,7 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _differences(
-    runs: Sequence[dict[str, Any]], recipe: Recipe, against: Sequence[dict[str, Any]]
+    runs: Sequence[dict[str, Any]], recipe: Recipe, against: Sequence[dict[str, Any]], resolution: float | None
 ) -> list[dict[str, Any]]:
     by_seed: dict[tuple[str, str], dict[int, float]] = {}
     first: dict[tuple[str, str], dict[str, Any]] = {}
@@ -267,11 +269,14 @@ def _differences(
                 entry = {"arm": arm, "against": other[0], "budget": budget, "images": images}
                 if other[1] == budget and first[other]["images"] != images:  # as when classes have too few images
                     entry["images_against"] = first[other]["images"]
-                differences.append(({**entry, **paired_difference(values, opposing)}, paired_values(values, opposing)))
-    return _corrected(differences)
+                difference = paired_difference(values, opposing, resolution=resolution)
+                differences.append(({**entry, **difference}, paired_values(values, opposing)))
+    return _corrected(differences, resolution)
 
 
-def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> list[dict[str, Any]]:
+def _corrected(
+    differences: Sequence[tuple[dict[str, Any], list[float]]], resolution: float | None
+) -> list[dict[str, Any]]:
     """Rows corrected for as many arms as are compared with the same at the same budget.
 
     Each is given with its differences seed by seed; rows that are within noise get the number of seeds needed.
@@ -282,7 +287,9 @@ def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> lis
         families.setdefault((row["against"], row["budget"]), []).append(index)
     for indices in families.values():
         for index, row in zip(indices, corrected([rows[index] for index in indices]), strict=True):
-            needed = None if row["beyond_noise"] else seeds_needed(differences[index][1], tests=row["tests"])
+            needed = None
+            if not row["beyond_noise"]:
+                needed = seeds_needed(differences[index][1], tests=row["tests"], resolution=resolution)
             rows[index] = {**row, "seeds_needed": needed}
     return rows
 
