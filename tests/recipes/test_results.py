@@ -134,6 +134,14 @@ def test_notes_name_the_controls_of_another_length(tmp_path: Path) -> None:
     assert collect(tmp_path, same)["notes"][0].startswith("Every run takes 12 steps of 16 images")
 
 
+def test_arms_and_controls_of_other_steps_or_another_student_are_told(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "train_classes": 3, "suited": True}))
+    wide = {"model": "convnet_d3", "options": {"width": 32}}
+    arms = {"long": {"training": {"steps": 24}}, "wide": {"student": wide}, "entropy": "entropy"}
+    unlike = collect(tmp_path, read_recipe(comparison(arms=arms)))["unlike"]
+    assert unlike == {"steps": ["long"], "student": ["wide"]}
+
+
 def test_without_budgets_arms_are_set_against_the_baseline_and_labels_alone(tmp_path: Path) -> None:
     (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400}))
     recipe = read_recipe(objectives(baseline="kd", without_teacher={"steps": 24}))

@@ -59,8 +59,8 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
         arms as are compared with the same at the same budget; `enough`: how little data is enough (see `enough`);
-        `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `passes`: teacher
-        passes of arms that make images with the teacher, and of their controls (see `compared_passes`); `racing`: which
+        `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `unlike`: arms and
+        controls whose `steps` or `student` are not the comparison's; `passes`: teacher passes of arms that make images with the teacher, and of their controls (see `compared_passes`); `racing`: which
         arms stopped early (see `race_results`); and teacher, student and numbers of images. An arm that stopped before
         all its seeds were run is only in `runs` and `racing`.
     """
@@ -87,6 +87,7 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         "baseline": None if recipe.compare is None else recipe.compare.baseline,
         "controls": _controls(recipe.compare, runs, suited=suited),
         **({"against": against} if suited else {}),
+        "unlike": _unlike(recipe, planned),
         "passes": _passes(recipe.compare, table, against),
         **networks,
         "runs": runs,
@@ -322,8 +323,7 @@ def _notes(recipe: Recipe, planned: Sequence[PlannedRun]) -> list[str]:
 def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
     """A sentence on the length of training, and on arms, including controls, with another length at any budget."""
     training, budgets = recipe.training, recipe.compare is not None and recipe.compare.budgets is not None
-    usual = _steps_of(training)
-    apart = dict.fromkeys(run.arm for run in planned if _steps_of(run.recipe.training) != usual)
+    apart = _unlike(recipe, planned)["steps"]
     if len(apart) == len({run.arm for run in planned}):
         return "Every arm learns for as long as its own settings say; see the recipe."
     every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
@@ -332,6 +332,14 @@ def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
         return f"{every} takes {training.epochs:g} epochs of {images}."
     whatever = ", whatever its budget" if budgets else ""
     return f"{every} takes {training.steps:,} steps of {training.batch_size} images{whatever}."
+
+
+def _unlike(recipe: Recipe, planned: Sequence[PlannedRun]) -> dict[str, list[str]]:
+    """The arms, controls too, whose `steps` or `student` are not those of the recipe at some budget."""
+    usual = _steps_of(recipe.training)
+    steps = (run.arm for run in planned if _steps_of(run.recipe.training) != usual)
+    student = (run.arm for run in planned if run.recipe.student != recipe.student)
+    return {"steps": list(dict.fromkeys(steps)), "student": list(dict.fromkeys(student))}
 
 
 def _steps_of(training: TrainingSettings) -> tuple[int | None, float | None, int]:
