@@ -98,7 +98,9 @@ class EnergyMeter:
 
     def so_far(self) -> Energy:
         """What was used since the context was entered, up to the counters' last reading."""
-        return _energy(_processor_seconds() - self._started, self._processors, self._gpus, uuids_in_use(), self._sharers)
+        return _energy(
+            _processor_seconds() - self._started, self._processors, self._gpus, uuids_in_use(), self._sharers
+        )
 
     @property
     def energy(self) -> Energy:

@@ -86,12 +86,13 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
 def _body(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> Iterator[str]:
     """What stands between the beginning and the end of the tabular."""
     columns, most = max(len(budgets), 1), _most_seeds(comparisons)
+    every = [comparison.results for comparison in comparisons]
     yield r"    \toprule"
     yield from _header(comparisons, budgets)
     for comparison in comparisons:
         yield r"    \midrule"
         if len(comparisons) > 1:
-            words = escape(f"{comparison.name}: {networks(comparison.results)}")
+            words = escape(f"{comparison.name}: {networks(comparison.results, every)}")
             yield rf"    \multicolumn{{{columns + 1}}}{{l}}{{\emph{{{words}}}}} \\"
             yield r"    \addlinespace"
         yield from _arms(comparison, budgets, most)
@@ -193,15 +194,35 @@ def _spread(most: int) -> str:
     return f": mean ± half its 95 % interval over n = {most} seeds, or as many as a cell says"
 
 
-def networks(results: Row) -> str:
-    """'teacher resnet56 (93.40 %), student resnet8', as far as they are known."""
+def networks(results: Row, every: Iterable[Row] = ()) -> str:
+    """'teacher resnet56 (93.40 %), student resnet8', as far as they are known.
+
+    Args:
+        results: of one comparison.
+        every: of those beside it; a student of the same name that is another one is told apart by its size.
+    """
     parts = []
     for role in ("teacher", "student"):
         network = results.get(role) or {}
         if network.get("name"):
             top1 = (network.get("evaluation") or {}).get("top1")
             parts.append(f"{role} {network['name']}" + (f" ({formats.percent(top1, 2)})" if top1 else ""))
+    same_name = [_size(other) for other in every if _student(other).get("name") == _student(results).get("name")]
+    if parts and len({size for size in same_name if size}) > 1 and (size := _size(results)):
+        parts[-1] += f" ({size})"
     return ", ".join(parts)
+
+
+def _student(results: Row) -> Row:
+    return results.get("student") or {}
+
+
+def _size(results: Row) -> str:
+    """'0.27 M parameters and 41 M multiply-adds' of the student; '' where they are unknown."""
+    footprint = _student(results).get("footprint") or {}
+    if footprint.get("parameters") is None:
+        return ""
+    return f"{formats.number(footprint['parameters'])} parameters, {formats.number(footprint['macs'])} multiply-adds"
 
 
 def _most_seeds(comparisons: Iterable[Comparison]) -> int:
