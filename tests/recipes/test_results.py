@@ -134,6 +134,21 @@ def test_notes_name_the_controls_of_another_length(tmp_path: Path) -> None:
     assert collect(tmp_path, same)["notes"][0].startswith("Every run takes 12 steps of 16 images")
 
 
+def test_sets_of_another_size_for_each_seed_count_as_their_mean_in_tables_and_costs(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400}))
+    for cell in plan(RECIPE):
+        grown = cell.arm == "entropy"
+        amount = cell.budget.amount + (4 * cell.recipe.seed if grown else 0) if cell.budget else 400
+        write(tmp_path / cell.folder, 0.5 + amount / 1000, amount)
+    collected = collect(tmp_path, RECIPE)
+    assert [row["images"] for row in collected["table"] if row["arm"] == "entropy"] == [14, 26]
+    row = next(row for row in collected["differences"] if (row["arm"], row["against"]) == ("entropy", "random"))
+    assert (row["images"], row["images_against"]) == (14, 12)
+    (entropy,) = [arm for arm in collected["enough"]["arms"] if arm["arm"] == "entropy"]
+    assert (entropy["least"], entropy["most"], entropy["low"]) == (14, 26, 26)
+    assert entropy["costs"]["low"]["teacher_passes"] == 100
+
+
 def test_arms_and_controls_of_other_steps_or_another_student_are_told(tmp_path: Path) -> None:
     (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "train_classes": 3, "suited": True}))
     wide = {"model": "convnet_d3", "options": {"width": 32}}

@@ -69,6 +69,11 @@ def enough(
     }
 
 
+def mean_images(rows: Sequence[Row]) -> int:
+    """Images of one arm at one budget: the mean over seeds, as sets that grow may have another size for each."""
+    return round(_mean(row["images"] for row in rows))
+
+
 def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
     """Arm -> whether it is a control, and its accuracy by number of images and seed.
 
@@ -81,7 +86,7 @@ def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
             budgets.setdefault((row["arm"], row["budget"]), []).append(row)
     accuracies: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
     for (arm, _), rows in budgets.items():
-        images = round(sum(row["images"] for row in rows) / len(rows))
+        images = mean_images(rows)
         seeds = accuracies.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
         for row in rows:
             seeds.setdefault(row["seed"], []).append(row["last"])

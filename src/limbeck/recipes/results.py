@@ -20,7 +20,7 @@ from limbeck.evaluation.statistics import (
 )
 from limbeck.recipes.computed_on import unlike_computing
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described, set_against
-from limbeck.recipes.enough import enough
+from limbeck.recipes.enough import enough, mean_images
 from limbeck.recipes.passes import compared_passes
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan, students_of, transfers_of
 from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
@@ -60,9 +60,10 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
         arms as are compared with the same at the same budget; `enough`: how little data is enough (see `enough`);
         `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `unlike`: arms and
-        controls whose `steps` or `student` are not the comparison's; `passes`: teacher passes of arms that make images with the teacher, and of their controls (see `compared_passes`); `racing`: which
-        arms stopped early (see `race_results`); and teacher, student and numbers of images. An arm that stopped before
-        all its seeds were run is only in `runs` and `racing`.
+        controls whose `steps` or `student` are not the comparison's; `passes`: teacher passes of arms that make images
+        with the teacher, and of their controls (see `compared_passes`); `racing`: which arms stopped early (see
+        `race_results`); and teacher, student and numbers of images, which are means where seeds have other numbers. An
+        arm that stopped before all its seeds were run is only in `runs` and `racing`.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
@@ -216,7 +217,7 @@ def _grouped(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for row in runs:
         if row["last"] is not None:
             groups.setdefault((row["budget"], row["arm"]), []).append(row)
-    by_budget = sorted(groups.values(), key=lambda rows: rows[0]["images"])
+    by_budget = sorted(groups.values(), key=mean_images)
     return [rows for _, same in groupby(by_budget, key=lambda rows: rows[0]["budget"]) for rows in same]
 
 
@@ -227,13 +228,15 @@ def _table_row(rows: Sequence[dict[str, Any]], resolution: float | None) -> dict
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
     chosen_mean, chosen_half_width = mean_interval(chosen, resolution=resolution) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
+    real = [cost.real_images for cost in costs]
     counted = [cost.making for cost in costs if cost.making is not None]
     making = mean_cost(counted) if len(counted) == len(costs) else None  # missing in runs of earlier versions
     teaching = mean_cost([cost.teaching for cost in costs])
     total = teaching if making is None else making + teaching
     return {
-        **{key: first[key] for key in ("arm", "control", "repeats", "budget", "images")},
-        "real_images": costs[0].real_images,
+        **{key: first[key] for key in ("arm", "control", "repeats", "budget")},
+        "images": mean_images(rows),
+        "real_images": None if None in real else round(sum(real) / len(real)),
         "n": len(rows),
         "mean": mean,
         "half_width": half_width,
@@ -253,23 +256,22 @@ def _table_row(rows: Sequence[dict[str, Any]], resolution: float | None) -> dict
 def _differences(
     runs: Sequence[dict[str, Any]], recipe: Recipe, against: Sequence[dict[str, Any]], resolution: float | None
 ) -> list[dict[str, Any]]:
-    by_seed: dict[tuple[str, str], dict[int, float]] = {}
-    first: dict[tuple[str, str], dict[str, Any]] = {}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in runs:
         if row["last"] is not None:
-            by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
-            first.setdefault((row["arm"], row["budget"]), row)
+            groups.setdefault((row["arm"], row["budget"]), []).append(row)
+    by_seed = {place: {row["seed"]: row["last"] for row in rows} for place, rows in groups.items()}
+    images = {place: mean_images(rows) for place, rows in groups.items()}
     differences: list[tuple[dict[str, Any], list[float]]] = []
     for (arm, budget), values in by_seed.items():
-        if first[arm, budget]["control"] or first[arm, budget]["repeats"] is not None:
+        if groups[arm, budget][0]["control"] or groups[arm, budget][0]["repeats"] is not None:
             continue
         for other in _opponents(arm, budget, recipe, {row["arm"]: row for row in against}):
             opposing = by_seed.get(other, {})
             if values.keys() & opposing.keys():
-                images = first[arm, budget]["images"]
-                entry = {"arm": arm, "against": other[0], "budget": budget, "images": images}
-                if other[1] == budget and first[other]["images"] != images:  # as when classes have too few images
-                    entry["images_against"] = first[other]["images"]
+                entry = {"arm": arm, "against": other[0], "budget": budget, "images": images[arm, budget]}
+                if other[1] == budget and images[other] != entry["images"]:  # as when classes have too few images
+                    entry["images_against"] = images[other]
                 difference = paired_difference(values, opposing, resolution=resolution)
                 differences.append(({**entry, **difference}, paired_values(values, opposing)))
     return _corrected(differences, resolution)
