@@ -19,7 +19,7 @@ import yaml
 
 from limbeck.evaluation.statistics import paired_difference
 from limbeck.recipes.plan import PlannedRun, plan
-from limbeck.recipes.racing import Curve, ladder, read_curve, stand
+from limbeck.recipes.racing import Curve, decisions_of, ladder, read_curve, stand
 from limbeck.recipes.racing_settings import RacingSettings
 from limbeck.recipes.reading import parse_recipe
 from limbeck.recipes.rungs import common_shares, raced
@@ -95,7 +95,7 @@ def race(finished: Finished, settings: RacingSettings, seeds: list[int]) -> Race
             }
             for arm, curves in alive.items():
                 trained[arm, rung.budget] = float(rung.share) * len(curves) / len(seeds)
-            decisions = (len(finished.curves[rung.budget]) - 1) * len(rungs)
+            decisions = decisions_of(len(finished.curves[rung.budget]), len(rungs))
             for standing in stand(alive, rung.share, shares, settings, decisions=decisions, images=finished.images):
                 if standing.stops:
                     stopped |= {(standing.arm, budget): rung.label for budget in rung.drops}

@@ -52,6 +52,11 @@ def share_memory(processes: int) -> None:
     _sharers = processes
 
 
+def sharers() -> int:
+    """How many workers this process is one of on this machine; 1 for a process that is no worker."""
+    return _sharers
+
+
 @cache
 def keep_freed_memory() -> None:
     """Makes this process keep freed blocks below a GiB, on Linux with glibc.

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from limbeck import memory
 from limbeck.errors import UserError
 from limbeck.evaluation import energy, energy_counters
 from limbeck.evaluation.energy import EnergyMeter
@@ -105,6 +106,23 @@ def test_both_counters_are_a_measurement(powercap, nvml, monkeypatch):
     assert measured["kwh"] == pytest.approx(2 * 0.5 + 0.001 + 0.002), "of the GPUs, those that this process uses"
     assert measured["how"] == "processor of the whole machine by RAPL; H100 GPU-aa, H100 GPU-bytes by NVML"
     assert measured["devices"] == ["processor package-0", "processor package-1", "H100 GPU-aa", "H100 GPU-bytes"]
+
+
+def test_workers_beside_each_other_do_not_each_count_the_whole_machine(powercap, nvml, monkeypatch):
+    """Four of them, each of which sees the counters of all: what they add up to is what the machine took."""
+    counter = package(powercap, "intel-rapl:0", "package-0")
+    uses(monkeypatch, "bb")
+    monkeypatch.setattr(memory, "_sharers", 4)
+    clock = iter([100.0, 400.0])
+    monkeypatch.setattr(energy, "_processor_seconds", lambda: next(clock))
+    with EnergyMeter() as meter:
+        counter.write_text("1800000000000")
+        nvml.gpus["GPU-bb"] += 4 * 3_600_000
+    found = meter.energy
+    assert found["kind"] == "estimated"
+    assert found["kwh"] == pytest.approx(300 * 12 / 3.6e6 + 0.001)
+    assert found["how"] == "300.0 processor seconds x 12 W per core; H100 GPU-bb by NVML, divided by 4 workers"
+    assert found["devices"] == ["processor", "H100 GPU-bb"]
 
 
 def test_a_gpus_counter_alone_is_not_the_whole(powercap, nvml, monkeypatch):

@@ -37,7 +37,7 @@ def test_paired_interval_excludes_zero_as_the_paired_t_test_does(a, b):
 
 
 def test_pairs_only_the_seeds_of_both():
-    result = paired_difference({0: 0.9, 1: 0.9, 7: 0.1}, {1: 0.8, 0: 0.8, 5: 1.0})
+    result = paired_difference({0: 0.9, 1: 0.9, 7: 0.1}, {1: 0.8, 0: 0.8, 5: 1.0}, resolution=1e-3)
     assert result["n"] == 2
     assert result["mean"] == pytest.approx(0.1)
     assert result["beyond_noise"]
@@ -67,9 +67,46 @@ def test_equal_values_differ_by_exactly_nothing():
     assert paired_difference(same, same) == nothing
 
 
-def test_differences_that_are_all_the_same_are_beyond_noise():
-    result = paired_difference({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25})
-    assert (result["p"], result["beyond_noise"]) == (0.0, True)
+@pytest.mark.parametrize(("a", "b"), [((0.75, 0.5), (0.5, 0.25)), ((0.9, 0.8), (0.8, 0.7))])  # ties up to the last bit
+def test_differences_that_are_all_the_same_tell_nothing_of_their_noise(a, b):
+    result = paired_difference(dict(enumerate(a)), dict(enumerate(b)))
+    assert result == {"n": 2, "mean": pytest.approx(a[0] - b[0])} | dict.fromkeys(("low", "high", "p")) | {
+        "beyond_noise": False
+    }
+    assert seeds_needed([x - y for x, y in zip(a, b, strict=True)]) is None
+
+
+def test_counting_whole_images_leaves_noise_where_seeds_tie():
+    one_image_apart = {0: 60 / 120, 1: 72 / 120}, {0: 59 / 120, 1: 71 / 120}
+    result = paired_difference(*one_image_apart, resolution=1 / 120)
+    deviation = 1 / 120 / 6**0.5  # of a difference of two numbers, each uniform within its step
+    assert result["p"] == pytest.approx(2 * stats.t.sf(1 / 120 * 2**0.5 / deviation, 1))
+    assert (round(result["p"], 3), result["beyond_noise"]) == (0.179, False)
+    assert result["high"] - result["mean"] == pytest.approx(stats.t.ppf(0.975, 1) * deviation / 2**0.5)
+    assert seeds_needed([1 / 120, 1 / 120], resolution=1 / 120) == 4
+    nothing = paired_difference({0: 0.5, 1: 0.7}, {0: 0.5, 1: 0.7}, resolution=1 / 120)
+    assert (nothing["mean"], nothing["p"], nothing["beyond_noise"]) == (0.0, 1.0, False)
+    assert nothing["high"] == -nothing["low"] > 0
+    apart = {0: 0.9, 1: 0.8, 2: 0.85}, {0: 0.8, 1: 0.6, 2: 0.7}
+    assert paired_difference(*apart, resolution=0.01) == paired_difference(*apart)  # a larger spread stays as it is
+    _, half_width = mean_interval([0.5, 0.5], resolution=0.01)
+    assert half_width == pytest.approx(stats.t.ppf(0.975, 1) * 0.01 / 12**0.5 / 2**0.5)
+    for resolution in (0.0, -0.1, float("inf")):
+        with pytest.raises(UserError, match="`resolution` must be > 0 and finite"):
+            paired_difference(*apart, resolution=resolution)
+
+
+@pytest.mark.parametrize("images", [120, 360])
+def test_equal_arms_are_no_oftener_beyond_noise_for_being_counted_in_images(images):
+    """Two seeds of each: without the floor 12 and 6 % of equal arms are beyond noise, nearly all of them with p = 0."""
+    generator, found = np.random.default_rng(0), []
+    for _ in range(2000):
+        a, b = (dict(enumerate(np.round(images * generator.normal(0.9, 0.01, 2)) / images)) for _ in "ab")
+        found.append(paired_difference(a, b, resolution=1 / images))
+    assert all(row["p"] > 0 for row in found)
+    assert sum(row["beyond_noise"] for row in found) / len(found) < 0.05
+    corrected_for_seven = sum(row["p"] < 0.05 / 7 for row in found)
+    assert corrected_for_seven / len(found) < 0.01
 
 
 @pytest.mark.parametrize(("values", "message"), [([], "at least one number"), ([0.1, float("nan")], "must be finite")])

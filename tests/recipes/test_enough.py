@@ -41,8 +41,8 @@ def table(runs: list[Row]) -> list[Row]:
     return [{**row, "teacher_passes": 10 * row["images"], "seconds": 2.0, "energy_kwh": 0.0} for row in cells.values()]
 
 
-def answer(runs: list[Row], margin: float = 0.01, teacher: float | None = 0.95) -> Row:
-    result = enough(runs, table(runs), margin, teacher)
+def answer(runs: list[Row], margin: float = 0.01, teacher: float | None = 0.95, resolution: float = 1e-4) -> Row:
+    result = enough(runs, table(runs), margin, teacher, resolution=resolution)
     assert result is not None
     return result
 
@@ -72,6 +72,14 @@ def test_the_arm_that_needs_the_fewest_is_set_against_the_others() -> None:
     assert against["entropy"]["mean"] == pytest.approx(0.065, abs=1e-3)
     assert against["entropy"]["seeds_needed"] is None
     assert against["margin"]["mean"] == pytest.approx(0.0005, abs=1e-4)
+
+
+def test_seeds_that_tie_are_as_uncertain_as_whole_test_images_leave_them() -> None:
+    """The noise is the same for both arms, so that their differences tie."""
+    fine, coarse = (answer(rows(CURVES, full=dict.fromkeys(range(3), 0.9)), resolution=1 / n) for n in (10_000, 12))
+    assert [row["fewest"]["against"][0]["beyond_noise"] for row in (fine, coarse)] == [True, False]
+    spans = [(row["low"] or 0, row["high"] or 1000) for row in (found["arms"][1] for found in (fine, coarse))]
+    assert spans[1][0] < spans[0][0] < spans[0][1] < spans[1][1]
 
 
 def test_arms_for_which_the_smallest_budget_is_enough_are_not_told_apart() -> None:

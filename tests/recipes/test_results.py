@@ -70,6 +70,19 @@ def test_differences_are_paired_over_seeds(folder: Path) -> None:
     assert rows[0]["beyond_noise"] == (rows[0]["low"] > 0)
 
 
+def test_seeds_that_tie_are_no_finding_from_a_handful_of_test_images(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "test_images": 100}))
+    for cell in plan(RECIPE):
+        if cell.arm in ("entropy", "random"):
+            write(tmp_path / cell.folder, 0.51 if cell.arm == "entropy" else 0.50, cell.budget.amount)
+    collected = collect(tmp_path, RECIPE)
+    row = collected["differences"][0]
+    assert (row["beyond_noise"], round(row["p"], 3), row["seeds_needed"]) == (False, 0.179, 4)
+    assert (row["low"], row["high"]) == (pytest.approx(0.01 - 0.0367, abs=1e-4), pytest.approx(0.0467, abs=1e-4))
+    first = collected["table"][0]
+    assert (first["std"], first["half_width"]) == (0.0, pytest.approx(0.0259, abs=1e-4))
+
+
 def test_failed_and_missing_runs_are_said(folder: Path) -> None:
     runs = {(row["arm"], row["seed"]): row for row in collect(folder, RECIPE)["runs"]}
     assert (runs["no-teacher", 0]["state"], runs["no-teacher", 0]["error"]) == ("failed", "the loss is not finite")
@@ -119,6 +132,29 @@ def test_notes_name_the_controls_of_another_length(tmp_path: Path) -> None:
     )
     same = read_recipe(comparison(arms={"long": {**longer, "training": {"steps": 12}}}))
     assert collect(tmp_path, same)["notes"][0].startswith("Every run takes 12 steps of 16 images")
+
+
+def test_sets_of_another_size_for_each_seed_count_as_their_mean_in_tables_and_costs(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400}))
+    for cell in plan(RECIPE):
+        grown = cell.arm == "entropy"
+        amount = cell.budget.amount + (4 * cell.recipe.seed if grown else 0) if cell.budget else 400
+        write(tmp_path / cell.folder, 0.5 + amount / 1000, amount)
+    collected = collect(tmp_path, RECIPE)
+    assert [row["images"] for row in collected["table"] if row["arm"] == "entropy"] == [14, 26]
+    row = next(row for row in collected["differences"] if (row["arm"], row["against"]) == ("entropy", "random"))
+    assert (row["images"], row["images_against"]) == (14, 12)
+    (entropy,) = [arm for arm in collected["enough"]["arms"] if arm["arm"] == "entropy"]
+    assert (entropy["least"], entropy["most"], entropy["low"]) == (14, 26, 26)
+    assert entropy["costs"]["low"]["teacher_passes"] == 100
+
+
+def test_arms_and_controls_of_other_steps_or_another_student_are_told(tmp_path: Path) -> None:
+    (tmp_path / "networks.json").write_text(json.dumps({"train_images": 400, "train_classes": 3, "suited": True}))
+    wide = {"model": "convnet_d3", "options": {"width": 32}}
+    arms = {"long": {"training": {"steps": 24}}, "wide": {"student": wide}, "entropy": "entropy"}
+    unlike = collect(tmp_path, read_recipe(comparison(arms=arms)))["unlike"]
+    assert unlike == {"steps": ["long"], "student": ["wide"]}
 
 
 def test_without_budgets_arms_are_set_against_the_baseline_and_labels_alone(tmp_path: Path) -> None:

@@ -135,6 +135,50 @@ def test_other_teachers_and_students_have_a_panel_of_their_own(write: Write, tmp
     assert len([fact for fact in page.facts if fact.label == "teacher"]) == 1  # of the same name and accuracy
 
 
+def test_students_of_one_name_and_other_sizes_have_a_panel_each(write: Write, tmp_path: Path) -> None:
+    wide = factory.results()
+    wide["student"]["footprint"] = factory.footprint(4_000_000)
+    inputs = [*map(unfinished_known, (write("a"), write("b", wide), write("c")))]
+    words = panels(with_unique_arms(comparisons_of(inputs)))
+    assert [[comparison.name for comparison in group] for group in words.values()] == [["a", "c"], ["b"]]
+    assert [one.split("student ")[1] for one in words] == [
+        "resnet20 (269,722 parameters, 40,458,300 multiply-adds)",
+        "resnet20 (4,000,000 parameters, 600,000,000 multiply-adds)",
+    ]
+    write_merged_report(inputs, tmp_path / "all")
+    tex = (tmp_path / "all" / "results.tex").read_text()
+    assert "student resnet20 (4,000,000 parameters, 600,000,000 multiply-adds)" in tex
+    assert not (tmp_path / "all" / "frontier.svg").exists()
+    (alike,) = panels(with_unique_arms(comparisons_of([inputs[0], inputs[2]])))
+    assert alike.endswith("student resnet20")
+
+
+def test_every_arm_of_a_few_is_told_and_of_many_all_together(write: Write, tmp_path: Path) -> None:
+    few = factory.results({"first": 0.7, "second": 0.72, **factory.LEVELS})
+    many = factory.results({**{f"arm-{place}": 0.7 for place in range(5)}, **factory.LEVELS})
+    _, page = merged([*map(unfinished_known, (write("few", few), write("many", many)))], tmp_path)
+    for line, results in zip(page.lead, (few, many), strict=True):
+        assert all(sentence in line for sentence in sentences.lead(results))
+    assert all(f"{arm} is " in page.lead[0] for arm in ("first", "second", "entropy"))
+    assert all(f"arm-{place} at " in page.lead[1] for place in range(5))
+
+
+def test_passes_that_are_not_equal_are_told_of_each_comparison(write: Write, tmp_path: Path) -> None:
+    unequal = factory.results()
+    control = {"name": "random", "passes": 400, "equal": False}
+    row = {"arm": "entropy", "budget": "5 %", "passes": 4000, "controls": [control], "mend": "asked_as_often: true"}
+    unequal["passes"] = [row]
+    results, page = merged([*map(unfinished_known, (write("a"), write("b", unequal)))], tmp_path)
+    assert "Not at equal teacher passes" not in page.lead[0]
+    assert "Not at equal teacher passes: entropy asked the teacher 10.0 times as often as random" in page.lead[1]
+    (renamed,) = results["passes"]
+    assert (renamed["arm"], renamed["controls"][0]["name"]) == ("entropy (b)", "random (b)")
+    assert unequal["passes"] == [row]
+    differences = next(section for section in page.sections if section.key == "differences")
+    captions = [block.caption for block in differences.blocks if isinstance(block, Table)]
+    assert "How often the teacher was asked for an arm and for its controls" in captions
+
+
 def test_a_chart_of_before_does_not_stay_where_none_shows_all(write: Write, tmp_path: Path) -> None:
     chart = tmp_path / "both" / "frontier.svg"
     write_merged_report([write("a"), write("b")], chart.parent)

@@ -46,6 +46,9 @@ def better(results: dict[str, Any], *, arm: str = "entropy", budget: str = "10 %
     for row in results["differences"]:
         above = row["arm"] == arm and row["budget"] == budget and row["against"] != but
         row.update(mean=0.01, low=0.005, high=0.015, beyond_noise=above)
+    for row in results["table"]:
+        if (row["arm"], row["budget"]) == (arm, budget):
+            row["mean"] = 0.99
     return results
 
 
@@ -68,8 +71,31 @@ def test_bold_is_what_is_above_every_control_of_its_budget(tmp_path: Path) -> No
     assert re.findall(r"\\textbf{([^}]*)}", written(tmp_path, results)) == [
         checked(written(tmp_path, results))[2][2][8:-1]
     ]
-    assert "Bold: above every control of the same number of images beyond seed noise" in written(tmp_path, results)
+    caption = written(tmp_path, results)
+    assert "Bold: above every control of that budget that the arm is set against, beyond seed noise" in caption
+    assert "with a mean above those of all controls of that budget." in caption
     assert above_controls(better(factory.results(), but="random")) == set()
+
+
+def test_nothing_is_bold_below_a_control_that_it_was_not_tested_against() -> None:
+    """As arms that have the images of one control are, and all of students without a teacher but one."""
+    results = better(factory.results())
+    results["differences"] = [row for row in results["differences"] if row["against"] != "random"]
+    assert above_controls(results) == {("entropy", "10 %")}
+    for level, expected in ((0.98, {("entropy", "10 %")}), (0.99, set()), (0.995, set())):
+        for row in results["table"]:
+            if (row["arm"], row["budget"]) == ("random", "10 %"):
+                row["mean"] = level
+        assert above_controls(results) == expected
+
+
+def test_the_caption_names_arms_of_other_steps_and_students(tmp_path: Path) -> None:
+    results = factory.results() | {"unlike": {"steps": ["entropy", "no-teacher"], "student": []}}
+    caption = written(tmp_path, results)
+    assert "Of other steps than the rest: entropy and no teacher." in caption
+    assert "another student" not in caption
+    other = factory.results() | {"unlike": {"steps": [], "student": ["entropy"]}}
+    assert "Of another student than the rest, in part\\_1: entropy." in written(tmp_path, results, other)
 
 
 def test_without_budgets_bold_is_above_the_students_without_a_teacher() -> None:

@@ -98,7 +98,7 @@ def _under_budgets(rows: Sequence[Mapping[str, Any]], cells: Callable[[Any], lis
 
 def _difference(row: Mapping[str, Any]) -> list[str]:
     interval = "–" if row["low"] is None else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
-    verdict = "one seed cannot tell" if row["low"] is None else "yes" if row["beyond_noise"] else "no"
+    verdict = "one seed cannot tell" if row["n"] < 2 else "yes" if row["beyond_noise"] else "no"
     return [f"{row['arm']} − {row['against']}", f"{100 * row['mean']:+.2f}", interval, verdict]
 
 

@@ -7,6 +7,11 @@ cannot be read, its energy is estimated as
     kWh = processor seconds x WATTS_PER_CORE / 3.6e6
 
 and the record says so. Counters cover whole devices, whoever uses them. Memory and cooling are never counted.
+
+One of several workers on a machine would count what all of them take, and their sum many times what was taken. It
+therefore estimates: its processor's energy from its own processor seconds, in which those of the others are not, and as
+a GPU has no such account by process, the counter of a GPU that they share divided by their number. That is too little
+where the others have nothing to do.
 """
 
 import os
@@ -16,6 +21,7 @@ from typing import Literal, TypedDict, get_args
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.evaluation.energy_counters import Counter, gpu_counters, processor_counters, uuids_in_use
+from limbeck.memory import sharers
 
 WATTS_PER_CORE = 12.0
 """Thermal design power per core of an unknown processor, as the Green Algorithms calculator takes it (Lannelongue,
@@ -42,8 +48,9 @@ class EnergyMeter:
     """Context manager that measures the energy used inside it: of the processor, and of the GPUs that the process uses.
 
     Args:
-        meter: "auto" reads the counters that there are and estimates the processor's share where it has none;
-            "counters" insists on the processor's; "estimate" reads none.
+        meter: "auto" reads the counters that there are and estimates the processor's share where it has none, or where
+            this process is one of several workers on its machine; "counters" insists on the processor's, of the whole
+            machine; "estimate" reads none.
 
     Raises:
         UserError: an unknown kind of meter, or "counters" where the processor's cannot be read.
@@ -59,7 +66,8 @@ class EnergyMeter:
         if meter not in get_args(MeterKind):
             raise unknown_name("energy meter", meter, get_args(MeterKind))
         reads = meter != "estimate"
-        self._processors = processor_counters() if reads else []
+        self._sharers = 1 if meter == "counters" else sharers()
+        self._processors = processor_counters() if reads and self._sharers == 1 else []
         self._gpus = gpu_counters() if reads else {}  # of the whole machine; which are ours is known at the end
         if meter == "counters" and not self._processors:
             raise UserError(
@@ -86,11 +94,13 @@ class EnergyMeter:
         if self._counters():
             self._left.set()
             self._reader.join()
-        self._result = _energy(seconds, self._processors, self._gpus, uuids_in_use())
+        self._result = _energy(seconds, self._processors, self._gpus, uuids_in_use(), self._sharers)
 
     def so_far(self) -> Energy:
         """What was used since the context was entered, up to the counters' last reading."""
-        return _energy(_processor_seconds() - self._started, self._processors, self._gpus, uuids_in_use())
+        return _energy(
+            _processor_seconds() - self._started, self._processors, self._gpus, uuids_in_use(), self._sharers
+        )
 
     @property
     def energy(self) -> Energy:
@@ -110,8 +120,11 @@ class EnergyMeter:
                 counter.update()
 
 
-def _energy(seconds: float, processors: list[Counter], gpus: dict[str, Counter], used: list[str]) -> Energy:
-    """The record, from processor seconds, the counters of processors and GPUs, and the UUIDs of the GPUs in use."""
+def _energy(
+    seconds: float, processors: list[Counter], gpus: dict[str, Counter], used: list[str], sharers: int
+) -> Energy:
+    """The record, from processor seconds, the counters of processors and GPUs, the UUIDs of the GPUs in use, and how
+    many workers share these."""
     joules, measured, parts, devices = 0.0, True, list[str](), list[str]()
     if processors and not any(counter.failed for counter in processors):
         joules += sum(counter.joules for counter in processors)
@@ -123,9 +136,9 @@ def _energy(seconds: float, processors: list[Counter], gpus: dict[str, Counter],
         devices.append("processor")
     counted = [gpus[uuid] for uuid in used if uuid in gpus and not gpus[uuid].failed]
     if counted:
-        joules += sum(counter.joules for counter in counted)
+        joules += sum(counter.joules for counter in counted) / sharers
         names = ", ".join(counter.name for counter in counted)
-        parts.append(f"{names} by NVML")
+        parts.append(f"{names} by NVML" + (f", divided by {sharers} workers" if sharers > 1 else ""))
         devices += [counter.name for counter in counted]
     if unseen := len(used) - len(counted):
         measured = False

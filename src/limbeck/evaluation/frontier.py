@@ -13,7 +13,7 @@ from typing import TypedDict
 from scipy.special import stdtrit
 
 from limbeck.errors import UserError
-from limbeck.evaluation.statistics import CONFIDENCE, first_that
+from limbeck.evaluation.statistics import CONFIDENCE, first_that, rounding_variance
 
 ImageCounts = Mapping[int, Mapping[int, float]]
 """Images -> seed -> accuracy."""
@@ -39,7 +39,9 @@ class ImagesNeeded(TypedDict):
     seeds_needed: int | None
 
 
-def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, margin: float) -> ImagesNeeded | None:
+def images_needed(
+    arm: ImageCounts, reference: Mapping[int, float] | float, margin: float, *, resolution: float | None = None
+) -> ImagesNeeded | None:
     r"""The fewest images x with which the mean over seeds of arm(x) - reference + margin =: d(x) reaches 0.
 
     The interval begins at the first x whose own 95 % interval of d(x), Student's t over the seeds, reaches up to 0, and
@@ -52,12 +54,14 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
         arm: images -> seed -> accuracy. A seed that lacks a budget counts between the budgets it has.
         reference: seed -> accuracy, paired with those of the arm, or one number that has no noise.
         margin: in accuracy, >= 0.
+        resolution: the step in which accuracies are counted, 1 / N for N test images: the variance of d(x) at a budget
+            is at least what rounding to it hides, as in `paired_difference`.
 
     Returns:
         None where no seed of the arm has a reference.
 
     Raises:
-        UserError: the margin is negative, or numbers are not finite or images not positive.
+        UserError: the margin is negative, numbers are not finite, or images or `resolution` not positive.
 
     Example:
         >>> arm = {100: {0: 0.80, 1: 0.81, 2: 0.80}, 400: {0: 0.90, 1: 0.90, 2: 0.91}}
@@ -65,7 +69,8 @@ def images_needed(arm: ImageCounts, reference: Mapping[int, float] | float, marg
         >>> round(found["images"]), round(found["low"]), round(found["high"])
         (209, 154, 262)
     """
-    frontier = _frontier(arm, reference, margin)
+    rounded = 2 if isinstance(reference, Mapping) else 1  # numbers in each difference that have seeds
+    frontier = _frontier(arm, reference, margin, rounded * rounding_variance(resolution))
     if not frontier:
         return None
     crossing = next((segment for segment in frontier if segment.reaches_zero() is not None), None)
@@ -161,7 +166,9 @@ class _Segment:
         return self.right if w == 1 else self.left + w * (self.right - self.left)
 
 
-def _frontier(arm: ImageCounts, reference: Mapping[int, float] | float, margin: float) -> list[_Segment]:
+def _frontier(
+    arm: ImageCounts, reference: Mapping[int, float] | float, margin: float, least_variance: float
+) -> list[_Segment]:
     if not margin >= 0:
         raise UserError(f"`margin` must be >= 0, got {margin}; 0.01 is one point of accuracy.")
     differences: dict[float, dict[int, float]] = {}
@@ -179,13 +186,17 @@ def _frontier(arm: ImageCounts, reference: Mapping[int, float] | float, margin: 
         if paired:
             differences[math.log(images)] = paired
     knots = list(differences.items())
-    segments = [_segment(left, right) for left, right in pairwise(knots) if left[1].keys() & right[1].keys()]
+    segments = [
+        _segment(left, right, least_variance) for left, right in pairwise(knots) if left[1].keys() & right[1].keys()
+    ]
     joined = {end for segment in segments for end in (segment.left, segment.right)}
-    segments += [_segment(knot, knot) for knot in knots if knot[0] not in joined]
+    segments += [_segment(knot, knot, least_variance) for knot in knots if knot[0] not in joined]
     return sorted(segments, key=lambda segment: segment.left)
 
 
-def _segment(one: tuple[float, Mapping[int, float]], other: tuple[float, Mapping[int, float]]) -> _Segment:
+def _segment(
+    one: tuple[float, Mapping[int, float]], other: tuple[float, Mapping[int, float]], least_variance: float
+) -> _Segment:
     """Of the seeds that both ends have."""
     seeds = sorted(one[1].keys() & other[1].keys())
     n = len(seeds)
@@ -195,7 +206,8 @@ def _segment(one: tuple[float, Mapping[int, float]], other: tuple[float, Mapping
     va, vb, vab = (
         math.fsum((x - mx) * (y - my) for x, y in zip(xs, ys, strict=True)) / max(n - 1, 1) for xs, mx, ys, my in pairs
     )
-    return _Segment(one[0], other[0], n, (a, b), (va, vb, vab))
+    floored = (max(va, least_variance), max(vb, least_variance), vab)
+    return _Segment(one[0], other[0], n, (a, b), floored)
 
 
 def _roots(c0: float, c1: float, c2: float) -> list[float]:

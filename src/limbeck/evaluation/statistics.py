@@ -11,11 +11,13 @@ from limbeck.errors import UserError
 CONFIDENCE = 0.95
 SIGNIFICANCE = 0.05
 MOST_SEEDS = 10_000
+_ROUNDING = 1e-12
+"""Spread, as a share of the values, below which it is rounding errors of floating point and no spread."""
 
 
 class PairedDifference(TypedDict):
     """Mean of a - b over the `n` seeds both have, with its 95 % interval and the p value of the paired t test (None
-    where n < 2)."""
+    where n < 2, or the spread is unknown)."""
 
     n: int
     mean: float | None
@@ -39,17 +41,20 @@ def standard_deviation(values: Sequence[float]) -> float | None:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float | None]:
+def mean_interval(values: Sequence[float], *, resolution: float | None = None) -> tuple[float, float | None]:
     """Mean and half the width of its 95 % interval: t(0.975, n - 1) s / sqrt(n).
 
     Args:
         values: one number per seed, n >= 1, finite.
+        resolution: the step in which they are counted, > 0, as 1 / N of accuracies on N test images. s is then at least
+            resolution / sqrt(12), the standard deviation of what rounding to such steps hides, so that seeds that tie
+            do not seem to be without noise. None if there is no step, or it is unknown.
 
     Returns:
         (mean, half_width); the half width is None for one value, from which no spread can be told.
 
     Raises:
-        UserError: there are no values, or one is not finite.
+        UserError: there are no values, one is not finite, or `resolution` is not > 0.
 
     Example:
         >>> mean_interval([0.80, 0.82, 0.84])
@@ -59,8 +64,26 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float | None]:
     mean = math.fsum(values) / len(values)
     if deviation is None:
         return mean, None
+    deviation = max(deviation, rounding_variance(resolution) ** 0.5)
     quantile = float(stdtrit(len(values) - 1, 0.5 + CONFIDENCE / 2))
     return mean, quantile * deviation / math.sqrt(len(values))
+
+
+def rounding_variance(resolution: float | None) -> float:
+    """What rounding a number to steps of `resolution` adds to its variance, resolution^2 / 12; 0 for None.
+
+    Raises:
+        UserError: `resolution` is not > 0.
+
+    Example:
+        >>> rounding_variance(0.12)
+        0.0012
+    """
+    if resolution is None:
+        return 0.0
+    if not 0 < resolution < math.inf:
+        raise UserError(f"`resolution` must be > 0 and finite, got {resolution}; it is 1 / N for N test images.")
+    return resolution**2 / 12
 
 
 def wilson_interval(right: int, n: int) -> tuple[float, float]:
@@ -87,31 +110,60 @@ def wilson_interval(right: int, n: int) -> tuple[float, float]:
     return max(0.0, (middle - half) / (n + z * z)), min(1.0, (middle + half) / (n + z * z))
 
 
-def paired_difference(a: Mapping[int, float], b: Mapping[int, float]) -> PairedDifference:
+def paired_difference(
+    a: Mapping[int, float], b: Mapping[int, float], *, resolution: float | None = None
+) -> PairedDifference:
     """Difference a - b, paired over seeds, so that what a seed does to both (data order, weights) cancels.
+
+    Accuracies are whole numbers of N test images, so that a few seeds often differ by the very same number of images,
+    which hides noise below one image: of two arms that are equally good, two seeds tie in 5 to 12 % of cases with 120
+    or 360 images. The standard deviation of the differences is therefore at least
+
+        s >= sqrt(2 resolution^2 / 12) = resolution / sqrt(6),    resolution = 1 / N,
+
+    that of two numbers that are each rounded to steps of `resolution`.
 
     Args:
         a, b: seed -> value, finite; seeds that only one of them has are left out.
+        resolution: the step in which the values are counted, > 0, as 1 / N of accuracies on N test images; None if
+            there is no step, or it is unknown.
 
     Returns:
         n, mean, low and high, the two-sided `p` of no difference, and `beyond_noise`: the 95 % interval excludes 0
-        (never for n < 2). Differences that are all the same have p = 0, or 1 where they are 0.
+        (never for n < 2). Differences that are all 0 have p = 1. Without `resolution`, differences that are all the
+        same but not 0 say nothing of their noise: low, high and p are None, as for n = 1.
+
+    Raises:
+        UserError: a value is not finite, or `resolution` is not > 0.
 
     Example:
         >>> paired_difference({0: 0.9, 1: 0.8, 2: 0.85}, {0: 0.8, 1: 0.7, 2: 0.74})["beyond_noise"]
         True
+        >>> one_image_apart = {0: 0.91, 1: 0.92}, {0: 0.90, 1: 0.91}
+        >>> paired_difference(*one_image_apart, resolution=0.01)["p"]
+        0.17...
     """
     differences = paired_values(a, b)
     if not differences:
         return {"n": 0, "mean": None, "low": None, "high": None, "p": None, "beyond_noise": False}
-    n = len(differences)
-    mean, half_width = mean_interval(differences)
-    deviation = standard_deviation(differences)
-    if half_width is None or deviation is None:
-        return {"n": 1, "mean": mean, "low": None, "high": None, "p": None, "beyond_noise": False}
+    n, mean = len(differences), math.fsum(differences) / len(differences)
+    deviation = _deviation_of_differences(differences, resolution)
+    if deviation is None or (not deviation and mean):
+        return {"n": n, "mean": mean, "low": None, "high": None, "p": None, "beyond_noise": False}
+    half_width = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2)) * deviation / math.sqrt(n)
     low, high = mean - half_width, mean + half_width
     p = _p_value(mean, deviation, n)
     return {"n": n, "mean": mean, "low": low, "high": high, "p": p, "beyond_noise": low > 0 or high < 0}
+
+
+def _deviation_of_differences(differences: Sequence[float], resolution: float | None) -> float | None:
+    """Of differences of values that are counted in steps of `resolution`; None for one, 0 for ties in unknown steps."""
+    deviation, least = standard_deviation(differences), (2 * rounding_variance(resolution)) ** 0.5
+    if deviation is None:
+        return None
+    # 0.9 - 0.8 and 0.8 - 0.7 are the same, up to the last bit.
+    tie = deviation <= _ROUNDING * max(1.0, *map(abs, differences))
+    return least if tie else max(deviation, least)
 
 
 def paired_values(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]:
@@ -119,26 +171,28 @@ def paired_values(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]
     return [a[seed] - b[seed] for seed in sorted(a.keys() & b.keys())]
 
 
-def seeds_needed(values: Sequence[float], *, tests: int = 1) -> int | None:
+def seeds_needed(values: Sequence[float], *, tests: int = 1, resolution: float | None = None) -> int | None:
     """How many seeds in all it takes for the interval of a mean to exclude 0, if mean and spread stay as they are.
 
     The smallest N > n with t(0.975, N - 1) s / sqrt(N) < |mean|. With so many seeds the interval excludes 0 about every
     other time: true mean and spread are not the observed ones.
 
     Args:
-        values: observed, one per seed, n >= 2, such as paired differences.
+        values: observed paired differences, one per seed, n >= 2.
         tests: the p value is multiplied by this before it is compared with 0.05, as in Holm's correction.
+        resolution: see `paired_difference`.
 
     Returns:
-        None for a mean of 0, for a single value, and where more than 10,000 would be needed.
+        None for a mean of 0, for a single value, for values that are all the same without `resolution`, and where more
+        than 10,000 would be needed.
 
     Example:
         >>> seeds_needed([0.01, 0.03, 0.02, -0.02])
         21
     """
-    deviation, n = standard_deviation(values), len(values)
+    deviation, n = _deviation_of_differences(values, resolution), len(values)
     mean = math.fsum(values) / n
-    if deviation is None or not mean:
+    if not deviation or not mean:
         return None
     return first_that(lambda count: _p_value(mean, deviation, count) * tests < SIGNIFICANCE, n)
 
@@ -191,7 +245,8 @@ def corrected(rows: Sequence[dict[str, Any]], tests: int | None = None) -> list[
     """Paired differences of one family with Holm's `p_adjusted`, by which they are then `beyond_noise` or not.
 
     Args:
-        rows: with `p`, None where there is a single seed, which counts as no test, and `beyond_noise`.
+        rows: with `p`, None where the spread is unknown, as of a single seed, which counts as no test, and
+            `beyond_noise`.
         tests: see `holm`.
     """
     tested = [row for row in rows if row["p"] is not None]

@@ -16,7 +16,14 @@ _OF_ALL = (FULL, FULL_NO_TEACHER)
 _STEPS = 40
 
 
-def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: float | None) -> Row | None:
+def enough(
+    runs: Sequence[Row],
+    table: Sequence[Row],
+    margin: float,
+    teacher: float | None,
+    *,
+    resolution: float | None = None,
+) -> Row | None:
     """How many images are enough for each arm with budgets, and which arm needs the fewest.
 
     The reference is the student trained on all images with a teacher; if the only images are those that makers make, it
@@ -27,6 +34,7 @@ def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: fl
         table: rows of the results, for the costs of the arms.
         margin: in accuracy.
         teacher: its accuracy.
+        resolution: the step of accuracies, 1 / test images, see `paired_difference`; None if it is unknown.
 
     Returns:
         None without budgets, or before there is a reference. Otherwise `margin`, `confidence`, the `reference` (name,
@@ -44,7 +52,7 @@ def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: fl
     costs = _costs(table)
     rows = []
     for arm, (control, curve) in curves.items():
-        needed = images_needed(curve, values, margin)
+        needed = images_needed(curve, values, margin, resolution=resolution)
         if needed is not None:
             row = {"arm": arm, "control": control, **_whole(needed)}
             rows.append({**row, "costs": {end: _cost_at(costs[arm], row[end]) for end in ("images", "low", "high")}})
@@ -56,9 +64,14 @@ def enough(runs: Sequence[Row], table: Sequence[Row], margin: float, teacher: fl
         "confidence": CONFIDENCE,
         "reference": described,
         "arms": rows,
-        "fewest": _fewest(rows, arm_curves),
-        "by_margin": _by_margin(arm_curves, values, margin),
+        "fewest": _fewest(rows, arm_curves, resolution),
+        "by_margin": _by_margin(arm_curves, values, margin, resolution),
     }
+
+
+def mean_images(rows: Sequence[Row]) -> int:
+    """Images of one arm at one budget: the mean over seeds, as sets that grow may have another size for each."""
+    return round(_mean(row["images"] for row in rows))
 
 
 def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
@@ -73,7 +86,7 @@ def _curves(finished: Iterable[Row]) -> dict[str, tuple[bool, Curve]]:
             budgets.setdefault((row["arm"], row["budget"]), []).append(row)
     accuracies: dict[str, tuple[bool, dict[int, dict[int, list[float]]]]] = {}
     for (arm, _), rows in budgets.items():
-        images = round(sum(row["images"] for row in rows) / len(rows))
+        images = mean_images(rows)
         seeds = accuracies.setdefault(arm, (rows[0]["control"], {}))[1].setdefault(images, {})
         for row in rows:
             seeds.setdefault(row["seed"], []).append(row["last"])
@@ -132,10 +145,11 @@ def _cost_at(costs: Mapping[str, Curve], images: int | None) -> Row | None:
     return {cost: at_images(curve, images).get(0) for cost, curve in costs.items()}
 
 
-def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
+def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve], resolution: float | None) -> Row | None:
     """The arm that needs the fewest images, and by how much every other arm with as many images is below it.
 
-    Arms for which the same smallest budget is already enough are not compared: it is unknown which needs fewer.
+    Between budgets, accuracies are means of two rounded ones: what rounding hides is then at most that of one. Arms for
+    which the same smallest budget is already enough are not compared: it is unknown which needs fewer.
     """
 
     def rank(row: Row) -> tuple[int, float]:
@@ -151,13 +165,16 @@ def _fewest(rows: Sequence[Row], curves: Mapping[str, Curve]) -> Row | None:
         arm, other = row["arm"], at_images(curves[row["arm"]], best["images"])
         tied = row["at_most"] and row["images"] == best["images"]
         if arm != best["arm"] and not tied and own.keys() & other.keys():
-            needed = seeds_needed(paired_values(own, other), tests=tests)
-            against.append({"arm": arm, **paired_difference(own, other), "seeds_needed": needed})
+            needed = seeds_needed(paired_values(own, other), tests=tests, resolution=resolution)
+            difference = paired_difference(own, other, resolution=resolution)
+            against.append({"arm": arm, **difference, "seeds_needed": needed})
     against = [{**row, "seeds_needed": None} if row["beyond_noise"] else row for row in corrected(against, tests)]
     return {"arm": best["arm"], "images": best["images"], "tests": tests, "against": against}
 
 
-def _by_margin(curves: Mapping[str, Curve], reference: Mapping[int, float] | float, margin: float) -> list[Row]:
+def _by_margin(
+    curves: Mapping[str, Curve], reference: Mapping[int, float] | float, margin: float, resolution: float | None
+) -> list[Row]:
     """The images needed for margins from 0 up to the deficit of the worst arm at its smallest budget.
 
     The largest of them is at least two and at most ten times `margin`.
@@ -169,7 +186,7 @@ def _by_margin(curves: Mapping[str, Curve], reference: Mapping[int, float] | flo
     for arm, curve in curves.items():
         for step in range(_STEPS + 1) if largest > 0 else ():
             allowed = largest * step / _STEPS
-            needed = images_needed(curve, reference, allowed)
+            needed = images_needed(curve, reference, allowed, resolution=resolution)
             if needed is not None:
                 row = _whole(needed)
                 rows.append({"arm": arm, "margin": allowed, **{key: row[key] for key in ("images", "low", "high")}})

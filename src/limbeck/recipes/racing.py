@@ -119,6 +119,23 @@ def ladder(planned: Sequence[PlannedRun], settings: RacingSettings) -> list[list
     ]
 
 
+def decisions_of(arms: int, rungs: int) -> int:
+    """How many decisions a race could come to at one budget, among which its error probability is divided.
+
+    Each says that one arm is behind another. Which of the arms is the best is seen in the very scores that decide, so
+    that every ordered pair of them counts, and not only the pairs with one arm that was chosen before.
+
+    Args:
+        arms: at the budget, >= 1.
+        rungs: of the ladder.
+
+    Example:
+        >>> decisions_of(arms=8, rungs=3)
+        168
+    """
+    return arms * (arms - 1) * rungs
+
+
 def stand(
     curves: Mapping[str, Mapping[int, Curve | None]],
     share: Fraction,
@@ -252,7 +269,7 @@ class Race:
             rung.share,
             self._shares,
             self.settings,
-            decisions=(arms - 1) * len(self._ladder),
+            decisions=decisions_of(arms, len(self._ladder)),
             images=self.images,
         )
         entry: dict[str, Any] = {"rung": rung.label, "share": float(rung.share), "budget": rung.budget}

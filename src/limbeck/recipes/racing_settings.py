@@ -27,7 +27,8 @@ class RacingSettings(Strict):
     keep: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Share of the arms, rounded up, that goes on from every rung in any case."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Of all decisions to stop arms of one budget together: how sure it is that none of them is wrong."""
+    """How sure it is that none of the decisions to stop arms of one budget is wrong: the doubt is divided among all
+    ordered pairs of arms at all rungs, as any arm might have turned out the best."""
 
     @field_validator("rungs")
     @classmethod

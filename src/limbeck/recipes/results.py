@@ -20,7 +20,7 @@ from limbeck.evaluation.statistics import (
 )
 from limbeck.recipes.computed_on import unlike_computing
 from limbeck.recipes.controls import FULL, FULL_NO_TEACHER, NO_TEACHER, described, set_against
-from limbeck.recipes.enough import enough
+from limbeck.recipes.enough import enough, mean_images
 from limbeck.recipes.passes import compared_passes
 from limbeck.recipes.plan import FULL_LABEL, PlannedRun, controls_of, plan, students_of, transfers_of
 from limbeck.recipes.racing_results import DROPPED, dropped_runs, race_results, read_race
@@ -59,10 +59,11 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         of the accuracy after the last step, the same of the validation-chosen one, mean costs; `differences`: every arm
         against the baseline, the controls of its budget and all the data, paired over seeds and corrected for as many
         arms as are compared with the same at the same budget; `enough`: how little data is enough (see `enough`);
-        `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `passes`: teacher
-        passes of arms that make images with the teacher, and of their controls (see `compared_passes`); `racing`: which
-        arms stopped early (see `race_results`); and teacher, student and numbers of images. An arm that stopped before
-        all its seeds were run is only in `runs` and `racing`.
+        `against`: with which control each arm is compared for its verdicts, and why (see `Against`); `unlike`: arms and
+        controls whose `steps` or `student` are not the comparison's; `passes`: teacher passes of arms that make images
+        with the teacher, and of their controls (see `compared_passes`); `racing`: which arms stopped early (see
+        `race_results`); and teacher, student and numbers of images, which are means where seeds have other numbers. An
+        arm that stopped before all its seeds were run is only in `runs` and `racing`.
     """
     folder = Path(folder)
     networks = json.loads((folder / "networks.json").read_text())
@@ -77,7 +78,8 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
     runs = [_run_row(folder, run, dropped.get(run.folder)) for run in planned]
     stopped = {(row["arm"], row["budget"]) for row in runs if row["state"] == DROPPED}
     unstopped = [row for row in runs if (row["arm"], row["budget"]) not in stopped]
-    table = [_table_row(rows) for rows in _grouped(unstopped)]
+    resolution = 1 / networks["test_images"] if networks.get("test_images") else None
+    table = [_table_row(rows, resolution) for rows in _grouped(unstopped)]
     against = _against(recipe.compare, runs) if suited else []
     return {
         "name": recipe.name,
@@ -86,12 +88,13 @@ def collect(folder: str | Path, recipe: Recipe, planned: Sequence[PlannedRun] | 
         "baseline": None if recipe.compare is None else recipe.compare.baseline,
         "controls": _controls(recipe.compare, runs, suited=suited),
         **({"against": against} if suited else {}),
+        "unlike": _unlike(recipe, planned),
         "passes": _passes(recipe.compare, table, against),
         **networks,
         "runs": runs,
         "table": table,
-        "differences": _differences(unstopped, recipe, against),
-        "enough": _enough(unstopped, table, recipe.compare, networks),
+        "differences": _differences(unstopped, recipe, against, resolution),
+        "enough": _enough(unstopped, table, recipe.compare, networks, resolution),
         "racing": race_results(folder, recipe, own, race, dropped),
         "notes": [
             *_notes(recipe, planned),
@@ -167,11 +170,12 @@ def _enough(
     table: Sequence[dict[str, Any]],
     compare: CompareSettings | None,
     networks: Mapping[str, Any],
+    resolution: float | None,
 ) -> dict[str, Any] | None:
     if compare is None or compare.budgets is None:
         return None
     teacher = (networks.get("teacher") or {}).get("evaluation") or {}
-    result = enough(runs, table, compare.margin, teacher.get("top1"))
+    result = enough(runs, table, compare.margin, teacher.get("top1"), resolution=resolution)
     others = [name for name, arm in compare.arms.items() if arm.student is not None]
     return result if result is None or not others else {**result, "other_students": others}
 
@@ -213,24 +217,26 @@ def _grouped(runs: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     for row in runs:
         if row["last"] is not None:
             groups.setdefault((row["budget"], row["arm"]), []).append(row)
-    by_budget = sorted(groups.values(), key=lambda rows: rows[0]["images"])
+    by_budget = sorted(groups.values(), key=mean_images)
     return [rows for _, same in groupby(by_budget, key=lambda rows: rows[0]["budget"]) for rows in same]
 
 
-def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _table_row(rows: Sequence[dict[str, Any]], resolution: float | None) -> dict[str, Any]:
     first = rows[0]
     last = [row["last"] for row in rows]
-    mean, half_width = mean_interval(last)
+    mean, half_width = mean_interval(last, resolution=resolution)
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
-    chosen_mean, chosen_half_width = mean_interval(chosen) if chosen else (None, None)
+    chosen_mean, chosen_half_width = mean_interval(chosen, resolution=resolution) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
+    real = [cost.real_images for cost in costs]
     counted = [cost.making for cost in costs if cost.making is not None]
     making = mean_cost(counted) if len(counted) == len(costs) else None  # missing in runs of earlier versions
     teaching = mean_cost([cost.teaching for cost in costs])
     total = teaching if making is None else making + teaching
     return {
-        **{key: first[key] for key in ("arm", "control", "repeats", "budget", "images")},
-        "real_images": costs[0].real_images,
+        **{key: first[key] for key in ("arm", "control", "repeats", "budget")},
+        "images": mean_images(rows),
+        "real_images": None if None in real else round(sum(real) / len(real)),
         "n": len(rows),
         "mean": mean,
         "half_width": half_width,
@@ -248,30 +254,32 @@ def _table_row(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _differences(
-    runs: Sequence[dict[str, Any]], recipe: Recipe, against: Sequence[dict[str, Any]]
+    runs: Sequence[dict[str, Any]], recipe: Recipe, against: Sequence[dict[str, Any]], resolution: float | None
 ) -> list[dict[str, Any]]:
-    by_seed: dict[tuple[str, str], dict[int, float]] = {}
-    first: dict[tuple[str, str], dict[str, Any]] = {}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in runs:
         if row["last"] is not None:
-            by_seed.setdefault((row["arm"], row["budget"]), {})[row["seed"]] = row["last"]
-            first.setdefault((row["arm"], row["budget"]), row)
+            groups.setdefault((row["arm"], row["budget"]), []).append(row)
+    by_seed = {place: {row["seed"]: row["last"] for row in rows} for place, rows in groups.items()}
+    images = {place: mean_images(rows) for place, rows in groups.items()}
     differences: list[tuple[dict[str, Any], list[float]]] = []
     for (arm, budget), values in by_seed.items():
-        if first[arm, budget]["control"] or first[arm, budget]["repeats"] is not None:
+        if groups[arm, budget][0]["control"] or groups[arm, budget][0]["repeats"] is not None:
             continue
         for other in _opponents(arm, budget, recipe, {row["arm"]: row for row in against}):
             opposing = by_seed.get(other, {})
             if values.keys() & opposing.keys():
-                images = first[arm, budget]["images"]
-                entry = {"arm": arm, "against": other[0], "budget": budget, "images": images}
-                if other[1] == budget and first[other]["images"] != images:  # as when classes have too few images
-                    entry["images_against"] = first[other]["images"]
-                differences.append(({**entry, **paired_difference(values, opposing)}, paired_values(values, opposing)))
-    return _corrected(differences)
+                entry = {"arm": arm, "against": other[0], "budget": budget, "images": images[arm, budget]}
+                if other[1] == budget and images[other] != entry["images"]:  # as when classes have too few images
+                    entry["images_against"] = images[other]
+                difference = paired_difference(values, opposing, resolution=resolution)
+                differences.append(({**entry, **difference}, paired_values(values, opposing)))
+    return _corrected(differences, resolution)
 
 
-def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> list[dict[str, Any]]:
+def _corrected(
+    differences: Sequence[tuple[dict[str, Any], list[float]]], resolution: float | None
+) -> list[dict[str, Any]]:
     """Rows corrected for as many arms as are compared with the same at the same budget.
 
     Each is given with its differences seed by seed; rows that are within noise get the number of seeds needed.
@@ -282,7 +290,9 @@ def _corrected(differences: Sequence[tuple[dict[str, Any], list[float]]]) -> lis
         families.setdefault((row["against"], row["budget"]), []).append(index)
     for indices in families.values():
         for index, row in zip(indices, corrected([rows[index] for index in indices]), strict=True):
-            needed = None if row["beyond_noise"] else seeds_needed(differences[index][1], tests=row["tests"])
+            needed = None
+            if not row["beyond_noise"]:
+                needed = seeds_needed(differences[index][1], tests=row["tests"], resolution=resolution)
             rows[index] = {**row, "seeds_needed": needed}
     return rows
 
@@ -315,8 +325,7 @@ def _notes(recipe: Recipe, planned: Sequence[PlannedRun]) -> list[str]:
 def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
     """A sentence on the length of training, and on arms, including controls, with another length at any budget."""
     training, budgets = recipe.training, recipe.compare is not None and recipe.compare.budgets is not None
-    usual = _steps_of(training)
-    apart = dict.fromkeys(run.arm for run in planned if _steps_of(run.recipe.training) != usual)
+    apart = _unlike(recipe, planned)["steps"]
     if len(apart) == len({run.arm for run in planned}):
         return "Every arm learns for as long as its own settings say; see the recipe."
     every = f"Every run but those of {', '.join(apart)}" if apart else "Every run"
@@ -325,6 +334,14 @@ def _length(recipe: Recipe, planned: Sequence[PlannedRun]) -> str:
         return f"{every} takes {training.epochs:g} epochs of {images}."
     whatever = ", whatever its budget" if budgets else ""
     return f"{every} takes {training.steps:,} steps of {training.batch_size} images{whatever}."
+
+
+def _unlike(recipe: Recipe, planned: Sequence[PlannedRun]) -> dict[str, list[str]]:
+    """The arms, controls too, whose `steps` or `student` are not those of the recipe at some budget."""
+    usual = _steps_of(recipe.training)
+    steps = (run.arm for run in planned if _steps_of(run.recipe.training) != usual)
+    student = (run.arm for run in planned if run.recipe.student != recipe.student)
+    return {"steps": list(dict.fromkeys(steps)), "student": list(dict.fromkeys(student))}
 
 
 def _steps_of(training: TrainingSettings) -> tuple[int | None, float | None, int]:

@@ -16,7 +16,9 @@ from limbeck.report.passes import passes_table
 Row = dict[str, Any]
 INTERVALS = (
     "Over n seeds the mean is shown with its 95 % interval from Student's t with n - 1 degrees of freedom; with one "
-    "seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control."
+    "seed there is no interval. Differences are paired: each seed of an arm with the same seed of the control. "
+    "Accuracies are counted in whole test images, N of them, so that the standard deviation over seeds counts as at "
+    "least 1 / (N √12), and as at least 1 / (N √6) of differences: seeds that tie do not show that there is no noise."
 )
 _REAL_IMAGES = (
     "Real images are those of the task that had to be at hand, beside those that the teacher learned from: of images "

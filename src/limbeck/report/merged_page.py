@@ -14,6 +14,7 @@ from limbeck.report.blocks import Cell, Fact, Note, Page, Section, Table
 from limbeck.report.comparison_cards import comparison_cards
 from limbeck.report.figures import frontier, style
 from limbeck.report.merging import comparisons_of, panels, recipe_of, together, with_unique_arms
+from limbeck.report.passes import passes_warning
 from limbeck.report.results_csv import Comparison, write_csv
 from limbeck.report.results_tex import write_tex
 
@@ -79,12 +80,17 @@ def merged_page(comparisons: Sequence[Comparison], apart: Sequence[Comparison], 
     return Page(
         kind="comparisons",
         title=str(results["name"]),
-        lead=[f"{comparison.name}: {'. '.join(sentences.lead(comparison.results)[-1:])}" for comparison in comparisons],
+        lead=[f"{comparison.name}: {'. '.join(_lead(comparison.results))}" for comparison in comparisons],
         facts=_cards(apart),
         sections=[section for section in sections if section],
         warning=f"{unfinished} of {runs} did not finish; see Runs." if unfinished else "",
         footer=str(results["created"])[:16].replace("T", " "),
     )
+
+
+def _lead(results: Row) -> list[str]:
+    """What a comparison's own page says first of its arms."""
+    return [*sentences.lead(results), *passes_warning(results)]
 
 
 def _cards(apart: Sequence[Comparison]) -> list[Fact]:

@@ -121,8 +121,10 @@ def _renamed(comparison: Comparison, shared: set[str]) -> Comparison:
             {**row, **{key: named(row[key]) for key in of_arms if isinstance(row.get(key), str)}}
             for row in results.get(part) or []
         ]
-        for part in ("runs", "table", "differences", "against")
+        for part in ("runs", "table", "differences", "against", "passes")
     }
+    for row in rows["passes"]:
+        row["controls"] = [{**control, "name": named(control["name"])} for control in row["controls"]]
     baseline = results.get("baseline")
     return Comparison(
         comparison.name,
@@ -156,20 +158,26 @@ def together(comparisons: Sequence[Comparison], folder: Path, name: str) -> Row:
         ],
         **{
             part: [row for comparison in comparisons for row in comparison.results.get(part) or []]
-            for part in ("table", "differences", "against")
+            for part in ("table", "differences", "against", "passes")
         },
         "merged": [{"name": comparison.name, "folder": _from(comparison.folder, folder)} for comparison in comparisons],
     }
 
 
 def panels(comparisons: Iterable[Comparison]) -> dict[str, list[Comparison]]:
-    """Comparisons grouped by teacher and student, in words; those of one group may share a chart."""
+    """Comparisons grouped by teacher and student, in words; those of one group may share a chart.
+
+    Students of one name are the same if they have as many parameters and multiply-adds, and teachers if their weights
+    are.
+    """
+    comparisons = list(comparisons)
     by_networks: dict[tuple[str, str], list[Comparison]] = {}
+    every = [comparison.results for comparison in comparisons]
     for comparison in comparisons:
         mend = "Copy the whole folder of the comparison, or merge the others."
         inputs = reading.json_file(comparison.folder / "inputs.json", mend) or {}
         teacher = (inputs.get("teacher") or {}).get("fingerprint", "")
-        by_networks.setdefault((networks(comparison.results), teacher), []).append(comparison)
+        by_networks.setdefault((networks(comparison.results, every), teacher), []).append(comparison)
     several = len({words for words, _ in by_networks}) < len(by_networks)
     return {
         f"{words}, weights {teacher[:12]}" if several and teacher else words: same

@@ -137,7 +137,8 @@ def _how(race: Row) -> str:
         f"{formats.percent(settings['keep'], 0)} of the arms, and its difference to the best on the validation images "
         "was below zero with all of its interval, as it stood and as projected to the end. Intervals are paired over "
         "seeds, allow for the validation images being a sample, and share out a doubt of "
-        f"{formats.percent(1 - settings['confidence'], 0)} among all decisions of a budget. Test images decided "
+        f"{formats.percent(1 - settings['confidence'], 0)} among all decisions of a budget: whether one arm is behind "
+        "another, for all pairs of arms at all rungs, as any arm might have turned out the best. Test images decided "
         "nothing. Arms that stopped are in no table or chart of results, and what their runs took up to there, "
         f"{formats.duration(race['spent']['seconds'])}, is not among the costs. Without `racing` their runs go on."
     )

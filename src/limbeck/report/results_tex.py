@@ -25,7 +25,7 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
     """Write results.tex: arms down, budgets across, mean and half the 95 % interval, bold where beyond seed noise.
 
     It is set in the largest letters in which it fits into a column of `article`, as far as that can be told.
-    Bold is what is above every control of its own comparison that has the same budget, beyond seed noise.
+    Bold is what `above_controls` says of its own comparison.
 
     Args:
         comparisons: one or more; several make groups of rows.
@@ -39,16 +39,22 @@ def write_tex(comparisons: Sequence[Comparison], folder: Path) -> None:
 
 
 def above_controls(results: Row) -> set[tuple[str, str]]:
-    """Arms and budgets that are better, beyond seed noise, than every control of the same budget that has finished.
+    """Arms and budgets that are better, beyond seed noise, than every control of that budget that they are set against,
+    and whose mean is above those of all its controls: the others stand in the same column.
 
-    An arm that has another number of images than such a control is not among them.
+    An arm that has another number of images than a control that it is set against is not among them.
     """
     at = {(run["arm"], run["budget"]) for run in results["runs"] if run["control"]}
+    means = {(row["arm"], row["budget"]): row["mean"] for row in results["table"]}
+    highest: dict[str, float] = {}
+    for arm, budget in at & means.keys():
+        highest[budget] = max(means[arm, budget], highest.get(budget, 0.0))
     verdicts: dict[tuple[str, str], set[str]] = {}
     for row in results["differences"]:
         if (row["against"], row["budget"]) in at:
             verdicts.setdefault((row["arm"], row["budget"]), set()).add("unequal" if unequal(row) else verdict(row))
-    return {place for place, kinds in verdicts.items() if kinds == {"better"}}
+    better = {place for place, kinds in verdicts.items() if kinds == {"better"}} & means.keys()
+    return {(arm, budget) for arm, budget in better if means[arm, budget] > highest.get(budget, 0.0)}
 
 
 def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
@@ -80,12 +86,13 @@ def _lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
 def _body(comparisons: Sequence[Comparison], budgets: dict[str, list[int]]) -> Iterator[str]:
     """What stands between the beginning and the end of the tabular."""
     columns, most = max(len(budgets), 1), _most_seeds(comparisons)
+    every = [comparison.results for comparison in comparisons]
     yield r"    \toprule"
     yield from _header(comparisons, budgets)
     for comparison in comparisons:
         yield r"    \midrule"
         if len(comparisons) > 1:
-            words = escape(f"{comparison.name}: {networks(comparison.results)}")
+            words = escape(f"{comparison.name}: {networks(comparison.results, every)}")
             yield rf"    \multicolumn{{{columns + 1}}}{{l}}{{\emph{{{words}}}}} \\"
             yield r"    \addlinespace"
         yield from _arms(comparison, budgets, most)
@@ -151,13 +158,15 @@ def _caption(comparisons: Sequence[Comparison]) -> str:
     words = [f"Top-1 accuracy in % on {on} after the last step{_spread(most)}."]
     if most > 1:
         words.append(
-            "Bold: above every control of the same number of images beyond seed noise (paired t test over seeds, "
-            "p < 0.05 after Holm's correction for the arms that are set against the same control)."
+            "Bold: above every control of that budget that the arm is set against, beyond seed noise (paired t test "
+            "over seeds, p < 0.05 after Holm's correction for the arms that are set against the same control), with a "
+            "mean above those of all controls of that budget."
         )
     if len(comparisons) > 1:
         words.append("Every arm is set against the controls of its own comparison.")
     else:
         words += [f"{sentence[0].upper()}{sentence[1:]}." for sentence in [networks(first)] if sentence]
+    words += [sentence for comparison in comparisons for sentence in _unlike(comparison, len(comparisons) > 1)]
     lacking = [
         run
         for comparison in comparisons
@@ -169,21 +178,51 @@ def _caption(comparisons: Sequence[Comparison]) -> str:
     return re.sub(r"(?<=\d) (?=\\%)", r"\\,", escape(" ".join(words)))
 
 
+def _unlike(comparison: Comparison, several: bool) -> Iterator[str]:
+    """Which arms, controls too, learn for other steps or as another student than the comparison says."""
+    results = comparison.results
+    controls = Controls.of(results)
+    for part, words in (("steps", "Of other steps than the rest"), ("student", "Of another student than the rest")):
+        arms = [controls.label(arm) for arm in results.get("unlike", {}).get(part, ())]
+        if arms:
+            yield f"{words}{f', in {comparison.name}' if several else ''}: {formats.listing(arms)}."
+
+
 def _spread(most: int) -> str:
     if most < 2:
         return "; one seed, so that nothing is known of seed noise, and nothing is bold"
     return f": mean ± half its 95 % interval over n = {most} seeds, or as many as a cell says"
 
 
-def networks(results: Row) -> str:
-    """'teacher resnet56 (93.40 %), student resnet8', as far as they are known."""
+def networks(results: Row, every: Iterable[Row] = ()) -> str:
+    """'teacher resnet56 (93.40 %), student resnet8', as far as they are known.
+
+    Args:
+        results: of one comparison.
+        every: of those beside it; a student of the same name that is another one is told apart by its size.
+    """
     parts = []
     for role in ("teacher", "student"):
         network = results.get(role) or {}
         if network.get("name"):
             top1 = (network.get("evaluation") or {}).get("top1")
             parts.append(f"{role} {network['name']}" + (f" ({formats.percent(top1, 2)})" if top1 else ""))
+    same_name = [_size(other) for other in every if _student(other).get("name") == _student(results).get("name")]
+    if parts and len({size for size in same_name if size}) > 1 and (size := _size(results)):
+        parts[-1] += f" ({size})"
     return ", ".join(parts)
+
+
+def _student(results: Row) -> Row:
+    return results.get("student") or {}
+
+
+def _size(results: Row) -> str:
+    """'0.27 M parameters and 41 M multiply-adds' of the student; '' where they are unknown."""
+    footprint = _student(results).get("footprint") or {}
+    if footprint.get("parameters") is None:
+        return ""
+    return f"{formats.number(footprint['parameters'])} parameters, {formats.number(footprint['macs'])} multiply-adds"
 
 
 def _most_seeds(comparisons: Iterable[Comparison]) -> int:

@@ -16,7 +16,7 @@ MOST_NAMED = 6
 
 def verdict(row: Row) -> str:
     """One difference in a few words: 'better', 'worse', 'within seed noise' or 'one seed only'."""
-    if row["n"] < 2 or row["low"] is None or row["high"] is None:
+    if row["n"] < 2:
         return "one seed only"
     if not row["beyond_noise"]:
         return "within seed noise"
