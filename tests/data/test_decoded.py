@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from limbeck.caching import cache_folder
 from limbeck.data import ImageSet, load
@@ -56,6 +57,19 @@ def test_options_and_changed_files_are_decoded_anew(file: Path, write_parquet, p
     changed = load(file)
     assert torch.equal(changed.tensor(), first.tensor().flip(0))
     assert len(cached("decoded")) == 5
+
+
+@pytest.mark.usefixtures("cached_at_once")
+def test_a_file_replaced_with_its_size_and_time_is_decoded_anew(tmp_path: Path, pixels: np.ndarray):
+    photo = tmp_path / "photos" / "0.png"
+    photo.parent.mkdir()
+    Image.fromarray(pixels[0]).save(photo, compress_level=0)
+    load(photo.parent)
+    before = photo.stat()
+    Image.fromarray(pixels[1]).save(photo, compress_level=0)
+    assert photo.stat().st_size == before.st_size, "else the size would tell"
+    os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert np.array_equal(load(photo.parent).tensor()[0].permute(1, 2, 0), pixels[1])
 
 
 @pytest.mark.usefixtures("cached_at_once")
