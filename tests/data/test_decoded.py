@@ -1,4 +1,5 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,19 @@ def test_cache_that_cannot_be_written_is_a_warning(file: Path, tmp_path: Path, m
 
 
 @pytest.mark.usefixtures("cached_at_once")
+@pytest.mark.usefixtures("cached_at_once")
+def test_a_cache_that_others_write_to_at_once_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPatch):
+    first = load(file)
+    shutil.rmtree(cached("decoded")[0])
+
+    def vanished(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "rename", vanished)
+    with pytest.warns(UserWarning, match="decoded images are not cached: .*No such file"):
+        assert_same(ImageSet(first.tensor().clone(), first.labels), load(file))
+
+
 def test_writing_into_a_cached_set_does_not_reach_the_disk(file: Path):
     before = load(file).tensor().clone()
     load(file).tensor().zero_()

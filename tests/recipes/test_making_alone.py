@@ -14,8 +14,8 @@ from tests.transfer.condense.small import Heard
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
-from limbeck.recipes import making_alone
-from limbeck.recipes.making_alone import save_made
+from limbeck.recipes import making_alone, selecting
+from limbeck.recipes.making_alone import save_made, write_whole
 from limbeck.recipes.metering import MAKING, metered
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.maker import CondenseMaker
@@ -39,6 +39,27 @@ def test_set_cost_evidence_and_report_are_saved_and_nothing_else_is_left(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     with pytest.raises(UserError, match="exists already and is never overwritten; choose another --out"):
         make(tmp_path / "set")
+
+
+@pytest.mark.parametrize("verb", ["make", "select"])
+def test_what_appears_meanwhile_stays_and_the_set_is_kept_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    target = tmp_path / "set"
+
+    def appeared(*arguments: Any) -> Path:
+        target.mkdir()
+        (target / "theirs").touch()
+        return write_whole(*arguments)
+
+    monkeypatch.setattr(making_alone if verb == "make" else selecting, "write_whole", appeared)
+    with pytest.raises(UserError, match=r"never overwritten; what was to be there is whole in '.*/set-2'"):
+        if verb == "make":
+            make(target, "criterion=random")
+        else:
+            selecting.save_selection("digits", target, split="train", criterion="random", budget="20", seed=0)
+    assert len(TransferSet.load(tmp_path / "set-2")) == 20
+    assert [path.name for path in target.iterdir()] == ["theirs"]
 
 
 def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(

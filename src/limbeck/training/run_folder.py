@@ -99,7 +99,8 @@ class RunFolder:
         # The kernel drops this lock when its process dies, so a killed run never blocks its own resumption.
         lock = FileLock(run_folder.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            with disk_errors(folder):
+                lock.acquire(timeout=0)
         except Timeout:
             raise UserError(
                 f"the run folder {str(folder)!r} is in use by another process; wait for it, or choose another --out."
