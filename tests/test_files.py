@@ -85,10 +85,14 @@ def test_what_appears_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: 
             (tmp_path / "run").mkdir()
             (tmp_path / "run" / "theirs").write_text("theirs")
             if late:  # after the last look
-                patch.setattr(Path, "exists", lambda path: path.name != "run" and os.path.exists(path))
+                patch.setattr(Path, "exists", lambda path: path.name != "run" and exists(path))
 
+    exists = Path.exists
     for late, kept in ((False, "run-2"), (True, "run-3")):
-        with monkeypatch.context() as patch, pytest.raises(UserError, match=rf"overwritten; what .* is whole in .*/{kept}'"):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(UserError, match=rf"overwritten; what .* is whole in .*/{kept}'"),
+        ):
             make(late, patch)
         assert (tmp_path / kept / "new").read_text() == "new"
         assert [path.name for path in (tmp_path / "run").iterdir()] == ["theirs"]

@@ -53,11 +53,11 @@ def test_what_appears_meanwhile_stays_and_the_set_is_kept_beside_it(
         return write_whole(*arguments)
 
     monkeypatch.setattr(making_alone if verb == "make" else selecting, "write_whole", appeared)
+    chosen_by = {"criterion": "random", "budget": "20", "seed": 0}
     with pytest.raises(UserError, match=r"never overwritten; what was to be there is whole in '.*/set-2'"):
-        if verb == "make":
-            make(target, "criterion=random")
-        else:
-            selecting.save_selection("digits", target, split="train", criterion="random", budget="20", seed=0)
+        make(target, "criterion=random") if verb == "make" else selecting.save_selection(
+            "digits", target, split="train", **chosen_by
+        )
     assert len(TransferSet.load(tmp_path / "set-2")) == 20
     assert [path.name for path in target.iterdir()] == ["theirs"]
 

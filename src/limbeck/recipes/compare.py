@@ -121,7 +121,7 @@ def _opened(recipe: Recipe, folder: str | Path, *, resume: bool) -> AbstractCont
         resume=resume,
         may_change=("compare", "summary"),
         renew=renewing(described),
-        extend=lambda _, changed: [] if is_longer(changed) else changed,
+        extend=lambda _, changed: ([] if is_longer(changed) else changed, None),
     )
 
 

@@ -77,6 +77,7 @@ def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: 
         with RunFolder.open(
             run_folder.path / run.folder, described, resume=True, renew=renewing(described), extend=extend
         ) as opened:
+            opened.carry_out_extension()
             opened.set_state("interrupted")
     for remark in remarks[:1]:  # all are alike
         progress.say(remark)

@@ -25,6 +25,7 @@ FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast; a race opens recipes often
+_TO_BE_EXTENDED = ".extending"
 _WATCHING = ("tracker",)  # keys of a recipe that do not affect the run
 _PREAMBLE = frozenset(["recipe.yaml", ENVIRONMENT_FILE, INPUTS_FILE, "status.json", "energy.json"])
 
@@ -40,7 +41,7 @@ class Difference(NamedTuple):
         return f"`{self.path}` ({self.then!r} then, {self.now!r} now)"
 
 
-Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
+Extend = Callable[["RunFolder", list[Difference]], tuple[list[Difference], Callable[[], None] | None]]
 
 
 def overrides_to_repeat(changed: Sequence[Difference]) -> str:
@@ -60,6 +61,7 @@ class RunFolder:
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
         self.writes = writes
+        self._extension: tuple[Callable[[], None], dict[str, Any]] | None = None  # how to extend it, and its recipe
 
     @classmethod
     @contextmanager
@@ -82,7 +84,8 @@ class RunFolder:
             resume: resume the run that `folder` holds, if any.
             may_change: keys of the recipe that may differ on resuming; the new recipe is then written.
             renew: brings a recipe written by an older version up to date, before it is compared.
-            extend: gets the differences of the recipe, handles those that make the run longer, and returns the others.
+            extend: gets the differences of the recipe, and returns those that do not make the run longer, and what
+                turns the run into the longer one, if anything has to; see `carry_out_extension`.
             writes: false in all processes of a distributed run except the first, which alone writes.
 
         The folder of a run that failed before it had any results may be used by the next.
@@ -119,6 +122,22 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         return self.state == FINISHED
+
+    @property
+    def to_be_extended(self) -> bool:
+        """Whether the process that writes has opened the run to extend it, and has not done so yet."""
+        return (self.path / _TO_BE_EXTENDED).exists()
+
+    def carry_out_extension(self) -> None:
+        """Turns the run into the longer one that it was opened for, if any; until then, all of it stays as it is."""
+        if self._extension is None:
+            return
+        carry_out, recipe = self._extension
+        carry_out()
+        self._extension = None
+        atomic_write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
+        self.set_state("running")
+        (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)
 
     @property
     def checkpoint(self) -> Path:
@@ -223,9 +242,9 @@ class RunFolder:
                 "add --resume to go on with it, or choose another --out."
             )
         before = self._written()
-        changed = _changed(before, recipe, renew, may_change)
+        changed, carry_out = _changed(before, recipe, renew, may_change), None
         if changed and extend is not None:
-            changed = extend(self, changed)
+            changed, carry_out = extend(self, changed)
         if changed:
             raise UserError(
                 f"the run in {str(self.path)!r} was started from another recipe; it differs in "
@@ -235,6 +254,11 @@ class RunFolder:
         environment = self.read(ENVIRONMENT_FILE, {})
         if (sources := taken_from()) and not {*sources} <= {*(environment.get(FOUND_IN) or ())}:
             self.write(ENVIRONMENT_FILE, environment | {FOUND_IN: sources})
+        (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)  # of a process that was killed
+        if carry_out is not None:
+            self._extension = carry_out, recipe
+            (self.path / _TO_BE_EXTENDED).touch()
+            return
         if before != recipe:
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:
@@ -279,21 +303,26 @@ class RunFolder:
     def _noting_how_it_ended(self) -> Iterator[None]:
         try:
             yield
-        except KeyboardInterrupt:
-            self.set_state("interrupted")
+        except BaseException as error:
+            if self._extension is None:
+                self._note_end(error)
             raise
-        except Paused as pause:
-            self.set_state(PAUSED, step=pause.step, steps=pause.steps, cost=pause.cost)
-            raise
-        except ForeignError as error:
-            self.set_state("failed", str(error), traceback=traceback.format_exc())
-            raise
-        except UserError as error:
-            self.set_state("failed", str(error))
-            raise
-        except Exception as error:
-            self.set_state("failed", described(error), traceback=traceback.format_exc())
-            raise
+        finally:
+            if self._extension is not None:  # the run is what it was
+                (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)
+
+    def _note_end(self, error: BaseException) -> None:
+        match error:
+            case KeyboardInterrupt():
+                self.set_state("interrupted")
+            case Paused():
+                self.set_state(PAUSED, step=error.step, steps=error.steps, cost=error.cost)
+            case ForeignError():
+                self.set_state("failed", str(error), traceback=traceback.format_exc())
+            case UserError():
+                self.set_state("failed", str(error))
+            case Exception():
+                self.set_state("failed", described(error), traceback=traceback.format_exc())
 
 
 def wait_until_free(folder: Path, seconds: float = 120) -> None:
