@@ -14,7 +14,7 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from limbeck.environment import describe_environment
+from limbeck.environment import describe_environment, shaping_rounding
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.foreign import ForeignError, described
@@ -25,6 +25,15 @@ FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast; a race opens recipes often
+_SHAPING = {
+    "precision": "in {}",
+    "processes": "by {} process(es)",
+    "processor": "on {}",
+    "instructions": "with {}",
+    "devices": "on the GPUs {}",
+    "torch": "by torch {}",
+}
+"""What shapes rounding, in words."""
 _TO_BE_EXTENDED = ".extending"
 _WATCHING = ("tracker",)  # keys of a recipe that do not affect the run
 _PREAMBLE = frozenset(["recipe.yaml", ENVIRONMENT_FILE, INPUTS_FILE, "status.json", "energy.json"])
@@ -163,25 +172,37 @@ class RunFolder:
         if self.writes:
             atomic_write_text(self.path / name, json.dumps(content, indent=1) + "\n")
 
-    def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int, *, resumed: bool = False) -> None:
-        """Adds to `environment.json` precision, memory order and threads, which settings may leave to the machine.
+    def note_computing(
+        self, dtype: torch.dtype, channels_last: bool, threads: int, *, processes: int = 1, resumed: bool = False
+    ) -> None:
+        """Adds to `environment.json` precision, memory order, threads and processes, which recipes may leave open.
 
-        If the steps so far were computed in another precision, that is recorded as well, with a warning.
+        If the steps so far were computed in another precision, by another number of processes, or by another processor,
+        GPU or torch, `computed_before` records that as well, with a warning.
         """
         computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
+        computing["processes"] = processes
         environment = self.read(ENVIRONMENT_FILE, {})
-        before = environment.get("computing")
-        if before == computing:
-            return
-        if resumed and before is not None and before["precision"] != computing["precision"]:
-            warnings.warn(
-                f"the run in {str(self.path)!r} was computed in {before['precision']} so far, and goes on in "
-                f"{computing['precision']}, so its student will be another than that of one machine; where runs move "
-                "between machines, name `training.precision` in the recipe.",
-                stacklevel=2,
-            )
-            environment = environment | {"computed_before": [*environment.get("computed_before", []), before]}
-        self.write(ENVIRONMENT_FILE, environment | {"computing": computing})
+        noted = environment.get("computing")
+        if self.writes and resumed and noted is not None:
+            here = describe_environment()
+            before, now = noted | shaping_rounding(environment), computing | shaping_rounding(here)
+            differing = [name for name in _SHAPING if name in before and _kinds(before[name]) != _kinds(now[name])]
+            if differing:
+                self._warn_of(before, now, differing)
+                noted = None
+                environment |= here | {"computed_before": [*environment.get("computed_before", []), before]}
+        if noted != computing:
+            self.write(ENVIRONMENT_FILE, environment | {"computing": computing})
+
+    def _warn_of(self, before: dict[str, Any], now: dict[str, Any], differing: Sequence[str]) -> None:
+        then, since = (", ".join(_SHAPING[name].format(kept[name]) for name in differing) for kept in (before, now))
+        advice = "; where runs move between machines, name `training.precision` in the recipe"
+        warnings.warn(
+            f"the run in {str(self.path)!r} was computed {then} so far, and continues {since}, so its student will be "
+            f"another than that of one machine{advice if 'precision' in differing else ''}.",
+            stacklevel=3,
+        )
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")
@@ -354,6 +375,11 @@ def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
         nested = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
         return [difference for several in nested for difference in several]
     return [] if old == new else [Difference(path, old, new)]
+
+
+def _kinds(value: Any) -> Any:
+    """Of a list of GPUs the distinct names: how many a process may see shapes nothing."""
+    return set(value) if isinstance(value, list) else value
 
 
 def _entry(line: str) -> dict[str, Any] | None:

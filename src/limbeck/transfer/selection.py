@@ -161,8 +161,8 @@ class Selection:
             images: the set they were chosen from, or, for a table in memory, a set that contains it.
 
         Raises:
-            UserError: `images` is another set, by its name, the size of its images, ids, labels or content; or the table
-                has several sources.
+            UserError: `images` is another set, by its name, the size of its images, ids, labels or content; or the
+                table has several sources.
         """
         images = as_image_set(images, "train", "images")
         self._check_source(images)
