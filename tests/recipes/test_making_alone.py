@@ -21,6 +21,7 @@ from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.maker import CondenseMaker
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.select.maker import SelectMaker
+from limbeck.transfer.settings import MakerSettings
 
 SETTINGS = {"maker": "select", "budget": 20}
 
@@ -83,6 +84,19 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
             make(tmp_path / "set", *overrides, **changes)
     make(tmp_path / "set", "criterion=random")
     assert len(TransferSet.load(tmp_path / "set")) == 20
+
+
+def test_files_that_settings_name_are_those_it_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelectMaker, "make", interrupted)
+        patch.setattr(MakerSettings, "named_files", lambda _: {"owner.safetensors": "1"})
+        with pytest.raises(Interrupted):
+            make(tmp_path / "set", "criterion=random")
+    with pytest.raises(UserError, match="holds what was begun with other files that settings name; go on"):
+        make(tmp_path / "set", "criterion=random")
 
 
 def test_what_ended_in_an_error_of_its_settings_is_begun_anew_with_others(

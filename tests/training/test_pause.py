@@ -94,9 +94,8 @@ def test_a_run_that_goes_on_elsewhere_says_so(tmp_path: Path, monkeypatch: pytes
         run_folder.note_computing(torch.float32, True, 1)
         run_folder.note_computing(torch.float32, True, 2, resumed=True)
         machine |= {"processor": "CPU B", "instructions": "AVX512"}
-        with pytest.warns(
-            UserWarning, match="computed on CPU A, with AVX2 so far, and goes on on CPU B, with AVX512, so"
-        ):
+        message = "computed on CPU A, with AVX2 so far, and continues on CPU B, with AVX512, so its student"
+        with pytest.warns(UserWarning, match=message):
             run_folder.note_computing(torch.float32, True, 2, resumed=True)
         before = run_folder.read("environment.json")
         assert computed_on(before) == "fp32 on CPU A (AVX2) then fp32 on CPU B (AVX512)"
