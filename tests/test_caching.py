@@ -1,6 +1,7 @@
 """Everything that limbeck puts into the cache folder is listed, and can be removed."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
@@ -73,6 +74,54 @@ def test_views_of_both_layouts_are_listed_and_removed() -> None:
     assert "resnet56, 25 images x 162 views, float32" in listed
     done("cache", "rm", "000", "111")
     assert cache_entries() == []
+
+
+NAMES = {
+    "views": "0" * 32,
+    "features": f"{'0' * 32}.safetensors",
+    "whitening": f"{'0' * 32}.safetensors",
+    "decoded": "0" * 32,
+    "arrow": f"{'0' * 32}.arrow",
+    "digests": f"{'0' * 32}.npy",
+    "streams": "0" * 32,
+    "select": f"autoencoder-{'0' * 32}",
+    "experts": "0" * 16,
+    "autotune": f"{'0' * 32}.json",
+    "scripts": f"{'1' * 32}-{'0' * 32}.js",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_that_limbeck_did_not_make_stay(kind: str) -> None:
+    own = cache_folder() / kind / NAMES[kind]
+    strangers = [cache_folder() / kind / name for name in ("deploy.sh", "thesis", "0" * 31, f"{'0' * 32}.bak", ".keep")]
+    for path in (own, *strangers):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    assert [entry.path for entry in cache_entries()] == [own]
+    assert "deleted 1 of the cache's entries, " in done("cache", "rm", "--all")
+    assert not own.exists()
+    assert all(path.exists() for path in strangers)
+
+
+def test_what_killed_processes_began_to_write_is_removed_a_day_later() -> None:
+    begun, old = (cache_folder() / "decoded" / f".{'0' * 32}.{ending}" for ending in ("ab_9wxyz", "old.ab_9wxyz"))
+    files = [begun / "images.npy", old / "folder" / "images.npy"]
+    files.append(cache_folder() / "arrow" / f".{'0' * 32}.arrow.ab_9wxyz.arrow")
+    lock = cache_folder() / "arrow" / f".{'0' * 32}.lock"
+    for file in (*files, lock):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("x")
+    assert cache_entries() == []
+    done("cache", "rm", "--all")
+    assert all(file.exists() for file in files), "someone may write to them"
+    for place in (cache_folder() / kind for kind in ("decoded", "arrow")):
+        for path in place.rglob("*"):
+            os.utime(path, (1, 1))
+    listed = done("cache", "rm", "--all")
+    assert "deleted 0 of the cache's entries and 3 that killed processes began to write" in " ".join(listed.split())
+    assert not any(file.exists() for file in files)
+    assert lock.exists(), "a process may hold it"
 
 
 def test_what_vanishes_while_it_is_listed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

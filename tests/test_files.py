@@ -1,6 +1,8 @@
 import errno
 import fcntl
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,55 @@ def test_folder_is_never_overwritten_unless_told(tmp_path: Path):
         (folder / "new").write_text("")
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_what_appears_meanwhile_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(late: bool, patch: pytest.MonkeyPatch) -> None:
+        with atomic_folder(tmp_path / "run") as folder:
+            (folder / "new").write_text("new")
+            (tmp_path / "run").mkdir()
+            (tmp_path / "run" / "theirs").write_text("theirs")
+            if late:  # after the last look
+                patch.setattr(Path, "exists", lambda path: path.name != "run" and exists(path))
+
+    exists = Path.exists
+    for late, kept in ((False, "run-2"), (True, "run-3")):
+        with (
+            monkeypatch.context() as patch,
+            pytest.raises(UserError, match=rf"overwritten; what .* is whole in .*/{kept}'"),
+        ):
+            make(late, patch)
+        assert (tmp_path / kept / "new").read_text() == "new"
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["theirs"]
+        shutil.rmtree(tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-2", "run-3"]
+
+
+def test_of_several_that_replace_a_folder_at_once_none_fails(tmp_path: Path) -> None:
+    def replace(number: int) -> None:
+        with atomic_folder(tmp_path / "run", replace=True) as folder:
+            (folder / "number").write_text(str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(replace, range(400)))
+    assert (tmp_path / "run" / "number").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").write_text("")
+    real = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if (self / "new").exists():
+            raise OSError(errno.EIO, "I/O error")
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OSError, match="I/O"), atomic_folder(tmp_path / "run", replace=True) as folder:
+        (folder / "new").write_text("")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["old"]
 
 
 def test_what_is_synced_is_open_for_writing_as_windows_wants_it(

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,18 @@ KINDS = {
     "scripts": "what draws the charts of reports",
 }
 
+_SUFFIXES = {
+    "features": ".safetensors",
+    "whitening": ".safetensors",
+    "arrow": ".arrow",
+    "digests": ".npy",
+    "autotune": ".json",
+    "scripts": ".js",
+}
+"""Of entries that are files; all others are folders."""
+_NAME = "(?:[0-9a-z]+-)?[0-9a-f]{16}(?:[0-9a-f]{16})?"
+_TEMPORARY = "[0-9a-z_]{8}"  # what `tempfile` puts after a prefix
+_ABANDONED_AFTER = timedelta(days=1)
 _KEY_VERSION = 1
 
 
@@ -39,7 +52,7 @@ class CacheEntry:
 
     Attributes:
         kind: one of `KINDS`.
-        key: its name, 32 hex digits, without a prefix; users may shorten it to a unique beginning.
+        key: its name, 16 or 32 hex digits, without a prefix; users may shorten it to a unique beginning.
         path: file or folder.
         bytes: space it takes on the disk; of sparse files, what was written.
         used: when it was made or, of views, last opened.
@@ -69,17 +82,33 @@ def cache_key(*parts: object) -> str:
 
 
 def cache_entries(kind: str | None = None) -> list[CacheEntry]:
-    """What the cache holds, by kind, the largest first.
+    """What the cache holds, by kind, the largest first; other files in its folders, which limbeck did not make, are no
+    entries.
 
     Raises:
         UserError: an unknown `kind`.
     """
+    return _entries(kind, lambda suffix: f"{_NAME}{suffix}")
+
+
+def abandoned_entries(kind: str | None = None) -> list[CacheEntry]:
+    """What processes that were killed had begun to write: nobody wrote to it for a day.
+
+    Raises:
+        UserError: an unknown `kind`.
+    """
+    begun = _entries(kind, lambda suffix: rf"\.{_NAME}{suffix}(?:\.old)?\.{_TEMPORARY}{suffix}")
+    return [entry for entry in begun if datetime.now().astimezone() - entry.used > _ABANDONED_AFTER]
+
+
+def _entries(kind: str | None, pattern: Callable[[str], str]) -> list[CacheEntry]:
+    """The entries of a kind, or of all, whose names are as the pattern for their suffix says."""
     if kind is not None and kind not in KINDS:
         raise unknown_name("kind of cache", kind, KINDS, f"there are {', '.join(KINDS)}")
     entries = []
     for name in [kind] if kind else KINDS:
-        folder = cache_folder() / name
-        paths = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+        folder, wanted = cache_folder() / name, re.compile(pattern(re.escape(_SUFFIXES.get(name, ""))))
+        paths = [path for path in folder.iterdir() if wanted.fullmatch(path.name)] if folder.is_dir() else []
         entries += sorted((_entry(name, path) for path in paths), key=lambda entry: -entry.bytes)
     return entries
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,6 +45,18 @@ def describe_environment() -> dict[str, Any]:
             if name in _VARIABLES or name.startswith(_LAUNCHER)
         },
     }
+
+
+def shaping_rounding(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Processor, GPUs and torch of a description, as far as it has them.
+
+    Example:
+        >>> sorted(shaping_rounding(describe_environment()))
+        ['devices', 'instructions', 'processor', 'torch']
+    """
+    described = {name: environment[name] for name in ("processor", "instructions", "devices") if name in environment}
+    torch_version = environment.get("packages", {}).get("torch")
+    return described | ({} if torch_version is None else {"torch": torch_version})
 
 
 def _plugins() -> dict[str, str]:

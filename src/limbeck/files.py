@@ -1,18 +1,21 @@
 """Writing files and folders so that a reader sees the old content or the new, never half of it."""
 
 import errno
+import itertools
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from limbeck.errors import UserError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+_IN_THE_WAY = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
+_SWAPS = 100
+"""Attempts at replacing a folder that other processes replace at the same time."""
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -138,7 +141,7 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
         replace: whether an existing folder may be replaced; it stays whole until the new one is complete.
 
     Raises:
-        UserError: `path` exists and `replace` is false; or see `check_path` and `disk_errors`.
+        UserError: `path` exists and `replace` is false; or see `place_new`, `check_path` and `disk_errors`.
     """
     path = Path(path)
     check_path(path)
@@ -154,19 +157,54 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
                 if file.is_file():
                     _flush(file)
             temporary.chmod(0o777 & ~_umask())
-            _swap(temporary, path)
+            if replace:
+                _swap(temporary, path)
+            else:
+                place_new(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def place_new(new: Path, path: Path) -> None:
+    """Renames a finished folder to `path`, which did not exist when it was begun; what is there by now stays.
+
+    Raises:
+        UserError: there is something by now; the finished folder is then beside it, under the name that is given.
+    """
+    if not path.exists():
+        try:
+            new.rename(path)
+        except OSError as error:
+            if error.errno not in _IN_THE_WAY:
+                raise
+        else:
+            return
+    beside = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    kept = next(place for place in beside if not place.exists())
+    new.rename(kept)
+    raise UserError(
+        f"{str(path)!r} was made by somebody else meanwhile and is never overwritten; what was to be there is whole in "
+        f"{str(kept)!r}. Rename it as you like."
+    )
+
+
 def _swap(new: Path, path: Path) -> None:
-    if path.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-        path.rename(old / "folder")
-        new.rename(path)
+    """Renames a folder to `path` and removes what was there; other processes may do the same at any moment."""
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    try:
+        for attempt in range(1, _SWAPS + 1):
+            with suppress(FileNotFoundError):
+                path.rename(old / str(attempt))
+            try:
+                new.rename(path)
+                return
+            except OSError as error:
+                if error.errno not in _IN_THE_WAY or attempt == _SWAPS:
+                    with suppress(OSError):
+                        (old / str(attempt)).rename(path)
+                    raise
+    finally:
         shutil.rmtree(old, ignore_errors=True)
-    else:
-        new.rename(path)
 
 
 def _flush(path: Path) -> None:

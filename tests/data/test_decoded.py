@@ -1,9 +1,11 @@
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from limbeck.caching import cache_folder
 from limbeck.data import ImageSet, load
@@ -59,6 +61,19 @@ def test_options_and_changed_files_are_decoded_anew(file: Path, write_parquet, p
 
 
 @pytest.mark.usefixtures("cached_at_once")
+def test_a_file_replaced_with_its_size_and_time_is_decoded_anew(tmp_path: Path, pixels: np.ndarray):
+    photo = tmp_path / "photos" / "0.png"
+    photo.parent.mkdir()
+    Image.fromarray(pixels[0]).save(photo, compress_level=0)
+    load(photo.parent)
+    before = photo.stat()
+    Image.fromarray(pixels[1]).save(photo, compress_level=0)
+    assert photo.stat().st_size == before.st_size, "else the size would tell"
+    os.utime(photo, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert np.array_equal(load(photo.parent).tensor()[0].permute(1, 2, 0), pixels[1])
+
+
+@pytest.mark.usefixtures("cached_at_once")
 def test_skipped_images_stay_skipped(write_parquet, pixels: np.ndarray):
     file = write_parquet("set.parquet", [pixels[0], b"garbage", pixels[2]], [0, 1, 1])
     first, again = load(file, skip_unreadable=True), load(file, skip_unreadable=True)
@@ -93,6 +108,19 @@ def test_cache_that_cannot_be_written_is_a_warning(file: Path, tmp_path: Path, m
 
 
 @pytest.mark.usefixtures("cached_at_once")
+@pytest.mark.usefixtures("cached_at_once")
+def test_a_cache_that_others_write_to_at_once_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPatch):
+    first = load(file)
+    shutil.rmtree(cached("decoded")[0])
+
+    def vanished(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(Path, "rename", vanished)
+    with pytest.warns(UserWarning, match="decoded images are not cached: .*No such file"):
+        assert_same(ImageSet(first.tensor().clone(), first.labels), load(file))
+
+
 def test_writing_into_a_cached_set_does_not_reach_the_disk(file: Path):
     before = load(file).tensor().clone()
     load(file).tensor().zero_()

@@ -91,6 +91,14 @@ def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, m
     assert len(started) == 6
 
 
+def test_finished_runs_that_the_recipe_no_longer_has_are_told(copied: Copied) -> None:
+    folder = copied()
+    go(folder, "compare.seeds=[0, 1]")
+    message = r"^finished runs in '.*' will be in no table .* seeds: balanced-random@12.* seed 1, .* to have them back"
+    with pytest.warns(UserWarning, match=message):
+        assert {row["seed"] for row in go(folder)["runs"]} == {0}
+
+
 def test_objectives_on_all_the_data_and_a_later_arm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare_module, "write_comparison_report", write_comparison_report)
     folder = tmp_path / "objectives"

@@ -1,12 +1,14 @@
 """Runs that go on for longer than they were begun for equal those begun longer, to the bit, or are refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 from tests.recipes.tiny_recipes import comparison, one_run, training
 from tests.training.stopping import stop_at
@@ -19,6 +21,7 @@ from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.results import collect
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import read_run
+from limbeck.testing.images import natural
 from limbeck.training import Interrupted, RunFolder
 from limbeck.training.checkpoint import Checkpoint
 
@@ -171,6 +174,39 @@ def test_what_hangs_on_the_number_of_steps_is_refused_before_anything_changes(na
         go(folder, recipe, "training.steps=24", resume=True)
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != ".lock"} == before
     assert read_run(folder).cost["student_steps"] == 12
+
+
+def write_classes(folder: Path, *, seed: int = 0) -> None:
+    """Two classes of 24 images each."""
+    images = natural(48, size=8, classes=2, seed=seed)
+    for name in "ab":
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for number, pixels in enumerate(images.tensor()):
+        Image.fromarray(pixels[0].numpy()).save(folder / "ab"[number % 2] / f"{number}.png")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_run_that_cannot_go_on_keeps_all_that_it_has(missing: bool, tmp_path: Path) -> None:
+    folder, recipe, photos = tmp_path / "run", content(), tmp_path / "photos"
+    recipe["data"] = {"train": str(photos), "validation": 8}
+    write_classes(photos)
+    go(folder, recipe)
+    if missing:
+        shutil.rmtree(photos)
+    else:
+        write_classes(photos, seed=1)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
+    with pytest.raises(UserError, match="photos" if missing else "what the recipe names is not what the run"):
+        go(folder, recipe, "training.steps=24", resume=True)
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.name != ".lock"}
+    assert after == before
+    assert read_run(folder).cost["student_steps"] == 12
+    write_classes(photos)
+    said = go(folder, recipe, resume=True)
+    assert said == [f"the run in '{folder}' is finished already: nothing was run, these are its results"]
+    go(folder, recipe, "training.steps=24", resume=True)
+    assert read_run(folder).cost["student_steps"] == 24
+    assert (folder / "after-12-steps" / "student").is_dir()
 
 
 def test_a_warm_up_in_steps_that_it_was_is_taken(tmp_path: Path) -> None:

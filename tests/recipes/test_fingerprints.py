@@ -1,5 +1,6 @@
 """A resume goes on with what the run was begun with: the same teacher, images and selection, or not at all."""
 
+import json
 import os
 import shutil
 import signal
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.recipes.tiny_recipes import comparison, one_run
+from tests.recipes.tiny_recipes import comparison, one_run, training
 from tests.training.tiny import CLASSES, network, same, stripes, weights
 
 from limbeck.data import ImageSet, TransferSet
@@ -18,8 +19,10 @@ from limbeck.errors import UserError
 from limbeck.models import save
 from limbeck.recipes import run as run_module
 from limbeck.recipes.compare import compare
-from limbeck.recipes.fingerprints import check_fingerprints, describe_images
+from limbeck.recipes.fingerprints import changed, check_fingerprints, describe_images
 from limbeck.recipes.inputs import PythonObjects
+from limbeck.recipes.named_files import files_of, named_by_arms
+from limbeck.recipes.plan import plan
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult
@@ -211,6 +214,39 @@ def test_a_comparison_notices_other_images_and_another_teacher(finished: Path, t
     with pytest.raises(UserError, match=r"begun with: the teacher \(convnet_d3"):
         compare(recipe, folder, resume=True, objects=PythonObjects(teacher=teacher))
     assert not list(folder.glob("runs/*/seed-1"))
+
+
+def test_a_comparison_notices_other_weights_of_an_arm(finished: Path, tmp_path: Path) -> None:
+    folder, weights = Path(shutil.copytree(finished, tmp_path / "copied")), tmp_path / "weights"
+    save(network(3, classes=3), weights)
+    arms = {"entropy": {}, "begun": {"select": "entropy", "student": {"weights": str(weights), "model": None}}}
+    recipe = read_recipe(comparison(seeds=[0, 1], arms=arms))
+    run_folder = RunFolder(folder)
+    check_fingerprints(run_folder, named_by_arms(run.recipe for run in plan(recipe)), Silent(), begun=True)
+    save(network(4, classes=3), weights)
+    with pytest.raises(UserError, match=rf"begun with: the weights '{weights}' \(fingerprint \w+ then, fingerprint"):
+        compare(recipe, folder, resume=True)
+    shutil.rmtree(weights)
+    assert named_by_arms(run.recipe for run in plan(recipe)) == {}, "the arm itself fails"
+
+
+def test_files_that_a_maker_names_are_recorded(tmp_path: Path) -> None:
+    statistics, experts = tmp_path / "owner.safetensors", tmp_path / "experts"
+    generate = {"maker": "generate", "method": "deep-inversion", "budget": 300, "statistics": str(statistics)}
+    condense = {"maker": "condense", "method": "mtt", "budget": "1/class", "experts": {"folder": str(experts)}}
+    recipes = [read_recipe({**training(), "transfer": transfer}) for transfer in (generate, condense)]
+    assert [files_of(recipe) for recipe in recipes] == [{}, {}]
+    experts.mkdir()
+
+    def made(content: str, count: int = 2) -> list[dict[str, Any]]:
+        statistics.write_text(content)
+        (experts / "plan.json").write_text(json.dumps({"images": content, "seed": 0, "count": count}))
+        return [files_of(recipe) for recipe in recipes]
+
+    before = made("one")
+    assert made("one", count=3) == before, "more experts are the same experts"
+    for path, one, two in zip((statistics, experts), before, made("two"), strict=True):
+        assert changed(one, two)[0].startswith(f"the file '{path}' (fingerprint ")
 
 
 def test_a_comparison_of_an_earlier_version_goes_on_and_says_so(finished: Path, tmp_path: Path) -> None:

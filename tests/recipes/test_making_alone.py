@@ -14,13 +14,14 @@ from tests.transfer.condense.small import Heard
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.interruption import Interrupted
-from limbeck.recipes import making_alone
-from limbeck.recipes.making_alone import save_made
+from limbeck.recipes import making_alone, selecting
+from limbeck.recipes.making_alone import save_made, write_whole
 from limbeck.recipes.metering import MAKING, metered
 from limbeck.training.run_folder import RunFolder
 from limbeck.transfer.condense.maker import CondenseMaker
 from limbeck.transfer.maker import MakerContext
 from limbeck.transfer.select.maker import SelectMaker
+from limbeck.transfer.settings import MakerSettings
 
 SETTINGS = {"maker": "select", "budget": 20}
 
@@ -39,6 +40,27 @@ def test_set_cost_evidence_and_report_are_saved_and_nothing_else_is_left(tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
     with pytest.raises(UserError, match="exists already and is never overwritten; choose another --out"):
         make(tmp_path / "set")
+
+
+@pytest.mark.parametrize("verb", ["make", "select"])
+def test_what_appears_meanwhile_stays_and_the_set_is_kept_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    target = tmp_path / "set"
+
+    def appeared(*arguments: Any) -> Path:
+        target.mkdir()
+        (target / "theirs").touch()
+        return write_whole(*arguments)
+
+    monkeypatch.setattr(making_alone if verb == "make" else selecting, "write_whole", appeared)
+    chosen_by = {"criterion": "random", "budget": "20", "seed": 0}
+    with pytest.raises(UserError, match=r"never overwritten; what was to be there is whole in '.*/set-2'"):
+        make(target, "criterion=random") if verb == "make" else selecting.save_selection(
+            "digits", target, split="train", **chosen_by
+        )
+    assert len(TransferSet.load(tmp_path / "set-2")) == 20
+    assert [path.name for path in target.iterdir()] == ["theirs"]
 
 
 def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
@@ -62,6 +84,19 @@ def test_what_was_begun_is_gone_on_with_as_it_was_begun_or_not_at_all(
             make(tmp_path / "set", *overrides, **changes)
     make(tmp_path / "set", "criterion=random")
     assert len(TransferSet.load(tmp_path / "set")) == 20
+
+
+def test_files_that_settings_name_are_those_it_was_begun_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SelectMaker, "make", interrupted)
+        patch.setattr(MakerSettings, "named_files", lambda _: {"owner.safetensors": "1"})
+        with pytest.raises(Interrupted):
+            make(tmp_path / "set", "criterion=random")
+    with pytest.raises(UserError, match="holds what was begun with other files that settings name; go on"):
+        make(tmp_path / "set", "criterion=random")
 
 
 def test_what_ended_in_an_error_of_its_settings_is_begun_anew_with_others(

@@ -230,6 +230,15 @@ def test_places_that_are_no_run_folder(tmp_path: Path) -> None:
     assert (file.read_text(), (folder / "recipe.yaml").read_text()) == ("mine", "mine")
 
 
+def test_a_run_folder_that_may_not_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")  # as root, who runs tests in containers, never is
+
+    monkeypatch.setattr("filelock.FileLock.acquire", forbidden)
+    with pytest.raises(UserError, match=r"cannot write .*run': Permission denied. Choose a folder you may write to"):
+        go(tmp_path / "run", training())
+
+
 def test_unexpected_error_leaves_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: object, **kwargs: object) -> None:
         raise RuntimeError("a fault of ours")

@@ -79,12 +79,35 @@ def test_a_run_that_goes_on_in_another_type_says_so(tmp_path: Path) -> None:
         run_folder.note_computing(torch.bfloat16, True, 1)
         run_folder.note_computing(torch.float32, True, 1)  # nothing has been computed yet
         run_folder.note_computing(torch.float32, True, 2, resumed=True)
-        with pytest.warns(UserWarning, match="was computed in fp32 so far, and goes on in bf16, so its student"):
+        with pytest.warns(UserWarning, match="was computed in fp32 so far, and continues in bf16, so its student"):
             run_folder.note_computing(torch.bfloat16, True, 2, resumed=True)
     environment = RunFolder(tmp_path / "run").read("environment.json")
     assert environment["computing"]["precision"] == "bf16"
     assert [record["precision"] for record in environment["computed_before"]] == ["fp32"]
     assert computed_on(environment).startswith("fp32 then bf16 on ")
+
+
+def test_a_run_that_goes_on_elsewhere_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = {"processor": "CPU A", "instructions": "AVX2", "devices": [], "packages": {"torch": "2.9.0"}}
+    monkeypatch.setattr("limbeck.training.run_folder.describe_environment", lambda: dict(machine))
+    with RunFolder.open(tmp_path / "run", {"seed": 1}) as run_folder:
+        run_folder.note_computing(torch.float32, True, 1)
+        run_folder.note_computing(torch.float32, True, 2, resumed=True)
+        machine |= {"processor": "CPU B", "instructions": "AVX512"}
+        message = "computed on CPU A, with AVX2 so far, and continues on CPU B, with AVX512, so its student"
+        with pytest.warns(UserWarning, match=message):
+            run_folder.note_computing(torch.float32, True, 2, resumed=True)
+        before = run_folder.read("environment.json")
+        assert computed_on(before) == "fp32 on CPU A (AVX2) then fp32 on CPU B (AVX512)"
+        run_folder.note_computing(torch.float32, True, 2, resumed=True)
+        assert run_folder.read("environment.json") == before
+        machine |= {"devices": ["GPU"] * 2, "packages": {"torch": "2.10.0"}}
+        with pytest.warns(UserWarning, match=r"by 1 process\(es\), on the GPUs \[\], by torch 2.9.0 so far, .*by 2 p"):
+            run_folder.note_computing(torch.float32, True, 2, processes=2, resumed=True)
+    environment = RunFolder(tmp_path / "run").read("environment.json")
+    assert [entry["processor"] for entry in environment["computed_before"]] == ["CPU A", "CPU B"]
+    assert environment["computed_before"][1]["torch"] == "2.9.0"
+    assert environment["packages"] == {"torch": "2.10.0"}
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path) -> None:

@@ -146,6 +146,7 @@ def export_statistics(
     path: str | Path,
     *,
     batch_size: int = 256,
+    replace: bool = False,
     device: Device = "auto",
     progress: Callable[[int], None] | None = None,
 ) -> FeatureStatistics:
@@ -160,17 +161,23 @@ def export_statistics(
         images: those that it was trained on, or a data set's name.
         path: of the file.
         batch_size: images of a batch on which that loss is measured: as many as are generated at a time.
+        replace: whether an existing file may be replaced.
         device: where the teacher computes.
         progress: called after every batch with the number of images in it.
 
     Raises:
-        UserError: a teacher of which no tap says where it is read, or a file that cannot be written.
+        UserError: a teacher of which no tap says where it is read; the file exists and `replace` is false, or it cannot
+            be written.
 
     Example:
         >>> statistics = lb.export_statistics(teacher, images, "owner.safetensors")
         >>> statistics.images
         200
     """
+    if Path(path).exists() and not replace:
+        raise UserError(
+            f"{str(path)!r} exists already and is never overwritten; choose another path, or say `replace=True`."
+        )
     network, pool = network_of(teacher, "teacher"), as_image_set(images, "train", "images")
     check_ready(network, "teacher")
     statistics = measure(network, pool, batch_size=batch_size, device=device, progress=progress)

@@ -47,16 +47,24 @@ def cache_rm(
         list[str] | None, typer.Argument(help="Keys as `limbeck cache ls` shows them; required unless --all is given.")
     ] = None,
     kind: Kind = None,
-    everything: Annotated[bool, typer.Option("--all", help="Everything, or everything of --kind.")] = False,
+    everything: Annotated[
+        bool,
+        typer.Option(
+            "--all",
+            help="Everything of limbeck's, or of --kind, and what killed processes began to write. Other files stay.",
+        ),
+    ] = False,
 ) -> None:
     """Delete parts of the cache; limbeck makes again what it needs."""
-    from limbeck.caching import cache_entries, matching_entries, remove_entries
+    from limbeck.caching import abandoned_entries, cache_entries, matching_entries, remove_entries
 
     if bool(keys) == everything:
         raise UserError("give the KEYS to delete, or --all; `limbeck cache ls` lists them.")
     entries = cache_entries(kind) if everything else matching_entries(keys or [], kind)
-    freed = remove_entries(entries)
-    console.print(f"deleted {len(entries)} of the cache's entries, {freed / 1e6:,.1f} MB", markup=False)
+    abandoned = abandoned_entries(kind) if everything else []
+    freed = remove_entries([*entries, *abandoned])
+    also = f" and {len(abandoned)} that killed processes began to write" if abandoned else ""
+    console.print(f"deleted {len(entries)} of the cache's entries{also}, {freed / 1e6:,.1f} MB", markup=False)
 
 
 def _about_cached(about: dict[str, Any]) -> str:

@@ -60,7 +60,7 @@ def write_decoded(
             (folder / "about.json").write_text(
                 json.dumps({"version": _VERSION, "seen": brightest(seen), **about}, indent=1)
             )
-    except UserError as error:
+    except (UserError, OSError) as error:  # others may replace or remove the folder meanwhile
         warnings.warn(f"decoded images are not cached: {error} (LIMBECK_CACHE names the folder)", stacklevel=2)
 
 

@@ -119,6 +119,10 @@ class JoinedStorage(Storage):
     def digests(self, positions: Tensor) -> Tensor:
         return self._collect(positions, (DIGEST_BYTES,), lambda part, rows: part.digests(rows))
 
+    def stamp(self) -> list[object] | None:
+        stamps = [self._parts[place].stamp() or [] for place in self._places.unique().tolist()]
+        return [entry for stamp in stamps for entry in stamp] or None
+
     @property
     def has_floats(self) -> bool:
         return any(self._parts[place].has_floats for place in self._places.unique().tolist())

@@ -44,6 +44,10 @@ class Storage(ABC):
     def digests(self, positions: Tensor) -> Tensor:
         """A 128-bit hash of the pixels of every image at `positions` (int64 [B]), as uint8 [B, 16]."""
 
+    def stamp(self) -> list[object] | None:
+        """Identity of the files that encoded pixels are read from, see `EncodedImages.stamp`; None without any."""
+        return None
+
     @property
     def has_floats(self) -> bool:
         """Whether the 8-bit pixels are only the rounded form of floats."""
@@ -186,6 +190,9 @@ class EncodedStorage(Storage):
     def digests(self, positions: Tensor) -> Tensor:
         return self._digests.lookup(positions, self)
 
+    def stamp(self) -> list[object] | None:
+        return self._encoded.stamp()
+
 
 class SubsetStorage(Storage):
     """Some images of another storage, by reference.
@@ -220,6 +227,9 @@ class SubsetStorage(Storage):
 
     def digests(self, positions: Tensor) -> Tensor:
         return self._base.digests(self._rows[positions])
+
+    def stamp(self) -> list[object] | None:
+        return self._base.stamp()
 
     @property
     def has_floats(self) -> bool:

@@ -25,11 +25,12 @@ from limbeck.recipes.handed_images import renewing
 from limbeck.recipes.handing_over import HandedOver, keep_teacher_logits, pack_objects
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student
 from limbeck.recipes.matching import match_student
+from limbeck.recipes.named_files import named_by_arms
 from limbeck.recipes.plan import PlannedRun, far_longer, plan, repeated
 from limbeck.recipes.plugged import check_sendable
 from limbeck.recipes.racing import Race
 from limbeck.recipes.results import RESULTS, SUITED, collect, left_out
-from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room
+from limbeck.recipes.resuming import check_unchanged, go_on_longer, make_room, warn_of_unplanned
 from limbeck.recipes.run import gather_inputs, trainings
 from limbeck.recipes.run_tasks import Runs, RunTask, run_tasks
 from limbeck.recipes.schema import Recipe
@@ -97,13 +98,15 @@ def compare(
         inputs = gather_inputs(recipe, run_folder.path, progress, objects)
         fingerprints = fingerprints_of(recipe, inputs)
         begun = (run_folder.path / "networks.json").exists()
-        check_fingerprints(run_folder, fingerprints, progress, begun=begun)
+        named = named_by_arms(run.recipe for run in planned)
+        check_fingerprints(run_folder, fingerprints | named, progress, begun=begun)
         for sentence in left_out(has_images=inputs.train is not None, labelled=inputs.labelled):
             progress.say(sentence)
         _check(recipe, inputs)
         _describe(recipe, run_folder, inputs)
         go_on_longer(longer, run_folder, progress)
         planned = _plan_for(recipe, inputs, progress, suited=suited)
+        warn_of_unplanned(planned, run_folder.path)
         runs = Runs(run_folder.path, inputs, progress, settle_threads(planned, run_folder, inputs, workers, progress))
         if crew is not None:
             keep_teacher_logits(run_folder.path, fingerprints, inputs)
@@ -121,7 +124,7 @@ def _opened(recipe: Recipe, folder: str | Path, *, resume: bool) -> AbstractCont
         resume=resume,
         may_change=("compare", "summary"),
         renew=renewing(described),
-        extend=lambda _, changed: [] if is_longer(changed) else changed,
+        extend=lambda _, changed: ([] if is_longer(changed) else changed, None),
     )
 
 

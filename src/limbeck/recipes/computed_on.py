@@ -1,5 +1,6 @@
 """Whether runs of the same student in a comparison used the same precision on the same hardware."""
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -42,12 +43,25 @@ def computed_on(environment: Mapping[str, Any]) -> str:
         >>> computed_on({"processor": "AMD EPYC", "instructions": "AVX2", "computing": {"precision": "fp32"}})
         'fp32 on AMD EPYC (AVX2)'
     """
+    parts = [environment | entry for entry in (*environment.get("computed_before", ()), environment["computing"])]
+    if not environment.get("instructions"):
+        parts = [part | {"instructions": None} for part in parts]
+    types, places = ([name(part) for part in parts] for name in (lambda part: part["precision"], _place))
+    if len(set(places)) == 1:
+        return f"{' then '.join(_changing(types))} on {places[0]}"
+    return " then ".join(_changing([f"{kind} on {place}" for kind, place in zip(types, places, strict=True)]))
+
+
+def _place(environment: Mapping[str, Any]) -> str:
     processor = environment.get("processor") or "an unknown processor"
     if instructions := environment.get("instructions"):
         processor += f" ({instructions})"
-    earlier = [entry["precision"] for entry in environment.get("computed_before", ())]
-    types = " then ".join([*earlier, environment["computing"]["precision"]])
-    return f"{types} on {listing(environment.get('devices') or [processor])}"
+    return listing(environment.get("devices") or [processor])
+
+
+def _changing(words: Sequence[str]) -> list[str]:
+    """Without those that equal the one before."""
+    return [word for word, _ in itertools.groupby(words)]
 
 
 def _sentence(ways: Mapping[str, Sequence[str]]) -> str:

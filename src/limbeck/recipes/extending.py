@@ -12,12 +12,14 @@ from limbeck.training.settings import TrainingSettings
 
 
 def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
-    """For `RunFolder.open`: turns the existing run into the beginning of that of `recipe`, if that is only longer.
+    """For `RunFolder.open`: decides whether the existing run can be the beginning of that of `recipe`, and how.
 
     Before its images are made, settings that change them only by rounding may also differ.
     """
 
-    def extend(run_folder: RunFolder, differences: list[Difference]) -> list[Difference]:
+    def extend(
+        run_folder: RunFolder, differences: list[Difference]
+    ) -> tuple[list[Difference], Callable[[], None] | None]:
         free = () if recipe.transfer is None else rounding_settings(recipe.transfer.maker)
         if free and not (run_folder.path / MADE_FILE).exists():
             changed = {difference.path.removeprefix("transfer."): difference for difference in differences}
@@ -25,12 +27,11 @@ def extending(recipe: Recipe, say: Callable[[str], None]) -> Extend:
                 say(rounding_remark(path, changed[path].then, changed[path].now))
                 differences = [difference for difference in differences if difference != changed[path]]
         if not is_longer(differences):
-            return differences
+            return differences, None
         longer = extension_of(recipe, run_folder, differences)
         if longer.remark:
             say(longer.remark)
-        longer.carry_out()
-        return []
+        return [], longer.carry_out
 
     return extend
 

@@ -16,6 +16,7 @@ from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress
 from limbeck.recipes.inputs import Inputs, load_weights
+from limbeck.recipes.named_files import FILE, WEIGHTS, files_of
 from limbeck.recipes.plugged import plugins_of
 from limbeck.recipes.schema import Recipe
 from limbeck.training.run_folder import INPUTS_FILE, RunFolder
@@ -49,6 +50,7 @@ def fingerprints_of(recipe: Recipe, inputs: Inputs) -> Fingerprints:
         **({} if inputs.use is None else {"use": {"fingerprint": cache_key(packed_use(inputs.use)[0])}}),
         "validation": describe_images(inputs.validation),
         "test": describe_images(inputs.test),
+        **files_of(recipe),
         **plugins_of(recipe, teacher),
     }
 
@@ -122,8 +124,10 @@ def _difference(name: str, before: dict[str, Any] | None, now: dict[str, Any] | 
 
 
 def _what(name: str) -> str:
+    if name in _WHAT:
+        return _WHAT[name]
     family, _, part = name.partition("/")
-    return _WHAT[name] if name in _WHAT else f"the {FAMILIES[family][0]} {part!r}"
+    return f"the {family if family in (FILE, WEIGHTS) else FAMILIES[family][0]} {part!r}"
 
 
 def _words(described: dict[str, Any] | None) -> str:

@@ -15,7 +15,7 @@ from limbeck.data.loading import load as load_images
 from limbeck.data.own_splits import evaluation_split
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.files import disk_errors
+from limbeck.files import disk_errors, place_new
 from limbeck.models.classifier import Classifier
 from limbeck.models.fingerprint import fingerprint
 from limbeck.progress import Progress, Silent
@@ -311,7 +311,7 @@ def _put_in_place(whole: Path, target: Path, student: Path) -> None:
     write_run_report(student)
     write_model_card(student)
     with disk_errors(target):
-        whole.rename(target)
+        place_new(whole, target)
     shutil.rmtree(making_folder(target), ignore_errors=True)
 
 

@@ -16,7 +16,7 @@ from limbeck.caching import cache_folder
 from limbeck.cost import Cost
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.files import atomic_write_text, disk_errors, nearest_folder, takes_files
+from limbeck.files import atomic_write_text, disk_errors, nearest_folder, place_new, takes_files
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import shape_for, size_for_network, trained_size
@@ -165,7 +165,7 @@ def _save(made: Made, cost: Cost, folder: Path, target: Path) -> Path:
     whole = whole_folder(folder, target)
     report = write_whole(made.source.images(0), made.evidence, whole, cost)
     with disk_errors(target):
-        whole.rename(target)
+        place_new(whole, target)
     return target / report.name
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from limbeck.recipes.racing import RACING_FILE
 from limbeck.recipes.schema import Recipe
 from limbeck.training.extension import is_longer
 from limbeck.training.run_folder import Difference, RunFolder, overrides_to_repeat
+from limbeck.transfer.words import few
 
 _TABLES = ("results.json", "results.csv", "summary.csv", "results.tex")
 _FOUND = (*_TABLES, "report.html", "frontier.svg", "arms.svg", RACING_FILE)
@@ -64,6 +66,21 @@ def check_unchanged(recipe: Recipe, planned: Sequence[PlannedRun], folder: Path)
     return longer
 
 
+def warn_of_unplanned(planned: Sequence[PlannedRun], folder: Path) -> None:
+    """Warns of finished runs in the folder that the recipe no longer has, which are in no table from now on."""
+    expected = {own.folder for run in planned for own in (run, replace(run, repeats=None))}
+    found = sorted(path.relative_to(folder) for path in folder.glob("runs/*/seed-*"))
+    left = [path for path in found if path.as_posix() not in expected and RunFolder(folder / path).finished]
+    if left:
+        named = few([f"{path.parent.name} {path.name.replace('-', ' ')}" for path in left])
+        warnings.warn(
+            f"finished runs in {str(folder)!r} will be in no table or report, as the recipe no longer has their arms, "
+            f"budgets or seeds: {named}. They stay where they are; name what is missing under `compare` again, and "
+            "--resume, to have them back.",
+            stacklevel=3,
+        )
+
+
 def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: Progress) -> None:
     """Turns all these runs into beginnings of longer ones before any continues; keeps the results so far."""
     if not longer:
@@ -77,6 +94,7 @@ def go_on_longer(longer: Sequence[PlannedRun], run_folder: RunFolder, progress: 
         with RunFolder.open(
             run_folder.path / run.folder, described, resume=True, renew=renewing(described), extend=extend
         ) as opened:
+            opened.carry_out_extension()
             opened.set_state("interrupted")
     for remark in remarks[:1]:  # all are alike
         progress.say(remark)

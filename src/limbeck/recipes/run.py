@@ -103,11 +103,18 @@ def run(
     with RunFolder.open(
         folder, described, resume=resume, writes=writes, renew=renew, extend=extending(recipe, progress.say)
     ) as run_folder:
-        PartialState().wait_for_everyone()  # the first process may have extended the run
-        if run_folder.finished:
+        PartialState().wait_for_everyone()  # the first process knows by now whether the run is to be extended
+        if not run_folder.to_be_extended and run_folder.finished:  # in this order, as it may be extended meanwhile
+            if inputs is None:
+                progress.say(f"the run in {str(folder)!r} is finished already: nothing was run, these are its results")
             return read_run(folder, None if objects is None else objects.make_student)
         if inputs is None:
             inputs = gather_inputs(recipe, folder, progress, objects)
+        if run_folder.writes:
+            begun = run_folder.checkpoint.exists()
+            check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
+            run_folder.carry_out_extension()
+        PartialState().wait_for_everyone()  # for the checkpoint to go on from
         with tracking(recipe, run_folder, of_comparison=shared is not None) as tracker:
             return _execute(recipe, run_folder, inputs, progress, shared, inside, until, tracker)
 
@@ -222,9 +229,6 @@ def _execute(
     tracker: RunTracker | None,
 ) -> RunResult:
     """Makes, trains, evaluates; the results of each step are on disk before the next begins."""
-    if run_folder.writes:
-        begun = run_folder.checkpoint.exists()
-        check_fingerprints(run_folder, fingerprints_of(recipe, inputs), progress, begun=begun)
     student = build_student(recipe.student, inputs, seed=recipe.seed)
     inputs = match_student(inputs, student)
     try_student(student, inputs)

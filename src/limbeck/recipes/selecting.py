@@ -9,7 +9,7 @@ from typing import Any
 from limbeck.data.class_names import printable
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
-from limbeck.files import check_path, disk_errors
+from limbeck.files import check_path, disk_errors, place_new
 from limbeck.progress import Progress
 from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import size_of_saved
@@ -93,7 +93,7 @@ def _save(transfer_set: TransferSet, evidence: Evidence, target: Path) -> Path:
         with TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             whole = whole_folder(Path(folder), target)
             report = write_whole(transfer_set, evidence, whole)
-            whole.rename(target)
+            place_new(whole, target)
     return target / report.name
 
 

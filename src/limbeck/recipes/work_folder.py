@@ -18,7 +18,11 @@ from limbeck.transfer.settings import MakerSettings
 
 _REFUSED = "refused"
 """File in a work folder: making ended in a UserError."""
-_CALLED = {"shape": "size of the images", "judged": "images to be judged on"}
+_CALLED = {
+    "shape": "size of the images",
+    "judged": "images to be judged on",
+    "files": "files that settings name",
+}
 """Names in messages of entries that earlier versions did not write."""
 
 
@@ -112,6 +116,7 @@ def _request(settings: MakerSettings, context: MakerContext) -> dict[str, Any]:
         "teacher": None if teacher is None else fingerprint(teacher),
         "shape": list(context.shape),
         "judged": [images.fingerprint for images in context.held_out],
+        "files": settings.named_files(),
     }
 
 

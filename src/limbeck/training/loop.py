@@ -152,7 +152,13 @@ def fit(
     state, device = run.state, accelerator.device
     alone = own_generators(device, seed, "dropout")
     with closing(run.stream), alone, threads_for(run.work, device), keeping_freed_memory():
-        run_folder.note_computing(run.dtype, run.channels_last, torch.get_num_threads(), resumed=run.saved is not None)
+        run_folder.note_computing(
+            run.dtype,
+            run.channels_last,
+            torch.get_num_threads(),
+            processes=accelerator.num_processes,
+            resumed=run.saved is not None,
+        )
         _resume(state, run.saved, run_folder, tracker)
         validator = None
         if validation is not None:

@@ -14,7 +14,7 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from limbeck.environment import describe_environment
+from limbeck.environment import describe_environment, shaping_rounding
 from limbeck.errors import UserError
 from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.foreign import ForeignError, described
@@ -25,6 +25,16 @@ FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
 INPUTS_FILE = "inputs.json"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # five times as fast; a race opens recipes often
+_SHAPING = {
+    "precision": "in {}",
+    "processes": "by {} process(es)",
+    "processor": "on {}",
+    "instructions": "with {}",
+    "devices": "on the GPUs {}",
+    "torch": "by torch {}",
+}
+"""What shapes rounding, in words."""
+_TO_BE_EXTENDED = ".extending"
 _WATCHING = ("tracker",)  # keys of a recipe that do not affect the run
 _PREAMBLE = frozenset(["recipe.yaml", ENVIRONMENT_FILE, INPUTS_FILE, "status.json", "energy.json"])
 
@@ -40,7 +50,7 @@ class Difference(NamedTuple):
         return f"`{self.path}` ({self.then!r} then, {self.now!r} now)"
 
 
-Extend = Callable[["RunFolder", list[Difference]], list[Difference]]
+Extend = Callable[["RunFolder", list[Difference]], tuple[list[Difference], Callable[[], None] | None]]
 
 
 def overrides_to_repeat(changed: Sequence[Difference]) -> str:
@@ -60,6 +70,7 @@ class RunFolder:
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path = path
         self.writes = writes
+        self._extension: tuple[Callable[[], None], dict[str, Any]] | None = None  # how to extend it, and its recipe
 
     @classmethod
     @contextmanager
@@ -82,7 +93,8 @@ class RunFolder:
             resume: resume the run that `folder` holds, if any.
             may_change: keys of the recipe that may differ on resuming; the new recipe is then written.
             renew: brings a recipe written by an older version up to date, before it is compared.
-            extend: gets the differences of the recipe, handles those that make the run longer, and returns the others.
+            extend: gets the differences of the recipe, and returns those that do not make the run longer, and what
+                turns the run into the longer one, if anything has to; see `carry_out_extension`.
             writes: false in all processes of a distributed run except the first, which alone writes.
 
         The folder of a run that failed before it had any results may be used by the next.
@@ -99,7 +111,8 @@ class RunFolder:
         # The kernel drops this lock when its process dies, so a killed run never blocks its own resumption.
         lock = FileLock(run_folder.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            with disk_errors(folder):
+                lock.acquire(timeout=0)
         except Timeout:
             raise UserError(
                 f"the run folder {str(folder)!r} is in use by another process; wait for it, or choose another --out."
@@ -118,6 +131,22 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         return self.state == FINISHED
+
+    @property
+    def to_be_extended(self) -> bool:
+        """Whether the process that writes has opened the run to extend it, and has not done so yet."""
+        return (self.path / _TO_BE_EXTENDED).exists()
+
+    def carry_out_extension(self) -> None:
+        """Turns the run into the longer one that it was opened for, if any; until then, all of it stays as it is."""
+        if self._extension is None:
+            return
+        carry_out, recipe = self._extension
+        carry_out()
+        self._extension = None
+        atomic_write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
+        self.set_state("running")
+        (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)
 
     @property
     def checkpoint(self) -> Path:
@@ -143,25 +172,37 @@ class RunFolder:
         if self.writes:
             atomic_write_text(self.path / name, json.dumps(content, indent=1) + "\n")
 
-    def note_computing(self, dtype: torch.dtype, channels_last: bool, threads: int, *, resumed: bool = False) -> None:
-        """Adds to `environment.json` precision, memory order and threads, which settings may leave to the machine.
+    def note_computing(
+        self, dtype: torch.dtype, channels_last: bool, threads: int, *, processes: int = 1, resumed: bool = False
+    ) -> None:
+        """Adds to `environment.json` precision, memory order, threads and processes, which recipes may leave open.
 
-        If the steps so far were computed in another precision, that is recorded as well, with a warning.
+        If the steps so far were computed in another precision, by another number of processes, or by another processor,
+        GPU or torch, `computed_before` records that as well, with a warning.
         """
         computing = {"precision": _PRECISIONS[dtype], "channels_last": channels_last, "threads": threads}
+        computing["processes"] = processes
         environment = self.read(ENVIRONMENT_FILE, {})
-        before = environment.get("computing")
-        if before == computing:
-            return
-        if resumed and before is not None and before["precision"] != computing["precision"]:
-            warnings.warn(
-                f"the run in {str(self.path)!r} was computed in {before['precision']} so far, and goes on in "
-                f"{computing['precision']}, so its student will be another than that of one machine; where runs move "
-                "between machines, name `training.precision` in the recipe.",
-                stacklevel=2,
-            )
-            environment = environment | {"computed_before": [*environment.get("computed_before", []), before]}
-        self.write(ENVIRONMENT_FILE, environment | {"computing": computing})
+        noted = environment.get("computing")
+        if self.writes and resumed and noted is not None:
+            here = describe_environment()
+            before, now = noted | shaping_rounding(environment), computing | shaping_rounding(here)
+            differing = [name for name in _SHAPING if name in before and _kinds(before[name]) != _kinds(now[name])]
+            if differing:
+                self._warn_of(before, now, differing)
+                noted = None
+                environment |= here | {"computed_before": [*environment.get("computed_before", []), before]}
+        if noted != computing:
+            self.write(ENVIRONMENT_FILE, environment | {"computing": computing})
+
+    def _warn_of(self, before: dict[str, Any], now: dict[str, Any], differing: Sequence[str]) -> None:
+        then, since = (", ".join(_SHAPING[name].format(kept[name]) for name in differing) for kept in (before, now))
+        advice = "; where runs move between machines, name `training.precision` in the recipe"
+        warnings.warn(
+            f"the run in {str(self.path)!r} was computed {then} so far, and continues {since}, so its student will be "
+            f"another than that of one machine{advice if 'precision' in differing else ''}.",
+            stacklevel=3,
+        )
 
     def set_state(self, state: str, error: str | None = None, **more: Any) -> None:
         time = datetime.now(UTC).isoformat("T", "seconds")
@@ -222,9 +263,9 @@ class RunFolder:
                 "add --resume to go on with it, or choose another --out."
             )
         before = self._written()
-        changed = _changed(before, recipe, renew, may_change)
+        changed, carry_out = _changed(before, recipe, renew, may_change), None
         if changed and extend is not None:
-            changed = extend(self, changed)
+            changed, carry_out = extend(self, changed)
         if changed:
             raise UserError(
                 f"the run in {str(self.path)!r} was started from another recipe; it differs in "
@@ -234,6 +275,11 @@ class RunFolder:
         environment = self.read(ENVIRONMENT_FILE, {})
         if (sources := taken_from()) and not {*sources} <= {*(environment.get(FOUND_IN) or ())}:
             self.write(ENVIRONMENT_FILE, environment | {FOUND_IN: sources})
+        (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)  # of a process that was killed
+        if carry_out is not None:
+            self._extension = carry_out, recipe
+            (self.path / _TO_BE_EXTENDED).touch()
+            return
         if before != recipe:
             atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
         if may_change or not self.finished:
@@ -278,21 +324,26 @@ class RunFolder:
     def _noting_how_it_ended(self) -> Iterator[None]:
         try:
             yield
-        except KeyboardInterrupt:
-            self.set_state("interrupted")
+        except BaseException as error:
+            if self._extension is None:
+                self._note_end(error)
             raise
-        except Paused as pause:
-            self.set_state(PAUSED, step=pause.step, steps=pause.steps, cost=pause.cost)
-            raise
-        except ForeignError as error:
-            self.set_state("failed", str(error), traceback=traceback.format_exc())
-            raise
-        except UserError as error:
-            self.set_state("failed", str(error))
-            raise
-        except Exception as error:
-            self.set_state("failed", described(error), traceback=traceback.format_exc())
-            raise
+        finally:
+            if self._extension is not None:  # the run is what it was
+                (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)
+
+    def _note_end(self, error: BaseException) -> None:
+        match error:
+            case KeyboardInterrupt():
+                self.set_state("interrupted")
+            case Paused():
+                self.set_state(PAUSED, step=error.step, steps=error.steps, cost=error.cost)
+            case ForeignError():
+                self.set_state("failed", str(error), traceback=traceback.format_exc())
+            case UserError():
+                self.set_state("failed", str(error))
+            case Exception():
+                self.set_state("failed", described(error), traceback=traceback.format_exc())
 
 
 def wait_until_free(folder: Path, seconds: float = 120) -> None:
@@ -324,6 +375,11 @@ def _differences(old: Any, new: Any, path: str = "") -> list[Difference]:
         nested = [_differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key)) for key in keys]
         return [difference for several in nested for difference in several]
     return [] if old == new else [Difference(path, old, new)]
+
+
+def _kinds(value: Any) -> Any:
+    """Of a list of GPUs the distinct names: how many a process may see shapes nothing."""
+    return set(value) if isinstance(value, list) else value
 
 
 def _entry(line: str) -> dict[str, Any] | None:

@@ -21,7 +21,7 @@ from limbeck.files import atomic_path
 from limbeck.transfer.budget import Budget
 from limbeck.transfer.criteria import Criterion
 from limbeck.transfer.parts import left_out
-from limbeck.transfer.score_table.identity import IDENTITY, of_any_order
+from limbeck.transfer.score_table.identity import CONTENT, IDENTITY, content_of, of_any_order
 from limbeck.transfer.score_table.read import ScoreTable
 from limbeck.transfer.score_table.rows import Candidates, Rows
 from limbeck.transfer.summary import Summary, summarise
@@ -161,8 +161,8 @@ class Selection:
             images: the set they were chosen from, or, for a table in memory, a set that contains it.
 
         Raises:
-            UserError: `images` is another set, by its name, the size of its images, ids or labels; or the table has
-                several sources.
+            UserError: `images` is another set, by its name, the size of its images, ids, labels or content; or the
+                table has several sources.
         """
         images = as_image_set(images, "train", "images")
         self._check_source(images)
@@ -196,6 +196,13 @@ class Selection:
             raise UserError(
                 f"{self.score_table.title} holds scores of other images than {images.name!r} has now (files came or "
                 "went since); score these anew."
+            )
+        content = self.score_table.about.get(CONTENT) if scored else None  # older tables lack it
+        now = content_of(images) if content else {}
+        if content and any(content[key] != now[key] for key in content.keys() & now.keys()):
+            raise UserError(
+                f"{self.score_table.title} holds scores of other images than {images.name!r} has now (files were "
+                "changed or replaced since); score these anew, or choose ids alone without them."
             )
 
     def summary(self) -> Summary:

@@ -1,7 +1,9 @@
 """Settings under `transfer` in a recipe that all makers have in common; without importing torch."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
@@ -55,6 +57,12 @@ class Opponent(NamedTuple):
     control: str
     why: str
     same_images: bool = False
+
+
+def digests_of(paths: Iterable[str]) -> dict[str, str]:
+    """Digests (32 hex digits) of small files by path; those that exist."""
+    contents = {path: Path(path).read_bytes() for path in paths if Path(path).is_file()}
+    return {path: hashlib.blake2b(content, digest_size=16).hexdigest() for path, content in contents.items()}
 
 
 class MakerSettings(BaseModel):
@@ -121,6 +129,13 @@ class MakerSettings(BaseModel):
     def needs_teacher(self) -> bool:
         """Whether it uses the teacher."""
         return False
+
+    def named_files(self) -> dict[str, str]:
+        """Digests of what is read from the files that these settings name, by path; those that exist.
+
+        Where one differs, a run or comparison does not go on.
+        """
+        return {}
 
     def passes(self, classes: int, steps: int | None) -> int:
         """Number of teacher passes while it makes images, as far as it is known in advance.

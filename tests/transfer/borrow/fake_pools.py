@@ -1,8 +1,11 @@
 """Pools made in memory, of which some pictures are equal."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from PIL import Image
+from torch import Tensor
 
 from limbeck.data.image_set import ImageSet
 from limbeck.testing.images import natural
@@ -23,3 +26,10 @@ def pool_of(name: str, pictures: Sequence[int], *, seed: int = 0, labelled: bool
 
 def as_pool(name: str, images: ImageSet) -> Pool:
     return Pool(name, PoolSettings(name=name), images)
+
+
+def write_pngs(folder: Path, pictures: Tensor, *, first: int = 0) -> None:
+    """Files 00.png, 01.png ... of gray pictures, uint8 `[N, 1, H, W]`."""
+    folder.mkdir(exist_ok=True)
+    for number, picture in enumerate(pictures, first):
+        Image.fromarray(picture[0].numpy()).save(folder / f"{number:02d}.png", compress_level=0)

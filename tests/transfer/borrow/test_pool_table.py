@@ -1,3 +1,4 @@
+import os
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
-from tests.transfer.borrow.fake_pools import PICTURES, as_pool, pool_of
+from tests.transfer.borrow.fake_pools import PICTURES, as_pool, pool_of, write_pngs
 
+from limbeck.data import load
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier, create
@@ -173,6 +175,29 @@ def test_found_again_it_costs_no_pass(tmp_path: Path, teacher: Classifier, monke
     assert pool_table(pools(), teacher, tmp_path, own=True).cost.passes_saved == 0
     fewer = pool_table(pools()[:2], teacher, tmp_path)
     assert (len(fewer.table), fewer.cost.passes_saved) == (45, 51), "every pool is scored once, whatever is beside it"
+
+
+def test_replaced_photos_of_an_encoded_pool_are_scored_anew(
+    tmp_path: Path, teacher: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("limbeck.transfer.score_table.identity.SOME", 2)
+    photos = tmp_path / "photos"
+    write_pngs(photos, PICTURES[:20])
+
+    def opened() -> list[Pool]:
+        return [as_pool("photos", load(photos, in_memory=False))]
+
+    first = pool_table(opened(), teacher, tmp_path / "kept")
+    assert pool_table(opened(), teacher, tmp_path / "kept").table.path == first.table.path
+    path, moment = photos / "07.png", (photos / "07.png").stat().st_mtime_ns
+    write_pngs(photos, PICTURES[50:51], first=7)
+    os.utime(path, ns=(moment, moment))  # as `cp -p`
+    again = pool_table(opened(), teacher, tmp_path / "kept")
+    digests = [row["digest"] for row in rows_of(again)]
+    assert digests[7] == opened()[0].images.digests()[7].numpy().tobytes()
+    assert [row["digest"] for row in rows_of(first)][8:] == digests[8:]
+    with pytest.raises(UserError, match="pool 'photos' holds 1 picture"):
+        pool_table(opened(), teacher, tmp_path / "kept", held_out=[ImageSet(PICTURES[50:51], name="test")])
 
 
 def test_runs_that_need_a_table_at_the_same_time_make_it_once(

@@ -132,6 +132,9 @@ def test_from_python(owned: ImageSet, tmp_path: Path) -> None:
     statistics = lb.export_statistics(teacher, owned, tmp_path / "one", batch_size=40, device="cpu")
     torch.testing.assert_close(FeatureStatistics.read(tmp_path / "one").floor, statistics.floor)
     with pytest.raises(UserError, match=r"`images` must be images as `lb.load` gives them, or a data set's name"):
-        lb.export_statistics(teacher, 3, tmp_path / "one")  # type: ignore[arg-type]
+        lb.export_statistics(teacher, 3, tmp_path / "none")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"one' exists already and is never overwritten; .*`replace=True`"):
+        lb.export_statistics(teacher, owned, tmp_path / "one")
+    lb.export_statistics(teacher, owned, tmp_path / "one", batch_size=40, device="cpu", replace=True)
     of_a_tensor = lb.export_statistics(teacher, owned.tensor(), tmp_path / "two", batch_size=40, device="cpu")
     torch.testing.assert_close(of_a_tensor.floor, statistics.floor)

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ import torch
 from filelock import FileLock
 from hypothesis import given, settings
 from tests.transfer import reference
+from tests.transfer.borrow.fake_pools import write_pngs
 from tests.transfer.conftest import natural, reordered
 
+from limbeck.data import load
 from limbeck.data.image_set import ImageSet
 from limbeck.errors import UserError
 from limbeck.models import Classifier
@@ -348,6 +351,43 @@ def test_finished_shards_are_not_done_again(tmp_path, monkeypatch):
     path = score_table(images(), tmp_path / "scores.parquet", criteria=CHEAP, shard=64)
     assert done == [0, 1, 2]
     assert path.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_images_that_were_replaced_since_are_not_chosen(tmp_path, monkeypatch, in_memory):
+    monkeypatch.setattr("limbeck.transfer.score_table.identity.SOME", 2)
+    photos, pictures = tmp_path / "photos", natural(25).tensor()
+    write_pngs(photos, pictures[:20])
+    path = score_table(load(photos, in_memory=in_memory), tmp_path / "scores.parquet", criteria=["entropy-whole"])
+    chosen = select_from_scores(path, criterion="entropy-whole", budget=8)
+    shutil.copytree(photos, tmp_path / "copied")  # with its times
+    for folder in (photos, tmp_path / "copied"):
+        for held in (True, False):
+            images = load(folder, in_memory=held)
+            same_name = ImageSet(images.storage, images.labels, ids=images.ids, name="photos/train")
+            assert len(chosen.transfer_set(same_name)) == 8
+    write_pngs(photos, pictures[20:21], first=7)
+    with pytest.raises(UserError, match=r"scores of other images than 'photos/train' has now \(files were changed"):
+        chosen.transfer_set(load(photos, in_memory=in_memory))
+    table = pq.read_table(path)
+    metadata = json.loads(table.schema.metadata[b"limbeck"])
+    del metadata["content"]  # as older tables
+    pq.write_table(table.replace_schema_metadata({"limbeck": json.dumps(metadata)}), tmp_path / "older.parquet")
+    older = select_from_scores(tmp_path / "older.parquet", criterion="entropy-whole", budget=8)
+    assert len(older.transfer_set(load(photos, in_memory=in_memory))) == 8
+
+
+def test_a_scoring_does_not_go_on_with_replaced_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("limbeck.transfer.score_table.identity.SOME", 2)
+    photos, real = tmp_path / "photos", Shards.score
+    write_pngs(photos, natural(150).tensor())
+    with monkeypatch.context() as patch:
+        patch.setattr(Shards, "score", lambda self, index: 1 / 0 if index else real(self, index))
+        with pytest.raises(ZeroDivisionError):
+            score_table(load(photos, in_memory=False), tmp_path / "scores.parquet", shard=64)
+    write_pngs(photos, natural(151).tensor()[150:], first=70)
+    with pytest.raises(UserError, match="holds parts of another scoring"):
+        score_table(load(photos, in_memory=False), tmp_path / "scores.parquet", shard=64)
 
 
 def test_parts_of_another_scoring_are_refused(tmp_path):

@@ -255,13 +255,17 @@ def _pixels(cell: list[Any], kind: np.dtype) -> np.ndarray:
 
 
 def file_stamps(paths: Sequence[Path]) -> list[object]:
-    """[path, bytes, modification time in ns] of every file; only the path where the file is missing."""
-    return [[str(path.absolute()), *_size_and_time(path)] for path in paths]
+    """[path, bytes, modification time, change time in ns] of every file; only the path where the file is missing.
+
+    The change time tells files apart that were replaced by others of their size and modification time, as by `cp -p`;
+    a file that is copied or moved gets a new one, too.
+    """
+    return [[str(path.absolute()), *_size_and_times(path)] for path in paths]
 
 
-def _size_and_time(path: Path) -> list[int]:
+def _size_and_times(path: Path) -> list[int]:
     try:
         status = path.stat()
     except (OSError, ValueError):  # a broken link, or not a path at all: the decoder reports it
         return []
-    return [status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]

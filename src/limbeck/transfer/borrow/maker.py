@@ -22,6 +22,7 @@ from limbeck.transfer.borrow.kept import load_borrowed, save_borrowed
 from limbeck.transfer.borrow.pool_table import PoolTable, pool_table
 from limbeck.transfer.borrow.pools import Pool, open_pools
 from limbeck.transfer.borrow.quotas import shares_of_parts
+from limbeck.transfer.borrow.same_pools import check_same
 from limbeck.transfer.borrow.settings import BorrowSettings, PoolSettings
 from limbeck.transfer.borrow.sureness import criteria_for
 from limbeck.transfer.borrow.transfer_set import transfer_set_of
@@ -69,6 +70,8 @@ class BorrowMaker:
         count = resolved(settings, pools, context)
         calibration = _calibration(settings, context)
         scored = _table(pools, context, _SCORES, settings.overlap, compile=settings.compile)
+        if context.shared is not None:
+            check_same(pools, scored.table.about["pools"], context.shared, settings.exclude, context.classes)
         if parse_budget(settings.budget).kind == "share":  # of the images left to choose from, which are known only now
             count = resolved(settings, pools, context, distinct=len(scored.table))
         embeddings, began = _Embeddings(pools, context), time.perf_counter()

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from limbeck.caching import cache_key
 from limbeck.errors import UserError
 from limbeck.transfer.condense.expert_settings import Network
 
@@ -15,6 +17,8 @@ PLAN_FILE, EXPERTS_FILE, NETWORK = "plan.json", "experts.json", "network"
 again; and an untrained network of their kind."""
 WHITENING_EPSILON = "whitening_epsilon"
 """Key in these files, of networks that see whitened images."""
+_MADE_BY = ("version", "settings", "images", "network", "seed")
+"""Keys in these files that say which experts they are, however many."""
 _WITH_WHITENING = 2
 """Version of the record of a network that sees whitened images."""
 
@@ -89,4 +93,13 @@ def _epsilon_in(folder: Path) -> dict[str, float]:
         if (folder / name).is_file():
             epsilon = dict(json.loads((folder / name).read_text(encoding="utf-8"))).get(WHITENING_EPSILON)
             return {} if epsilon is None else {WHITENING_EPSILON: float(epsilon)}
+    return {}
+
+
+def made_by(folder: str | None) -> dict[str, str]:
+    """A digest of what the experts in a folder were made by, under the folder; empty if there are none."""
+    for name in (EXPERTS_FILE, PLAN_FILE) if folder is not None else ():
+        with suppress(OSError, ValueError):
+            about = json.loads((Path(folder) / name).read_text())
+            return {folder: cache_key("experts", *(about.get(key) for key in _MADE_BY))}
     return {}

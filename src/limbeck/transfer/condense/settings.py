@@ -15,7 +15,7 @@ from limbeck.transfer.condense.controls import CONTROLS, controls_of
 from limbeck.transfer.condense.expert_settings import Experts, Network
 from limbeck.transfer.condense.method_settings import Crops, Distribution, Mask, Matching
 from limbeck.transfer.condense.methods import METHODS
-from limbeck.transfer.condense.network_of_experts import with_network_at_hand
+from limbeck.transfer.condense.network_of_experts import made_by, with_network_at_hand
 from limbeck.transfer.methods import with_published
 from limbeck.transfer.settings import Control, MakerSettings
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
@@ -161,6 +161,9 @@ class CondenseSettings(MakerSettings):
         if wrong := contradictions(self, snapshots_said=bool((info.context or {}).get(SNAPSHOTS_SAID))):
             raise ValueError("\n  ".join(wrong))
         return self
+
+    def named_files(self) -> dict[str, str]:
+        return made_by(self.experts.folder)
 
     @property
     def title(self) -> str:

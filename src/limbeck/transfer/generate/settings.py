@@ -13,7 +13,7 @@ from limbeck.transfer.generate.generator_settings import AFTER_WARMUP, RENEWED_A
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.generate.unread_settings import unread_settings
 from limbeck.transfer.methods import with_published
-from limbeck.transfer.settings import Control, MakerSettings
+from limbeck.transfer.settings import Control, MakerSettings, digests_of
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 _WARMUP = "warmup_rounds"
@@ -340,6 +340,9 @@ class GenerateSettings(MakerSettings):
             reason = " but what a student gets wrong, and there is none; name a student, or" if not losses else ";"
             raise UserError(f"`losses` of the method {name!r} seek nothing{reason} give other `losses` a weight.")
         return {**said, "steps_per_round": None, "losses": {"adversarial": 0.0, **losses}}
+
+    def named_files(self) -> dict[str, str]:
+        return {} if self.statistics is None else digests_of([self.statistics])
 
     def settled(self, classes: int) -> Self:
         """The same with numbers for what goes by the budget: `warmup_rounds`, and `generator.renew_once` by these.

@@ -1,6 +1,7 @@
 """Recognising the images that a scoring began with, without reading all of them."""
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 IDENTITY = "ids_and_labels"
 """Key under which a table of scores keeps the digest of its images' ids and labels, see `of_any_order`."""
+CONTENT = "content"
+"""Key under which a table of scores keeps what its images were read from, see `content_of`."""
 SOME = 256
 """Images whose pixels are compared before scoring continues."""
 
@@ -48,11 +51,37 @@ def of_any_order(images: "ImageSet") -> str:
 
 
 def pixels_of(images: "ImageSet") -> str:
-    """Digest of all pixels if they are decoded, else of some images spread over the set."""
+    """Digest of all pixels if they are decoded, else of some images spread over the set, and of its files' stamps."""
     if images.is_decoded:
         return images.fingerprint
-    digests = image_digests(images.gather(all_over(images)))
-    return hashlib.blake2b(digests.numpy().tobytes(), digest_size=8).hexdigest()
+    sample = image_digests(images.gather(all_over(images)))
+    digest = hashlib.blake2b(sample.numpy().tobytes(), digest_size=8)
+    if files := _files(images):
+        digest.update(json.dumps(files).encode())
+    return digest.hexdigest()
+
+
+def content_of(images: "ImageSet") -> dict[str, str]:
+    """Digests of the content, independent of the order in which the set stores it; only equal keys are comparable.
+
+    Of decoded images it is of all pixels ("pixels"). Of encoded ones it is of the sizes and modification times of
+    their files ("files"), so that a folder may be moved, or copied with its times; empty if they come from no files.
+
+    Example:
+        >>> content_of(images) == content_of(images.subset(images.ids.flip(0)))
+        True
+    """
+    if images.is_decoded:
+        digests = images.digests()[images.ids.argsort()]
+        return {"pixels": hashlib.blake2b(digests.numpy().tobytes(), digest_size=8).hexdigest()}
+    # Without path and change time, which a copy does not keep.
+    files = [file[1:3] for file in _files(images)]
+    return {"files": hashlib.blake2b(json.dumps(files).encode(), digest_size=8).hexdigest()} if files else {}
+
+
+def _files(images: "ImageSet") -> list[list[object]]:
+    """See `file_stamps`; names of other origins, which a stamp may hold, too, may be drawn anew in each process."""
+    return [entry for entry in images.storage.stamp() or [] if isinstance(entry, list)]
 
 
 def all_over(images: "ImageSet") -> torch.Tensor:

@@ -23,7 +23,15 @@ from limbeck.training.distributed import process_token
 from limbeck.transfer.clusters import clusters_of
 from limbeck.transfer.criteria import Criterion, find_criterion
 from limbeck.transfer.own_code import own_code
-from limbeck.transfer.score_table.identity import IDENTITY, ids_and_labels, of_any_order, pixels_of, seen
+from limbeck.transfer.score_table.identity import (
+    CONTENT,
+    IDENTITY,
+    content_of,
+    ids_and_labels,
+    of_any_order,
+    pixels_of,
+    seen,
+)
 from limbeck.transfer.score_table.read import METADATA
 from limbeck.transfer.score_table.shards import MakeShards
 from limbeck.transfer.scoring.context import ScoringContext, check_criterion, make_context
@@ -150,7 +158,8 @@ def write_table(
         for number, criterion in enumerate(clusters.values()):
             watch.say(f"clusters of {criterion.name}")
             _keep_clusters(_clusters_file(parts, number), loaded, criterion, context)
-        _join(parts, count, path, {**about, IDENTITY: of_any_order(loaded)}, list(clusters))
+        identity = {IDENTITY: of_any_order(loaded), CONTENT: content_of(loaded)}
+        _join(parts, count, path, {**about, **identity}, list(clusters))
         shutil.rmtree(parts)
     return path
 
