@@ -228,7 +228,7 @@ def _table_row(rows: Sequence[dict[str, Any]], resolution: float | None) -> dict
     chosen = [row["chosen"] for row in rows if row["chosen"] is not None]
     chosen_mean, chosen_half_width = mean_interval(chosen, resolution=resolution) if chosen else (None, None)
     costs = [RunCost.from_dict(row["cost"]) for row in rows]
-    real = [cost.real_images for cost in costs]
+    real = [cost.real_images for cost in costs if cost.real_images is not None]
     counted = [cost.making for cost in costs if cost.making is not None]
     making = mean_cost(counted) if len(counted) == len(costs) else None  # missing in runs of earlier versions
     teaching = mean_cost([cost.teaching for cost in costs])
@@ -236,7 +236,7 @@ def _table_row(rows: Sequence[dict[str, Any]], resolution: float | None) -> dict
     return {
         **{key: first[key] for key in ("arm", "control", "repeats", "budget")},
         "images": mean_images(rows),
-        "real_images": None if None in real else round(sum(real) / len(real)),
+        "real_images": round(sum(real) / len(real)) if len(real) == len(costs) else None,
         "n": len(rows),
         "mean": mean,
         "half_width": half_width,
