@@ -345,9 +345,7 @@ class _LeftColumn(torch.nn.Module):
 
 
 def left_column(size: int) -> lb.Classifier:
-    return lb.wrap(
-        _LeftColumn(), num_classes=2, input_size=size, mean=[0] * 3, std=[1] * 3, classes=("dark", "light")
-    )
+    return lb.wrap(_LeftColumn(), num_classes=2, input_size=size, mean=[0] * 3, std=[1] * 3, classes=("dark", "light"))
 
 
 def test_no_network_stretches_photos_of_another_aspect_whether_or_not_all_have_one_size() -> None:
