@@ -1,8 +1,10 @@
 """State dicts from elsewhere: found, stripped of prefixes, fitted, or refused with all differences listed."""
 
 from collections import OrderedDict
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -129,6 +131,24 @@ def test_no_weights(tmp_path: Path, content: object, message: str) -> None:
         read_state(tmp_path / "weights.pt")
 
 
+@pytest.mark.parametrize("number", [np.float64(93.1), np.float32(0.5), np.float16(0.5), np.int64(3), np.bool_(True)])
+def test_numbers_of_numpy_beside_the_weights(tmp_path: Path, state: State, number: object) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({"model": state, "best_acc": number}, path)
+    read = read_state(path)
+    assert all(torch.equal(read[key], value) for key, value in state.items())
+    # As NumPy 1 named the module.
+    path.write_bytes(pickled_by_numpy_1({"model": state, "best_acc": number}))
+    assert read_state(path).keys() == state.keys()
+
+
+def pickled_by_numpy_1(content: object) -> bytes:
+    """What `torch.save` writes in its older format, which is one pickle after the other, with the older name."""
+    file = BytesIO()
+    torch.save(content, file, _use_new_zipfile_serialization=False)
+    return file.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+
+
 class Trojan:
     """An object that would run a command when unpickled."""
 
@@ -142,6 +162,12 @@ class Trojan:
 def test_pickle_is_refused(tmp_path: Path, content: object) -> None:
     torch.save({"state_dict": content}, tmp_path / "weights.pth")
     with pytest.raises(UserError, match=r"needs pickle .for [a-z.A-Z]+.,.*is refused.*convert it once: `torch.save"):
+        read_state(tmp_path / "weights.pth")
+
+
+def test_objects_in_numbers_of_numpy_are_refused(tmp_path: Path) -> None:
+    torch.save({"model": np.array([Trojan()], dtype=object)}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=r"needs pickle"):
         read_state(tmp_path / "weights.pth")
 
 

@@ -92,6 +92,33 @@ def test_outputs_that_are_no_maps_give_no_stages() -> None:
     assert taps.stages == ()
 
 
+class _ChannelsLast(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 2, 3, 1)
+
+
+class _Staged(nn.Sequential):
+    """A stage [B, width, 6, 6], which VOLO and SAM have channels last, in a network that has no `output_fmt`."""
+
+    def __init__(self, channels: int, *after: nn.Module, width: int = 4) -> None:
+        super().__init__(nn.Sequential(nn.Conv2d(3, width, 3), *after), nn.Flatten(), nn.Linear(36 * width, 2))
+        self.feature_info = [{"module": "0", "num_chs": channels}]
+
+    def get_classifier(self) -> nn.Module:
+        return self[2]
+
+
+def test_maps_with_channels_last_are_told_by_the_channels_that_timm_lists() -> None:
+    for network, layout in (
+        (_Staged(4, _ChannelsLast()), "maps_last"),
+        (_Staged(4), "maps"),
+        (_Staged(6, width=6), "maps"),  # both sides agree
+    ):
+        taps = find_taps(network, 3, (8, 8))
+        assert (taps.stages, taps.layout) == (("0",), layout)
+    assert find_taps(_Staged(5), 3, (8, 8)).stages == ()
+
+
 def test_round_trip(tmp_path: Path) -> None:
     classifier = create("timm:test_vit", num_classes=3, input_size=32, drop_path_rate=0.1).eval()
     save(classifier, tmp_path / "one")

@@ -1,5 +1,6 @@
 """Warnings that cost nothing, each where it is due and not where it is not."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ from tests.recipes.tiny_recipes import comparison, one_run
 import limbeck as lb
 from limbeck.data import ImageSet
 from limbeck.recipes.compare import compare
-from limbeck.recipes.doubts import near_chance, strangers, train_test_overlap
+from limbeck.recipes.doubts import (
+    are_probabilities,
+    doubt_teacher,
+    near_chance,
+    strangers,
+    train_test_overlap,
+    validation_test_overlap,
+)
 from limbeck.recipes.inputs import Inputs, PythonObjects
 from limbeck.recipes.opening import open_recipe
 from limbeck.recipes.reading import read_recipe
@@ -70,6 +78,22 @@ def test_a_teacher_near_chance_is_told_once(tmp_path: Path) -> None:
     assert learned.num_classes == 3
 
 
+def test_a_teacher_that_ends_in_a_softmax_is_told() -> None:
+    digits = lb.load("digits", classes=[0, 1, 2])
+    torch.manual_seed(0)
+    layers = [torch.nn.Flatten(), torch.nn.Linear(64, 3), torch.nn.Softmax(1)]
+    for teacher_layers, told in ((layers, True), (layers[:2], False)):
+        options: Any = {"channels": 1, "mean": (0.3,), "std": (0.4,), "classes": digits.classes}
+        teacher = lb.wrap(torch.nn.Sequential(*teacher_layers), num_classes=3, input_size=8, **options)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            doubt_teacher(Inputs(None, None, digits, teacher))
+        assert any("gives for the test images are probabilities" in str(warning.message) for warning in warned) == told
+    one_class = torch.ones(5, 1)
+    assert not are_probabilities(one_class)
+    assert are_probabilities(torch.full((5, 4), 0.25).half())
+
+
 def test_scores_that_are_all_equal() -> None:
     table = ScoreTable({"id": np.arange(5), "margin:teacher-logits": np.full(5, 0.5)})
     margin = {"score": "margin", "allocation": "top-n"}
@@ -126,3 +150,19 @@ def test_few_images_in_both_are_not_told() -> None:
     assert "9% of the test images (ten) are among those to learn from (own)" in remarks(ten)[0]
     assert "of the validation images (ten)" in remarks(others, validation=ten)[0]
     assert remarks(images(channels=1)) == []  # of another shape
+
+
+def test_images_in_validation_and_test_are_told(tmp_path: Path) -> None:
+    both = images(count=200)
+    test = both.subset(range(100, 200))
+    for validation, share in ((both, "100%"), (both.subset(range(90, 110)), "10%")):
+        (said,) = validation_test_overlap(Inputs(None, validation, test))
+        assert f"{share} of the test images (own) are among the validation images (own), pixel by pixel" in said
+    for validation in (None, both.subset(range(100)), both.subset(range(101)), images(channels=1)):
+        assert validation_test_overlap(Inputs(None, validation, test)) == []
+    same = {"name": "digits", "split": "test"}
+    content = {**one_run(), "data": {"train": "digits", "test": same, "validation": same}}
+    match = r"100% of the test images \(digits/test\) are among the validation images \(digits/test\)"
+    with pytest.warns(UserWarning, match=match):
+        run(read_recipe(content), tmp_path / "run")
+    assert any("among the validation images" in line for line in open_recipe(read_recipe(content), tmp_path).remarks)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from tests.photos import write_photos
 
 import limbeck as lb
@@ -185,7 +187,7 @@ def test_images_of_one_size_stay_as_they_are() -> None:
     np.savez("large.npz", images=np.zeros((10, 300, 4, 3), np.uint8), labels=np.arange(10) % 2)
     assert (
         "images are 300x4, as all of them are stored; `data.size` would bring them to fewer"
-        in loaded("large.npz")[1][1]
+        in loaded("large.npz", student={"model": "resnet8"})[1][1]
     )
     mixed = {"train": "own.npz", "test": f"{name}/test"}
     inputs, (_, size) = loaded(mixed, student={"model": "resnet8"})
@@ -320,3 +322,70 @@ def test_python_takes_names_of_folders_likewise() -> None:
         lb.distill(None, "resnet8", lb.load(name, size=12), validation=name, out="six", **options)
     chosen = lb.borrow(network, name, budget=4, by="random", test=Path(name, "val"))
     assert chosen.images.shape == (3, 8, 8)
+
+
+def bars(folder: str, *, odd: bool = False, size: tuple[int, int] = (20, 40)) -> str:
+    """Noise whose left quarter, which a cropped square lacks, tells the class; `odd` adds an image of another size."""
+    random = np.random.default_rng(0)
+    for shade, name in ((40, "dark"), (215, "light")):
+        Path(folder, name).mkdir(parents=True)
+        for number in range(5):
+            pixels = random.integers(100, 150, (*size, 3), dtype=np.uint8)
+            pixels[:, : size[1] // 5] = shade
+            Image.fromarray(pixels).save(Path(folder, name, f"{number}.png"))
+    if odd:
+        Image.fromarray(pixels[:-1]).save(Path(folder, name, "odd.png"))
+    return f"./{folder}"
+
+
+class _LeftColumn(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        shade = images[:, :, :, 0].mean((1, 2))
+        return torch.stack([0.5 - shade, shade - 0.5], 1)
+
+
+def left_column(size: int) -> lb.Classifier:
+    return lb.wrap(_LeftColumn(), num_classes=2, input_size=size, mean=[0] * 3, std=[1] * 3, classes=("dark", "light"))
+
+
+def test_no_network_stretches_photos_of_another_aspect_whether_or_not_all_have_one_size() -> None:
+    name, mixed = bars("bars"), bars("mixed", odd=True)
+    student = left_column(8)
+    cropped = lb.load(name, size=8)
+    for folder, number in ((name, 10), (mixed, 11)):
+        inputs, (_, size) = loaded(folder, "data.test=null", "data.validation=0")
+        assert inputs.train is not None
+        assert inputs.train.shape == (3, 8, 8)
+        assert size == "images are brought to 8x8: `student.input_size` (`data.size` says another)"
+        evaluation = lb.evaluate(student, folder)
+        assert (evaluation.n, evaluation.top1) == (number, lb.evaluate(student, lb.load(folder, size=8)).top1)
+    assert lb.evaluate(student, name).top1 == lb.evaluate(student, cropped).top1 < 1
+    assert lb.evaluate(student, lb.load(name)).top1 == 1, "what is handed over is taken as it is, and stretched"
+    exported = lb.export(student, "out", format="pt2", test=name)
+    assert exported.description["files"]["model.pt2"]["top1"] == lb.evaluate(student, name).top1
+    taught = lb.distill(None, {"model": "resnet8", "input_size": 8}, name, test=name, out="run", steps=1, views="none")
+    assert taught.evaluation is not None
+    assert load_images_of(read_recipe(Path("run/recipe.yaml")), PythonObjects()).shape == (3, 8, 8)
+
+
+def test_images_of_the_aspect_of_a_network_and_of_networks_that_adapt_are_not_resized() -> None:
+    square, wide = bars("square", size=(20, 20)), bars("wide")
+    for name, student in (
+        (square, {"model": "convnet_d3", "input_size": 8}),
+        (wide, {"model": "convnet_d3", "input_size": (8, 16)}),
+        (wide, {"model": "convnet_d3"}),  # is built for the images
+        (wide, {"model": "resnet8"}),
+    ):
+        inputs, (_, size) = loaded(name, student=student)
+        assert inputs.shape == lb.load(name).shape
+        assert "as all of them are stored" in size
+    exported = lb.export(left_column(8), "out", format="pt2", test=square)
+    assert exported.description["files"]["model.pt2"]["top1"] == lb.evaluate(left_column(8), square).top1 == 1
+
+
+def test_chosen_photos_of_another_aspect_are_cropped_too_unless_soft_labels_are_of_them() -> None:
+    images = lb.load(bars("bars"))
+    lb.TransferSet(images).save("chosen")
+    assert loaded({"train": "chosen"})[0].shape == (3, 8, 8)
+    lb.TransferSet(images, soft_labels=torch.full((10, 2), 0.5)).save("labelled")
+    assert loaded({"train": "labelled"})[0].shape == (3, 20, 40)

@@ -38,7 +38,8 @@ def evaluate(
         student: classifier that knows the classes of `images`, and may know more; or whatever `load_model` takes.
         images: labelled; or by name, see `limbeck.load`: those for testing, else for validation, which a warning says,
             else all of a folder without splits; of the very folder that a run learned from, those that it held out,
-            loaded as its recipe says. By name, those of several sizes are brought to what the student takes.
+            loaded as its recipe says. By name, those of several sizes, or of another aspect, are brought to
+            what the student takes.
         teacher: classifier with the student's classes, to measure fidelity against, likewise.
         teacher_logits: instead of `teacher`, its logits on these very images, float `[N, K]`, in the student's order of
             classes.

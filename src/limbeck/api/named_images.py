@@ -20,7 +20,7 @@ from limbeck.recipes.evaluation_images import held_out_of, load_sized, loading_o
 from limbeck.recipes.handed_images import source_of
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
-from limbeck.recipes.sources import load_training_images
+from limbeck.recipes.sources import load_training_images_in
 
 _PARTS = (TRAIN, TEST, VALIDATION)
 """Keys of the `data` of a recipe that may hold images."""
@@ -29,7 +29,7 @@ _LOADING = ("size", "channels", "image_column", "label_column", "classes", "skip
 
 
 def sized_images(images: ImagesLike, split: str, argument: str, known: KnownSize | None) -> ImageSet:
-    """As `as_image_set`; images by name whose sizes differ come in the known size."""
+    """As `as_image_set`; images by name whose sizes differ, or are of another aspect, come in the known size."""
     if not isinstance(images, str | Path):
         return as_image_set(images, split, argument)
     try:
@@ -63,13 +63,11 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
 
 
 def training_images_of(source: DatasetSettings, known: KnownSize | None) -> TransferSet:
-    """Images to teach on, those of several sizes in the known one."""
+    """Images to teach on, those of several sizes or of another aspect in the known size."""
     try:
-        return load_training_images(source)
+        return load_training_images_in(source, known)
     except SizesDiffer as error:
-        if known is None:
-            raise _no_size(source.name, TRAIN, "images", error) from None
-        return load_training_images(source.model_copy(update={"size": known.size}))
+        raise _no_size(source.name, TRAIN, "images", error) from None
 
 
 def _no_size(name: str | Path, split: str, argument: str, error: SizesDiffer) -> UserError:

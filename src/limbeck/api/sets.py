@@ -166,10 +166,10 @@ def _set(transfer_set: TransferSet | str | Path) -> TransferSet:
 
 
 def _images(source: ImagesLike, split: str, shape: tuple[int, int, int], argument: str) -> ImageSet:
-    """Images in their own size, which networks resize; where sizes differ, in that of the set."""
+    """Images in their own size, which networks resize; those of several sizes or another aspect in that of the set."""
     if isinstance(source, ImageSet):
         return source
-    if isinstance(source, str):
+    if isinstance(source, str | Path):
         return load_unresized(source, split, shape)
     try:
         return as_image_set(source, split, argument)

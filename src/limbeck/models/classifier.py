@@ -33,7 +33,8 @@ class Classifier(nn.Module):
     Args:
         network: takes normalised images `[B, C, H, W]`, returns logits `[B, K]`.
         num_classes: K.
-        input_size: height and width to which images are resized if theirs differ; `None` takes them as they come.
+        input_size: height and width to which images are resized if theirs differ, whatever their aspect (images by
+            name are loaded in one that fits); `None` takes them as they come.
         channels: C that the network takes, 1 or 3 or whatever the images have. Gray images are repeated for a colour
             network, colour images weighted into one channel for a gray one.
         mean: per channel, in units of [0, 1] images.

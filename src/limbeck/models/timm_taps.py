@@ -21,10 +21,11 @@ def find_taps(network: Any, channels: int, size: tuple[int, int], stages: tuple[
         stages: module paths to use instead of those that timm lists as features.
     """
     embedding = _head_path(network)
-    paths = stages or _listed_stages(network)
+    channels_of = {info["module"]: info.get("num_chs") for info in _feature_info(network)}
+    paths = stages or _few(tuple(channels_of))
     trace = _Trace(network, torch.zeros(1, channels, *size))
-    seen = [trace.outputs[path] for path in paths if path in trace.outputs]
-    layouts = {_layout(network, stage, size) for stage in seen}
+    seen = {path: trace.outputs[path] for path in paths if path in trace.outputs}
+    layouts = {_layout(network, stage, size, channels_of.get(path)) for path, stage in seen.items()}
     if len(seen) != len(paths) or len(layouts) != 1 or None in layouts:
         return Taps(embedding)
     layout = layouts.pop()
@@ -40,18 +41,32 @@ def _head_path(network: Any) -> str | None:
     return next((path for path, module in network.named_modules() if module is head and path), None)
 
 
-def _listed_stages(network: Any) -> tuple[str, ...]:
+def _feature_info(network: Any) -> list[dict[str, Any]]:
+    """What timm tells of the modules that it lists as features: `module` and `num_chs`, the channels."""
     infos = getattr(network, "feature_info", None) or []
-    paths = [info["module"] for info in (infos if isinstance(infos, list) else infos.info)]
+    return infos if isinstance(infos, list) else infos.info
+
+
+def _few(paths: tuple[str, ...]) -> tuple[str, ...]:
     if len(paths) > _MANY:
-        paths = [paths[len(paths) * (part + 1) // _FEW - 1] for part in range(_FEW)]
-    return tuple(paths)
+        return tuple(paths[len(paths) * (part + 1) // _FEW - 1] for part in range(_FEW))
+    return paths
 
 
-def _layout(network: Any, stage: Tensor, size: tuple[int, int]) -> tuple[str, int, tuple[int, int] | None] | None:
-    """Layout, prefix tokens and grid as `Taps` has them; `None` if the output is neither map nor tokens."""
+def _layout(
+    network: Any, stage: Tensor, size: tuple[int, int], channels: int | None
+) -> tuple[str, int, tuple[int, int] | None] | None:
+    """Layout, prefix tokens and grid as `Taps` has them; `None` if the output is neither map nor tokens.
+
+    Args:
+        channels: of the stage as timm lists it, by which maps with channels last are told where nothing else says so.
+    """
     if stage.ndim == 4:
-        return ("maps_last" if getattr(network, "output_fmt", "NCHW") == "NHWC" else "maps"), 0, None
+        first, last = stage.shape[1] == channels, stage.shape[3] == channels
+        if channels is not None and not first and not last:
+            return None
+        by_name = getattr(network, "output_fmt", "NCHW") == "NHWC"
+        return ("maps_last" if (by_name if first == last else last) else "maps"), 0, None
     if stage.ndim == 3:
         # Some networks add their class token only after the blocks.
         for prefix in (getattr(network, "num_prefix_tokens", 0), 0):

@@ -1,8 +1,9 @@
-"""Warnings of a teacher that may not fit its images, and of test images among those to learn from."""
+"""Warnings of a teacher that may not fit its images, and of test images among those to learn from or to choose by."""
 
 import time
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,18 +18,41 @@ FROM_CHANCE = 0.1
 _LOOKED_AT = 128
 _SAMPLED, _ROWS = 1000, 64
 _FEW_TWICE = 0.02
-"""Share of the evaluation images or, if those are fewer, of the training images: data sets hold a few twice."""
+"""Share of the evaluation images or, if those are fewer, of the others: data sets hold a few twice."""
+_ROUNDING = 1e-3
+"""How far from 1 a sum of probabilities may be, also in half precision."""
 _FARTHEST_MEAN, _SMALLEST_STD, _LARGEST_STD = 2.0, 0.2, 4.0
 
 
 def doubt_teacher(inputs: Inputs, *, stacklevel: int = 3) -> None:
-    """Warns of a teacher that is near chance on the test images, by its logits, which are computed anyway."""
+    """Warns of a teacher that gives probabilities or is near chance on the test images, by its logits on them, which
+    are computed anyway."""
     logits, test, teacher = inputs.teacher_test_logits, inputs.test, inputs.teacher
     if logits is None or test is None or test.labels is None or teacher is None:
         return
+    if are_probabilities(logits):
+        warnings.warn(
+            f"what the teacher {teacher.name} gives for the test images are probabilities, >= 0 and of sum 1, and "
+            "logits are meant: softmax is taken of them once more, which makes all classes nearly equal, so that "
+            "students learn little from it. Hand over the network without the softmax at its end, or a module that "
+            "returns the logarithm of what it gives.",
+            stacklevel=stacklevel,
+        )
     top1 = float((logits.argmax(1) == test.labels).double().mean())
     if (doubt := near_chance(top1, test)) is not None:
         warnings.warn(f"the teacher {teacher.name} {doubt}", stacklevel=stacklevel)
+
+
+def are_probabilities(logits: Tensor) -> bool:
+    """Whether outputs [N, K], K > 1, are those of a softmax: none below 0, and every row of sum 1.
+
+    Example:
+        >>> logits = torch.randn(4, 10)
+        >>> are_probabilities(logits), are_probabilities(logits.softmax(1))
+        (False, True)
+    """
+    sums = logits.double().sum(1)
+    return bool(logits.shape[1] > 1 and (logits >= 0).all() and ((sums - 1).abs() < _ROUNDING).all())
 
 
 def near_chance(top1: float, test: ImageSet) -> str | None:
@@ -91,6 +115,13 @@ def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
     return doubts
 
 
+def overlaps(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
+    """Sentences of `train_test_overlap`, or else of `validation_test_overlap`, of which validation images that were held
+    out of those to learn from would say the same again."""
+    options: dict[str, Any] = {"seconds": seconds, "keep": keep}
+    return train_test_overlap(inputs, **options) or validation_test_overlap(inputs, **options)
+
+
 def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
     """Sentences on evaluation images that are also among the training images, if more than a few.
 
@@ -116,25 +147,47 @@ def train_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = Tr
         "pixel by pixel: accuracy on them says nothing of new images. Give others as "
         f"`data.{part}`, or hold some out by `data.{part}: 0.2`."
         for part, share in shares.items()
-        if share * max(1, len(held_out[part]) / len(train)) > _FEW_TWICE
+        if _more_than_few(share, held_out[part], train)
     ]
 
 
+def validation_test_overlap(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
+    """A sentence on test images that are also among the validation images, if more than a few; see
+    `train_test_overlap`."""
+    test, validation = inputs.test, inputs.validation
+    if test is None or validation is None or not len(test) or not len(validation) or test.shape != validation.shape:
+        return []
+    share = _shares_among({"test": test}, validation, seconds, keep=keep)["test"]
+    if not _more_than_few(share, test, validation):
+        return []
+    return [
+        f"{share:.0%} of the test images ({test.name}) are among the validation images ({validation.name}), pixel by "
+        "pixel: validation chooses among the states of a student, whose accuracy on images that it was chosen by is "
+        "too high. Give others as `data.test` or `data.validation`, or hold some of those to learn from out by "
+        "`data.validation: 0.1`."
+    ]
+
+
+def _more_than_few(share: float, evaluated: ImageSet, others: ImageSet) -> bool:
+    """Whether a share of the evaluated images is more than the few that data sets hold twice."""
+    return share * max(1, len(evaluated) / len(others)) > _FEW_TWICE
+
+
 def _shares_among(
-    evaluated: Mapping[str, ImageSet], train: ImageSet, seconds: float, *, keep: bool
+    evaluated: Mapping[str, ImageSet], others: ImageSet, seconds: float, *, keep: bool
 ) -> dict[str, float]:
-    """The share of each set that is in `train`, extrapolated from the part that was read if time ran out."""
+    """The share of each set that is in `others`, extrapolated from the part that was read if time ran out."""
     began, read = time.monotonic(), 0
     wanted = {part: _digests(images, _spread(images, _SAMPLED), keep=keep) for part, images in evaluated.items()}
     missing = dict(wanted)
-    for rows in torch.arange(len(train)).split(_ROWS):
-        seen = _digests(train, rows, keep=keep)
+    for rows in torch.arange(len(others)).split(_ROWS):
+        seen = _digests(others, rows, keep=keep)
         missing = {part: rest - seen for part, rest in missing.items()}
         read += len(rows)
         if not any(missing.values()) or time.monotonic() - began > seconds:
             break
     shares = {part: (len(wanted[part]) - len(rest)) / len(wanted[part]) for part, rest in missing.items()}
-    return {part: min(1.0, share * (len(train) / read if missing[part] else 1)) for part, share in shares.items()}
+    return {part: min(1.0, share * (len(others) / read if missing[part] else 1)) for part, share in shares.items()}
 
 
 def _spread(images: ImageSet, count: int) -> Tensor:

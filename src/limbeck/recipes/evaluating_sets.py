@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from limbeck.data.encoded.build import SizesDiffer
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_set_folder import CONFIG_NAME
@@ -18,8 +17,9 @@ from limbeck.files import atomic_write_text, check_path
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.described_sets import teacher_of_use
+from limbeck.recipes.evaluation_images import load_sized
+from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.inputs import load_weights
-from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.settings import TeacherSettings
 from limbeck.recipes.yaml_files import load_mapping, load_value, name_or_mapping
@@ -64,14 +64,10 @@ def load_sets(folders: Sequence[str]) -> dict[str, TransferSet]:
     return sets
 
 
-def load_unresized(name: str, split: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
-    """Evaluation images in their own size, which networks resize; images of several sizes in that of the set."""
-    try:
-        return load_images(name, split, **options)
-    except SizesDiffer:
-        if options.get("size"):
-            raise
-        return load_images(name, split, **{**options, "size": shape[1:]})
+def load_unresized(name: str | Path, split: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:
+    """Evaluation images in their own size, which networks resize; those of several sizes or another aspect in that of
+    the set."""
+    return load_sized(name, split, KnownSize(shape[1:], "the set's images"), **options)
 
 
 def load_validation(text: str, shape: tuple[int, int, int], **options: Any) -> ImageSet:

@@ -33,13 +33,16 @@ _NOT_OPTIONS = {"name", "split", "seed", "images", "labels", "fingerprint"}
 def load_sized(
     name: str | Path, split: str, known: KnownSize | None, say: Say | None = None, **options: Any
 ) -> ImageSet:
-    """Images of a data set; those of several sizes are resized to `known`, which `say` reports.
+    """Images of a data set; those of several sizes, or all of another aspect than `known`, are scaled until they cover
+    that and cropped to its centre, which `say` reports. A network that resizes images by itself would stretch them.
 
     Raises:
         UserError: see `limbeck.load`.
     """
     try:
-        return load_images(name, split, **options)
+        images = load_images(name, split, **options)
+        if known is None or options.get("size") is not None or known.fits(images):
+            return images
     except SizesDiffer:
         if known is None:
             raise
@@ -58,7 +61,8 @@ def load_evaluation_images(
             those of its recipe, and the images that it held out for evaluation are used here.
         data: a data set, folder, file or hub id.
         split: or None for the test images, else the validation images, else all images of a folder without splits.
-        known: the size that the network takes or was trained with, to which images of other sizes are resized.
+        known: the size that the network takes or was trained with, to which images of other sizes are resized; one
+            that resizes them by itself is left those of its own aspect.
         say: called with a sentence on each choice that may surprise.
         options: of `limbeck.load`.
 

@@ -95,9 +95,8 @@ def export_network(
             "folder of a run brings those that it was taught on."
         )
     options = {} if loading is None else dict(loading)
-    size = settings.size or network.input_size
-    if size is not None and "size" not in options:
-        options["size"] = size
+    if settings.size is not None:
+        options.setdefault("size", settings.size)
     images = _images_to_check(network, settings, source, test, split, options, progress.say)
     shape = input_shape(network, settings, images)
     calibrating = _calibration(network, shape, run, calibration, options) if settings.int8 else None

@@ -1,4 +1,5 @@
-"""The size that images of several sizes are resized to: what networks take, or were trained with."""
+"""The size that images of several sizes, or of another aspect, are brought to: what networks take, or were trained
+with."""
 
 import json
 from contextlib import suppress
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.data.encoded.build import both_sides
+from limbeck.data.image_set import ImageSet
 from limbeck.data.place import FROM_PYTHON
 from limbeck.errors import UserError
 from limbeck.models.catalogue import TIMM_PREFIX, entry
@@ -18,14 +20,32 @@ from limbeck.recipes.settings import NetworkSettings
 
 @dataclass(frozen=True)
 class KnownSize:
-    """(H, W) in pixels, how it is known, in words, and whether the network resizes images to it by itself."""
+    """The size that a network takes or was trained with.
+
+    Attributes:
+        size: (H, W) in pixels.
+        source: how it is known, in words.
+        by_itself: whether the network resizes images to it by itself.
+        adapts: whether the network will be built for the size of the images where all have the same.
+    """
 
     size: tuple[int, int]
     source: str
     by_itself: bool = False
+    adapts: bool = False
 
     def __str__(self) -> str:
         return f"{self.size[0]}x{self.size[1]}"
+
+    def fits(self, images: ImageSet) -> bool:
+        """Whether no network of this size would stretch images, as they are of its aspect or it adapts to them.
+
+        Example:
+            >>> KnownSize((4, 4), "`size`").fits(images), KnownSize((4, 5), "`size`").fits(images)
+            (True, False)
+        """
+        height, width = images.shape[1:]
+        return self.adapts or height * self.size[1] == width * self.size[0]
 
 
 def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
@@ -42,8 +62,10 @@ def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:
         return None
     if settings.weights is not None and (saved := size_of_saved(name)) is not None:
         return KnownSize(saved.size, f"the {who}, {saved.source}")
-    size = _size_of_model(settings.model or name)
-    return None if size is None else KnownSize(size, f"the {who}, a {settings.model or name}")
+    model = settings.model or name
+    adapts = settings.weights is None and not model.casefold().startswith(TIMM_PREFIX)
+    size = _size_of_model(model)
+    return None if size is None else KnownSize(size, f"the {who}, a {model}", adapts=adapts)
 
 
 def size_for_network(network: Classifier, name: str | Path | None = None) -> KnownSize | None:

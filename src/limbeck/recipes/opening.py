@@ -16,7 +16,7 @@ from limbeck.files import check_path, disk_errors, free_bytes
 from limbeck.models.classifier import Classifier
 from limbeck.models.published import NAMED
 from limbeck.models.zoo import create
-from limbeck.recipes.doubts import strangers, train_test_overlap
+from limbeck.recipes.doubts import overlaps, strangers
 from limbeck.recipes.downloads import (
     images_to_download,
     masks_to_download,
@@ -95,7 +95,7 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
         inputs = replace(inputs, known_size=known_size)
         findings.remarks += [*found_images(recipe, inputs), *absent_classes(inputs)]
-        findings.remarks += train_test_overlap(inputs, seconds=SECONDS, keep=False)
+        findings.remarks += overlaps(inputs, seconds=SECONDS, keep=False)
         findings.remarks += unread_by_training(recipe, labelled=inputs.labelled)
         _put_together(recipe, inputs, teacher, folder, findings)
     return findings

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from limbeck.data.classes import classes_of, few, match_classes
-from limbeck.data.encoded.build import SizesDiffer
+from limbeck.data.encoded.build import both_sides
 from limbeck.data.image_set import ImageSet
 from limbeck.environment import describe_environment
 from limbeck.errors import UserError
@@ -20,8 +20,8 @@ from limbeck.files import atomic_folder
 from limbeck.models.classifier import Classifier
 from limbeck.models.zoo import untrained
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.image_sizes import size_for_network
-from limbeck.recipes.loading import load as load_images
+from limbeck.recipes.evaluation_images import load_sized
+from limbeck.recipes.image_sizes import KnownSize, size_for_network
 from limbeck.recipes.networks import load_network
 from limbeck.report import write_probe_report
 
@@ -117,8 +117,8 @@ def train_and_test(
 ) -> tuple[ImageSet, ImageSet]:
     """Training and test images: as given, from the splits of a data set, or held out of the training images.
 
-    `size` is for images of several sizes, and `options` are those of `limbeck.load`. The test images' classes are
-    matched by name to those of the training images, and numbered likewise.
+    `size` is for images of several sizes, or of another aspect, and `options` are those of `limbeck.load`. The test
+    images' classes are matched by name to those of the training images, and numbered likewise.
 
     Raises:
         UserError: see `limbeck.load`; images from Python without test images; `hold_out` beside a test set; test images
@@ -146,13 +146,9 @@ def train_and_test(
 
 
 def _load(name: str | Path, split: str, *, size: int | tuple[int, int] | None, **options: Any) -> ImageSet:
-    """Images in their own size, which a network resizes; images of several sizes in the given size."""
-    try:
-        return load_images(name, split, **options)
-    except SizesDiffer:
-        if size is None:
-            raise
-        return load_images(name, split, size=size, **options)
+    """Images in their own size, which a network resizes; those of several sizes or another aspect in the given size."""
+    known_size = None if size is None else KnownSize(both_sides(size), "`size`")
+    return load_sized(name, split, known_size, **options)
 
 
 def _matched(test: ImageSet, train: ImageSet) -> ImageSet:

@@ -16,7 +16,7 @@ from limbeck.models.shared_memory import shared_with
 from limbeck.models.weights.folder import save as save_model
 from limbeck.objectives.sums import weighted_sum
 from limbeck.progress import Progress, Silent
-from limbeck.recipes.doubts import doubt_teacher, train_test_overlap, warn_of_strangers
+from limbeck.recipes.doubts import doubt_teacher, overlaps, warn_of_strangers
 from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
 from limbeck.recipes.found_images import absent_classes, found_images
@@ -181,7 +181,7 @@ def _check_with_teacher(recipe: Recipe, inputs: Inputs, folder: Path) -> None:
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=5)
-    for line in [*train_test_overlap(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
+    for line in [*overlaps(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
         warnings.warn(line, stacklevel=4)
     rehearse(recipe, inputs)
     if teacher is not None:

@@ -1,4 +1,4 @@
-"""Loads the images that a recipe names, in one size if theirs differ."""
+"""Loads the images that a recipe names, in one size if theirs differ or are of another aspect than the network's."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -55,13 +55,14 @@ def load_sources(
     only: Collection[str] = PARTS,
     train: ImageSet | None = None,
 ) -> Loaded:
-    """Loads images; those of several sizes are resized to the one that `size` returns.
+    """Loads images; those of several sizes, or all of another aspect, come in the size that `size` returns.
 
-    Images of one size are not resized, except the user's own beside others that are.
+    They are scaled until they cover it and cropped to its centre, in place of being stretched by a network. Images of
+    one size and that aspect are not resized, except the user's own beside others that are.
 
     Args:
         sources: what the recipe names.
-        size: returns the size that networks take; called if images differ in size.
+        size: returns the size that networks take; called unless the recipe says a size of all images.
         only: parts to load.
         train: training images that are loaded already.
 
@@ -76,17 +77,30 @@ def load_sources(
             loaded[part] = load_part(part, sources)
         except SizesDiffer as error:
             differing[part] = error
-    if not differing:
+    known_size = size() if any(source.size is None for source in wanted.values()) else None
+    stretched = {part for part in loaded if _stretched(loaded[part], wanted[part], known_size)}
+    if not differing and not stretched:
         return Loaded(loaded)
-    known_size = size() or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
+    known_size = known_size or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
     if known_size is None:
         raise NoSize(_no_size(differing, sources))
     for part, source in wanted.items():
         own = own_path(source.name) is not None and not is_transfer_set(source)
-        if part in differing or (own and source.size is None):
-            resized = source.model_copy(update={"size": known_size.size})
-            loaded[part] = load_part(part, {**sources, part: resized})
+        if part in differing or part in stretched or (own and source.size is None):
+            loaded[part] = load_part(part, {**sources, part: sized(source, known_size)})
     return Loaded({part: loaded[part] for part in wanted}, known_size)
+
+
+def sized(source: DatasetSettings, known_size: KnownSize) -> DatasetSettings:
+    """Settings that bring the images to that size."""
+    return source.model_copy(update={"size": known_size.size})
+
+
+def _stretched(loaded: TransferSet, source: DatasetSettings, known_size: KnownSize | None) -> bool:
+    """Whether a network of that size would stretch images that may be resized; see `load_training_images`."""
+    if known_size is None or source.size is not None or known_size.fits(loaded.images):
+        return False
+    return not is_transfer_set(source) or not _carried(TransferSet.load(Path(source.name).expanduser()))
 
 
 def load_part(part: str, sources: Sources) -> TransferSet:
@@ -137,19 +151,40 @@ def load_training_images(source: DatasetSettings) -> TransferSet:
         decoded = replace(transfer_set, images=images).decoded()
         origin = Origin(source.name, TRAIN, {} if source.labels else {"labels": False})
         return replace(decoded, images=_checked(decoded.images, source).with_origin(origin))
+    if what := _carried(transfer_set):
+        raise UserError(
+            f"`data.train` is the transfer set {source.name!r}, whose {what} of its images as they are; drop "
+            f"{', '.join(f'`{key}`' for key in changes)}."
+        )
+    return TransferSet(load_named(source, TRAIN))
+
+
+def load_training_images_in(source: DatasetSettings, known_size: KnownSize | None) -> TransferSet:
+    """As `load_training_images`, in that size if theirs differ or are of another aspect.
+
+    Raises:
+        SizesDiffer: the images have several sizes, and none is known.
+    """
+    try:
+        loaded = load_training_images(source)
+        if not _stretched(loaded, source, known_size):
+            return loaded
+    except SizesDiffer:
+        if known_size is None:
+            raise
+    assert known_size is not None
+    return load_training_images(sized(source, known_size))
+
+
+def _carried(transfer_set: TransferSet) -> str:
+    """What a transfer set holds that is of its images as they are; "" if nothing is."""
     carried = {
         "soft labels are": transfer_set.soft_labels is not None,
         "use is": transfer_set.use is not None,
         "floats are": transfer_set.floats is not None,
         "parts are": transfer_set.per_image > 1,
     }
-    if any(carried.values()):
-        what = next(name for name, there in carried.items() if there)
-        raise UserError(
-            f"`data.train` is the transfer set {source.name!r}, whose {what} of its images as they are; drop "
-            f"{', '.join(f'`{key}`' for key in changes)}."
-        )
-    return TransferSet(load_named(source, TRAIN))
+    return next((name for name, there in carried.items() if there), "")
 
 
 def encoded_images(source: DatasetSettings, part: str) -> EncodedImages | None:

@@ -80,6 +80,10 @@ def test_class_names_go_through_what_wraps_a_dataset(pictures: list[Image.Image]
     assert (part.labels.tolist(), part.name) == ([1, 0], "ConcatDataset")
     synonyms = Own(pictures, classes=[("ant", "emmet"), ("bee",), ("cat",)])
     assert lb.load(synonyms).classes == ("ant, emmet", "bee", "cat")
+    cranes = Own(pictures, classes=[("crane",), ("maillot", "tank suit"), ("crane",)])  # as ImageNet of torchvision
+    assert lb.load(cranes).classes == ("crane", "maillot, tank suit", "crane2")
+    with pytest.raises(UserError, match=r"`classes` must be distinct, got 'crane' twice"):
+        lb.load(Own(pictures, classes=["crane", "bee", "crane"]))
     with pytest.raises(UserError, match=r"must have the same `classes` in one order, got 'ant', 'bee', 'cat' and none"):
         lb.load(ConcatDataset([own, Own(pictures)]))
     with pytest.raises(UserError, match=r"`classes` of the Own must be names of classes, got \[1, 2\]"):

@@ -1,5 +1,6 @@
 """What torch's own data sets know without reading images: labels, class names, a title."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -45,8 +46,7 @@ def class_names(dataset: Any) -> tuple[str, ...] | None:
     """
     stated = getattr(dataset, "classes", None)
     if isinstance(stated, list | tuple) and stated:
-        # ImageNet's classes are tuples of synonyms.
-        names = tuple(", ".join(name) if isinstance(name, tuple) else name for name in stated)
+        names = _joined(stated) if all(isinstance(name, tuple) for name in stated) else tuple(stated)
         if not all(isinstance(name, str) for name in names):
             raise UserError(f"`classes` of the {title_of(dataset)} must be names of classes, got {list(stated)[:3]!r}.")
         return names
@@ -82,6 +82,17 @@ def title_of(dataset: Any) -> str:
 
 def _is_torchvision(dataset: Any) -> bool:
     return type(dataset).__module__.partition(".")[0] == "torchvision"
+
+
+def _joined(synonyms: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Names of ImageNet's classes, which are tuples of synonyms; the second "crane" is "crane2", as at the hub."""
+    joined = [", ".join(map(str, names)) for names in synonyms]
+    seen = Counter[str]()
+    for number, name in enumerate(joined):
+        seen[name] += 1
+        if seen[name] > 1:
+            joined[number] = f"{name}{seen[name]}"
+    return tuple(joined)
 
 
 def _numbers(values: Any) -> list[Any]:

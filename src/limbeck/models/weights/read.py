@@ -4,9 +4,11 @@ import pickle
 import re
 from argparse import Namespace
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -86,10 +88,23 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{str(path)!r} is no complete safetensors file ({error}); copy it again.") from error
 
 
+@cache
+def _numpy_globals() -> list[Any]:
+    """What rebuilds a NumPy number, as torch documents it: the function, and the types of booleans and numbers.
+
+    Training scripts save such accuracies beside the weights, and their arguments in a namespace: values, which run
+    nothing. Types that may hold objects are not among these.
+    """
+    scalar, _ = np.float64().__reduce__()
+    types = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["AllFloat"] + "?"}
+    # Named by the module that NumPy 2 has it in, and that of NumPy 1.
+    names = ("numpy._core.multiarray.scalar", "numpy.core.multiarray.scalar")
+    return [*((scalar, name) for name in names), np.dtype, *types]
+
+
 def _torch(path: Path) -> Any:
     try:
-        # Training scripts save their arguments beside the weights; a namespace holds values and runs nothing.
-        with torch.serialization.safe_globals([Namespace]):
+        with torch.serialization.safe_globals([Namespace, *_numpy_globals()]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         needed = re.search(r"GLOBAL (\S+)", str(error))
@@ -98,8 +113,8 @@ def _torch(path: Path) -> Any:
         raise UserError(
             f"{str(path)!r} needs pickle (for {needed[1]}), which may run any code that the file brings along, and is "
             "refused. If you trust where it comes from, convert it once: "
-            "`torch.save(torch.load(file, weights_only=False)['state_dict'], 'weights.pth')`, or `.state_dict()` of it "
-            "if it is a whole module."
+            "`torch.save(torch.load(file, weights_only=False)['model'], 'weights.pth')` with the key that it has in place "
+            "of 'model', as 'state_dict' or 'net', or `.state_dict()` of it if it is a whole module."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise UserError(f"{str(path)!r} is damaged or no file of torch.save; copy it again.") from error
