@@ -96,9 +96,9 @@ def _epsilon_in(folder: Path) -> dict[str, float]:
     return {}
 
 
-def made_by(folder: str | None) -> dict[str, str]:
+def made_by(folder: str) -> dict[str, str]:
     """A digest of what the experts in a folder were made by, under the folder; empty if there are none."""
-    for name in (EXPERTS_FILE, PLAN_FILE) if folder is not None else ():
+    for name in (EXPERTS_FILE, PLAN_FILE):
         with suppress(OSError, ValueError):
             about = json.loads((Path(folder) / name).read_text())
             return {folder: cache_key("experts", *(about.get(key) for key in _MADE_BY))}

@@ -163,7 +163,7 @@ class CondenseSettings(MakerSettings):
         return self
 
     def named_files(self) -> dict[str, str]:
-        return made_by(self.experts.folder)
+        return {} if self.experts.folder is None else made_by(self.experts.folder)
 
     @property
     def title(self) -> str:
