@@ -10,7 +10,9 @@ from torch import nn
 
 from limbeck.errors import UserError
 from limbeck.models import create, load, save
+from limbeck.models.timm_evaluation import evaluation_remark
 from limbeck.models.timm_taps import find_taps
+from limbeck.recipes.verbs import evaluate_saved
 
 EVERYTHING = ("logits", "embedding", "stages", "pre_activations")
 
@@ -61,6 +63,18 @@ def test_stages_of_one_s_own_and_gray() -> None:
     assert classifier.normalisation == ((0.5,), (0.5,))
     with pytest.raises(UserError, match=r"unknown module path 'block.1'; did you mean 'blocks.1'"):
         create("timm:test_vit", num_classes=7, stages=["block.1"])
+
+
+def test_evaluation_that_differs_from_timm_s_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = create("timm:resnet10t", num_classes=10, channels=1, input_size=8, classes=[str(i) for i in range(10)])
+    said: list[str] = []
+    monkeypatch.setattr("limbeck.recipes.verbs.load_network", lambda *_, **__: network)
+    for name in ("timm:resnet10t", "runs/student"):
+        evaluate_saved(name, "digits", split=None, say=said.append)
+    assert said == [evaluation_remark(network)]
+    assert "timm evaluates timm:resnet10t on the central 0.875 of a side (`crop_pct`), resized bicubic; here" in said[0]
+    network.network.pretrained_cfg = {"crop_pct": 1.0, "interpolation": "bilinear"}
+    assert evaluation_remark(network) == evaluation_remark(create("resnet8", num_classes=2)) == ""
 
 
 def test_same_seed_same_weights() -> None:

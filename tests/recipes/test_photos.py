@@ -11,8 +11,10 @@ from PIL import Image
 from tests.photos import write_photos
 
 import limbeck as lb
+from limbeck.api.named_images import evaluation_images
 from limbeck.errors import UserError
 from limbeck.recipes.found_images import found_images
+from limbeck.recipes.image_sizes import size_for_network
 from limbeck.recipes.inputs import Inputs, PythonObjects, load_images_of
 from limbeck.recipes.reading import parse_recipe, read_recipe
 from limbeck.recipes.schema import Recipe
@@ -389,3 +391,39 @@ def test_chosen_photos_of_another_aspect_are_cropped_too_unless_soft_labels_are_
     assert loaded({"train": "chosen"})[0].shape == (3, 8, 8)
     lb.TransferSet(images, soft_labels=torch.full((10, 2), 0.5)).save("labelled")
     assert loaded({"train": "labelled"})[0].shape == (3, 20, 40)
+
+
+def test_a_network_s_size_comes_before_the_catalogue_s_where_sizes_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_DATA", str(tmp_path))
+    for config in ("24px", "full_size"):
+        write_catalogue_set(tmp_path / "frgfm/imagenette" / config)
+    student = left_column(32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "'imagenette:.*' holds 6 images of the split")
+        assert lb.load("imagenette:24px").shape == (3, 24, 24)
+        with pytest.raises(
+            UserError, match=r"`size` must be given for 'imagenette:full_size' \(train\), whose images d"
+        ):
+            lb.load("imagenette:full_size")
+        for name in ("imagenette:24px", "imagenette:full_size"):
+            data = {"train": name, "test": name, "validation": 0}
+            inputs, _ = loaded(data, student={"model": "convnet_d3", "input_size": 32})
+            assert inputs.test is not None
+            assert inputs.shape == inputs.test.shape == (3, 32, 32)
+            assert evaluation_images(name, size_for_network(student)).shape == (3, 32, 32)
+        built, _ = loaded({"train": "imagenette:24px"}, student={"model": "convnet_d3"})
+        assert built.shape == (3, 24, 24), "a network that is built for the images takes the catalogue's size"
+
+
+def write_catalogue_set(folder: Path) -> None:
+    """Parquet of both splits, with images 24 pixels high, of two widths."""
+    import datasets
+
+    folder.mkdir(parents=True)
+    pictures = [Image.new("RGB", (24 + 6 * (number % 2), 24), (40 * number, 0, 0)) for number in range(6)]
+    types = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["dark", "light"])})
+    table = datasets.Dataset.from_dict({"image": pictures, "label": [0, 1] * 3}, features=types)
+    for split in ("train", "validation"):
+        table.to_parquet(folder / f"{split}-00000-of-00001.parquet")

@@ -1,6 +1,7 @@
 """The named datasets: where each is on the hub, its columns, splits, classes and size. Quick to import: no torch."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,8 @@ class DatasetInfo:
         image_column, label_column: columns at the hub.
         splits: split here -> split at the hub.
         num_classes: K; 0 where it is not known.
-        size: (H, W) of the images; where `varies`, what they are resized and cropped to unless the user says otherwise.
+        size: (H, W) of the images; where `varies`, what they are resized and cropped to unless user or network say
+            otherwise; (0, 0) where it is not known.
         channels: 1 or 3.
         licence: as the source states it.
         varies: whether the images differ in size.
@@ -360,8 +362,8 @@ def find(name: str) -> DatasetInfo:
     Example:
         >>> find("cifar10").hub_id
         'uoft-cs/cifar10'
-        >>> find("imagenette:320px").config
-        '320px'
+        >>> find("imagenette:320px").config, find("imagenette:320px").size
+        ('320px', (320, 320))
     """
     if name in DATASETS:
         return DATASETS[name]
@@ -372,8 +374,16 @@ def find(name: str) -> DatasetInfo:
             raise unknown_name(f"variant of {base!r}:", config, info.variants, "`limbeck ls datasets` tells of them.")
         return replace(info, name=name, config=config)
     if config and base in DATASETS and base != "imagenet-1k" and (info := DATASETS[base]).hub_id is not None:
-        return replace(info, name=name, config=config)
+        return replace(info, name=name, config=config, size=_size_of(info, config))
     raise unknown_name("dataset", name, DATASETS, LIST_HINT)
+
+
+def _size_of(info: DatasetInfo, config: str) -> tuple[int, int]:
+    """The size of a configuration's images where sizes vary: its name tells the shorter side, as "320px", or none."""
+    if not info.varies:
+        return info.size
+    pixels = re.fullmatch(r"(\d+)px", config)
+    return (int(pixels[1]), int(pixels[1])) if pixels else (0, 0)
 
 
 def find_split(info: DatasetInfo, split: str) -> Split:

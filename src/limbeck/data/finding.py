@@ -96,7 +96,7 @@ def _named(info: DatasetInfo, split: str, reading: Reading) -> tuple[EncodedSet,
     if info.hub_id is None:
         _check_columns(info.name, reading)
         return read_digits(find_split(info, split).hub_name), True
-    size = info.size if info.varies else None
+    size = info.size if info.varies and all(info.size) else None
     place = place_of_entry(info, split, reading.root)
     if isinstance(place, FolderPlace):
         _check_columns(info.name, reading)

@@ -116,8 +116,8 @@ def strangers(images: ImageSet, teacher: Classifier) -> list[str]:
 
 
 def overlaps(inputs: Inputs, *, seconds: float = 10.0, keep: bool = True) -> list[str]:
-    """Sentences of `train_test_overlap`, or else of `validation_test_overlap`, of which validation images that were held
-    out of those to learn from would say the same again."""
+    """Sentences of `train_test_overlap`, or else of `validation_test_overlap`, which would say the same again of
+    validation images that were held out of those to learn from."""
     options: dict[str, Any] = {"seconds": seconds, "keep": keep}
     return train_test_overlap(inputs, **options) or validation_test_overlap(inputs, **options)
 

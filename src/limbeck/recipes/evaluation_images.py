@@ -34,14 +34,15 @@ def load_sized(
     name: str | Path, split: str, known: KnownSize | None, say: Say | None = None, **options: Any
 ) -> ImageSet:
     """Images of a data set; those of several sizes, or all of another aspect than `known`, are scaled until they cover
-    that and cropped to its centre, which `say` reports. A network that resizes images by itself would stretch them.
+    that and cropped to its centre, which `say` reports. A network that resizes images by itself would stretch them, or
+    see fewer pixels than there are where the catalogue chose their size.
 
     Raises:
         UserError: see `limbeck.load`.
     """
     try:
         images = load_images(name, split, **options)
-        if known is None or options.get("size") is not None or known.fits(images):
+        if known is None or options.get("size") is not None or known.fits(images, name):
             return images
     except SizesDiffer:
         if known is None:

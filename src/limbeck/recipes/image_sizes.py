@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.catalogue import find, in_catalogue
 from limbeck.data.encoded.build import both_sides
 from limbeck.data.image_set import ImageSet
 from limbeck.data.place import FROM_PYTHON
@@ -37,15 +38,22 @@ class KnownSize:
     def __str__(self) -> str:
         return f"{self.size[0]}x{self.size[1]}"
 
-    def fits(self, images: ImageSet) -> bool:
-        """Whether no network of this size would stretch images, as they are of its aspect or it adapts to them.
+    def fits(self, images: ImageSet, name: str | Path) -> bool:
+        """Whether images, loaded by `name`, are as a network of this size wants them.
+
+        They are if it adapts to them, or if they are of this aspect, so that it does not stretch them, and in a size of
+        their own: not in one that the catalogue chose for images of several.
 
         Example:
-            >>> KnownSize((4, 4), "`size`").fits(images), KnownSize((4, 5), "`size`").fits(images)
+            >>> KnownSize((4, 4), "`size`").fits(images, "digits"), KnownSize((4, 5), "`size`").fits(images, "digits")
             (True, False)
         """
-        height, width = images.shape[1:]
-        return self.adapts or height * self.size[1] == width * self.size[0]
+        height, width = size = images.shape[1:]
+        if self.adapts or size == self.size:
+            return True
+        info = find(str(name)) if in_catalogue(name) else None
+        chosen = info is not None and info.varies and info.size == size
+        return height * self.size[1] == width * self.size[0] and not chosen
 
 
 def size_for_settings(settings: NetworkSettings, who: str) -> KnownSize | None:

@@ -78,15 +78,15 @@ def load_sources(
         except SizesDiffer as error:
             differing[part] = error
     known_size = size() if any(source.size is None for source in wanted.values()) else None
-    stretched = {part for part in loaded if _stretched(loaded[part], wanted[part], known_size)}
-    if not differing and not stretched:
+    unfit = {part for part in loaded if _unfit(loaded[part], wanted[part], known_size)}
+    if not differing and not unfit:
         return Loaded(loaded)
     known_size = known_size or _size_of(train if TRAIN not in loaded else loaded[TRAIN].images, sources)
     if known_size is None:
         raise NoSize(_no_size(differing, sources))
     for part, source in wanted.items():
         own = own_path(source.name) is not None and not is_transfer_set(source)
-        if part in differing or part in stretched or (own and source.size is None):
+        if part in differing or part in unfit or (own and source.size is None):
             loaded[part] = load_part(part, {**sources, part: sized(source, known_size)})
     return Loaded({part: loaded[part] for part in wanted}, known_size)
 
@@ -96,9 +96,9 @@ def sized(source: DatasetSettings, known_size: KnownSize) -> DatasetSettings:
     return source.model_copy(update={"size": known_size.size})
 
 
-def _stretched(loaded: TransferSet, source: DatasetSettings, known_size: KnownSize | None) -> bool:
-    """Whether a network of that size would stretch images that may be resized; see `load_training_images`."""
-    if known_size is None or source.size is not None or known_size.fits(loaded.images):
+def _unfit(loaded: TransferSet, source: DatasetSettings, known_size: KnownSize | None) -> bool:
+    """Whether images are not as a network of that size wants them, and may be resized; see `load_training_images`."""
+    if known_size is None or source.size is not None or known_size.fits(loaded.images, source.name):
         return False
     return not is_transfer_set(source) or not _carried(TransferSet.load(Path(source.name).expanduser()))
 
@@ -167,7 +167,7 @@ def load_training_images_in(source: DatasetSettings, known_size: KnownSize | Non
     """
     try:
         loaded = load_training_images(source)
-        if not _stretched(loaded, source, known_size):
+        if not _unfit(loaded, source, known_size):
             return loaded
     except SizesDiffer:
         if known_size is None:

@@ -12,6 +12,8 @@ from limbeck.data.transfer_set_folder import CONFIG_NAME
 from limbeck.errors import UserError
 from limbeck.evaluation.evaluation import Evaluation, evaluate
 from limbeck.files import atomic_write_text
+from limbeck.models.catalogue import TIMM_PREFIX
+from limbeck.models.timm_evaluation import evaluation_remark
 from limbeck.progress import Progress
 from limbeck.recipes.evaluation_images import load_evaluation_images
 from limbeck.recipes.image_sizes import size_for_network
@@ -102,6 +104,8 @@ def evaluate_saved(
     images = load_evaluation_images(student, data, split, size_for_network(network, student), say, **options)
     if images.skipped:
         warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
+    if student.casefold().startswith(TIMM_PREFIX) and (remark := evaluation_remark(network)):
+        say(remark)
     metrics = evaluate(network, images, teacher=teacher_network, precision=precision)
     if json_file is not None:
         atomic_write_text(json_file, json.dumps(metrics.to_dict(), indent=1) + "\n")

@@ -113,8 +113,8 @@ def _torch(path: Path) -> Any:
         raise UserError(
             f"{str(path)!r} needs pickle (for {needed[1]}), which may run any code that the file brings along, and is "
             "refused. If you trust where it comes from, convert it once: "
-            "`torch.save(torch.load(file, weights_only=False)['model'], 'weights.pth')` with the key that it has in place "
-            "of 'model', as 'state_dict' or 'net', or `.state_dict()` of it if it is a whole module."
+            "`torch.save(torch.load(file, weights_only=False)['model'], 'weights.pth')`, with whichever key it has in "
+            "place of 'model', as 'state_dict' or 'net', or `.state_dict()` of it if it is a whole module."
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise UserError(f"{str(path)!r} is damaged or no file of torch.save; copy it again.") from error
