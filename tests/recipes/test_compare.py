@@ -87,7 +87,8 @@ def test_finished_runs_are_not_repeated_and_new_ones_are_added(copied: Copied, m
     new = ["mine@12-images", *(f"{arm}@24-images" for arm in ("entropy", "mine", *CONTROLS, "no-teacher"))]
     assert sorted(started) == sorted(new)
     started.clear()
-    go(folder, "compare.seeds=[0, 1]")
+    with pytest.warns(UserWarning, match=r"in no table .* mine@12-images seed 0, mine@24-images seed 0"):
+        go(folder, "compare.seeds=[0, 1]")
     assert len(started) == 6
 
 
@@ -212,7 +213,8 @@ def test_broken_arms_are_reported_and_the_others_go_on(copied: Copied, monkeypat
     assert any(line.startswith(crashed) for line in messages)
     assert any(line.startswith("last@12-images, seed 0: ") for line in messages)
     assert {row["arm"] for row in results["table"]} == set(runs) - set(BROKEN) - {"crashing"}
-    mended = go(folder, arms={**{name: {} for name in BROKEN}, "entropy": {}})
+    with pytest.warns(UserWarning, match="in no table .*: last@12-images seed 0"):
+        mended = go(folder, arms={**{name: {} for name in BROKEN}, "entropy": {}})
     assert all(row["state"] == "finished" for row in mended["runs"])
     assert [path.name for path in folder.glob("runs/*/*-failed-*")] == ["seed-0-failed-1"]
 
@@ -221,7 +223,8 @@ def test_evidence_of_a_broken_arm_is_not_that_of_the_mended_one(copied: Copied) 
     folder = copied()
     go(folder, arms={"mine": {"select": "random", "training": {"learning_rate": 1e9}}, "entropy": {}})
     assert read_evidence(folder / "evidence" / "mine@12-images") is None
-    go(folder, arms={"mine": "variance", "entropy": {}})
+    with pytest.warns(UserWarning, match="in no table .*: no-teacher-random@12-images seed 0"):  # of the broken one
+        go(folder, arms={"mine": "variance", "entropy": {}})
     evidence = read_evidence(folder / "evidence" / "mine@12-images")
     assert evidence is not None
     assert "chosen by variance" in evidence.headline

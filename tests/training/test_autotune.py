@@ -103,7 +103,7 @@ def test_memory_order_reaches_images_and_weights_and_is_written_down(
     )
     assert weight.is_contiguous(memory_format=torch.channels_last) == channels_last
     computing = RunFolder(tmp_path / "run").read("environment.json")["computing"]
-    assert computing == {"precision": "fp32", "channels_last": channels_last, "threads": 1}
+    assert computing == {"precision": "fp32", "channels_last": channels_last, "threads": 1, "processes": 1}
 
 
 @pytest.mark.parametrize(("slow", "tried"), [(2.0, True), (10.0, False)])

@@ -18,7 +18,7 @@ from tests.training.conftest import Run
 from tests.training.tiny import network, same, settings, stripes, weights
 from torch import Tensor, nn
 
-from limbeck.caching import cache_entries, cache_folder, matching_entries, remove_entries
+from limbeck.caching import cache_entries, cache_folder, cache_key, matching_entries, remove_entries
 from limbeck.data.image_set import ImageSet
 from limbeck.data.views import Few, PadCrop, augmentation
 from limbeck.errors import UserError
@@ -308,14 +308,15 @@ def test_what_a_killed_process_left_goes_with_the_next(images: ImageSet) -> None
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     processes = {"ended": [ended.pid, platform.node()], "running": [1, platform.node()], "away": [ended.pid, "x"]}
-    for name, process in {**processes, "shared": None}.items():
-        folder = cache_folder() / "views" / name
+    keys = {name: cache_key(name) for name in (*processes, "shared")}
+    for name, key in keys.items():
+        folder = cache_folder() / "views" / key
         folder.mkdir(parents=True)
-        (folder / "about.json").write_text(json.dumps({"process": process}))
+        (folder / "about.json").write_text(json.dumps({"process": processes.get(name)}))
     opened(images, foreign())
     left = {entry.key for entry in cache_entries("views")}
-    assert {"running", "away", "shared"} < left
-    assert "ended" not in left
+    assert {keys["running"], keys["away"], keys["shared"]} < left
+    assert keys["ended"] not in left
 
 
 def test_networks_of_limbeck_are_for_all_processes(images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
