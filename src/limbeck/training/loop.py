@@ -23,7 +23,7 @@ from limbeck.models.classifier import Classifier, Outputs
 from limbeck.objectives.sums import WeightedSum
 from limbeck.progress import Progress, Silent
 from limbeck.training.batches import Batch, Passes
-from limbeck.training.building import set_up
+from limbeck.training.building import Run, set_up
 from limbeck.training.checkpoint import Checkpoint, keeping_state
 from limbeck.training.checks import check_networks, check_processes, check_source
 from limbeck.training.distributed import leave_at_exit
@@ -152,13 +152,7 @@ def fit(
     state, device = run.state, accelerator.device
     alone = own_generators(device, seed, "dropout")
     with closing(run.stream), alone, threads_for(run.work, device), keeping_freed_memory():
-        run_folder.note_computing(
-            run.dtype,
-            run.channels_last,
-            torch.get_num_threads(),
-            processes=accelerator.num_processes,
-            resumed=run.saved is not None,
-        )
+        _note_computing(run, run_folder, accelerator.num_processes)
         _resume(state, run.saved, run_folder, tracker)
         validator = None
         if validation is not None:
@@ -179,6 +173,11 @@ def fit(
             pause = _pause(until, run.phases.total)
             _teach(run.model_step, run.stream, state, log, run.phases, accelerator, pause)
     return TrainingResult(state.evaluated, state.best, state.cost, state.rounds.cost, run.stream.view_cache)
+
+
+def _note_computing(run: Run, run_folder: RunFolder, processes: int) -> None:
+    resumed, threads = run.saved is not None, torch.get_num_threads()
+    run_folder.note_computing(run.dtype, run.channels_last, threads, processes=processes, resumed=resumed)
 
 
 def _resume(state: LoopState, saved: Checkpoint | None, run_folder: RunFolder, tracker: RunTracker | None) -> None:
