@@ -104,7 +104,7 @@ def abandoned_entries(kind: str | None = None) -> list[CacheEntry]:
 def _entries(kind: str | None, pattern: Callable[[str], str]) -> list[CacheEntry]:
     """The entries of a kind, or of all, whose names are as the pattern for their suffix says."""
     if kind is not None and kind not in KINDS:
-        raise unknown_name("kind of cache", kind, KINDS, f"there are {', '.join(KINDS)}")
+        raise unknown_name("kind of cache", kind, KINDS)
     entries = []
     for name in [kind] if kind else KINDS:
         folder, wanted = cache_folder() / name, re.compile(pattern(re.escape(_SUFFIXES.get(name, ""))))
