@@ -128,6 +128,14 @@ def test_it_runs(family: str, variant: list[str], inputs: Inputs, tmp_path: Path
     assert result.cost["student_steps"] == 4
 
 
+@pytest.mark.parametrize("variant", ["alone", "with-kd"])
+def test_rrd_has_the_options_that_its_published_accuracies_come_from(variant: str) -> None:
+    objective = read_recipe("cifar100-rrd", [f"variant={variant}"]).objective
+    assert isinstance(objective, dict)
+    released_2024 = {"student_temperature": 0.04, "teacher_temperature": 0.1, "enqueue": "after"}
+    assert objective["rrd"].items() >= released_2024.items()
+
+
 def test_what_others_report() -> None:
     assert published("cifar100-kd", {"pair": PAIRS[2], "variant": "plain"}).startswith("70.66 % (after the last epoch,")
     assert published("cifar100-rrd", {"pair": PAIRS[12], "variant": "with-kd"}).startswith("76.31 % (epoch not said")

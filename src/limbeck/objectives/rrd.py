@@ -19,7 +19,9 @@ def rrd(
     Args:
         student_similarities: s, of the batch's images with the memory's, [B, K].
         teacher_similarities: t, of the same pairs, [B, K].
-        student_temperature, teacher_temperature: T_s and T_t, > 0; the teacher's is the sharper.
+        student_temperature, teacher_temperature: T_s and T_t, > 0. The paper has the student's sharper (0.04 and 0.1 in
+            the authors' release of 2024); the defaults are those of their release of February 2025, with the teacher's
+            sharper.
 
     Source: Giakoumoglou and Stathaki, "Relational representation distillation", arXiv 2407.12073 (2024).
 
@@ -51,9 +53,9 @@ class RRD(MemoryObjective):
         teacher_projection: "random" leaves the teacher's projection as it was made, which is what the reference
             implementation does, as no gradient reaches it; "learned" lets one through.
         enqueue: teacher embeddings join the queue "before" the comparison, so that it holds the image itself, as in
-            the reference implementation; or "after" it.
-        queue_start: the queue begins with random numbers of length 1 by "rows", or by "columns", as in the reference
-            implementation; see `Queue`.
+            the authors' release of February 2025; or "after" it, as in that of 2024.
+        queue_start: the queue begins with random numbers of length 1 by "rows", or by "columns", as in both releases;
+            see `Queue`.
 
     Source: https://github.com/giakoumoglou/distillers
     """
