@@ -53,7 +53,7 @@ class Growth(SettingsGroup):
 
     Attributes:
         step: what the weight grows by each time.
-        memory: how many rounds the last one is compared with, itself counted.
+        memory: how many rounds the last one is compared with at most, itself counted.
         most: the weight grows no further; None for no limit, as published.
     """
 
@@ -137,7 +137,7 @@ class GenerateSettings(MakerSettings):
             without batch norm (`lb.export_statistics`); None for what its batch norms remember.
         momentum: that of the remembered batch statistics that stand in for a larger batch (Fast); 0 for none.
         labels: which labels the images of a call are to have: drawn "uniform", the same "sorted", "even" (equally
-            many), "balanced" (BSR: rarer ones rather), or "argmax" (whatever the teacher says, DAFL).
+            many), "balanced" (BSR: rarer ones rather, from the second round after the warm-up on), or "argmax" (DAFL).
         growth: how the weight of the one-hot loss grows; None for a constant one.
         homogenise: how outliers leave the images that were made; None for never.
         replay: keep a small store of the images that were made, and teach on these; None for all of them.
