@@ -13,7 +13,7 @@ from limbeck.transfer.generate.generator_settings import AFTER_WARMUP, RENEWED_A
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.generate.unread_settings import unread_settings
 from limbeck.transfer.methods import with_published
-from limbeck.transfer.settings import Control, MakerSettings, digests_of
+from limbeck.transfer.settings import Control, MadeBudgetSpec, MakerSettings, digests_of
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 _WARMUP = "warmup_rounds"
@@ -160,6 +160,7 @@ class GenerateSettings(MakerSettings):
     """
 
     maker: str = "generate"
+    budget: MadeBudgetSpec
     method: str = "bsr"
     steps_per_round: Count | None = 400
     warmup_rounds: Natural | None = None
@@ -371,8 +372,7 @@ class GenerateSettings(MakerSettings):
         return self.warmup_rounds
 
     def _rounds_to_fill(self, classes: int) -> int:
-        budget = parse_budget(self.budget)
-        held = int(budget.amount) * (classes if budget.kind == "per-class" else 1)
+        held = int(parse_budget(self.budget).about(images=0, classes=classes))
         return -(-held // (self.calls_per_round * self.batch_size * max(1, self.fresh)))
 
     def passes(self, classes: int, steps: int | None) -> int:
