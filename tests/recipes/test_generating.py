@@ -136,9 +136,7 @@ def _float32(device: Any = "auto", precision: str = "auto") -> Any:
     return resolve_computing(device, "fp32")
 
 
-def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("limbeck.recipes.generating._in_memory", None)  # it is saved from the files that it was made in
     teacher, out = network(), tmp_path / "set"
     generated = lb.generate(teacher, **{**QUICK, "steps_per_round": 3}, student=STUDENT, out=out)

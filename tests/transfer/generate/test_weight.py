@@ -25,9 +25,11 @@ def test_it_grows_as_the_references() -> None:
 
 
 def as_in_the_reference(rounds: list[tuple[float, float]], *, memory: int, warmup: int) -> list[int]:
-    """How often the weight has grown before each round, by the rule of the authors' main loop: from the first round after
-    the warm-up on, both last losses lie below all of the at most `memory` - 1 before them. Without one before, nothing
-    grows, where their code stops with an error."""
+    """How often the weight has grown before each round, by the rule of the authors' main loop.
+
+    From the first round after the warm-up on, both last losses lie below all of the at most `memory` - 1 before them.
+    Without one before, nothing grows, where their code stops with an error.
+    """
     grown = [0]
     for number in range(1, len(rounds) + 1):  # before this round
         *before, last = rounds[max(0, number - memory) : number]
