@@ -204,13 +204,12 @@ def test_a_state_that_goes_to_other_processes_takes_no_checkpoints_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(source_module, "_has_others", lambda: True)
-    source = source_for(tmp_path, **FRESH)
+    source, states = source_for(tmp_path, **FRESH), list[dict[str, Tensor]]()
     for number in range(12):
         source.refresh(number, student_for())
         source.state_dict()  # for the others
-        if number == 3:
-            checkpoint = source.state_dict()
-    source_for(tmp_path, **FRESH).load_state_dict(checkpoint)
+        states += [source.state_dict()] if number == 3 else []
+    source_for(tmp_path, **FRESH).load_state_dict(states[0])
 
 
 def test_labels_of_a_round_go_by_what_was_held_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
