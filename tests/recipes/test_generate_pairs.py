@@ -90,11 +90,11 @@ def test_values_are_those_published(dataset: str, pair: str) -> None:
         else:
             assert steps == 80_000, "200 rounds of 400"
         resnet = pair == "resnet34-resnet18"
-        temperature = 1 if method == "dfad" or (method == "dfq" and resnet) else 20
-        assert recipe.resolved_objective() == {"kd": {"weight": 1, "temperature": temperature}}
+        plain = method in ("dafl", "zskt", "dfad", "dfq")  # whose code replaces the loss at --T by one at 1
+        assert recipe.resolved_objective() == {"kd": {"weight": 1, "temperature": 1 if plain else 20}}
         rate = {"bsr": 0.2, "fast": 0.2, "fast-meta": 0.2, "dfq": 0.05 if resnet else 0.1}.get(method, 0.1)
         assert (training.learning_rate, training.weight_decay, training.momentum) == (rate, 1e-4, 0.9)
-        views = "none" if method in ("dafl", "zskt", "dfad", "dfq") else "pad-crop-flip"
+        views = "none" if plain else "pad-crop-flip"
         assert settings.views == training.views == views
         assert training.batch_size == (128 if method == "cmi" else 256)
         if method in ("bsr", "fast-meta", "fast"):
@@ -117,6 +117,14 @@ def test_nayer_is_fast_with_a_noisy_layer() -> None:
         1.33,
     )
     assert settings_of(recipe_of(method="nayer")).inner_steps == 30
+
+
+@pytest.mark.parametrize("dataset", [name for name in choices(PAIRS)["dataset"] if name.startswith("imagenet")])
+def test_large_images_of_bsr_are_made_through_the_views_that_they_are_taught_through(dataset: str) -> None:
+    recipe = recipe_of(dataset=dataset, method="bsr")
+    assert settings_of(recipe).views == recipe.training.views == {"resized-crop-flip": {"area": [0.75, 1]}}
+    assert settings_of(recipe_of(dataset=dataset, method="fast-meta")).views == "pad-crop-flip"  # at any size
+    assert settings_of(recipe_of(dataset=dataset, method="dafl")).views == "none"
 
 
 def test_quirks_of_the_reference_are_another_choice() -> None:
@@ -142,6 +150,7 @@ def test_every_method_has_its_quirks(method: str) -> None:
     assert (settings.floor, settings.exact) == (True, False)
     kept = {"deep-inversion": "last"} | dict.fromkeys(("bsr", "fast-meta", "fast", "nayer", "cmi"), "best-batch")
     assert settings.keep == kept.get(method, "best-image"), "fresh images are not chosen among"
+    assert settings.adversary_early == (method in ("bsr", "fast-meta", "fast")), "NAYER's begins after the warm-up"
 
 
 @pytest.mark.parametrize(

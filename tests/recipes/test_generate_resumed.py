@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from limbeck.models.weights.folder import save as save_model
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.training import rounds
-from limbeck.transfer.generate import pace
+from limbeck.transfer.generate import maker, pace
 from limbeck.transfer.generate.synthesis import synthesiser
 
 
@@ -99,6 +100,35 @@ def test_killed_by_the_system_again_and_again_it_ends_at_the_same_student(
         process.wait()
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.DEVNULL)
     assert same(whole, load_model(tmp_path / "run" / "student").state_dict())
+
+
+@pytest.mark.parametrize("limit", [0, 2**26], ids=["files", "memory"])
+def test_of_a_generator_that_shows_its_images_once_each_round_shows_its_own_and_is_resumed_to_the_bit(
+    tmp_path: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(maker, "Repository", partial(maker.Repository, limit=limit))
+    monkeypatch.setattr("limbeck.files._flush", lambda _: None)
+    content = recipe(teacher, method="dfq", budget=40, inner_steps=1, fresh=2)
+    content["transfer"] |= {"warmup_rounds": 0, "generator": {"width": 4, "latents": 8}}
+    shown: list[tuple[int, set[int], int]] = []
+    real = rounds.RoundStream.batch
+
+    def noted(self: rounds.RoundStream, step: int) -> Any:
+        batch, made = real(self, step), self.rounds.transfer_set
+        made_in = dict(zip(made.images.ids.tolist(), torch.as_tensor(made.provenance["round"]).tolist(), strict=True))
+        shown.append((self.rounds.number, {made_in[one] for one in batch.ids.tolist()}, len(made)))
+        return batch
+
+    monkeypatch.setattr(rounds.RoundStream, "batch", noted)
+    whole = run(read_recipe(content), tmp_path / "whole")
+    assert shown == [(step // 3, {step // 3}, min(40, 16 * (step // 3 + 1))) for step in range(12)]
+    assert whole.cost["images"] == 40, "what is saved is the budget"
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds.RoundStream, "batch", _power_cut_in_the_second_round(noted))
+        with pytest.raises(PowerCut):
+            run(read_recipe(content), tmp_path / "cut")
+    resumed = run(read_recipe(content), tmp_path / "cut", resume=True)
+    assert same(whole.student.state_dict(), resumed.student.state_dict())
 
 
 SEEN: dict[str, Any] = {"pad-crop": {"padding": 1}}

@@ -136,7 +136,8 @@ def _float32(device: Any = "auto", precision: str = "auto") -> Any:
     return resolve_computing(device, "fp32")
 
 
-def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path) -> None:
+def test_with_a_student_it_is_taught_meanwhile_and_lies_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("limbeck.recipes.generating._in_memory", None)  # it is saved from the files that it was made in
     teacher, out = network(), tmp_path / "set"
     generated = lb.generate(teacher, **{**QUICK, "steps_per_round": 3}, student=STUDENT, out=out)
     check_set(generated, teacher)
@@ -403,7 +404,8 @@ ZERO = {"batch_norm": 0, "one_hot": 0}
     [
         ({"budget": "10%"}, "`budget` of generating by 'fast' must be a count of images (5000) or images per class"),
         ({"budget": 7}, "must be at least a batch of 8 images (`batch_size`), got 7"),
-        ({"budget": 0}, "`budget` must be > 0, got 0"),
+        ({"budget": 0}, "images per class (500/class), as there are no images that it could be a share of, got 0"),
+        ({"budget": "0 %"}, "`budget` must be a count of images above 0 (5000) or images per class (500/class), as"),
         ({"method": "fastest"}, "unknown method 'fastest'; did you mean"),
         ({"method": "zskt", "losses": {}}, "the method 'zskt' seek nothing but what a student gets wrong"),
         ({"method": "bsr", "losses": ZERO}, "`losses` of the method 'bsr' seek nothing; give other `losses` a weight."),

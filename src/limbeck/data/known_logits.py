@@ -22,3 +22,7 @@ class KnownLogits:
     views: Augmentation
     draws: Tensor
     read: Callable[[Tensor], Tensor]
+
+    def at(self, positions: Tensor) -> "KnownLogits":
+        """Those of the images at `positions` (int64 [n], ascending) alone."""
+        return KnownLogits(self.views, self.draws[positions], lambda some: self.read(positions[some]))

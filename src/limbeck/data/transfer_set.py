@@ -47,6 +47,8 @@ class TransferSet:
             see `decoded`.
         known_logits: a teacher's logits for views of these images from when they were made, which the view cache takes
             over; not saved.
+        taught: positions of the images that students are taught on, int64 [n], where others are only kept; None for all
+            of them; not saved.
 
     Images that have floats (see `ImageSet.of_floats`) are saved with them.
 
@@ -71,6 +73,7 @@ class TransferSet:
     use: Mapping[str, Any] | None = None
     per_image: int = 1
     known_logits: KnownLogits | None = None
+    taught: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.images, ImageSet):
@@ -133,6 +136,26 @@ class TransferSet:
             provenance={name: column_rows(values, rows) for name, values in self.provenance.items()},
             per_image=1,
             known_logits=None,  # they are of the images before they were taken apart
+            taught=None if self.taught is None else torch.isin(rows, self.taught).nonzero().flatten(),
+        )
+
+    def taught_part(self) -> "TransferSet":
+        """The images that students are taught on, see `taught`, with all that is known of them.
+
+        Example:
+            >>> len(TransferSet(images, taught=torch.tensor([3, 5])).taught_part())
+            2
+        """
+        rows = self.taught
+        if rows is None:
+            return self
+        return replace(
+            self,
+            images=self.images.subset(self.images.ids[rows]),
+            soft_labels=None if self.soft_labels is None else self.soft_labels[rows],
+            provenance={name: column_rows(values, rows) for name, values in self.provenance.items()},
+            known_logits=None if self.known_logits is None else self.known_logits.at(rows),
+            taught=None,
         )
 
     def torch_dataset(self, **shown: Unpack[Shown]) -> TorchDataset:

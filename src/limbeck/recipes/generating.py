@@ -381,7 +381,7 @@ def _finished(
     evidence = find_maker(GENERATE).evidence(recipe.transfer, context, source)
     assert evidence is not None
     evidence.save(folder / EVIDENCE)
-    return _in_memory(transfer_set), making_cost + labelling_cost, evidence
+    return transfer_set, making_cost + labelling_cost, evidence
 
 
 def _in_memory(made: TransferSet) -> TransferSet:

@@ -167,15 +167,15 @@ class RoundStream:
             self._cache = None
 
     def _open(self) -> tuple[BatchStream, ViewCache | None]:
-        rounds, images = self.rounds, self.rounds.transfer_set.images
+        rounds, taught = self.rounds, self.rounds.transfer_set.taught_part()
         length, total = rounds.source.steps_per_round, self.phases.total
         batches = BatchStream(
-            images,
+            taught.images,
             augmentation=self.views,
             batch_size=self.phases.settings.batch_size,
             seed=rounds.seed if rounds.number == 0 else derive_seed(rounds.seed, "round", rounds.number),
             device=rounds.accelerator.device,
-            soft_labels=rounds.transfer_set.soft_targets,
+            soft_labels=taught.soft_targets,
             channels_last=self.channels_last,
             normalised_views=self.normalised_views,
             process=rounds.accelerator.process_index,
@@ -183,7 +183,7 @@ class RoundStream:
             steps=total if length is None else min(length, total - rounds.number * length),
             passes=self.passes,
         )
-        return batches, self._open_cache(rounds.transfer_set)
+        return batches, self._open_cache(taught)
 
     def _open_cache(self, made: TransferSet) -> ViewCache | None:
         images, settings = made.images, self.phases.settings.cache

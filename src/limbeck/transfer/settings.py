@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, field_validator
 
+from limbeck.errors import UserError
 from limbeck.training.numeric_fields import refuse_truth
 from limbeck.transfer.budget import parse_budget
 
@@ -19,6 +20,21 @@ def _budget(value: Any) -> Any:
 
 BudgetSpec = Annotated[int | float | str, BeforeValidator(_budget)]
 """A count, a share, or images per class; see `parse_budget`."""
+
+
+def _budget_of_made(value: Any) -> Any:
+    try:
+        parse_budget(value)
+    except UserError:
+        raise UserError(
+            "`budget` must be a count of images above 0 (5000) or images per class (500/class), as there are no images "
+            f"that it could be a share of, got {value!r}."
+        ) from None
+    return value
+
+
+MadeBudgetSpec = Annotated[int | float | str, BeforeValidator(_budget_of_made)]
+"""The same for makers that have no images to take a share of; whoever counts the images refuses a valid share."""
 
 
 @dataclass(frozen=True, kw_only=True)

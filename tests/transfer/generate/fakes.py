@@ -98,6 +98,7 @@ def source_for(
     count: int = 48,
     pruning: Callable[[GenerateSettings], Pruning] | None = None,
     rounds: int | None = None,
+    limit: int = 2**26,
     **fake: Any,
 ) -> GeneratingSource:
     """A source of images that the fake makes."""
@@ -109,6 +110,7 @@ def source_for(
         losses=["batch_norm", "one_hot", "adversarial"],
         capacity=count if settings.fresh else None,
         latest=bool(settings.fresh),
+        limit=limit,
     )
     engine = Engine(
         settings,

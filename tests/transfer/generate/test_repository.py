@@ -167,9 +167,11 @@ def test_it_is_what_a_list_of_images_is(tmp_path_factory, steps, options: dict[s
             model = [entry for entry in model if entry[0] not in leaving]
         elif action == "save":
             saved = (kept.state_dict(), list(model), length)
+            kept.pin("saved")
         else:
             kept = repository(folder, **options, **limits) if amount % 2 else kept
             kept.load_state_dict(saved[0])
+            kept.pin("saved")
             model, length = list(saved[1]), saved[2]
         assert kept.rows.tolist() == [row for row, _ in model]
         assert len(kept) == len(model)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.transfer.generate.fakes import CLASSES, FakeSynthesis, settings_for, source_for, student_for
+from tests.transfer.generate.fakes import CLASSES, SHAPE, FakeSynthesis, settings_for, source_for, student_for
 from torch import Tensor
 
 from limbeck.errors import UserError
@@ -105,8 +105,111 @@ def test_methods_that_show_fresh_images_keep_the_latest(tmp_path: Path) -> None:
     for number in range(5):
         source.refresh(number, student_for())
         ages.append((len(source.images(0)), int(column(source, "round").min())))
+        assert taught_rounds(source) == {number}
+        assert len(source.images(0).taught_part()) == 16
     assert ages == [(16, 0), (32, 0), (40, 0), (40, 1), (40, 2)]
     assert [row.removed for row in source.history] == [0, 0, 8, 16, 16]
+
+
+def taught_rounds(source: GeneratingSource) -> set[int]:
+    return set(torch.as_tensor(source.images(0).taught_part().provenance["round"]).tolist())
+
+
+def test_a_student_is_shown_all_that_is_held_where_images_are_kept_or_made_before_it(tmp_path: Path) -> None:
+    source = source_for(tmp_path / "kept")
+    for number in range(2):
+        source.refresh(number, student_for())
+    assert taught_rounds(source) == {0, 1, 2, 3}
+    alone = settings_for(steps_per_round=None, losses={"adversarial": 0}, fresh=2, rounds=4, warmup_rounds=0)
+    source = source_for(tmp_path / "alone", alone, count=40)
+    source.fill()
+    assert taught_rounds(source) == {1, 2, 3}
+
+
+def test_of_a_generator_that_makes_one_image_again_and_again_the_last_new_one_is_shown(tmp_path: Path) -> None:
+    source = source_for(tmp_path, settings_for(fresh=2, warmup_rounds=0), count=40, collapsed=True)
+    for number in range(3):
+        source.refresh(number, student_for())
+    assert (len(source.images(0).taught_part()), taught_rounds(source)) == (1, {0})
+
+
+def on_disk(folder: Path) -> int:
+    """Images whose pixels are there."""
+    sizes = [path.stat().st_size for path in (folder / "repository").rglob("images.bin")]
+    return sum(sizes) // (SHAPE[1] * SHAPE[2])
+
+
+def test_images_that_left_leave_the_disk_and_not_those_of_the_last_two_checkpoints(tmp_path: Path) -> None:
+    settings = settings_for(fresh=2, warmup_rounds=0)
+    source, states, most = source_for(tmp_path, settings, count=40, limit=0), [], 0
+    assert not source.engine.repository.in_memory
+    for number in range(60):
+        source.refresh(number, student_for(number % 2))
+        most = max(most, on_disk(tmp_path))
+        if number % 7 == 6:
+            pixels = shown(source)
+            states.append((number, source.state_dict(), pixels))
+    assert len(states) == 8
+    assert 40 * 3 <= most <= 40 * 3 + 2 * 10 * 3, "what is held, two checkpoints, and the ends of their files"
+    for number, state, pixels in states[-2:]:
+        again = source_for(tmp_path, settings, count=40, limit=0)
+        again.load_state_dict(state)
+        assert torch.equal(shown(again), pixels)
+        assert taught_rounds(again) == {number}
+    with pytest.raises(UserError, match=r"images\.bin' must hold .* bytes, of the .* images that the checkpoint knows"):
+        source_for(tmp_path, settings, count=40, limit=0).load_state_dict(states[0][1])
+
+
+def test_made_at_once_a_stream_leaves_the_disk_too(tmp_path: Path, always_saving: None) -> None:
+    settings = settings_for(steps_per_round=None, losses={"adversarial": 0}, fresh=2, rounds=40, warmup_rounds=0)
+    source = source_for(tmp_path, settings, count=20, limit=0)
+    source.fill()
+    assert source.engine.repository.appended == 40 * 16
+    assert on_disk(tmp_path) <= 20 * 3 + 2 * 5 * 3
+
+
+FRESH: dict[str, Any] = {"settings": settings_for(fresh=2, warmup_rounds=0), "count": 40, "limit": 0}
+
+
+@pytest.mark.parametrize("step", range(1, 26, 2))
+@pytest.mark.usefixtures("always_saving")
+def test_a_stream_in_files_that_was_killed_goes_on_to_the_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """With a checkpoint after every third round, whose images have left by the next."""
+    taught = [student_for(seed) for seed in range(9)]
+    whole = source_for(tmp_path / "whole", **FRESH)
+    for number, student in enumerate(taught):
+        whole.refresh(number, student)
+    checkpoint, at = None, 0
+    with monkeypatch.context() as patch:
+        cut_at(step, patch)
+        source = source_for(tmp_path / "cut", **FRESH)
+        with suppress(PowerCut):
+            for number, student in enumerate(taught):
+                source.refresh(number, student)
+                if number % 3 == 2:
+                    checkpoint, at = {name: tensor.clone() for name, tensor in source.state_dict().items()}, number + 1
+    source = source_for(tmp_path / "cut", **FRESH)
+    if checkpoint is not None:
+        source.load_state_dict(checkpoint)
+    for number in range(at, len(taught)):
+        source.refresh(number, taught[number])
+    assert same(whole.state_dict(), source.state_dict())
+    assert torch.equal(shown(whole), shown(source))
+    assert noted(whole) == noted(source)
+
+
+def test_a_state_that_goes_to_other_processes_takes_no_checkpoints_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source_module, "_has_others", lambda: True)
+    source, states = source_for(tmp_path, **FRESH), list[dict[str, Tensor]]()
+    for number in range(12):
+        source.refresh(number, student_for())
+        source.state_dict()  # for the others
+        states += [source.state_dict()] if number == 3 else []
+    source_for(tmp_path, **FRESH).load_state_dict(states[0])
 
 
 def test_labels_of_a_round_go_by_what_was_held_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,10 +221,14 @@ def test_labels_of_a_round_go_by_what_was_held_before_it(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("limbeck.transfer.generate.engine.wanted_labels", note)
     source = source_for(tmp_path, settings_for(labels="balanced", calls_per_round=2))
-    source.refresh(0, student_for())
+    for number in range(2):
+        source.refresh(number, student_for())
     counts = [list(row.counts) for row in source.history]
+    nothing = [0] * CLASSES  # held, as it seems, in two rounds to warm up and the one after them
     assert seen == [
-        (call, held) for place, held in enumerate([[0] * CLASSES, *counts]) for call in (2 * place, 2 * place + 1)
+        (call, held)
+        for place, held in enumerate([nothing, nothing, nothing, *counts[2:]])
+        for call in (2 * place, 2 * place + 1)
     ]
     assert column(source, "wanted_label").unique().tolist() == [0]
 

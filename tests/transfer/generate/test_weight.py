@@ -4,7 +4,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from limbeck.transfer.generate.settings import Growth
 from limbeck.transfer.generate.weight import GrowingWeight, at_their_least
@@ -22,6 +22,36 @@ def test_it_grows_as_the_references() -> None:
             weight.update(batch_norm=float(batch_norm), adversarial=float(adversarial))
         np.testing.assert_allclose(used, golden["out.weight"], rtol=1e-12)
         assert used[-1] > used[0]
+
+
+def as_in_the_reference(rounds: list[tuple[float, float]], *, memory: int, warmup: int) -> list[int]:
+    """How often the weight has grown before each round, by the rule of the authors' main loop.
+
+    From the first round after the warm-up on, both last losses lie below all of the at most `memory` - 1 before them.
+    Without one before, nothing grows, where their code stops with an error.
+    """
+    grown = [0]
+    for number in range(1, len(rounds) + 1):  # before this round
+        *before, last = rounds[max(0, number - memory) : number]
+        lowest = [min(losses) for losses in zip(*before, strict=True)]
+        grows = number >= warmup and bool(before) and all(own < least for own, least in zip(last, lowest, strict=True))
+        grown.append(grown[-1] + grows)
+    return grown
+
+
+falling = st.lists(st.tuples(st.sampled_from([3.0, 2.0, 1.0, 0.5]), st.sampled_from([0.0, -1.0, -2.0])), max_size=14)
+
+
+@settings(max_examples=200, deadline=None)
+@given(falling, st.integers(2, 9), st.integers(0, 9))
+@example([(3.0, 0.0), (2.0, 0.0), (1.0, -1.0), (0.5, -2.0)], 8, 2)  # a warm-up shorter than the memory
+def test_it_grows_when_the_references_does(rounds: list[tuple[float, float]], memory: int, warmup: int) -> None:
+    weight = GrowingWeight(0.0, Growth(step=1.0, memory=memory), warmup_rounds=warmup)
+    values = [weight.value]
+    for batch_norm, adversarial in rounds:
+        weight.update(batch_norm=batch_norm, adversarial=adversarial)
+        values.append(weight.value)
+    assert values == as_in_the_reference(rounds, memory=memory, warmup=warmup)
 
 
 losses = st.lists(
@@ -47,7 +77,7 @@ def test_it_never_falls_and_resumes(rounds, memory: int, warmup: int, most: floa
         if number >= kill:
             assert other.value == weight.value
             assert other.state_dict().keys() == weight.state_dict().keys()
-        if number + 1 < max(memory, warmup):
+        if number + 1 < max(2, warmup):
             assert weight.value == 0.5
 
 
@@ -59,10 +89,11 @@ def grown(weight: GrowingWeight, *rounds: tuple[float | None, float | None]) -> 
 
 def test_both_losses_must_be_below_all_before() -> None:
     both = [(3.0, -1.0), (2.0, -2.0)]
-    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both) == 1.0
-    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both, (1.0, -3.0)) == pytest.approx(1.1)
-    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both, (1.0, -2.0)) == 1.0
-    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both, (2.5, -3.0)) == 1.0
+    assert grown(GrowingWeight(1.0, Growth(memory=3)), both[0]) == 1.0
+    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both) == pytest.approx(1.1), "with fewer than `memory` rounds"
+    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both, (1.0, -3.0)) == pytest.approx(1.2)
+    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both, (1.0, -2.0)) == pytest.approx(1.1)
+    assert grown(GrowingWeight(1.0, Growth(memory=3)), *both, (2.5, -3.0)) == pytest.approx(1.1)
     assert grown(GrowingWeight(1.0, Growth(memory=2)), (3.0, -9.0), *both) == pytest.approx(1.1), "a loss long ago"
 
 

@@ -284,6 +284,8 @@ class Engine:
         rule, size, held = self.settings.labels, self.settings.batch_size, self.repository.class_counts()
         if rule == "argmax":
             return None
+        if self.round <= self.settings.warmup:  # as published: the first round after the warm-up draws the first bias
+            held = torch.zeros_like(held)
         calls = range(self.calls, self.calls + self.settings.calls_per_round)
         drawn = [wanted_labels(rule, size, len(held), seed=self.seed, call=call, held=held) for call in calls]
         return torch.stack(drawn)

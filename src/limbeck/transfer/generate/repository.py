@@ -16,8 +16,10 @@ from limbeck.randomness import words
 from limbeck.transfer.generate.batch_columns import as_written, columns_of
 from limbeck.transfer.generate.held_ids import HeldIds
 from limbeck.transfer.generate.rows import Columns, FileRows, Layout, MemoryRows, Rows
+from limbeck.transfer.generate.segmented_rows import SegmentedRows
 
 _CHUNK = 4096
+_SEGMENTS = 4  # files that what is held is spread over: more of them would leave the disk sooner
 _PIECES = ("round", "call", "wanted", "confidence", "view")
 
 
@@ -45,6 +47,8 @@ class Repository:
     Columns lie in files that only grow and are memory-mapped, with about 20 bytes an image in memory; `state_dict` says
     which of their rows are held, so that the state of an earlier round stays valid after the files grew: a repeated
     round overwrites what was written since. Where `capacity` is small, images are in memory and in the state instead.
+    Where it is not, and the oldest leave (`latest`), files are of so many rows each, and those leave the disk that have
+    no row that is held, or was in a pinned state, see `pin`.
 
     Args:
         folder: for the files, and for nothing else; those of another run are overwritten.
@@ -84,10 +88,17 @@ class Repository:
         self.capacity = capacity
         self.latest = latest
         self.in_memory = capacity is not None and capacity * self.layout.row_bytes <= limit
+        self._columns = self._rows_kept()
         self._begin()
 
+    def _rows_kept(self) -> Rows:
+        if self.in_memory:
+            return MemoryRows(self.layout)
+        if self.latest and self.capacity is not None:
+            return SegmentedRows(self.folder, self.layout, -(-self.capacity // _SEGMENTS))
+        return FileRows(self.folder, self.layout)
+
     def _begin(self) -> None:
-        self._columns: Rows = MemoryRows(self.layout) if self.in_memory else FileRows(self.folder, self.layout)
         self._alive = np.zeros(1024, bool)
         self._counts = np.zeros(self.layout.num_classes, np.int64)
         self._held = HeldIds()
@@ -222,6 +233,17 @@ class Repository:
         provenance |= {names[name]: self.column(name) for name in _PIECES}
         provenance |= {f"loss_{name}": self.column(f"loss_{name}") for name in self.layout.losses}
         return TransferSet(images, provenance=provenance, about=about or {})
+
+    def pin(self, name: str) -> None:
+        """What is held now can be loaded again until `name` has pinned two other states.
+
+        Two, as the last but one stays on disk until the last has replaced it. Where the oldest leave and lie in files,
+        states that are not pinned do not stay valid.
+
+        Args:
+            name: of where the state is kept, such as "checkpoint".
+        """
+        self._columns.pin(name, self._rows())
 
     def state_dict(self) -> dict[str, Tensor]:
         """Which rows are held, a bit each, and a checksum; of a repository in memory, also all that they hold."""

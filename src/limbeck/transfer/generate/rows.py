@@ -1,5 +1,7 @@
 """Where a repository's rows lie: in files that only grow, memory-mapped, or in memory and in the run's checkpoint.
 
+`SegmentedRows`, of repositories whose oldest images leave, is a third way.
+
 Rows are numbered as they come, 0, 1, ... A number that a checkpoint may still know is never given to another image, so
 that the order of rows is that of age.
 """
@@ -90,6 +92,10 @@ class Rows(ABC):
         """Some rows left: `alive`, bool [length], says which are still there, and `count` how many."""
 
     @abstractmethod
+    def pin(self, name: str, rows: np.ndarray) -> None:
+        """`rows` (int64 [n], ascending) may be read again although they left, until `name` has pinned others twice."""
+
+    @abstractmethod
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:
         """What the files do not hold of `rows` (int64 [n], ascending)."""
 
@@ -136,6 +142,9 @@ class FileRows(Rows):
 
     def removed(self, alive: np.ndarray, count: int) -> None:
         """They stay on disk, for a checkpoint from before they left."""
+
+    def pin(self, name: str, rows: np.ndarray) -> None:
+        """Nothing: all rows stay."""
 
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:
         # A checkpoint must not reach the disk before the rows that it knows.
@@ -205,6 +214,9 @@ class MemoryRows(Rows):
         # Each row moves at most once for every one that left.
         if sum(len(rows) for rows, _ in self._blocks) > 2 * count:
             self._keep(np.concatenate([rows[alive[rows]] for rows, _ in self._blocks]))
+
+    def pin(self, name: str, rows: np.ndarray) -> None:
+        """Nothing: a state holds its rows itself."""
 
     def state_dict(self, rows: np.ndarray) -> dict[str, Tensor]:
         return {name: torch.from_numpy(as_bytes(self.read(name, rows))) for name in self._layout.columns}

@@ -13,7 +13,7 @@ from limbeck.transfer.generate.generator_settings import AFTER_WARMUP, RENEWED_A
 from limbeck.transfer.generate.methods import METHODS
 from limbeck.transfer.generate.unread_settings import unread_settings
 from limbeck.transfer.methods import with_published
-from limbeck.transfer.settings import Control, MakerSettings, digests_of
+from limbeck.transfer.settings import Control, MadeBudgetSpec, MakerSettings, digests_of
 from limbeck.transfer.settings_group import Count, Decay, Natural, NotNegative, Positive, SettingsGroup, Share
 
 _WARMUP = "warmup_rounds"
@@ -53,7 +53,7 @@ class Growth(SettingsGroup):
 
     Attributes:
         step: what the weight grows by each time.
-        memory: how many rounds the last one is compared with, itself counted.
+        memory: how many rounds the last one is compared with at most, itself counted.
         most: the weight grows no further; None for no limit, as published.
     """
 
@@ -137,7 +137,7 @@ class GenerateSettings(MakerSettings):
             without batch norm (`lb.export_statistics`); None for what its batch norms remember.
         momentum: that of the remembered batch statistics that stand in for a larger batch (Fast); 0 for none.
         labels: which labels the images of a call are to have: drawn "uniform", the same "sorted", "even" (equally
-            many), "balanced" (BSR: rarer ones rather), or "argmax" (whatever the teacher says, DAFL).
+            many), "balanced" (BSR: rarer ones rather, from the second round after the warm-up on), or "argmax" (DAFL).
         growth: how the weight of the one-hot loss grows; None for a constant one.
         homogenise: how outliers leave the images that were made; None for never.
         replay: keep a small store of the images that were made, and teach on these; None for all of them.
@@ -160,6 +160,7 @@ class GenerateSettings(MakerSettings):
     """
 
     maker: str = "generate"
+    budget: MadeBudgetSpec
     method: str = "bsr"
     steps_per_round: Count | None = 400
     warmup_rounds: Natural | None = None
@@ -371,8 +372,7 @@ class GenerateSettings(MakerSettings):
         return self.warmup_rounds
 
     def _rounds_to_fill(self, classes: int) -> int:
-        budget = parse_budget(self.budget)
-        held = int(budget.amount) * (classes if budget.kind == "per-class" else 1)
+        held = int(parse_budget(self.budget).about(images=0, classes=classes))
         return -(-held // (self.calls_per_round * self.batch_size * max(1, self.fresh)))
 
     def passes(self, classes: int, steps: int | None) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from limbeck.cost import Cost
 from limbeck.data.known_logits import KnownLogits
@@ -28,6 +28,7 @@ from limbeck.transfer.generate.partial import CHAIN_BYTES, PartialState, follow,
 
 PARTIAL = "partial.safetensors"
 """In the maker's folder: the state in the middle of a refresh."""
+_CHECKPOINT = "checkpoint"
 _RECENT = 100  # rounds that are looked at for signs of a collapse
 PATIENCE = 20
 """Rounds in a row that may add no image before filling a set is given up."""
@@ -37,8 +38,10 @@ class GeneratingSource:
     """The images of a repository, in the order in which they were made.
 
     Round r of the loop is taught on what rounds 0 to `warmup_rounds` + r of the engine made; the first refresh makes
-    the warm-up rounds, too. While images are made, the state is saved in `folder` now and then: a process that was
-    killed in a refresh, and is given the state before it and the same student, resumes there and makes the same images.
+    the warm-up rounds, too. Where a generator shows its images once (`fresh`), it is taught on those of the last of
+    these rounds alone, and the others that are held are only kept. While images are made, the state is saved in
+    `folder` now and then: a process that was killed in a refresh, and is given the state before it and the same
+    student, resumes there and makes the same images.
 
     Args:
         engine: makes them.
@@ -72,6 +75,7 @@ class GeneratingSource:
         self._partial = PartialState(folder / PARTIAL)
         self._chain = torch.zeros(CHAIN_BYTES, dtype=torch.uint8)
         self._set: TransferSet | None = None
+        self._refreshed = False  # and no state was asked for since
 
     @property
     def history(self) -> History:
@@ -80,8 +84,17 @@ class GeneratingSource:
     def images(self, round: int) -> TransferSet:
         if self._set is None:
             transfer_set = self.engine.repository.transfer_set(self._classes, about=self._about)
-            self._set = replace(transfer_set, known_logits=self._known_logits())
+            self._set = replace(transfer_set, known_logits=self._known_logits(), taught=self._taught())
         return self._set
+
+    def _taught(self) -> Tensor | None:
+        """Positions of the last images of a generator that shows them once to a student, int64 [n]: those of the last
+        round in which any differed from what was held."""
+        settings = self.engine.settings
+        if not settings.fresh or settings.steps_per_round is None:
+            return None
+        rounds = self.engine.repository.column("round")
+        return (rounds == rounds[-1]).nonzero().flatten()
 
     def _known_logits(self) -> KnownLogits:
         """The teacher's logits of each image as it is kept, in 8 bits, in the view in which it saw the image."""
@@ -96,6 +109,7 @@ class GeneratingSource:
     def refresh(self, round: int, student: nn.Module) -> Cost:
         if round == 0 and self._teacher is not None and isinstance(student, Classifier):
             check_other_network(self._teacher, student)
+        self._refreshed = True
         return self._make(self.engine.settings.warmup + round + 1, student)
 
     def fill(self, student: nn.Module | None = None) -> Cost:
@@ -117,7 +131,8 @@ class GeneratingSource:
         spent = Spent(self._take_up(begun))
 
         def keep() -> None:
-            self._partial.save(begun, {**self.state_dict(), "spent": json_tensor(spent().to_dict())})
+            engine.repository.pin(PARTIAL)
+            self._partial.save(begun, {**self._state(), "spent": json_tensor(spent().to_dict())})
 
         with listening_for_stop() as stop, closing(self._pace(keep, stop, until)) as pace:
             while self._goes_on(until):
@@ -169,9 +184,20 @@ class GeneratingSource:
         )
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"chain": self._chain, **self.engine.state_dict()}
+        # Of several processes, the first one's state after a refresh goes to the others, and not to the disk.
+        if not self._refreshed or not _has_others():
+            self.engine.repository.pin(_CHECKPOINT)
+        self._refreshed = False
+        return self._state()
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        self._load(state)
+        self.engine.repository.pin(_CHECKPOINT)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {"chain": self._chain, **self.engine.state_dict()}
+
+    def _load(self, state: Mapping[str, Tensor]) -> None:
         self._chain = state["chain"]
         self.engine.load_state_dict(state)
         self._history.go_back(self.engine.round)
@@ -182,8 +208,14 @@ class GeneratingSource:
         state = self._partial.load(begun)
         if state is None:
             return Cost()
-        self.load_state_dict(state)
+        self._load(state)
+        self.engine.repository.pin(PARTIAL)
         return Cost.from_dict(from_json_tensor(state["spent"]))
+
+
+def _has_others() -> bool:
+    """Whether other processes take part in the run."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def check_other_network(teacher: Classifier, student: Classifier) -> None:

@@ -30,8 +30,8 @@ def _below(last: float | None, before: Sequence[float]) -> bool:
 class GrowingWeight:
     """The weight of the one-hot loss: it grows by a step whenever batch-norm and adversarial loss are at their least.
 
-    Both are compared with their minimum over the `memory` - 1 rounds before the last one; before there were as many,
-    nothing grows. A loss that is not used, so that it has no value, is left out of that. It never falls.
+    Both are compared with their minimum over the `memory` - 1 rounds before the last one, or as many as there were by
+    then, one at least. A loss that is not used, so that it has no value, is left out of that. It never falls.
 
     Args:
         start: the weight to begin with.
@@ -73,8 +73,8 @@ class GrowingWeight:
         memory = self.growth.memory
         self._batch_norm = [*self._batch_norm, _comparable(batch_norm)][-memory:]
         self._adversarial = [*self._adversarial, _comparable(adversarial)][-memory:]
-        full = len(self._batch_norm) == memory and self._rounds >= self.warmup_rounds
-        if full and at_their_least(self._recent_losses()):
+        comparable = len(self._batch_norm) >= 2 and self._rounds >= self.warmup_rounds
+        if comparable and at_their_least(self._recent_losses()):
             self._steps += 1
 
     def state_dict(self) -> dict[str, Tensor]:
