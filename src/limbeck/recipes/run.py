@@ -291,7 +291,7 @@ def _teach(
             check_fingerprints(
                 run_folder, {"transfer_set": describe_images(transfer_set.images)}, progress, begun=False
             )
-    with metering(run_folder, TEACHING):
+    with metering(run_folder, TEACHING, together=True):
         return fit(
             student,
             source if teacher is None else WithoutSoftLabels(source),
