@@ -181,7 +181,7 @@ def _check_with_teacher(recipe: Recipe, inputs: Inputs, folder: Path) -> None:
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=5)
-    for line in [*overlaps(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
+    for line in [*overlaps(inputs), *unread_by_training(recipe, labelled=inputs.labelled, train=inputs.train)]:
         warnings.warn(line, stacklevel=4)
     rehearse(recipe, inputs)
     if teacher is not None:
