@@ -115,7 +115,7 @@ def parse_transfer(
         alone: whether a transfer set is made on its own, while no student learns.
         context: of pydantic's validation, if the settings are not for making a transfer set.
     """
-    content = unshared(content)
+    content = dict(unshared(content))
     for override in overrides:
         _apply(content, override)
     if not isinstance(content["maker"], str):
