@@ -247,3 +247,20 @@ def test_a_gpu_counts():
         torch.cuda.synchronize()
     assert "by NVML" in meter.energy["how"]
     assert meter.energy["kwh"] > 0
+
+
+def test_processes_that_share_a_run_are_estimated_together(monkeypatch):
+    def gather(found: list[float], own: float) -> None:
+        found[:] = [own, own + 60]
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    clock = iter([100.0, 200.0, 400.0, 0.0, 30.0])
+    monkeypatch.setattr(energy, "_processor_seconds", lambda: next(clock))
+    with EnergyMeter(meter="estimate", together=True) as meter:
+        assert meter.so_far()["how"] == "200.0 processor seconds x 12 W per core (2 processes, each as this one)"
+    assert meter.energy["how"] == "660.0 processor seconds x 12 W per core (2 processes)"
+    with EnergyMeter(meter="estimate") as alone:
+        pass
+    assert alone.energy["how"] == "30.0 processor seconds x 12 W per core"

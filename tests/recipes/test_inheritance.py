@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.recipes.tiny_recipes import one_run
+from tests.recipes.tiny_recipes import comparison, one_run
 
 from limbeck.errors import UserError
 from limbeck.recipes.describe import describe_choices
@@ -161,3 +161,38 @@ def test_who_makes_a_run_folder() -> None:
     assert made_by("runs/cifar100-teacher-vgg13") == "limbeck run cifar100-teacher -s network=vgg13"
     assert made_by("runs/cifar10-train") == "limbeck run cifar10-train"
     assert [made_by(folder) for folder in ("runs/mine", "cifar10-train", "elsewhere/runs/x")] == ["", "", ""]
+
+
+def test_what_a_lone_string_is_short_for_stays_below_what_is_added() -> None:
+    below = {"compare": {"arms": {"sure": "margin", "other": "entropy"}}}
+    changes = {"training": {"learning_rate": 0.1}}
+    merged = merge(below, {"compare": {"arms": {"sure": changes}}})
+    assert merged == {"compare": {"arms": {"sure": {"select": "margin", **changes}, "other": "entropy"}}}
+    for arm in ("margin", {"select": "margin"}):
+        spelt = merge(
+            {"compare": {"arms": {"sure": arm}}}, {"compare": {"arms": {"sure": {"transfer": {"dedupe": 1}}}}}
+        )
+        transfer = {"maker": "select", "criterion": "margin", "dedupe": 1}
+        assert spelt == {"compare": {"arms": {"sure": {"transfer": transfer}}}}
+    assert merge({"data": "digits"}, {"data": {"validation": 0}}) == {"data": {"name": "digits", "validation": 0}}
+    others = {"data": {"train": "cifar10", "test": {"name": "cifar10"}}}
+    assert merge({"data": "digits"}, others) == others, "what is learned from is replaced, and with it the name"
+
+
+def test_an_arm_in_short_form_keeps_its_criterion_in_a_recipe_over_it(tmp_path: Path) -> None:
+    write(tmp_path / "parent.yaml", **comparison(arms={"sure": "margin"}))
+    compare = {"arms": {"sure": {"training": {"learning_rate": 0.1}}}}
+    child = read_recipe(write(tmp_path / "child.yaml", base="parent.yaml", name="child", compare=compare)).compare
+    assert child is not None
+    assert (child.arms["sure"].transfer or {})["criterion"] == "margin"
+
+
+def test_copies_hold_no_anchors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = "teacher: {model: lenet5, training: &t {steps: 2}}\ntraining: *t\n"
+    (tmp_path / "below.yaml").write_text("name: below\ndata: digits\nstudent: lenet5\n" + teacher)
+    over = write(tmp_path / "over.yaml", base="below.yaml")
+    monkeypatch.setattr("limbeck.recipes.inheritance.find_recipe", lambda _: over)
+    (tmp_path / "copies").mkdir()
+    text = copy_recipe("over", tmp_path / "copies").read_text()
+    assert text.count("steps: 2") == 2
+    assert "&" not in text

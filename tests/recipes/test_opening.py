@@ -438,3 +438,24 @@ def test_images_for_each_class_are_counted_by_the_teacher_where_there_are_no_oth
         "training": {"steps": 1},
     }
     assert opened(content).problems == []
+
+
+def test_a_rate_that_is_never_reached_is_told_once() -> None:
+    long = {"steps": 1, "batch_size": 4, "warmup": 300}
+    content = {**one_run(), "training": {**one_run()["training"], **long}}
+    rest = "longer than the run (1), whose rate never reaches `training.learning_rate`"
+    assert opened(content).remarks[-1] == f"`training.warmup` (300 steps) is {rest}"
+    with pytest.warns(UserWarning, match=r"`training.warmup` \(300 steps\) is longer than the run \(1\)"):
+        run(read_recipe(content), Path("run"))
+    settled = "schedule=warmup-stable-decay", "warmup=2", "cooldown=3", "steps=3"
+    remarks = opened(content, *(f"training.{setting}" for setting in settled)).remarks
+    assert remarks[-1].startswith("`training.warmup` (2 steps) and `training.cooldown` (3 steps) are together longer")
+    # 50 and 100 of the 1,000 images: the fewest steps of an arm are those that are told.
+    epochs = {**comparison(budgets=[50, 100], seeds=[0]), "training": {"epochs": 1, "batch_size": 10, "warmup": 7}}
+    arms = unread_by_training(read_recipe(epochs), labelled=True, train=lb.load("digits"))
+    assert len(arms) == 1
+    assert "(7 steps) is longer than the run (5), whose rate" in arms[0]
+    assert "full" not in arms[0]
+    assert unread_by_training(read_recipe(epochs, ["compare.budgets=[10%]"]), labelled=True) == []
+    shares = read_recipe(epochs, ["compare.budgets=[1%]"])
+    assert len(unread_by_training(shares, labelled=True, train=lb.load("digits"))) == 1

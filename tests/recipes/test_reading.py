@@ -9,6 +9,8 @@ from tests.recipes.tiny_recipes import comparison, one_run
 
 from limbeck.errors import UserError
 from limbeck.recipes.reading import parse_recipe, read_recipe, renewed
+from limbeck.recipes.yaml_files import load_value
+from limbeck.yaml_text import yaml_text
 
 
 def errors(content: Any, *overrides: str) -> str:
@@ -301,3 +303,83 @@ def test_yes_is_no_number(override: str) -> None:
     key = override.partition("=")[0]
     with pytest.raises(UserError, match=rf"{key}: must be a number, got (True|False)"):
         read_recipe(one_run(), [override])
+
+
+SHARED = """
+name: shared
+data: digits
+student: lenet5
+teacher: {model: lenet5, training: &t {steps: 5, learning_rate: 0.1}}
+training: *t
+"""
+
+
+def test_an_override_changes_one_place_of_what_an_anchor_shares(tmp_path: Path) -> None:
+    path = tmp_path / "shared.yaml"
+    path.write_text(SHARED)
+    recipe = read_recipe(path, ["training.learning_rate=0.2"])
+    assert recipe.teacher is not None
+    assert recipe.teacher.training is not None
+    assert (recipe.teacher.training.learning_rate, recipe.training.learning_rate) == (0.1, 0.2)
+    merged = "student: &s {model: convnet_d3, options: {width: 4}}\nteacher: {<<: *s, training: {steps: 5}}\n"
+    path.write_text(f"name: shared\ndata: digits\ntraining: {{steps: 5}}\n{merged}")
+    recipe = read_recipe(path, ["student.options.width=8"])
+    assert recipe.teacher is not None
+    assert (recipe.teacher.options, recipe.student.options) == ({"width": 4}, {"width": 8})
+
+
+def test_an_override_changes_one_place_of_what_python_or_an_override_shares() -> None:
+    arm = {"training": {"learning_rate": 0.1}}
+    by_override = "compare.arms={one: &a {training: {learning_rate: 0.1}}, two: *a}"
+    for content, overrides in ((comparison(arms={"one": arm, "two": arm}), []), (comparison(), [by_override])):
+        compare = read_recipe(content, [*overrides, "compare.arms.one.training.batch_size=7"]).compare
+        assert compare is not None
+        assert [arm.training.get("batch_size") for arm in compare.arms.values()] == [7, None]
+    content = comparison(arms={"one": arm})
+    read_recipe(content, ["compare.arms.one.training.batch_size=7"])
+    assert content["compare"]["arms"]["one"] == arm, "what was handed over stays as it is"
+
+
+def test_what_contains_itself_is_refused() -> None:
+    arms: dict[str, Any] = {}
+    arms["one"] = arms
+    assert "the recipe contains itself" in errors(comparison(arms=arms))
+    assert "the value of override 'seed=&a [*a]' contains itself" in errors(one_run(), "seed=&a [*a]")
+
+
+@pytest.mark.parametrize(
+    ("content", "override", "message"),
+    [
+        (
+            one_run(),
+            "objective.kd.temperature=2",
+            "the default is {cross_entropy: 0.1, kd: 0.9} with a teacher or soft",
+        ),
+        (comparison(), "compare.arms.x.objective.kd=2", "by default it is the recipe's `objective`"),
+        (one_run(), "teacher.objective.kd=2", "the default is {cross_entropy: 1.0}"),
+    ],
+)
+def test_what_reaches_into_an_objective_that_is_not_there(content: Any, override: str, message: str) -> None:
+    path = override.partition(".kd")[0]
+    said = errors(content, override)
+    assert f"reaches into `{path}`, which is not given, so that it would replace the whole sum; give `{path}={{" in said
+    assert message in said
+
+
+def test_what_reaches_into_an_objective_of_a_base_a_choice_or_an_override(tmp_path: Path) -> None:
+    given = {"cross_entropy": 0.5, "kd": {"weight": 0.5}}
+    expected = {"cross_entropy": 0.5, "kd": {"weight": 0.5, "temperature": 2}}
+    (tmp_path / "below.yaml").write_text(yaml_text(one_run(objective=given)))
+    for content, first in (
+        ({"name": "over", "base": str(tmp_path / "below.yaml")}, []),
+        (one_run(choices={"loss": {"mine": {"objective": given}}}, loss="mine"), []),
+        (one_run(), ["objective={cross_entropy: 0.5, kd: {weight: 0.5}}"]),
+    ):
+        assert read_recipe(content, [*first, "objective.kd.temperature=2"]).objective == expected
+
+
+def test_what_is_written_is_read_back() -> None:
+    content = {"text": ["123456e78901", "1e3", "1e-3", "on", "010", "1:30", "null"], "numbers": [1e-5, 1e30, 3, True]}
+    assert load_value(yaml_text(content), "it") == content
+    twice = ["a"]
+    assert yaml_text([twice, twice], default_flow_style=True) == "[[a], [a]]\n"

@@ -19,6 +19,7 @@ from limbeck.recipes.inputs import PythonObjects
 from limbeck.recipes.reading import read_recipe
 from limbeck.recipes.run import run
 from limbeck.recipes.run_result import RunResult, read_run
+from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training import RunFolder
 
 
@@ -40,6 +41,13 @@ def test_run_folder_holds_everything_about_it(tmp_path: Path) -> None:
     assert same(weights(again.student), weights(result.student))
     assert (again.evaluation, again.cost) == (result.evaluation, result.cost)
     assert same(weights(load(tmp_path / "run" / "student")), weights(result.student))
+
+
+def test_text_in_recipes_that_looks_like_a_number_is_read_back(tmp_path: Path) -> None:
+    content = {"name": "123456e78901", "rate": 1e-5}
+    with RunFolder.open(tmp_path / "run", content):
+        pass
+    assert load_mapping(tmp_path / "run" / "recipe.yaml") == content
 
 
 def test_loss_curve_is_pinned(tmp_path: Path) -> None:

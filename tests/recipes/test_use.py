@@ -332,6 +332,13 @@ def test_another_than_the_named_teacher_may_be_asked_or_none(crops: Path, tmp_pa
         assert recipe.teacher is None
 
 
+def test_an_override_may_reach_into_the_objective_that_a_set_carries(crops: Path) -> None:
+    asked = ["objective.kd.temperature=5"]
+    for recipe in (read_recipe(recipe_on(crops), asked), recipe_for_folder(crops, asked)):
+        assert recipe.objective == {"kd": {"weight": 0.0025, "temperature": 5}}
+        assert recipe.teacher is not None, "the set's own, which labels every view"
+
+
 def test_a_teacher_that_was_handed_over_is_missed_by_name(crops: Path, tmp_path: Path) -> None:
     loaded = TransferSet.load(crops)
     teacher = lb.load_model(tmp_path / "teacher")

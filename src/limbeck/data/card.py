@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from limbeck.errors import UserError
+from limbeck.yaml_text import yaml_text
 
 _NAMES = {"double": "float64", "float": "float32", "halffloat": "float16"}
 
@@ -115,13 +116,13 @@ def dataset_card(config: Mapping[str, Any], *, features: Mapping[str, Any], file
         width=width,
         classes=f" in {len(config['classes'])} classes" if config["classes"] else "",
         columns="\n".join(f"| `{name}` | {_meaning(name, config)} |" for name in features),
-        about=yaml.safe_dump(config["about"] or {"maker": "unknown"}, sort_keys=False, allow_unicode=True).strip(),
+        about=yaml_text(config["about"] or {"maker": "unknown"}, allow_unicode=True).strip(),
     )
     for key, words in _MORE.items():
         text += f"\n{words.format(value=config[key])}\n" if config.get(key) else ""
     if config.get("use"):
-        text += _USE.format(use=yaml.safe_dump(config["use"], sort_keys=False, allow_unicode=True).strip())
-    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---\n{text}"
+        text += _USE.format(use=yaml_text(config["use"], allow_unicode=True).strip())
+    return f"---\n{yaml_text(front, allow_unicode=True)}---\n{text}"
 
 
 def stated_files(folder: Path) -> dict[str, set[Path]] | None:

@@ -12,12 +12,17 @@ One of several workers on a machine would count what all of them take, and their
 therefore estimates: its processor's energy from its own processor seconds, in which those of the others are not, and as
 a GPU has no such account by process, the counter of a GPU that they share divided by their number. That is too little
 where the others have nothing to do.
+
+Of the processes that share a run, as torchrun starts them, each knows its own processor seconds alone. Those that meter
+it `together` add them up as they leave; before that, and where one fails, the seconds of one stand for those of each.
 """
 
 import os
 import threading
 from types import TracebackType
 from typing import Literal, TypedDict, get_args
+
+from torch import distributed
 
 from limbeck.errors import UserError, unknown_name
 from limbeck.evaluation.energy_counters import Counter, gpu_counters, processor_counters, uuids_in_use
@@ -51,6 +56,7 @@ class EnergyMeter:
         meter: "auto" reads the counters that there are and estimates the processor's share where it has none, or where
             this process is one of several workers on its machine; "counters" insists on the processor's, of the whole
             machine; "estimate" reads none.
+        together: whether all processes that share a run enter and leave the context, so that the estimate is of all.
 
     Raises:
         UserError: an unknown kind of meter, or "counters" where the processor's cannot be read.
@@ -62,7 +68,7 @@ class EnergyMeter:
         {'kwh': ..., 'kind': 'estimated', 'how': '... processor seconds x ... W per core', 'devices': ['processor']}
     """
 
-    def __init__(self, *, meter: MeterKind = "auto") -> None:
+    def __init__(self, *, meter: MeterKind = "auto", together: bool = False) -> None:
         if meter not in get_args(MeterKind):
             raise unknown_name("energy meter", meter, get_args(MeterKind))
         reads = meter != "estimate"
@@ -77,6 +83,7 @@ class EnergyMeter:
         self._left = threading.Event()
         self._reader = threading.Thread(target=self._keep_reading, name="energy", daemon=True)
         self._started = 0.0
+        self._together = together
         self._result: Energy | None = None
 
     def __enter__(self) -> "EnergyMeter":
@@ -90,23 +97,35 @@ class EnergyMeter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        seconds = _processor_seconds() - self._started
+        own = _processor_seconds() - self._started
         if self._counters():
             self._left.set()
             self._reader.join()
-        self._result = _energy(seconds, self._processors, self._gpus, uuids_in_use(), self._sharers)
+        self._result = self._energy(_of_all(own) if self._processes > 1 and kind is None else self._about_all(own))
 
     def so_far(self) -> Energy:
         """What was used since the context was entered, up to the counters' last reading."""
-        return _energy(
-            _processor_seconds() - self._started, self._processors, self._gpus, uuids_in_use(), self._sharers
-        )
+        return self._energy(self._about_all(_processor_seconds() - self._started))
 
     @property
     def energy(self) -> Energy:
         """What was used between entering and leaving the context."""
         assert self._result is not None, "`energy` is known once the context has been left"
         return self._result
+
+    @property
+    def _processes(self) -> int:
+        """How many processes meter together."""
+        shared = self._together and distributed.is_available() and distributed.is_initialized()
+        return distributed.get_world_size() if shared else 1
+
+    def _about_all(self, own: float) -> tuple[float, str]:
+        """Processor seconds of all processes, each as many as this one's, and how they were found."""
+        count = self._processes
+        return own * count, "" if count == 1 else f" ({count} processes, each as this one)"
+
+    def _energy(self, seconds: tuple[float, str]) -> Energy:
+        return _energy(*seconds, self._processors, self._gpus, uuids_in_use(), self._sharers)
 
     def _counters(self) -> list[Counter]:
         return [*self._processors, *self._gpus.values()]
@@ -121,10 +140,10 @@ class EnergyMeter:
 
 
 def _energy(
-    seconds: float, processors: list[Counter], gpus: dict[str, Counter], used: list[str], sharers: int
+    seconds: float, whose: str, processors: list[Counter], gpus: dict[str, Counter], used: list[str], sharers: int
 ) -> Energy:
-    """The record, from processor seconds, the counters of processors and GPUs, the UUIDs of the GPUs in use, and how
-    many workers share these."""
+    """The record, from processor seconds and a remark on whose these are, the counters of processors and GPUs, the
+    UUIDs of the GPUs in use, and how many workers share these."""
     joules, measured, parts, devices = 0.0, True, list[str](), list[str]()
     if processors and not any(counter.failed for counter in processors):
         joules += sum(counter.joules for counter in processors)
@@ -132,7 +151,7 @@ def _energy(
         devices += [counter.name for counter in processors]
     else:
         joules, measured = seconds * WATTS_PER_CORE, False
-        parts.append(f"{seconds:.1f} processor seconds x {WATTS_PER_CORE:g} W per core")
+        parts.append(f"{seconds:.1f} processor seconds x {WATTS_PER_CORE:g} W per core{whose}")
         devices.append("processor")
     counted = [gpus[uuid] for uuid in used if uuid in gpus and not gpus[uuid].failed]
     if counted:
@@ -145,6 +164,13 @@ def _energy(
         parts.append(f"{unseen} GPU{'s' if unseen > 1 else ''} not counted")
     kind = "measured" if measured else "estimated"
     return {"kwh": joules / JOULES_PER_KWH, "kind": kind, "how": "; ".join(parts), "devices": devices}
+
+
+def _of_all(own: float) -> tuple[float, str]:
+    """Processor seconds of the processes that share a run, each of which calls this, added up."""
+    seconds: list[float] = [0.0] * distributed.get_world_size()
+    distributed.all_gather_object(seconds, own)
+    return sum(seconds), f" ({len(seconds)} processes)"
 
 
 def _processor_seconds() -> float:

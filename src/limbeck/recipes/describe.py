@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from limbeck.recipes.inheritance import load_recipe, made_by
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.plan import PlannedRun, plan, repeated
 from limbeck.recipes.published import published
 from limbeck.recipes.schema import Recipe
+from limbeck.yaml_text import yaml_text
 
 
 def describe(recipe: Recipe) -> str:
@@ -19,7 +18,7 @@ def describe(recipe: Recipe) -> str:
         UserError: the comparison cannot be planned.
     """
     content = recipe.model_dump(mode="json", exclude_none=True)
-    lines = [yaml.safe_dump(content, sort_keys=False).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
+    lines = [yaml_text(content).rstrip(), "", f"valid: a recipe to {recipe.verb}"]
     if recipe.compare is not None:
         planned = plan(recipe)
         own = [run for run in planned if run.repeats is None]

@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_set_folder import CONFIG_NAME
@@ -28,6 +26,7 @@ from limbeck.transfer.set_evaluation.accuracies import SEARCH, evaluate_set
 from limbeck.transfer.set_evaluation.protocols import RATES
 from limbeck.transfer.set_evaluation.ranking import rank_set
 from limbeck.transfer.set_evaluation.teaching import NetworkSpec, lacking
+from limbeck.yaml_text import yaml_text
 
 _MAY_GROW = ("networks", "seeds")
 MOST_VALIDATION = 5000
@@ -276,7 +275,7 @@ def _claim(out: Path, settings: Mapping[str, Any]) -> None:
             f"{settings[fewer]!r} now), which would be lost; ask for all of them, or choose another --out."
         )
     (out / "runs").mkdir(parents=True, exist_ok=True)
-    atomic_write_text(path, yaml.safe_dump(json.loads(json.dumps(settings)), sort_keys=False))
+    atomic_write_text(path, yaml_text(json.loads(json.dumps(settings))))
 
 
 def _same(name: str, then: Any, now: Any) -> bool:

@@ -17,19 +17,20 @@ Example:
     speed: quick
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from limbeck.errors import UserError, closest, unknown_name
 from limbeck.import_paths import look_in
 from limbeck.recipes.packaged import find_recipe, packaged_recipes
 from limbeck.recipes.yaml_files import load_mapping
+from limbeck.yaml_text import yaml_text
 
-SHORT = {"teacher": "weights", "student": "model", "train": "name", "test": "name", "racing": "by", "tracker": "name"}
-"""Key -> the setting that a lone string is short for."""
+SHORT = {"teacher": "weights", "student": "model", "racing": "by"} | dict.fromkeys(
+    ("data", "train", "test", "tracker"), "name"
+)
+"""Key -> the setting that a lone string is short for; in arms of comparisons it is `select`."""
 
 _OWN = ("name", "summary")  # not inherited
 _REFUSE = "refuse"  # why an option, or a pair of them, is not available
@@ -93,7 +94,7 @@ def copy_recipe(name: str, destination: str | Path | None) -> Path:
         raise UserError(f"there is no folder {str(target.parent)!r}; make it first, or choose another destination.")
     text = source.read_text()
     if "base" in load_mapping(source):
-        text = yaml.safe_dump(load_recipe(source), sort_keys=False, default_flow_style=None, width=120)
+        text = yaml_text(load_recipe(source), default_flow_style=None, width=120)
     target.write_text(text, encoding="utf-8")
     return target
 
@@ -126,28 +127,57 @@ def _spelt(rest: str, choices: list[tuple[str, Mapping[Any, Any]]]) -> Iterator[
                     yield [(choice, str(option)), *following]
 
 
-def spelt_out(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with `transfer: {maker: select, ...}` in place of its short form `select: {...}`."""
+def mapping_for(keys: Sequence[str], value: Any) -> Any:
+    """The mapping that `value`, what a recipe has at `keys`, is short for, or `value` where it is no such string.
+
+    Example:
+        >>> mapping_for(["student"], "resnet20"), mapping_for(["compare", "arms", "sure"], "margin")
+        ({'model': 'resnet20'}, {'select': 'margin'})
+    """
+    key = "select" if _is_arm(keys) else SHORT.get(keys[-1])
+    return {key: value} if isinstance(value, str) and key is not None else value
+
+
+def _names_images(data: Any) -> bool:
+    """Whether `data` says what to learn from, so that a lone name below it, of a whole data set, is replaced by it."""
+    train = data.get("train") if isinstance(data, Mapping) else None
+    return isinstance(train, str) or (isinstance(train, Mapping) and "name" in train)
+
+
+def _is_arm(keys: Sequence[str]) -> bool:
+    return list(keys[-3:-1]) == ["compare", "arms"]
+
+
+def _with_transfer(content: Mapping[str, Any], *, arm: bool) -> dict[str, Any]:
+    """The same with `transfer: {maker: select, ...}` in place of its short form `select`: settings, of arms the
+    criterion."""
     short = content.get("select")
-    if not isinstance(short, Mapping) or content.get("transfer") is not None:
+    if short is None or not (arm or isinstance(short, Mapping)) or content.get("transfer") is not None:
         return dict(content)
     rest = {key: value for key, value in content.items() if key not in ("select", "transfer")}
-    return {**rest, "transfer": {"maker": "select", **short}}
+    return {**rest, "transfer": {"maker": "select", **({"criterion": short} if arm else short)}}
 
 
-def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` over `below`: mappings are merged key by key; objectives, views and everything else are replaced."""
+def merge(below: Mapping[str, Any], above: Mapping[str, Any], path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """`above` over `below`: mappings are merged key by key; objectives, views and everything else are replaced.
+
+    Args:
+        below: of a recipe, or a part of one.
+        above: what is laid over it.
+        path: the keys that lead to both.
+    """
     if "select" in {*below, *above} and "transfer" in {*below, *above}:
-        below, above = spelt_out(below), spelt_out(above)
+        below, above = (_with_transfer(content, arm=_is_arm(path)) for content in (below, above))
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
         if key == "transfer" and isinstance(old, Mapping) and isinstance(value, Mapping):
             old = old if value.get("maker", old.get("maker")) == old.get("maker") else None  # another maker's settings
-        if isinstance(old, str) and key in SHORT:
-            old = {SHORT[key]: old}
+        inside = (*path, key)
+        if not (key == "data" and _names_images(value)):
+            old = mapping_for(inside, old)
         if key not in _WHOLE and isinstance(old, Mapping) and isinstance(value, Mapping):
-            value = merge(old, value)
+            value = merge(old, value, inside)
         merged[key] = value
     # The last of these to be set wins: both together are an error.
     for key, other in (("steps", "epochs"), ("epochs", "steps")):

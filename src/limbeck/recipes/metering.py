@@ -19,10 +19,16 @@ SECONDS_BETWEEN_NOTES = 10.0
 
 
 @contextmanager
-def metering(run_folder: RunFolder, name: str) -> Iterator[None]:
-    """Adds seconds and energy of the block to those in the file `name`, even if it is interrupted."""
+def metering(run_folder: RunFolder, name: str, *, together: bool = False) -> Iterator[None]:
+    """Adds seconds and energy of the block to those in the file `name`, even if it is interrupted.
+
+    Args:
+        run_folder: that the file is in.
+        name: of the file.
+        together: whether all processes that share the run enter and leave the block, and not the first alone.
+    """
     before = run_folder.read(name) or {}
-    meter, started = EnergyMeter(), time.perf_counter()
+    meter, started = EnergyMeter(together=together), time.perf_counter()
 
     def note(energy: Energy) -> None:
         seconds = time.perf_counter() - started

@@ -96,7 +96,7 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
         inputs = replace(inputs, known_size=known_size)
         findings.remarks += [*found_images(recipe, inputs), *absent_classes(inputs)]
         findings.remarks += overlaps(inputs, seconds=SECONDS, keep=False)
-        findings.remarks += unread_by_training(recipe, labelled=inputs.labelled)
+        findings.remarks += unread_by_training(recipe, labelled=inputs.labelled, train=inputs.train)
         _put_together(recipe, inputs, teacher, folder, findings)
     return findings
 

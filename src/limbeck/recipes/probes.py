@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.data.classes import classes_of, few, match_classes
 from limbeck.data.encoded.build import both_sides
 from limbeck.data.image_set import ImageSet
@@ -24,6 +22,7 @@ from limbeck.recipes.evaluation_images import load_sized
 from limbeck.recipes.image_sizes import KnownSize, size_for_network
 from limbeck.recipes.networks import load_network
 from limbeck.report import write_probe_report
+from limbeck.yaml_text import yaml_text
 
 Row = dict[str, Any]
 CONTROL = "untrained"
@@ -100,7 +99,7 @@ def probe_saved(
     with atomic_folder(out) as folder:
         content = {"created": datetime.now(UTC).isoformat("T", "seconds"), "settings": settings, "rows": rows}
         (folder / "probe.json").write_text(json.dumps(content, indent=1) + "\n")
-        (folder / "settings.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+        (folder / "settings.yaml").write_text(yaml_text(settings))
         (folder / "environment.json").write_text(json.dumps(describe_environment(), indent=1) + "\n")
         write_probe_report(folder)
     return rows

@@ -1,6 +1,5 @@
 """From YAML and the command line's overrides to a `Recipe`; all errors are reported at once."""
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ from limbeck.errors import UserError
 from limbeck.import_paths import look_where_found
 from limbeck.recipes.described_sets import with_use
 from limbeck.recipes.errors import error_lines
-from limbeck.recipes.inheritance import SHORT, chosen, load_recipe, merge, with_bases
+from limbeck.recipes.inheritance import chosen, load_recipe, mapping_for, merge, with_bases
 from limbeck.recipes.packaged import find_recipe
-from limbeck.recipes.schema import Recipe
-from limbeck.recipes.yaml_files import load_mapping, load_text, load_value
+from limbeck.recipes.schema import FROM_LABELS, USUAL, USUAL_UNLABELLED, Recipe
+from limbeck.recipes.yaml_files import load_mapping, load_text, load_value, unshared
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.catalogue import MAKERS, settings_of
 from limbeck.transfer.settings import MakerSettings
+from limbeck.yaml_text import yaml_text
 
 # These exclude each other: setting one on the command line drops the other from the recipe.
 _EITHER = {"steps": "epochs", "epochs": "steps"}
@@ -42,7 +42,7 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
         50
     """
     if isinstance(source, Mapping):
-        origin, content = "the recipe", with_bases(copy.deepcopy(dict(source)))
+        origin, content = "the recipe", with_bases(unshared(source))
     else:
         origin, content = f"recipe {str(source)!r}", load_recipe(find_recipe(str(source)))
     # A key that is none of a recipe's can only be a choice, or a misspelt one.
@@ -52,6 +52,8 @@ def read_recipe(source: str | Path | Mapping[str, Any], overrides: Sequence[str]
     content = chosen(content, origin, _KEYS)
     for override in overrides:
         if override not in choosing:
+            _take_carried_objective(content, override)
+            _refuse_absent_objective(content, override)
             _apply(content, override)
     recipe = parse_recipe(with_use(content), origin)
     if recipe.compare is None and recipe.transfer is not None:
@@ -91,8 +93,9 @@ def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str
         >>> overridden({"training": {"steps": 5}}, ["training.epochs=2", "seed=1"])
         {'training': {'epochs': 2}, 'seed': 1}
     """
-    result = copy.deepcopy(dict(content))
+    result = unshared(content)
     for override in overrides:
+        _refuse_absent_objective(result, override)
         _apply(result, override)
     return result
 
@@ -112,7 +115,7 @@ def parse_transfer(
         alone: whether a transfer set is made on its own, while no student learns.
         context: of pydantic's validation, if the settings are not for making a transfer set.
     """
-    content = copy.deepcopy(dict(content))
+    content = dict(unshared(content))
     for override in overrides:
         _apply(content, override)
     if not isinstance(content["maker"], str):
@@ -213,7 +216,7 @@ def _in_one_form(content: Any, keys: list[str]) -> list[str]:
         arms = compare.get("arms") if isinstance(compare, dict) else None
         node, tail = arms.get(keys[2]) if isinstance(arms, dict) else None, keys[3:]
         if isinstance(arms, dict) and isinstance(node, str) and tail[0] == "transfer":
-            node = arms[keys[2]] = {"select": node}
+            node = arms[keys[2]] = mapping_for(keys[:3], node)
     if not isinstance(node, dict):
         return keys  # reported when the override is applied
     start = keys[: len(keys) - len(tail)]
@@ -236,12 +239,58 @@ def _spelt_out(keys: Sequence[str], short: Any, override: str) -> dict[str, Any]
     """The mapping that a recipe may write as a lone string, as `student: resnet20`."""
     if short is None or (isinstance(short, bool) and keys[-1] == "racing"):
         return {}
-    if isinstance(short, str) and list(keys) == ["data"]:
-        return {"name": short}
-    key = "select" if list(keys[:-1]) == ["compare", "arms"] else SHORT.get(keys[-1])
-    if isinstance(short, str) and key is not None:
-        return {key: short}
+    whole = mapping_for(keys, short)
+    if isinstance(whole, dict):
+        return whole
     path = ".".join(keys)
     raise UserError(
         f"the override {override!r} reaches into `{path}`, which holds {short!r}; give `{path}=...` as a whole."
     )
+
+
+def _reaches_objective(content: Mapping[str, Any], override: str) -> str:
+    """The path of the objective that `override` reaches into where `content` gives none; "" where it does not."""
+    keys = override.partition("=")[0].strip().split(".")
+    places = [keys[:1], keys[:2] if keys[0] == "teacher" else [], keys[:4] if keys[:2] == ["compare", "arms"] else []]
+    for place in places:
+        if place[-1:] != ["objective"] or len(keys) == len(place):
+            continue
+        value: Any = content
+        for key in place:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        return ".".join(place) if value is None else ""
+    return ""
+
+
+def _refuse_absent_objective(content: Mapping[str, Any], override: str) -> None:
+    """Raises a UserError for an override that reaches into an objective that is not given.
+
+    What it sets would become the whole sum, in place of the default.
+    """
+    path = _reaches_objective(content, override)
+    if not path:
+        return
+    usual, unlabelled, from_labels = map(_written, (USUAL, USUAL_UNLABELLED, FROM_LABELS))
+    default = f"the default is {from_labels}"
+    if path == "objective":
+        default = (
+            f"the default is {usual} with a teacher or soft labels, {unlabelled} where images have no labels, and "
+            f"{from_labels} without a teacher"
+        )
+    elif path.startswith("compare"):
+        default = "by default it is the recipe's `objective`"
+    raise UserError(
+        f"the override {override!r} reaches into `{path}`, which is not given, so that it would replace the whole sum; "
+        f"give `{path}={{...}}` as a whole; {default}."
+    )
+
+
+def _written(objective: Mapping[str, float]) -> str:
+    return yaml_text(dict(objective), default_flow_style=True).strip()
+
+
+def _take_carried_objective(content: dict[str, Any], override: str) -> None:
+    """Adds to `content` the objective of the transfer set that it trains on, if `override` reaches into that."""
+    if _reaches_objective(content, override) == "objective":
+        carried = with_use(content)
+        content |= {key: carried[key] for key in ("teacher", "objective") if key in carried}

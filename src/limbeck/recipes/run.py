@@ -181,7 +181,7 @@ def _check_with_teacher(recipe: Recipe, inputs: Inputs, folder: Path) -> None:
         check_choices(recipe, inputs, folder, trains=teacher is None)
     if teacher is not None:
         warn_of_strangers(inputs.train or inputs.test, teacher, stacklevel=5)
-    for line in [*overlaps(inputs), *unread_by_training(recipe, labelled=inputs.labelled)]:
+    for line in [*overlaps(inputs), *unread_by_training(recipe, labelled=inputs.labelled, train=inputs.train)]:
         warnings.warn(line, stacklevel=4)
     rehearse(recipe, inputs)
     if teacher is not None:
@@ -291,7 +291,7 @@ def _teach(
             check_fingerprints(
                 run_folder, {"transfer_set": describe_images(transfer_set.images)}, progress, begun=False
             )
-    with metering(run_folder, TEACHING):
+    with metering(run_folder, TEACHING, together=True):
         return fit(
             student,
             source if teacher is None else WithoutSoftLabels(source),

@@ -78,6 +78,9 @@ def _budgets(budgets: list[BudgetSpec]) -> list[BudgetSpec]:
     return budgets
 
 
+USUAL, USUAL_UNLABELLED, FROM_LABELS = {"cross_entropy": 0.1, "kd": 0.9}, {"kd": 1.0}, {"cross_entropy": 1.0}
+"""Objectives where none is given: with a teacher, with one where images have no labels, and without."""
+
 Budgets = Annotated[list[BudgetSpec], Field(min_length=1), AfterValidator(_budgets)]
 _SELECT = "select"
 _SHORT_FORMS = (_SELECT,)
@@ -336,5 +339,5 @@ class Recipe(Strict):
         if self.objective is not None:
             return self.objective
         if self.teacher is None and not soft_labels:
-            return {"cross_entropy": 1.0}
-        return {"cross_entropy": 0.1, "kd": 0.9} if labelled else {"kd": 1.0}
+            return dict(FROM_LABELS)
+        return dict(USUAL if labelled else USUAL_UNLABELLED)

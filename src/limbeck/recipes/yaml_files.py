@@ -1,7 +1,7 @@
 """YAML as people expect it: `1e-3` is a number, and what YAML would silently read as something else is an error."""
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import yaml
 
 from limbeck.errors import UserError
+from limbeck.yaml_text import EXPONENTS
 
 
 class _Loader(yaml.SafeLoader):
@@ -51,18 +52,45 @@ def _refuse(node: yaml.Node, how: str) -> NoReturn:
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
-# YAML 1.1 requires a point and a sign, as in 1.0e-3; without this, 1e-3 would be text.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+_Loader.add_implicit_resolver(*EXPONENTS)
 
 
 def load_value(text: str, what: str) -> Any:
-    """The value that `text` writes in YAML; `what` names it in the error."""
+    """The value that `text` writes in YAML, its anchors written out; `what` names it in the error."""
     try:
-        return yaml.load(text, _Loader)  # a safe loader
+        return unshared(yaml.load(text, _Loader), what)  # a safe loader
     except yaml.YAMLError as error:
         raise UserError(f"{what} is no valid YAML: {error}") from error
+
+
+def unshared(content: Any, what: str = "the recipe", above: tuple[int, ...] = ()) -> Any:
+    """A copy of `content` in which every mapping and list stands in one place, so that a change there changes no other.
+
+    An anchor of YAML, or a dict that is used twice, is one object in several places; `copy.deepcopy` leaves it so.
+
+    Args:
+        content: mappings, lists, and anything else, which is not copied.
+        what: names it in the error.
+        above: ids of what holds it.
+
+    Raises:
+        UserError: it contains itself.
+
+    Example:
+        >>> training = {"steps": 5}
+        >>> content = unshared({"training": training, "teacher": {"training": training}})
+        >>> content["training"]["steps"] = 7
+        >>> content["teacher"]["training"], training
+        ({'steps': 5}, {'steps': 5})
+    """
+    if not isinstance(content, Mapping | list):
+        return content
+    if id(content) in above:
+        raise UserError(f"{what} contains itself: an anchor (&) or a Python object is used inside of itself; drop it.")
+    above = (*above, id(content))
+    if isinstance(content, list):
+        return [unshared(value, what, above) for value in content]
+    return {key: unshared(value, what, above) for key, value in content.items()}
 
 
 def name_or_mapping(text: str, option: str, key: str, example: str) -> dict[str, Any]:
@@ -102,7 +130,7 @@ def named_value(text: str, option: str) -> tuple[str, Any]:
 def load_text(text: str, what: str) -> Any:
     """As `load_value`, but every scalar stays text: `on` and `010` are what they look like."""
     try:
-        return yaml.load(text, yaml.BaseLoader)  # makes text, lists and mappings alone
+        return unshared(yaml.load(text, yaml.BaseLoader), what)  # makes text, lists and mappings alone
     except yaml.YAMLError as error:
         raise UserError(f"{what} is no valid YAML: {error}") from error
 

@@ -20,6 +20,7 @@ from limbeck.files import atomic_path, atomic_write_text, disk_errors
 from limbeck.foreign import ForeignError, described
 from limbeck.import_paths import ENVIRONMENT_FILE, FOUND_IN, taken_from
 from limbeck.interruption import Paused
+from limbeck.yaml_text import yaml_text
 
 FINISHED, PAUSED = "finished", "paused"
 _PRECISIONS = {torch.bfloat16: "bf16", torch.float32: "fp32"}
@@ -144,7 +145,7 @@ class RunFolder:
         carry_out, recipe = self._extension
         carry_out()
         self._extension = None
-        atomic_write_text(self.path / "recipe.yaml", yaml.safe_dump(recipe, sort_keys=False))
+        atomic_write_text(self.path / "recipe.yaml", yaml_text(recipe))
         self.set_state("running")
         (self.path / _TO_BE_EXTENDED).unlink(missing_ok=True)
 
@@ -255,7 +256,7 @@ class RunFolder:
             sources = taken_from()
             self.write(ENVIRONMENT_FILE, describe_environment() | ({FOUND_IN: sources} if sources else {}))
             self.set_state("running")
-            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+            atomic_write_text(written, yaml_text(recipe))
             return
         if not resume:
             raise UserError(
@@ -281,7 +282,7 @@ class RunFolder:
             (self.path / _TO_BE_EXTENDED).touch()
             return
         if before != recipe:
-            atomic_write_text(written, yaml.safe_dump(recipe, sort_keys=False))
+            atomic_write_text(written, yaml_text(recipe))
         if may_change or not self.finished:
             self.set_state("running")
 

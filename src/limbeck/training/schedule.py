@@ -47,9 +47,14 @@ def schedule_of(total: int, settings: TrainingSettings) -> Callable[[int], Rate]
         spare = make_optimizer([nn.Parameter(torch.zeros(1, 1))], settings)
         own = make(max(1, total - warmup), spare, **options)
 
+    def falling(step: int) -> float:
+        return rate * min(1.0, (total - step) / settings.cooldown_steps(total))
+
     def at(step: int) -> Rate:
         if step < warmup:
-            return Rate(rate * (step + 1) / warmup)
+            risen = rate * (step + 1) / warmup
+            # Where the rate falls before it has risen, it turns where the two meet, and does not jump.
+            return Rate(min(risen, falling(step)) if name == "warmup-stable-decay" else risen)
         if own is not None:
             return own(step - warmup)
         if name == "cosine":
@@ -58,7 +63,7 @@ def schedule_of(total: int, settings: TrainingSettings) -> Callable[[int], Rate]
             passed = sum(step >= round(milestone * total) for milestone in settings.milestones)
             return Rate(rate * settings.decay**passed)
         if name == "warmup-stable-decay":
-            return Rate(rate * min(1.0, (total - step) / settings.cooldown_steps(total)))
+            return Rate(falling(step))
         return Rate(rate)
 
     return at

@@ -1,5 +1,7 @@
 """How a network is trained: the part of a recipe under `training`."""
 
+from fractions import Fraction
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -149,7 +151,8 @@ class TrainingSettings(BaseModel):
         if self.steps is not None:
             return self.steps
         assert self.epochs is not None
-        return max(1, -int(-self.epochs * images // self.batch_size))
+        # The number as it is written: 1.1 * 50000 is above 55000 in floats, and would take a step more.
+        return max(1, ceil(Fraction(str(self.epochs)) * images / self.batch_size))
 
     def warmup_steps(self, total: int) -> int:
         """Steps of warm-up of a run of `total`."""

@@ -1,4 +1,4 @@
-"""Settings of training that the chosen optimiser or schedule does not read."""
+"""Settings of training that the chosen optimiser or schedule does not read, or that a run is too short for."""
 
 from collections.abc import Iterable
 
@@ -35,6 +35,33 @@ def unread_settings(settings: TrainingSettings, where: str = "training") -> list
         readers = dict.fromkeys(_OF_SCHEDULES[name] for name in idle)
         sentences.append(f"{_named(idle, where)} changes nothing: only {_named(readers)} reads it, not {schedule!r}")
     return sentences
+
+
+def unreached_rate(settings: TrainingSettings, steps: int, where: str = "training") -> list[str]:
+    """A sentence on phases of the schedule that are longer than the run, so that its rate never reaches the full one.
+
+    Args:
+        settings: of the run.
+        steps: that it has, >= 1.
+        where: the part of the recipe that they stand in.
+
+    Example:
+        >>> unreached_rate(TrainingSettings(steps=20, warmup=300), 20)[0]
+        '`training.warmup` (300 steps) is longer than the run (20), whose rate never reaches `training.learning_rate`'
+        >>> unreached_rate(TrainingSettings(steps=20, warmup=5), 20)
+        []
+    """
+    schedule, _ = name_and_options(settings.schedule, "schedule")
+    rising, falling = settings.warmup_steps(steps), 0
+    if schedule == "warmup-stable-decay":
+        falling = settings.cooldown_steps(steps)
+    # The last step of the warm-up has the full rate, as the first of the cool-down.
+    if max(rising, 1) + max(falling, 1) - 1 <= steps:
+        return []
+    phases = {"warmup": rising, "cooldown": falling}
+    named = " and ".join(f"`{where}.{name}` ({length:,} steps)" for name, length in phases.items() if length)
+    are = "are together" if rising and falling else "is"
+    return [f"{named} {are} longer than the run ({steps:,}), whose rate never reaches `{where}.learning_rate`"]
 
 
 def _was_set(settings: TrainingSettings, name: str) -> bool:

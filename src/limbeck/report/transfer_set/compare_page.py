@@ -6,8 +6,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.data.transfer_set_folder import PARQUET_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page
@@ -18,6 +16,7 @@ from limbeck.report.transfer_set.page import light, read_transfer_set
 from limbeck.report.transfer_set.pictures import picture_groups
 from limbeck.transfer.evidence import Evidence
 from limbeck.transfer.summary import Summary
+from limbeck.yaml_text import yaml_text
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,7 @@ def _page(found: Sequence[_Made], groups: Sequence[Choices]) -> Page:
         if (shown := light(picture_groups(selection.evidence))[0])
     ]
     settings: list[Block] = [
-        Code(f"{selection.name}: {selection.evidence.headline}", yaml.safe_dump(selection.about, sort_keys=False))
-        for selection in found
+        Code(f"{selection.name}: {selection.evidence.headline}", yaml_text(selection.about)) for selection in found
     ]
     sections = [
         Section("shared", "What they share", shared),

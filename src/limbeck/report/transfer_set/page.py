@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from limbeck.data.transfer_set_folder import CONFIG_NAME, USE_NAME
 from limbeck.errors import UserError
 from limbeck.report import formats, page, reading
@@ -17,6 +15,7 @@ from limbeck.report.transfer_set.own_figures import figure_blocks
 from limbeck.report.transfer_set.pictures import Picture, picture_groups
 from limbeck.report.transfer_set.scores import score_blocks
 from limbeck.transfer.evidence import EVIDENCE, Evidence, read_evidence
+from limbeck.yaml_text import yaml_text
 
 Row = dict[str, Any]
 GALLERY_BYTES = 1_200_000  # of pictures on a page
@@ -119,7 +118,7 @@ def weight(groups: Sequence[tuple[str, Sequence[Picture]]]) -> int:
 
 def _page(folder: Path, config: Row, evidence: Evidence) -> Page:
     """The content of the page, before it is rendered as HTML."""
-    settings = yaml.safe_dump(config.get("about") or {}, sort_keys=False, allow_unicode=True)
+    settings = yaml_text(config.get("about") or {}, allow_unicode=True)
     sections = [
         transfer_set_section(evidence, opening=False),
         Section("made", "How it was made", [Code("Maker and settings", settings, open=True)]),
@@ -140,7 +139,7 @@ def _use_section(config: Row) -> Section | None:
     use = config.get("use")
     if not isinstance(use, dict) or not use:
         return None
-    settings = yaml.safe_dump(_without_tensors(use), sort_keys=False, allow_unicode=True)
+    settings = yaml_text(_without_tensors(use), allow_unicode=True)
     blocks = [Note(_USE), Code("Student, training and objective", settings, open=True)]
     return Section("use", "How students are taught on it", blocks)
 
