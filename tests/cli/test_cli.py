@@ -410,7 +410,7 @@ def test_score_once_and_select_often() -> None:
 
 def test_images_are_chosen_in_the_size_in_which_they_were_scored() -> None:
     done("score", "digits", "--size", "4", "--channels", "3", "--out", "small.parquet")
-    select = ["select", "digits", "--from-scores", "small.parquet", "--budget", "5"]
+    select = ["select", "digits", "--from-scores", "small.parquet", "--budget", "20"]
     shown = " ".join(done(*select, "--out", "small").split())
     assert "images of 'digits' are brought to 3x4x4, as they were scored in 'small.parquet'" in shown
 
