@@ -28,7 +28,7 @@ from limbeck.models.catalogue import MODELS, TIMM  # noqa: E402
 from limbeck.objectives.catalogue import OBJECTIVES  # noqa: E402
 from limbeck.recipes.schema import Recipe  # noqa: E402
 from limbeck.transfer.catalogue import MAKERS, settings_of  # noqa: E402
-from limbeck.transfer.part_options import PART_OPTIONS  # noqa: E402
+from limbeck.transfer.part_options import PART_OPTIONS, option_text  # noqa: E402
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES  # noqa: E402
 
 MODELS_OF = {"recipe": Recipe, **{name: settings_of(name) for name in MAKERS.built_in}}
@@ -97,6 +97,11 @@ def test_options_of_criteria_say_what_they_are() -> None:
     families = (REPRESENTATIONS, SCORES, ALLOCATIONS)
     options = {option for family in families for part in family.built_in.values() for option in part.options}
     assert options == set(PART_OPTIONS)
+    of_both = [option_text("clusters", ALLOCATIONS[name].options["clusters"]) for name in ("k-means", "manifold")]
+    assert ["silhouette" in text for text in of_both] == [True, False], "manifold has 100 clusters, and seeks no number"
+    pages = method_pages()
+    assert "null for 0.3 where" in pages["allocations/coverage"]
+    assert "| come first by default | the lowest, as of the hardest images |" in pages["scores/minimal-margin"]
 
 
 def test_no_page_shows_python_for_a_default() -> None:

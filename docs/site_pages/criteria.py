@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from limbeck.transfer.borrow.criteria import criterion_by
 from limbeck.transfer.criteria import CRITERIA, Criterion, find_criterion
 from limbeck.transfer.part_entries import AllocationEntry, Reference, RepresentationEntry, ScoreEntry
-from limbeck.transfer.part_options import PART_OPTIONS
+from limbeck.transfer.part_options import option_text
 from limbeck.transfer.parts import ALLOCATIONS, REPRESENTATIONS, SCORES
 from site_pages.fields import shown, written
 from site_pages.markdown import as_yaml, autodoc, code, link, page, sentence, table
@@ -117,6 +117,7 @@ def score_page(name: str) -> str:
         *_paper_and_needs(entry),
         ("reads representations of", ", ".join(entry.kinds) or "nothing"),
         ("representation", link("representations", entry.representation)),
+        *([("come first by default", f"the {entry.hard_end}, as of the hardest images")] if name != "random" else []),
     ]
     return page(name, sentence(entry.summary), _part(entry, facts), _documented(entry.functions.values()))
 
@@ -139,7 +140,7 @@ def allocation_page(name: str) -> str:
 def _part(entry: Entry, facts: list[tuple[str, str]]) -> str:
     short = [("short name", code(entry.short))] if getattr(entry, "short", "") else []
     overview = table(("", ""), [*facts, *short]) if facts or short else ""
-    rows = [(code(name), written(value), shown(PART_OPTIONS.get(name, ""))) for name, value in entry.options.items()]
+    rows = [(code(name), written(value), shown(option_text(name, value))) for name, value in entry.options.items()]
     return "\n\n".join(
         [*([overview] if overview else []), *(["## Its options", table(OPTION_HEADER, rows)] if rows else [])]
     )

@@ -408,6 +408,27 @@ def test_score_once_and_select_often() -> None:
     assert sorted(TransferSet.load("direct").images.ids.tolist()) == sorted(ids)
 
 
+def test_images_are_chosen_in_the_size_in_which_they_were_scored() -> None:
+    done("score", "digits", "--size", "4", "--channels", "3", "--out", "small.parquet")
+    select = ["select", "digits", "--from-scores", "small.parquet", "--budget", "20"]
+    shown = " ".join(done(*select, "--out", "small").split())
+    assert "images of 'digits' are brought to 3x4x4, as they were scored in 'small.parquet'" in shown
+
+    from limbeck.data import TransferSet
+
+    assert TransferSet.load("small").images.shape == (3, 4, 4)
+    shown = " ".join(refused(*select, "--size", "8", "--out", "large").split())
+    assert "holds scores of images whose shape is [3, 4, 4], got [3, 8, 8]" in shown
+
+    for number, size in enumerate((6, 7, 9)):
+        Path("photos").mkdir(exist_ok=True)
+        Image.new("L", (size, size + number), 40 * number).save(f"photos/{number}.png")
+    done("score", "photos", "--size", "4", "--out", "photos.parquet", "--criterion", "entropy-whole")
+    more = ["--criterion", "entropy-whole", "--budget", "2", "--out", "chosen"]
+    done("select", "photos", "--from-scores", "photos.parquet", *more)
+    assert TransferSet.load("chosen").images.shape == (1, 4, 4)
+
+
 def test_clusters_are_scored_with_their_options() -> None:
     criteria = ["--criterion", "k-means", "--criterion", "entropy", "--option", "clusters=5"]
     shown = done("score", "digits", "--out", "scores.parquet", *criteria)

@@ -262,21 +262,25 @@ def test_alone_it_is_compared_without_any_images_of_ones_own(tmp_path: Path, tea
 def test_makers_get_the_teacher_in_evaluation_mode_and_the_folder_that_runs_share(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also the one that was trained a moment ago, and after the last round."""
-    calls: list[tuple[bool | None, Path | None]] = []
+    """Also the one that was trained a moment ago, and after the last round; and they compute as the recipe says."""
+    calls: list[tuple[bool | None, Path | None, str]] = []
 
     def note(call: Any) -> Any:
         def noting(self: Maker, settings: Settings, context: MakerContext, *rest: Any) -> Any:
-            calls.append((None if context.teacher is None else context.teacher.training, context.shared))
+            training = None if context.teacher is None else context.teacher.training
+            calls.append((training, context.shared, context.precision))
             return call(self, settings, context, *rest)
 
         return noting
 
     for name in ("make", "evidence"):
         monkeypatch.setattr(Maker, name, note(getattr(Maker, name)))
-    run(read_recipe(solid()), tmp_path / "run", shared=tmp_path / "shared")
-    assert len(calls) == 3
-    assert set(calls) == {(False, tmp_path / "shared")}
+    for precision in ("auto", "fp32"):
+        calls.clear()
+        recipe = read_recipe(solid(), [f"training.precision={precision}"])
+        run(recipe, tmp_path / precision, shared=tmp_path / "shared")
+        assert len(calls) == 3
+        assert set(calls) == {(False, tmp_path / "shared", precision)}
 
 
 class Answered(SolidSource):

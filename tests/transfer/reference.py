@@ -67,7 +67,9 @@ def _coverage(criterion: Criterion, seed: int) -> Choose:
     def choose(ranked: list[Row], n: int) -> list[Row]:
         if not ranked:
             return []
-        kept = ranked[left_out(criterion.option("cutoff"), len(ranked), n) :]
+        sign = -1 if criterion.hard_end == "highest" else 1
+        hardest_first = sorted(ranked, key=lambda row: (sign * row["score"], row["id"]))
+        kept = hardest_first[left_out(criterion.option("cutoff"), len(ranked), n) :]
         scores = torch.tensor([row["score"] for row in kept], dtype=torch.float64)
         groups = stratum_of(scores, scores.min(), scores.max(), criterion.option("strata"))
         draws = uniform53(torch.tensor([row["id"] for row in kept]), seed, "coverage").tolist()

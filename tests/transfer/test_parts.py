@@ -7,6 +7,7 @@ import pytest
 from tests.transfer.conftest import natural
 from torch import Tensor
 
+from limbeck.cli.criterion_flags import criterion_of
 from limbeck.errors import UserError
 from limbeck.plugins import register, unregister
 from limbeck.transfer.allocation import AllocationPlan, top_n
@@ -136,6 +137,18 @@ def test_mappings_hold_parts_and_options():
 def test_refusals(spec, message):
     with pytest.raises(UserError, match=message):
         find_criterion(spec)
+
+
+@pytest.mark.parametrize(("allocation", "option"), [("k-means", "clusters"), ("coverage-per-class", "cutoff")])
+def test_an_option_may_be_its_default_in_words(allocation, option):
+    plain, said = Criterion(allocation=allocation), find_criterion({"allocation": allocation, option: None})
+    assert said.parts == plain.parts
+    assert (said.column, said.clusters_column) == (plain.column, plain.clusters_column)
+    assert criterion_of(allocation, {}, [f"{option}=null"]).parts == plain.parts
+    with pytest.raises(UserError, match="`strata` of a criterion must be a whole number, got None"):
+        find_criterion({"allocation": "coverage", "strata": None})
+    with pytest.raises(UserError, match="`clusters` of a criterion must be a whole number, got None"):
+        find_criterion({"allocation": "manifold", "clusters": None})
 
 
 def test_parts_that_share_an_option_keep_the_default_of_each():

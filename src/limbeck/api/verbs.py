@@ -246,7 +246,7 @@ def borrow(
             come; or name -> share. None is "minimal-margin".
         threshold: how sure the teacher must be of each class: "quantile" or `{"of": "quantile", "share": 0.1}`, of the
             pools, or "mean" or "best-share" of `calibration` images of the task.
-        fill: the "best" first over all pools, or "first-come" in the order of the pools.
+        fill: the "best" first over all pools, or "first-come", pool after pool, each shuffled by the seed.
         short: where a class has fewer images than its share: "spread" its rest over the others, "repeat" its images in
             views of their own, or "leave" the set smaller.
         exclude: names of classes of the pools that are left out, or "known": all whose name the teacher knows.

@@ -35,7 +35,7 @@ Share = Annotated[float | None, typer.Option(help="Of best-share and quantile, i
 Calibration = Annotated[
     str | None, typer.Option(help="Images of the task, which mean and best-share need; by default none.")
 ]
-Fill = Annotated[str | None, typer.Option(help="best over all pools, or first-come. By default best.")]
+Fill = Annotated[str | None, typer.Option(help="best over all pools, or first-come, pool after pool. By default best.")]
 Short = Annotated[
     str | None,
     typer.Option(help="What becomes of classes that cannot be filled: spread, repeat or leave. By default spread."),

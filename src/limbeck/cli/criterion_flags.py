@@ -67,6 +67,8 @@ def _option(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"`--option` must be KEY=VALUE, got {text!r}.")
+    if value == "null":  # as recipes and pages write it
+        return key, None
     for kind in (int, float):
         try:
             return key, kind(value)

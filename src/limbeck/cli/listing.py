@@ -198,7 +198,8 @@ def list_criteria() -> None:
     for show in (list_representations, list_allocations, list_scores):
         show()
         console.print()
-    console.print("orders: " + ", ".join(f"{name} ({short})" for name, short in ORDERS.items()))
+    orders = ", ".join(f"{name} ({short})" for name, short in ORDERS.items())
+    console.print(f"orders: {orders}; by default that of the score, which prefers hard images")
     console.print()
     show_table("to borrow `by`", ["name", ""], list(map(list, TO_BORROW_BY.items())))
 
@@ -218,8 +219,10 @@ def list_allocations() -> None:
 def list_scores() -> None:
     from limbeck.transfer.parts import SCORES
 
-    rows = [[name, ", ".join(entry.options), entry.summary] for name, entry in SCORES.items()]
-    show_table("scores", ["name", "options", ""], [*rows, *unusable(SCORES, 3)])
+    rows = [
+        [name, entry.hard_end or "highest", ", ".join(entry.options), entry.summary] for name, entry in SCORES.items()
+    ]
+    show_table("scores", ["name", "first by default", "options", ""], [*rows, *unusable(SCORES, 4)])
     tell_sources(SCORES)
 
 

@@ -28,7 +28,7 @@ Allocation = Annotated[
 ]
 Order = Annotated[
     str | None,
-    typer.Option(help=f"{_MADE_OF} which scores come first, highest, lowest or random; by default highest."),
+    typer.Option(help=f"{_MADE_OF} which scores come first, highest, lowest or random; by default hard images'."),
 ]
 Space = Annotated[
     str | None,

@@ -72,6 +72,7 @@ def context_for(
         held_out=[images for images in (inputs.validation, inputs.test) if images is not None],
         steps=recipe.training.steps,
         seed=recipe.seed,
+        precision=recipe.training.precision,
         shared=shared,
         device=device,
         progress=progress,

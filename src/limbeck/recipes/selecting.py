@@ -7,12 +7,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from limbeck.data.class_names import printable
+from limbeck.data.encoded.build import SizesDiffer
+from limbeck.data.image_set import ImageSet
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import check_path, disk_errors, place_new
 from limbeck.progress import Progress
-from limbeck.recipes.evaluation_images import load_sized
+from limbeck.recipes.evaluation_images import Say, load_sized
 from limbeck.recipes.image_sizes import size_of_saved
+from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making_alone import whole_folder, write_whole
 from limbeck.recipes.networks import load_network
 from limbeck.transfer.choice import select_from_scores
@@ -48,7 +51,7 @@ def save_selection(
         target: a new folder.
         criterion, budget, seed, dedupe, precision: see `limbeck.select`.
         teacher: a network's name or folder, for criteria that need one.
-        scores: a table that `save_scores` made, in place of scoring.
+        scores: a table that `save_scores` made, in place of scoring; images are loaded as they were scored.
         progress: reports progress.
 
     Raises:
@@ -62,12 +65,13 @@ def save_selection(
         raise UserError(_NO_DEDUPE)
     if scores is None and criterion.needs_teacher and teacher is None:
         raise UserError(f"criterion {criterion.name!r} asks a teacher, and none is given; give --teacher.")
-    known_size = None if teacher is None else size_of_saved(teacher)
-    images = load_sized(data, split, known_size, None if progress is None else progress.say, **options)
+    say = None if progress is None else progress.say
     if scores is not None:
+        images = _load_scored(data, split, ScoreTable(scores), say, **options)
         selection = select_from_scores(scores, criterion=criterion, budget=budget, seed=seed)
         choice = len(images)
     else:
+        images = load_sized(data, split, None if teacher is None else size_of_saved(teacher), say, **options)
         teacher_network = None if teacher is None else load_network(teacher)
         chosen_by = {"criterion": criterion, "budget": budget, "seed": seed, "dedupe": dedupe}
         selection = select(images, teacher=teacher_network, precision=precision, progress=progress, **chosen_by)
@@ -84,6 +88,24 @@ def save_selection(
         lines.append(", ".join(f"{name} {count}" for name, count in counts))
     lines.append(f"report: {report}")
     return "\n".join(lines)
+
+
+def _load_scored(data: str, split: str, table: ScoreTable, say: Say | None, **options: Any) -> ImageSet:
+    """The images of a table of scores, in the size and colours in which they were scored unless options say others."""
+    shape = table.about.get("shape")  # handmade tables lack it
+    if shape is None:
+        return load_images(data, split, **options)
+    scored_as = {"size": tuple(shape[1:])} | ({"channels": shape[0]} if shape[0] in (1, 3) else {})
+    as_scored = {**options, **{key: value for key, value in scored_as.items() if options.get(key) is None}}
+    try:
+        images = load_images(data, split, **options)
+        if as_scored == options or list(images.shape) == list(shape):
+            return images
+    except SizesDiffer:
+        pass
+    if say is not None:
+        say(f"images of {data!r} are brought to {'x'.join(map(str, shape))}, as they were scored in {table.title}")
+    return load_images(data, split, **as_scored)
 
 
 def _save(transfer_set: TransferSet, evidence: Evidence, target: Path) -> Path:

@@ -113,7 +113,8 @@ class TrainingSettings(BaseModel):
     """How often, evenly spaced and at the end, the student is judged on the held-out validation images."""
 
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """`auto` is bf16 where the machine at hand is faster in it."""
+    """Of the training, and of what a maker of transfer sets computes with the teacher; `auto` is bf16 where the machine
+    at hand is faster in it."""
     channels_last: bool | Literal["auto"] = "auto"
     """Memory order of images and weights; `auto` is what the machine at hand is faster in."""
     compile: bool | Literal["graphs"] = False

@@ -125,11 +125,13 @@ def _first_of_each(
 
 
 def coverage(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
-    """Random images, equally many of every stratum of the scores, after the hardest (first ranked) are left out.
+    """Random images, equally many of every stratum of the scores, after the hardest are left out.
 
     Strata have equal width in score; there are 50 by default, as published. The option `cutoff` is the share of the
-    images that is left out, by default the authors' value for the budget, see `left_out`. The authors cut off and
-    stratify by the margin accumulated over a training; here, both use the criterion's score.
+    images that is left out, by default the authors' value for the budget, see `left_out`. They are those at the hard
+    end of the score, whatever the order of the criterion: the lowest of a margin, the highest of el2n; a random order
+    leaves out none. The authors cut off and stratify by the margin accumulated over a training; here, both use the
+    criterion's score.
 
     Source: Zheng et al., "Coverage-centric coreset selection for high pruning rates", ICLR 2023,
     https://arxiv.org/abs/2210.15809, https://github.com/haizhongzheng/Coverage-centric-coreset-selection.
@@ -140,7 +142,7 @@ def coverage(candidates: Candidates, quotas: Quotas) -> AllocationPlan:
     sizes = candidates.sizes_of_classes()
     hardest = np.array([left_out(cutoff, size, n) for size, n in zip(sizes.tolist(), quotas.tolist(), strict=True)])
     cut = candidates.smallest(
-        lambda: ((candidates.classes_of(rows), candidates.ranking_keys(rows)) for rows in candidates.read(*column)),
+        lambda: ((candidates.classes_of(rows), candidates.hardness_keys(rows)) for rows in candidates.read(*column)),
         hardest,
         sizes,
     )
@@ -185,7 +187,7 @@ class _Strata:
         self.lowest, self.highest = torch.from_numpy(lowest), torch.from_numpy(highest)
 
     def _hard(self, rows: Rows) -> np.ndarray:
-        return self.is_hard(self.candidates.classes_of(rows), self.candidates.ranking_keys(rows))
+        return self.is_hard(self.candidates.classes_of(rows), self.candidates.hardness_keys(rows))
 
     def of(self, rows: Rows) -> np.ndarray:
         """Class x `count` + stratum, int64 `[B]`; -1 for the hardest images."""

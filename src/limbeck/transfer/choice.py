@@ -56,7 +56,8 @@ def allocate(
 
     Example:
         >>> columns = {"id": [0, 1, 0], "source": ["cats", "cats", "dogs"], "margin:teacher-logits": [0.9, 0.2, 0.8]}
-        >>> chosen = allocate(ScoreTable(columns), {"score": "margin", "allocation": "top-n"}, 2)
+        >>> surest = {"score": "margin", "allocation": "top-n", "order": "highest"}
+        >>> chosen = allocate(ScoreTable(columns), surest, 2)
         >>> chosen.ids.tolist(), chosen.sources
         ([0, 0], ['cats', 'dogs'])
     """

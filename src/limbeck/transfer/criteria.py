@@ -8,7 +8,7 @@ from limbeck.catalogue import Catalogue
 from limbeck.errors import UserError, unknown_name
 from limbeck.import_paths import import_object, is_import_path
 from limbeck.signatures import checked_value
-from limbeck.transfer.part_entries import AllocationEntry, RepresentationEntry, ScoreEntry
+from limbeck.transfer.part_entries import AllocationEntry, End, RepresentationEntry, ScoreEntry
 from limbeck.transfer.part_options import check_one_part, check_part_option, check_together, checked_options
 from limbeck.transfer.parts import (
     ALIASES,
@@ -44,8 +44,8 @@ class Criterion:
             the representation, or "entropy" without one.
         representation: one of `REPRESENTATIONS`; by default that of the score.
         allocation: one of `ALLOCATIONS`.
-        order: whether the "highest" or the "lowest" scores are preferred, or "random" ones; equal scores go by
-            ascending id.
+        order: whether the "highest" or the "lowest" scores are preferred, or "random" ones; by default those of the
+            hardest images, which are the lowest of a margin and of a confidence. Equal scores go by ascending id.
         space: the representation in which an allocation measures distances; by default the criterion's own, but the
             pixels for manifolds.
         options: of the parts, name -> value, for instance `{"clusters": 20}`; an option that several parts share keeps
@@ -67,7 +67,7 @@ class Criterion:
     score: str = ""
     representation: str = ""
     allocation: str = "top-n-per-class"
-    order: Order = "highest"
+    order: Order | Literal[""] = ""
     space: str = ""
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     name: str = "custom"
@@ -87,6 +87,7 @@ class Criterion:
     def _fill_in(self) -> None:
         score = self.score or (REPRESENTATIONS[self.representation].score if self.representation else DEFAULT_SCORE)
         object.__setattr__(self, "score", score)
+        object.__setattr__(self, "order", self.order or SCORES[score].hard_end or "highest")
         object.__setattr__(self, "representation", self.representation or SCORES[score].representation)
         default = ALLOCATIONS[self.allocation].space
         object.__setattr__(self, "space", self.space or ("" if default is None else default or self.representation))
@@ -159,6 +160,11 @@ class Criterion:
     def options_of(self, part: _Entry) -> dict[str, Any]:
         """The options of one of its parts, name -> value or default; parts may share the name of an option."""
         return self._defaults_of(part) | {name: value for name, value in self.options.items() if name in part.options}
+
+    @property
+    def hard_end(self) -> End:
+        """The end of its scores where the hardest images are; of a score that does not say, the one it prefers."""
+        return SCORES[self.score].hard_end or ("lowest" if self.order == "lowest" else "highest")
 
     @property
     def per_class(self) -> bool:
@@ -236,12 +242,17 @@ _FAMILIES: dict[str, Mapping[str, Any]] = {
 _LISTING = "`limbeck ls criteria` lists them all."
 
 
-def _whole(name: str, summary: str, order: Order = "highest", **parts: Any) -> Criterion:
+def _whole(name: str, summary: str, order: Order | Literal[""] = "", **parts: Any) -> Criterion:
     return Criterion(name=name, summary=summary, order=order, allocation="top-n", **parts)
 
 
-def _classwise(name: str, summary: str, order: Order = "highest", **parts: Any) -> Criterion:
+def _classwise(name: str, summary: str, order: Order | Literal[""] = "", **parts: Any) -> Criterion:
     return Criterion(name=name, summary=summary, order=order, **parts)
+
+
+def _spread(name: str, summary: str, **parts: Any) -> Criterion:
+    """Of the name of its allocation."""
+    return Criterion(name=name, summary=summary, allocation=name, **parts)
 
 
 _GRAY: dict[str, Any] = {"representation": "grayscale-histogram", "score": "entropy"}
@@ -265,35 +276,20 @@ _NAMED = {
         _classwise("variance", "the strongest contrasts of every class", score="variance"),
         _classwise("autoencoder", "the fullest codes of every class", representation="autoencoder-codes"),
         _classwise("teacher-entropy", "the teacher's most spread answers", representation="teacher-logits"),
-        _classwise("margin", "the teacher is torn between two classes", "lowest", score="margin"),
+        _classwise("margin", "the teacher is torn between two classes", score="margin"),
         _classwise("least-confidence", "the teacher is least sure", score="least-confidence"),
         _classwise("el2n", "the teacher is farthest from the label", score="el2n"),
-        _classwise("minimal-margin", "nearest to the teacher's decision boundary", "lowest", score="minimal-margin"),
+        _classwise("minimal-margin", "nearest to the teacher's decision boundary", score="minimal-margin"),
         _classwise("forgetting", "forgotten most often while a small network learns", score="forgetting"),
         _classwise("grand", "move the head of networks most that have begun to learn", score="grand"),
-        Criterion(name="k-means", summary="the busiest of every cluster of gray histograms", allocation="k-means"),
-        Criterion(
-            name="k-means-per-class",
-            summary="the same, clustered within every class",
-            allocation="k-means-per-class",
-        ),
-        Criterion(
-            name="manifold",
-            summary="any images, from all over a t-SNE map in turn",
+        _spread("k-means", "the busiest of every cluster of gray histograms"),
+        _spread("k-means-per-class", "the same, clustered within every class"),
+        _spread("manifold", "any images, from all over a t-SNE map in turn", score="random"),
+        _spread("coverage", "any images, equally many of every stratum of the distance from the label", score="el2n"),
+        _spread(
+            "k-centre",
+            "far from one another in the teacher's embedding",
             score="random",
-            allocation="manifold",
-        ),
-        Criterion(
-            name="coverage",
-            summary="any images, equally many of every stratum of the distance from the label",
-            score="el2n",
-            allocation="coverage",
-        ),
-        Criterion(
-            name="k-centre",
-            summary="far from one another in the teacher's embedding",
-            score="random",
-            allocation="k-centre",
             space="teacher-embedding",
         ),
         Criterion(

@@ -14,7 +14,7 @@ from limbeck.errors import UserError, unknown_name
 from limbeck.foreign import ForeignError, check_remarks, errors_of
 from limbeck.signatures import Options, check_default, inputs_and_options, parameters, summary_of
 from limbeck.transfer.own_allocations import check_rows, spread_by_scores
-from limbeck.transfer.part_entries import AllocationEntry, Kind, RepresentationEntry, ScoreEntry
+from limbeck.transfer.part_entries import AllocationEntry, End, Kind, RepresentationEntry, ScoreEntry
 from limbeck.transfer.parts import ALLOCATIONS
 from limbeck.transfer.scoring.context import ScoringContext
 from limbeck.transfer.scoring.features import TeacherFeatures
@@ -86,13 +86,14 @@ def describe_score(name: str, part: Any, remarks: Mapping[str, Any]) -> ScoreEnt
             or the images themselves as `pixels` uint8 `[B, C, H, W]`; `ids`, `labels`, `seed`, `head` and `stream` as
             in `ScoreInputs`. A function of all `images` (and `context`) trains something and scores the whole set.
             Further parameters are options.
-        remarks: `summary`, and the default `representation`.
+        remarks: `summary`, the default `representation`, and the `hard_end` at which the hardest images are, "highest"
+            or "lowest", which is then preferred by default; without it "highest" is.
 
     Raises:
         UserError: `part` is not such a function.
     """
     what = f"score {name!r}"
-    check_remarks(remarks, ("summary", "representation"), what)
+    check_remarks(remarks, ("summary", "representation", "hard_end"), what)
     known = (*_READ, *_BESIDE, "images", "context")
     inputs, options = _signature(part, known, what)
     read = [parameter for parameter in inputs if parameter in _READ]
@@ -120,6 +121,7 @@ def describe_score(name: str, part: Any, remarks: Mapping[str, Any]) -> ScoreEnt
         labels="labels" in required,
         head="head" in required,
         trains=trains,
+        hard_end=_end(remarks.get("hard_end"), what),
         options=options,
         own=True,
     )
@@ -186,6 +188,12 @@ def _kind(kind: Any, what: str) -> Any:
     if kind not in get_args(Kind) or kind in ("nothing", "any"):
         raise unknown_name(f"`kind` of {what}:", str(kind), _NUMBERS, f"It is one of {', '.join(_NUMBERS)}.")
     return kind
+
+
+def _end(end: Any, what: str) -> End | None:
+    if end is not None and end not in get_args(End):
+        raise UserError(f"`hard_end` of {what} must be 'highest' or 'lowest', got {end!r}.")
+    return end
 
 
 def _summary(part: Any, remarks: Mapping[str, Any]) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 Kind = Literal["nothing", "shares", "entropies", "values", "logits", "any"]
 """What the numbers of a representation mean, which decides the scores that can read it."""
 
+End = Literal["highest", "lowest"]
+"""An end of a score."""
 
 Reference = str | Callable[..., Any]
 """A function, or "module:name" of it."""
@@ -75,6 +77,8 @@ class ScoreEntry:
         labels: whether it compares with labels.
         head: whether it reads the weights of the teacher's last layer.
         trains: whether it trains a network.
+        hard_end: the end at which the hardest or most informative images are, which criteria prefer by default; None
+            where a user's own score does not say, of which the highest are preferred.
         options: what can be set, with the defaults.
         own: whether it is user-defined, so that only the types of its options are known.
         paper: where it was published; for a part of limbeck without a paper, "none, " and what it is instead.
@@ -86,6 +90,7 @@ class ScoreEntry:
     labels: bool = False
     head: bool = False
     trains: bool = False
+    hard_end: End | None = "highest"
     options: Mapping[str, Any] = field(default_factory=dict)
     own: bool = False
     paper: str = ""

@@ -13,10 +13,7 @@ PART_OPTIONS: Mapping[str, str] = {
     "networks": "how many networks the mean is taken over, each of a seed of its own, a whole number >= 1",
     "temperature": "what logits are divided by, a number > 0",
     "eps": "what is added to a share inside the logarithm of its entropy, as published by default, a number >= 0",
-    "clusters": (
-        "how many clusters, of each class where the allocation goes by class, a whole number >= 1; where none is "
-        "given, the one of `fewest`, `fewest` + `step` ... `most` whose clusters have the highest silhouette"
-    ),
+    "clusters": "how many clusters, of each class where the allocation goes by class, a whole number >= 1",
     "fewest": "the smallest number of clusters that is tried where `clusters` is not given, a whole number >= 2",
     "most": "the largest number of clusters that is tried, a whole number >= `fewest`",
     "step": "from one number of clusters that is tried to the next, a whole number >= 1",
@@ -24,15 +21,29 @@ PART_OPTIONS: Mapping[str, str] = {
     "components": "dimensions of the t-SNE map in which clusters are found, 1 or 2",
     "implementation": "whose t-SNE draws the map: scikit-learn, or openTSNE (`pip install 'limbeck[maps]'`)",
     "strata": "how many intervals of equal width the scores are cut into, a whole number >= 1",
-    "cutoff": (
-        "share of the images that is left out as too hard, >= 0 and < 1; where none is given, 0.3 where at most a "
-        "tenth of the images is kept, 0.2 where at most a fifth is, and 0 above"
-    ),
+    "cutoff": "share of the images that is left out as too hard, >= 0 and < 1",
 }
-"""Option -> what it is, what it may be, and what it is where that is no number, for documentation."""
+"""Option -> what it is and what it may be, for documentation."""
+
+_WITHOUT: Mapping[str, str] = {
+    "clusters": "the one of `fewest`, `fewest` + `step` ... `most` whose clusters have the highest silhouette",
+    "cutoff": "0.3 where at most a tenth of the images is kept, 0.2 where at most a fifth is, and 0 above",
+}
+"""Option whose default is null -> what that means."""
 
 _AT_LEAST = {"cutoff": 0.0, "eps": 0.0, "fewest": 2, "most": 2, "sample": 10}
 """Smallest value of an option; 1 for all others."""
+
+
+def option_text(name: str, default: Any) -> str:
+    """What an option of a part is, what it may be, and what null means where that is its default, for documentation.
+
+    Example:
+        >>> option_text("clusters", 100)
+        'how many clusters, of each class where the allocation goes by class, a whole number >= 1'
+    """
+    null = f"; null for {_WITHOUT[name]}" if default is None and name in _WITHOUT else ""
+    return PART_OPTIONS.get(name, "") + null
 
 
 def has_options(options: Mapping[str, Any]) -> str:
@@ -73,11 +84,13 @@ def check_one_part(name: Any, parts: Sequence[str], known: Mapping[str, Any], cr
 
 
 def check_part_option(name: str, value: Any, default: Any) -> None:
-    """Checks an option of one of limbeck's own parts.
+    """Checks an option of one of limbeck's own parts; None is allowed where it is the default.
 
     Raises:
         UserError: its type is not that of the default, or it is out of range.
     """
+    if value is None and default is None:
+        return
     default = 0.0 if name == "cutoff" else default  # whose default depends on the budget
     kinds = {str: str, float: (int, float)}.get(type(default), int)
     if isinstance(value, bool) or not isinstance(value, kinds):

@@ -137,6 +137,7 @@ _SCORES = {
         "the teacher's first probability less its second",
         {"logits": f"{_SCORING}.scores:margin"},
         "teacher-logits",
+        hard_end="lowest",
         paper='Scheffer et al., "Active hidden Markov models for information extraction", IDA 2001',
     ),
     "least-confidence": ScoreEntry(
@@ -149,6 +150,7 @@ _SCORES = {
         "the teacher's first probability, at a temperature",
         {"logits": f"{_SCORING}.scores:confidence"},
         "teacher-logits",
+        hard_end="lowest",
         options={"temperature": 1.0},
         paper=(
             'Hendrycks and Gimpel, "A baseline for detecting misclassified and out-of-distribution examples in neural '
@@ -173,6 +175,7 @@ _SCORES = {
         "distance of the embedding from the teacher's nearest decision boundary",
         {"logits": f"{_SCORING}.scores:minimal_margin"},
         "teacher-logits",
+        hard_end="lowest",
         head=True,
         paper='Weinstein et al., "Selective sampling for accelerating training of deep neural networks", arXiv '
         "1911.06996, 2019",

@@ -153,11 +153,11 @@ def test_random_goes_by_no_class_and_smaller_budgets_are_parts_of_larger() -> No
 def test_none_takes_the_first_of_every_class_as_first_come_without_a_threshold_does() -> None:
     rows = many()
     for pools in ("ab", "ba"):
-        chosen = quietly(table(rows), settings("none"), 6, pools=pools)
+        chosen = quietly(table(rows), settings("none"), 6, pools=pools, order_of=by_id)
         own = [sorted((row[0] != pools[0], row[1]) for row in rows if row[2] == label)[:2] for label in range(3)]
         assert sorted(chosen.rows.ids.tolist()) == sorted(id_ for two in own for _, id_ in two)
         for by in ("margin", "entropy", {"margin": 0.5, "boundary": 0.5}):
-            same = quietly(table(rows), settings(by, fill="first-come"), 6, pools=pools)
+            same = quietly(table(rows), settings(by, fill="first-come"), 6, pools=pools, order_of=by_id)
             assert pairs(same) == pairs(chosen)
             assert [part.by for part in same.parts] == ["none"]
     mixed = quietly(table(rows), settings({"margin": 0.5, "none": 0.5}), 12, pools="ab")
@@ -288,19 +288,42 @@ def test_a_table_without_groups_is_refused() -> None:
         choose(table(FEW, classes=["ant"]), settings(), 3, pools="ab")
 
 
+def by_id(pool: str, ids: np.ndarray) -> np.ndarray:
+    return ids
+
+
 @tried(max_examples=60, deadline=None)
 @given(pools(), st.data())
 def test_first_come_goes_by_the_order_of_the_pools_and_of_their_images(rows: list[Row], data: st.DataObject) -> None:
     named = data.draw(st.permutations(["a", "b", "c"]))
     count = data.draw(st.integers(3, len(rows)))
-    chosen = quietly(table(rows), settings(fill="first-come"), count, pools=named)
+    first_come: dict[str, Any] = {"pools": named, "order_of": by_id}
+    chosen = quietly(table(rows), settings(fill="first-come"), count, **first_come)
     quotas, wanted = spread_shares(count, sizes(rows)), set()
     for label, quota in enumerate(quotas.tolist()):
         own = sorted((named.index(row[0]), row[1]) for row in rows if row[2] == label)
         wanted |= {(named[place], id_, 0) for place, id_ in own[:quota]}
     assert set(pairs(chosen)) == wanted
     order = data.draw(st.permutations(range(len(rows))))
-    assert pairs(quietly(table(rows, order), settings(fill="first-come"), count, pools=named)) == pairs(chosen)
+    assert pairs(quietly(table(rows, order), settings(fill="first-come"), count, **first_come)) == pairs(chosen)
+    for seed in (0, 1):
+        drawn = quietly(table(rows), settings(fill="first-come"), count, pools=named, seed=seed)
+        again = quietly(table(rows, order), settings(fill="first-come"), count, pools=named, seed=seed)
+        assert pairs(again) == pairs(drawn)
+
+
+@pytest.mark.parametrize("more", [{"by": "none"}, {"fill": "first-come"}, {"fill": "first-come", "threshold": "mean"}])
+def test_the_images_of_a_pool_come_in_an_order_drawn_from_the_seed(more: dict[str, Any]) -> None:
+    rows = [(pool, id_, id_ % 3, 1.0) for pool in "ab" for id_ in range(3000)]
+    if "threshold" in more:
+        more = more | {"threshold": {"of": "mean", "calibration": "task"}}
+    first, second = (
+        quietly(table(rows), settings(**more), 300, pools="ba", seed=seed, calibration=table(rows)) for seed in (0, 1)
+    )
+    for chosen in (first, second):
+        assert {pool for pool, _, _ in pairs(chosen)} == {"b"}, "pools come in the order in which they are named"
+        assert 1400 < chosen.rows.ids.mean() < 1600, "from all over the pool, whose ids may be sorted by class"
+    assert len({*first.rows.ids.tolist()} & {*second.rows.ids.tolist()}) < 60
 
 
 @pytest.mark.parametrize("by", DRAWN)

@@ -64,7 +64,14 @@ def first_come(name: str, count: int, *, sure: bool) -> Chosen:
         }
     )
     calibration = table(arrays, "calibration", by)
-    return choose(table(arrays, "pool", by), chosen_settings, count, pools=["pool"], calibration=calibration)
+    return choose(
+        table(arrays, "pool", by),
+        chosen_settings,
+        count,
+        pools=["pool"],
+        calibration=calibration,
+        order_of=lambda pool, ids: ids,  # the numbers are of a list whose order is already drawn
+    )
 
 
 @pytest.mark.parametrize("name", SETTINGS)

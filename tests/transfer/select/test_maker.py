@@ -137,6 +137,14 @@ def test_a_comparison_reads_once_and_asks_once(
     assert sum(looks) == 12 * 4, "what the teacher said serves every criterion that asks it"
 
 
+@pytest.mark.parametrize("order", [("entropy", "k-means"), ("k-means", "entropy")])
+def test_what_a_criterion_costs_does_not_depend_on_those_before_it(tmp_path: Path, order: tuple[str, str]) -> None:
+    pool = natural(60)
+    for criterion in order:
+        made = make(tmp_path / criterion, pool, criterion, shared=tmp_path / "shared")
+        assert made.cost.images_read == 60
+
+
 @pytest.mark.parametrize("criterion", ["margin", "entropy-average-adjusted", "k-means", "random"])
 def test_scores_of_many_images_are_in_a_file(
     tmp_path: Path, criterion: str, teacher: Classifier, monkeypatch: pytest.MonkeyPatch

@@ -12,6 +12,7 @@ from limbeck.data.classes import few
 from limbeck.errors import UserError
 from limbeck.transfer.borrow.chosen import Chosen, ChosenRows, PartCounts, looked_up
 from limbeck.transfer.borrow.criteria import criterion_by, sureness_by
+from limbeck.transfer.borrow.first_come import OrderOf, drawn_order, places_in_order
 from limbeck.transfer.borrow.quotas import equal_shares, shares_of_parts, spread_shares
 from limbeck.transfer.borrow.settings import NONE, BorrowSettings
 from limbeck.transfer.borrow.thresholds import Passing, passing
@@ -38,6 +39,7 @@ def choose(
     seed: int = 0,
     calibration: ScoreTable | None = None,
     features_of: FeaturesOf | None = None,
+    order_of: OrderOf | None = None,
 ) -> Chosen:
     """The images to borrow: `count` of them, or fewer if `short: leave` leaves classes short.
 
@@ -53,6 +55,7 @@ def choose(
         seed: of random draws.
         calibration: a table of the calibration images, if `threshold` needs one.
         features_of: computes embeddings, for k-centre.
+        order_of: the order in which the images of a pool come, for `fill: first-come` and `by: none`; by default drawn.
 
     Raises:
         UserError: there are too few images, in all or, with `short: repeat`, of some class; fewer are wanted than there
@@ -67,7 +70,7 @@ def choose(
     """
     names = table.names("group")
     sizes = _class_sizes(table, len(names))
-    chooser = _Chooser(table, settings, tuple(pools), seed, calibration, features_of)
+    chooser = _Chooser(table, settings, tuple(pools), seed, calibration, features_of, order_of or drawn_order(seed))
     rows, parts, start = ChosenRows.none(), list[PartCounts](), 0
     for by, wanted in shares_of_parts(settings.shares, count).items():
         if not wanted:
@@ -93,6 +96,7 @@ class _Chooser:
     seed: int
     calibration: ScoreTable | None
     features_of: FeaturesOf | None
+    order_of: OrderOf
 
     def _first_come(self, by: str) -> bool:
         return self.settings.fill == "first-come" or by == NONE
@@ -145,15 +149,10 @@ class _Chooser:
             parts.append({name: values[keep] for name, values in columns.items()})
         columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         if self._first_come(by):
-            columns[_IN_ORDER.column] = self._places(columns)
+            columns[_IN_ORDER.column] = places_in_order(
+                self.pools, self.table.sources, columns["source"], columns["id"], self.order_of
+            )
         return self._table(columns)
-
-    def _places(self, columns: dict[str, np.ndarray]) -> np.ndarray:
-        """Position of every row by pool, in the order of the settings, and then by id; float64, exact up to 2^53."""
-        order = np.array([self.pools.index(name) for name in self.table.sources])[columns["source"]]
-        places = np.empty(len(order))
-        places[np.lexsort((columns["id"], order))] = np.arange(len(order))
-        return places
 
     def _table(self, columns: dict[str, np.ndarray]) -> ScoreTable:
         """A table in memory, with some 32 bytes per row."""

@@ -7,11 +7,11 @@ from limbeck.transfer.borrow.settings import SURENESS
 from limbeck.transfer.criteria import Criterion
 
 _PARTS: dict[str, dict[str, Any]] = {
-    "minimal-margin": {"score": "minimal-margin"},
-    "margin": {"score": "margin"},
+    "minimal-margin": {"score": "minimal-margin", "order": "highest"},
+    "margin": {"score": "margin", "order": "highest"},
     # The published code adds nothing inside this logarithm, where that of selecting does.
     "entropy": {"representation": "teacher-logits", "score": "entropy", "order": "lowest", "options": {"eps": 0.0}},
-    "confidence": {"score": "confidence"},
+    "confidence": {"score": "confidence", "order": "highest"},
     "energy": {"score": "energy", "order": "lowest"},
     "boundary": {"score": "margin", "order": "lowest"},
     "k-centre": {"score": "random", "allocation": "k-centre-per-class", "space": "teacher-embedding"},

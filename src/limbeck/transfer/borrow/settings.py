@@ -24,8 +24,8 @@ OTHERS = {
     "k-centre": "far from one another in the teacher's embedding, within every class that the teacher gives",
     "balanced-random": "any images, equally many of every class that the teacher gives",
     "random": "any images, whatever the teacher takes them for",
-    "none": "the first that come, pools in the order in which they are named, equally many of every class that the "
-    "teacher gives",
+    "none": "the first that come, pools in the order in which they are named, each of them shuffled, equally many of "
+    "every class that the teacher gives",
 }
 CRITERIA = {**SURENESS, **OTHERS}
 """All criteria to borrow by, with a line for listings."""
@@ -182,8 +182,9 @@ class BorrowSettings(MakerSettings):
             balanced-random, random or none (`limbeck ls criteria` explains them); or the share of several, in (0, 1]
             and together 1, as {margin: 0.5, boundary: 0.5}.
         threshold: how sure the teacher must be, a group of keys or the name of its `of` alone; None for any.
-        fill: "best" first over all pools; or "first-come", in the order of the pools and of their images, as the
-            reference implementation does: then `by` says only whose `threshold` must be passed, and is none without.
+        fill: "best" first over all pools; or "first-come", pool after pool in the order in which they are named, each
+            shuffled by the seed, as the reference implementation does: then `by` says only whose `threshold` must be
+            passed, and is none without.
         short: what happens where a class has fewer images than its share. "spread" gives its rest to the others;
             "repeat" shows its images again, in views of their own; "leave" makes a smaller set.
         exclude: classes of all pools that are left out, by name; or "known", all whose name the teacher knows.

@@ -141,7 +141,12 @@ class PoolScores:
             return score_images(self.images, criterion, features=features, **options)
 
         depends = self._depends(criterion, name) | own_code(criterion.score)
-        return self._once("scores", criterion.column, depends, score)
+        scores, work = self._once("scores", criterion.column, depends, score), f"scores:{criterion.column}"
+        if representation_name(criterion, name) in self._features:
+            # Scores found may have been made of the images; alone, they would have been made of the features at hand.
+            counted = dict.fromkeys(("images_read", "teacher_passes", "passes_saved", "steps"), 0)
+            self.costs[work] = replace(self.costs[work], **counted)
+        return scores
 
     def _clusters(self, criterion: Criterion, column: str) -> Tensor:
         def cluster() -> Tensor:

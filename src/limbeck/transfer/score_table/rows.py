@@ -163,6 +163,10 @@ class Candidates:
             return self.drawn(rows, self.criterion.stream("order"))
         return self._with_ids(rows, sortable(rows.scores, descending=self.criterion.order == "highest"))
 
+    def hardness_keys(self, rows: Rows) -> KeyWords:
+        """Keys that sort rows by score, the hardest images first, whatever is preferred; then by id and source."""
+        return self._with_ids(rows, sortable(rows.scores, descending=self.criterion.hard_end == "highest"))
+
     def drawn(self, rows: Rows, stream: str) -> KeyWords:
         """Keys that sort rows at random, independent of their scores."""
         return self._with_ids(rows, sortable(self.uniform(rows.ids, rows.sources, stream), descending=False))

@@ -56,10 +56,11 @@ def select(
         teacher: for criteria that need one; a classifier, or whatever `load_model` takes.
         dedupe: choose among images of distinct content, see `distinct`; the budget counts these.
         function: from pixels uint8 `[B, C, H, W]` to features `[B, D]`, for the representation "function".
-        score: how images are scored: a name, your own function to one number per image `[B]`, or its import path; the
-            highest are preferred. Its parameters say what it reads: `pixels` uint8 `[B, C, H, W]`, the teacher's
-            `logits` `[B, K]`, `values` (the gray image) `[B, D]`, `labels`, `ids` and so on, see docs/plugins.md. With
-            a `score`, `criterion` is a mapping of the other parts, such as {"order": "lowest"}.
+        score: how images are scored: a name, your own function to one number per image `[B]`, or its import path; of
+            your own the highest are preferred, see `Criterion` for others. Its parameters say what it reads: `pixels`
+            uint8 `[B, C, H, W]`, the teacher's `logits` `[B, K]`, `values` (the gray image) `[B, D]`, `labels`, `ids`
+            and so on, see docs/plugins.md. With a `score`, `criterion` is a mapping of the other parts, such as
+            {"order": "lowest"}.
         folder: where networks that a criterion trains are kept; by default in limbeck's cache.
         precision: of the teacher: "fp32", "bf16" (may order near ties differently), or "auto" for the fastest on the
             machine. The transfer set records it.

@@ -25,7 +25,8 @@ class SelectSettings(MakerSettings):
 
     Attributes:
         criterion: what images are chosen by: a name of `limbeck ls criteria`, or its parts, as
-            {representation: teacher-logits, score: margin, allocation: k-means, clusters: 20}.
+            {representation: teacher-logits, score: margin, allocation: k-means, clusters: 20}. Without an `order` the
+            scores of the hardest images are preferred, here the lowest, as by the criterion of the score's name.
         dedupe: choose among images of distinct content, which the budget then counts.
 
     Example:
