@@ -89,7 +89,7 @@ def check_part_option(name: str, value: Any, default: Any) -> None:
     Raises:
         UserError: its type is not that of the default, or it is out of range.
     """
-    if value is None and default is None:
+    if (value, default) == (None, None):
         return
     default = 0.0 if name == "cutoff" else default  # whose default depends on the budget
     kinds = {str: str, float: (int, float)}.get(type(default), int)

@@ -40,7 +40,7 @@ def places_in_order(
     within = np.empty(len(ids))
     for place in np.unique(sources):
         own = sources == place
-        within[own] = order_of(names[place], ids[own])
+        within[own] = order_of(names[int(place)], ids[own])
     pool = np.array([pools.index(name) for name in names])[sources]
     places = np.empty(len(ids))
     places[np.lexsort((ids, within, pool))] = np.arange(len(ids))
