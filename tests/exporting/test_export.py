@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import limbeck as lb
 from limbeck.cli.main import app
 from limbeck.data.storage import in_levels
+from limbeck.errors import UserError
 from limbeck.exporting import checking, export
 from limbeck.exporting.checking import Checked
 from limbeck.exporting.export import Exported
@@ -63,6 +64,16 @@ def test_outside_takes_what_the_mean_and_deviation_of_its_description_make(
     assert "- `mean` is [0.3] and `std` is [0.4]\n" in (tmp_path / "out" / "README.md").read_text()
 
 
+def test_a_file_that_resizes_nothing_takes_the_size_of_the_network_alone(
+    tmp_path: Path, test_images: lb.ImageSet
+) -> None:
+    student = lb.create("lenet5", num_classes=10, channels=1, input_size=8).eval()
+    with pytest.raises(UserError, match=r"`size` must be \[8, 8\], that of lenet5, or left out where .* got 16"):
+        lb.export(student, tmp_path / "out", format="pt2", normalisation="outside", size=16, test=test_images)
+    exported = lb.export(student, tmp_path / "same", format="pt2", normalisation="outside", size=8, test=test_images)
+    assert exported.description["input"]["shape"][1:] == [1, 8, 8]
+
+
 def test_whitening_outside_is_that_of_the_arrays_beside(tmp_path: Path, test_images: lb.ImageSet) -> None:
     whitening = lb.models.Whitening.fit(test_images)
     student = lb.create("lenet5", num_classes=10, channels=1, whitening=whitening).eval()
@@ -89,7 +100,7 @@ def test_a_network_of_any_size_takes_that_of_the_images_or_what_is_said(
     assert exported.description["input"]["shape"] == ["batch", 3, 8, 8]
     colour = test_images.floats().expand(-1, 3, -1, -1)
     torch.testing.assert_close(program(exported)(colour), student(test_images.tensor()).logits)
-    with pytest.raises(lb.UserError, match="Plain takes images of any size; say which as `size`, or give `test`"):
+    with pytest.raises(UserError, match="Plain takes images of any size; say which as `size`, or give `test`"):
         lb.export(student, tmp_path / "two", format="pt2")
 
 
@@ -166,7 +177,7 @@ class Drawing(Plain):
 def test_why_a_network_cannot_go_out(
     kind: type[Plain], words: str, tmp_path: Path, test_images: lb.ImageSet, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(lb.UserError, match=f"^{kind.__name__} cannot be exported: .*{words}"):
+    with pytest.raises(UserError, match=f"^{kind.__name__} cannot be exported: .*{words}"):
         lb.export(wrapped(kind()), tmp_path / "out", format="pt2", test=test_images)
     assert not [*tmp_path.iterdir()]
     assert "".join(capfd.readouterr()) == "", "no graphs, nor notes for authors of torch"
@@ -174,7 +185,7 @@ def test_why_a_network_cannot_go_out(
 
 def test_what_answers_otherwise_is_not_kept(tmp_path: Path, test_images: lb.ImageSet) -> None:
     words = r"the pt2 file and the student disagree: of 50 images of 'digits/test', logits differ by up to .* nothing"
-    with pytest.raises(lb.UserError, match=words):
+    with pytest.raises(UserError, match=words):
         lb.export(wrapped(Drawing()), tmp_path / "out", format="pt2", test=test_images)
     assert not [*tmp_path.iterdir()]
 
@@ -182,7 +193,7 @@ def test_what_answers_otherwise_is_not_kept(tmp_path: Path, test_images: lb.Imag
 def test_logits_that_are_not_finite(tmp_path: Path, student: lb.Classifier, test_images: lb.ImageSet) -> None:
     with torch.no_grad():
         student.network.head.bias[3] = float("nan")
-    with pytest.raises(lb.UserError, match="the student's logits are not finite on images of 'digits/test'"):
+    with pytest.raises(UserError, match="the student's logits are not finite on images of 'digits/test'"):
         lb.export(student, tmp_path / "out", format="pt2", test=test_images)
 
 
@@ -190,7 +201,7 @@ def test_classes_of_the_images_must_be_the_students(tmp_path: Path, test_images:
     options = {"num_classes": 10, "input_size": 8, "channels": 1, "mean": [0.3], "std": [0.4]}
     student = lb.wrap(Plain(), classes=[f"the {digit}" for digit in digits()], **options)
     other = test_images.with_labels(test_images.labels, [f"class {digit}" for digit in digits()])
-    with pytest.raises(lb.UserError, match="'digits/test' has other classes: 'class 0', 'class 1'"):
+    with pytest.raises(UserError, match="'digits/test' has other classes: 'class 0', 'class 1'"):
         lb.export(student, tmp_path / "out", format="pt2", test=other)
 
 
@@ -217,14 +228,14 @@ def test_classes_of_the_images_must_be_the_students(tmp_path: Path, test_images:
 def test_settings_are_checked_first(
     settings: dict[str, Any], words: str, tmp_path: Path, student: lb.Classifier, test_images: lb.ImageSet
 ) -> None:
-    with pytest.raises(lb.UserError, match=words):
+    with pytest.raises(UserError, match=words):
         lb.export(student, tmp_path / "out", **{"test": test_images, **settings})
     assert not [*tmp_path.iterdir()]
 
 
 def test_calibration_images_have_the_networks_channels(tmp_path: Path, test_images: lb.ImageSet) -> None:
     student = wrapped(Plain(3), channels=3)
-    with pytest.raises(lb.UserError, match=r"must have the 3 channel\(s\) that Plain takes, got 1 of 'digits/test'"):
+    with pytest.raises(UserError, match=r"must have the 3 channel\(s\) that Plain takes, got 1 of 'digits/test'"):
         lb.export(student, tmp_path / "out", int8=True, calibration=test_images, test=test_images)
 
 
@@ -232,7 +243,7 @@ def test_a_missing_package_names_the_extra(
     tmp_path: Path, student: lb.Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("limbeck.exporting.settings.find_spec", lambda name: None if name == "onnxruntime" else name)
-    with pytest.raises(lb.UserError, match=r"needs onnxruntime: pip install 'limbeck\[export\]'"):
+    with pytest.raises(UserError, match=r"needs onnxruntime: pip install 'limbeck\[export\]'"):
         lb.export(student, tmp_path / "out")
 
 
@@ -259,7 +270,7 @@ def test_options_of_what_is_not_there_are_refused(arguments: list[str], message:
 
 @pytest.mark.parametrize("name", ["student.onnx", "student.pt2", "student.safetensors"])
 def test_out_is_a_folder(name: str, tmp_path: Path, student: lb.Classifier) -> None:
-    with pytest.raises(lb.UserError, match=r"`out` is a new folder, for the file and what describes it, got .*; say"):
+    with pytest.raises(UserError, match=r"`out` is a new folder, for the file and what describes it, got .*; say"):
         lb.export(student, tmp_path / name)
 
 
@@ -272,9 +283,9 @@ def test_runs_of_a_comparison_go_to_folders_of_their_own(tmp_path: Path) -> None
 
 
 def test_what_is_no_run_and_no_network(tmp_path: Path) -> None:
-    with pytest.raises(lb.UserError, match=r"holds no config.json"):
+    with pytest.raises(UserError, match=r"holds no config.json"):
         lb.export(tmp_path, tmp_path / "out")
-    with pytest.raises(lb.UserError, match=r"got a bare Plain; `lb\.wrap"):
+    with pytest.raises(UserError, match=r"got a bare Plain; `lb\.wrap"):
         lb.export(Plain(), tmp_path / "out")  # pyright: ignore[reportArgumentType]
 
 
@@ -301,9 +312,9 @@ def test_tolerance_is_in_units_of_the_largest_logit(student: lb.Classifier, test
         return lambda inputs: student(inputs).logits.detach() + share * largest
 
     assert checked.check(off_by(0.005), 0.01, "it")["agreement"] == 1
-    with pytest.raises(lb.UserError, match="it and the student disagree"):
+    with pytest.raises(UserError, match="it and the student disagree"):
         checked.check(off_by(0.02), 0.01, "it")
-    with pytest.raises(lb.UserError, match="it and the student disagree"):
+    with pytest.raises(UserError, match="it and the student disagree"):
         checked.check(lambda inputs: student(inputs).logits[:, :5].detach(), 0.01, "it")
 
 

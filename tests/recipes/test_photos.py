@@ -228,7 +228,7 @@ def test_a_folder_of_one_split_is_what_it_is_named_for() -> None:
         (
             {"train": "./photos/train", "test": 24},
             ("train", "val"),
-            r"`data.test`: `held_out` must be a count in 1..23",
+            r"`data.test` must be a count in 1..23",
         ),
     ],
 )

@@ -202,7 +202,7 @@ def _other_names(source: Classes, known: Classes) -> str:
     return (
         f"{begins}{few([repr(name) for name in unknown])} {'is' if len(unknown) == 1 else 'are'} none of the "
         f"{known.count} of {known.owner} ({few(known.names)}){hint or '.'} Give images of these classes, or choose "
-        "among theirs (`classes`, as in -s 'data.test={name: ..., classes: [...]}')."
+        "among theirs: `--classes`, `classes=`, or in a recipe `classes` beside the name of the images."
     )
 
 

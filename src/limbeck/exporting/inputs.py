@@ -19,13 +19,20 @@ def input_shape(classifier: Classifier, settings: ExportSettings, images: ImageS
     """(C, H, W) of what the file takes.
 
     Raises:
-        UserError: the size is not known, or not that of the whitening.
+        UserError: the size is not known, not that of the whitening, or another than the network's where images are
+            normalised outside of the file, which then brings none to its size.
     """
     size = classifier.input_size if settings.size is None else as_size(settings.size)
     if size is not None and classifier.whitening is not None and size != classifier.input_size:
         raise UserError(
             f"`size` must be {list(classifier.whitening.shape[1:])}, of which the whitening of {classifier.name} is, "
             f"got {list(size)}."
+        )
+    own = classifier.input_size
+    if not settings.inside and own is not None and size != own:
+        raise UserError(
+            f"`size` must be {list(own)}, that of {classifier.name}, or left out where `normalisation` "
+            f"is 'outside', as the file then takes what the network does, got {settings.size}."
         )
     if size is None:
         if images is None:

@@ -188,10 +188,16 @@ def _hold_out(
     train: ImageSet, part: Literal["test", "validation"], recipe: Recipe, share: int | float | None = None
 ) -> tuple[ImageSet, ImageSet]:
     """(rest, held out): holds out a share of each class, by default that of the recipe."""
+    said = getattr(recipe.data, part)
+    wanted = said if share is None else share
     try:
-        return train.split(getattr(recipe.data, part) if share is None else share, seed=recipe.data.split_seed)
-    except UserError as error:
-        raise UserError(f"`data.{part}`: {error}") from None
+        return train.split(wanted, seed=recipe.data.split_seed)
+    except UserError:
+        none = ", or 0 for none" if part == "validation" else ""
+        raise UserError(
+            f"`data.{part}` must be a count in 1..{len(train) - 1} or a share of the {len(train)} images to learn from "
+            f"that leaves both parts at least one{none}, got {wanted}{' by default' if said is None else ''}."
+        ) from None
 
 
 def _labelled(test: ImageSet | None) -> ImageSet | None:

@@ -160,7 +160,7 @@ def check_criterion(criterion: Criterion, images: ImageSet, context: ScoringCont
         if assumed:
             warnings.warn(assumed, stacklevel=3)
     if entry.head:
-        head_weights(context.teacher)
+        head_weights(context.teacher, criterion.score)
 
 
 def check_without_teacher(criterion: Criterion, images: "ImageSet", context: ScoringContext) -> None:
@@ -202,8 +202,12 @@ def _places(images: ImageSet, teacher: "Classifier") -> tuple[tuple[int, ...], s
         ) from None
 
 
-def head_weights(teacher: "Classifier") -> Tensor:
+def head_weights(teacher: "Classifier", score: str = "minimal-margin") -> Tensor:
     """Weights `[K, D]` of the teacher's last layer, float32 on the CPU.
+
+    Args:
+        teacher: whose they are.
+        score: that reads them, for the error.
 
     Raises:
         UserError: the last layer is not linear, or unknown.
@@ -213,7 +217,7 @@ def head_weights(teacher: "Classifier") -> Tensor:
         kind = "none that is known" if layer is None else type(layer).__name__
         wrap = ", or `lb.wrap` it with its `embedding`" if layer is None else ""
         raise UserError(
-            f"score 'minimal-margin' reads the weights of a linear last layer, got {kind} in {teacher.name}; choose "
+            f"score {score!r} reads the weights of a linear last layer, got {kind} in {teacher.name}; choose "
             f"'margin'{wrap}."
         )
     return layer.weight.detach().float().cpu()

@@ -186,7 +186,7 @@ def _scoring(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """A function from positions and features to scores, float64 `[B]`."""
     score, needs_head = score_function(criterion), SCORES[criterion.score].head
-    head = head_weights(context.teacher) if needs_head and context.teacher is not None else None
+    head = head_weights(context.teacher, criterion.score) if needs_head and context.teacher is not None else None
     labels, stream, shape = labels_for(criterion, images, context.teacher), criterion.stream("random"), images.shape
 
     def scored(positions: Tensor, features: Tensor) -> Tensor:
