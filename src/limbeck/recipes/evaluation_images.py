@@ -178,9 +178,9 @@ def _doubt_about_split(student: str | Path, settings: DataSettings | None, image
     run = run_of(student)
     if run is None:
         return ""
-    return (
-        _LEARNED_FROM if _split_as_in_run(run, images) is not None else _learned_from(run, _written_data(run), images)
-    )
+    if _split_as_in_run(run, images) is not None:
+        return _LEARNED_FROM
+    return _learned_from(run, _written_data(run), images)
 
 
 def _split_as_in_run(run: Path, images: ImageSet) -> HeldOutParts | None:
