@@ -92,6 +92,42 @@ def test_judging_on_what_was_learned_from_is_said() -> None:
         assert lb.evaluate("runs/mine", "./photos").n == 20
 
 
+def test_a_folder_named_from_elsewhere_and_a_copy_are_judged_on_what_was_held_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write_photos(Path("photos"), 10)
+    Path("mine.yaml").write_text(RECIPE.replace("./photos", "{name: ./photos, size: 12}"))
+    limbeck("run", "mine.yaml")
+    shutil.copytree("photos", "copy")
+    Path("sub").mkdir()
+    monkeypatch.chdir("sub")
+    for name in ("../photos", "../copy"):
+        out = limbeck("evaluate", "../runs/mine", "--data", name)
+        assert f"judged on the 4 images of '{name}' that its run held out (--split train: all)" in out
+        assert lb.evaluate("../runs/mine", name).n == 4
+    out = limbeck("evaluate", "../runs/mine", "--data", "../copy", "--split", "train")
+    assert "'../copy' in its split 'train' are judged on, also those that the network learned from" in out
+    Path("../copy/cat/00.JPG").unlink()
+    assert "learned from" not in limbeck("evaluate", "../runs/mine", "--data", "../copy", "--split", "train")
+
+
+def test_the_training_split_of_a_run_is_told_under_every_name() -> None:
+    write_photos(Path("photos/train"), 10)
+    write_photos(Path("photos/val"), 4, seed=1)
+    Path("mine.yaml").write_text(RECIPE.replace("./photos", "{name: ./photos, size: 12}"))
+    limbeck("run", "mine.yaml")
+    shutil.copytree("photos/train", "copy")
+    doubt = "are judged on, for it has no splits, also those that the network learned from"
+    for name in ("./photos/train", "./copy"):
+        assert f"all images of '{name}' {doubt}" in limbeck("evaluate", "runs/mine", "--data", name)
+    with pytest.warns(UserWarning, match=f"{doubt}; hand over others"):
+        assert lb.evaluate("runs/mine", "./copy").n == 20
+    out = limbeck("evaluate", "runs/mine", "--data", "./photos", "--split", "train")
+    assert "'./photos' in its split 'train' are judged on, also those that the network learned from" in out
+    out = limbeck("evaluate", "runs/mine", "--data", "./photos", "--split", "validation")
+    assert "learned from" not in out
+
+
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").partition("## Names and paths")[0]
 RECIPES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
 LINES = [line.strip() for line in re.findall(r"^    (limbeck .*)$", PAGE, re.MULTILINE)]

@@ -17,7 +17,6 @@ from limbeck.errors import UserError
 from limbeck.recipes.evaluation_images import load_evaluation_images
 from limbeck.recipes.exporting import _evaluation_images, _training_set_of
 from limbeck.recipes.handed_images import name_of_images, renewing, source_of
-from limbeck.recipes.reading import written_recipe
 from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.sources import load_named
 from limbeck.report.model_card import model_card
@@ -163,10 +162,21 @@ def test_images_that_the_network_learned_from_are_told_where_nothing_names_them(
     assert len(judged_on("part", "./flat")[0]) == 20
 
 
+def test_images_by_name_are_found_beside_a_function_from_python() -> None:
+    name = flat()
+    rest, test = lb.load(name).split(0.2, seed=0)
+    assert teach(name, "one", test=name, objective=lambda student_logits: student_logits.square().mean(1))
+    judged, message = judged_on("one", name)
+    assert judged.fingerprint == test.fingerprint
+    assert message == "judged on the 4 images of './flat' that its run held out (--split train: all)"
+    assert _evaluation_images(Path("one")).fingerprint == test.fingerprint
+    assert len(_training_set_of(Path("one"))) == round(0.9 * len(rest)), "without the tenth for validation"
+
+
 def test_export_and_model_card_find_the_images_by_name() -> None:
     images, test = lb.load("digits"), lb.load("digits", "test")
     teach("digits", "one", test="digits")
-    assert _evaluation_images(written_recipe(Path("one"))).fingerprint == test.fingerprint
+    assert _evaluation_images(Path("one")).fingerprint == test.fingerprint
     assert len(_training_set_of(Path("one"))) == 1293, "without the tenth for validation"
     teach(images, "two", test=test)
     assert data_of("two") == data_of("one")

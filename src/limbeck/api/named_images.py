@@ -16,7 +16,7 @@ from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.models.classifier import Classifier
-from limbeck.recipes.evaluation_images import held_out_of, load_sized, loading_of, recipe_on
+from limbeck.recipes.evaluation_images import data_settings_on, held_out_of, load_sized, loading_of
 from limbeck.recipes.handed_images import source_of
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings, size_of_saved
 from limbeck.recipes.settings import DatasetSettings, StudentSettings
@@ -48,14 +48,14 @@ def evaluation_images(images: ImagesLike, known: KnownSize | None, student: str 
     """
     if not isinstance(images, str | Path):
         return as_image_set(images, TEST, TEST)
-    recipe = None if student is None else recipe_on(student, images)
+    settings = None if student is None else data_settings_on(student, images)
     split, why = evaluation_split(images)
     if split == VALIDATION:
         warnings.warn(f"{why}; `lb.load(..., {VALIDATION!r})` says so without this warning.", stacklevel=3)
-    image_set = load_sized(images, split, known, **loading_of(recipe))
+    image_set = load_sized(images, split, known, **loading_of(settings))
     if student is None or split != TRAIN:
         return image_set
-    held_out, doubt = held_out_of(student, recipe, image_set)
+    held_out, doubt = held_out_of(student, settings, image_set)
     if doubt:
         message = f"{why}{doubt}" if held_out is None else f"those are judged on that its run held out; {doubt}"
         warnings.warn(f"{message}; hand over others to learn how good it is.", stacklevel=3)

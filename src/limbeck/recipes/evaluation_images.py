@@ -13,9 +13,9 @@ from limbeck.errors import UserError
 from limbeck.recipes.handed_images import HASH, hash_of, source_of, split_by_earlier_version
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.loading import load as load_images
-from limbeck.recipes.reading import written_recipe
-from limbeck.recipes.schema import Recipe
-from limbeck.recipes.settings import DatasetSettings
+from limbeck.recipes.reading import written_data
+from limbeck.recipes.settings import DatasetSettings, DataSettings
+from limbeck.recipes.shares import HeldOutParts, hold_out
 from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training.run_folder import INPUTS_FILE
 
@@ -70,14 +70,17 @@ def load_evaluation_images(
     Raises:
         UserError: see `limbeck.load`.
     """
-    recipe = None if student is None else recipe_on(student, data)
-    options = {**loading_of(recipe), **options}
+    settings = None if student is None else data_settings_on(student, data)
+    options = {**loading_of(settings), **options}
     if split is not None:
-        return _load_in_size(data, split, known, say, **options)
+        images = _load_in_size(data, split, known, say, **options)
+        if student is not None and (doubt := _doubt_about_split(student, settings, images, split)):
+            say(f"all images of {str(data)!r} in its split {split!r} are judged on{doubt}")
+        return images
     split, why = evaluation_split(data)
     images = _load_in_size(data, split, known, say, **options)
     if student is not None and split == TRAIN:
-        held_out, doubt = held_out_of(student, recipe, images)
+        held_out, doubt = held_out_of(student, settings, images)
         if held_out is not None:
             doubt = f"; {doubt}" if doubt else ""
             say(
@@ -112,54 +115,91 @@ def run_of(network: str | Path) -> Path | None:
     )
 
 
-def recipe_on(student: str | Path, data: str | Path) -> Recipe | None:
-    """The recipe of the student's run, if that learned from `data`, a folder or file; otherwise None."""
+def data_settings_on(student: str | Path, data: str | Path) -> DataSettings | None:
+    """What the recipe of the student's run says of its images, if that learned from `data`, a folder or file; otherwise
+    None."""
     path, run = own_path(data), run_of(student)
     if path is None or run is None:
         return None
     try:
-        recipe = written_recipe(run)
+        settings = written_data(run)
     except UserError:
         return None  # of an earlier version
-    train = None if recipe.data.train is None else own_path(recipe.data.train.name)
-    return recipe if train is not None and train.resolve() == path.resolve() else None
+    train = None if settings.train is None else own_path(settings.train.name)
+    return settings if train is not None and train.resolve() == path.resolve() else None
 
 
-def loading_of(recipe: Recipe | None) -> Mapping[str, Any]:
-    """Options of `limbeck.load` with which a run loads its evaluation images; empty without a recipe."""
-    if recipe is None:
+def loading_of(settings: DataSettings | None) -> Mapping[str, Any]:
+    """Options of `limbeck.load` with which a run loads its evaluation images; empty without settings."""
+    if settings is None:
         return {}
-    test, train = recipe.data.test, recipe.data.train
+    test, train = settings.test, settings.train
     named = isinstance(test, DatasetSettings) and not test.name.startswith(FROM_PYTHON)
     source = test if named else train
     assert isinstance(source, DatasetSettings)
     return source.model_dump(exclude=_NOT_OPTIONS, exclude_defaults=True)
 
 
-def held_out_of(student: str | Path, recipe: Recipe | None, images: ImageSet) -> tuple[ImageSet | None, str]:
+def held_out_of(student: str | Path, settings: DataSettings | None, images: ImageSet) -> tuple[ImageSet | None, str]:
     """The images of a folder that a run held out for evaluation, and in words any doubt about them.
 
     Args:
         student: where the network was loaded from.
-        recipe: of its run, if that names the folder.
+        settings: of its run, if they name the folder. Otherwise the images are compared with those that the run
+            recorded: it may be the same folder, named from elsewhere, or a copy.
         images: all images of the folder.
 
     Returns:
         None in place of images if the run held none out, or it is unknown which; the words are then about all images.
     """
-    if recipe is not None:
-        assert recipe.data.train is not None
-        share = recipe.data.test
+    if settings is not None:
+        assert settings.train is not None
+        share = settings.test
         if not isinstance(share, int | float) or not share:
             return None, _LEARNED_FROM
-        doubt = _CHANGED.format(name=recipe.data.train.name) if _changed(recipe.data.train, images) else ""
-        return images.split(share, seed=recipe.data.split_seed)[1], doubt
+        doubt = _CHANGED.format(name=settings.train.name) if _changed(settings.train, images) else ""
+        return images.split(share, seed=settings.split_seed)[1], doubt
     run = run_of(student)
     if run is None:
         return None, ""
     data = _written_data(run)
-    parts = split_by_earlier_version(images, data)
-    return (None, _learned_from(run, data, images)) if parts is None else (parts[1], "")
+    if (earlier := split_by_earlier_version(images, data)) is not None:
+        return earlier[1], ""
+    parts = _split_as_in_run(run, images)
+    if parts is not None and parts.test is not None:
+        return parts.test, ""
+    return None, _LEARNED_FROM if parts is not None else _learned_from(run, data, images)
+
+
+def _doubt_about_split(student: str | Path, settings: DataSettings | None, images: ImageSet, split: str) -> str:
+    """Whether the network learned from the images of a split that was asked for, in words."""
+    if settings is not None and settings.train is not None and split == (settings.train.split or TRAIN):
+        return _LEARNED_FROM
+    run = run_of(student)
+    if run is None:
+        return ""
+    if _split_as_in_run(run, images) is not None:
+        return _LEARNED_FROM
+    return _learned_from(run, _written_data(run), images)
+
+
+def _split_as_in_run(run: Path, images: ImageSet) -> HeldOutParts | None:
+    """`images` as the run split those that it was given to learn from; None if these are others, or it is unknown."""
+    train = _recorded(run)
+    try:
+        parts = hold_out(images, written_data(run))
+    except UserError:
+        return None
+    same = train.get("images") == len(parts.train) and train.get("fingerprint") == parts.train.fingerprint
+    return parts if same else None
+
+
+def _recorded(run: Path) -> Mapping[str, Any]:
+    """What the run wrote down of the images that it learned from; empty if nothing."""
+    try:
+        return json.loads((run / INPUTS_FILE).read_text()).get(TRAIN) or {}
+    except (OSError, ValueError):
+        return {}
 
 
 def _written_data(run: Path) -> Mapping[str, Any]:
@@ -182,12 +222,11 @@ def _changed(source: DatasetSettings, images: ImageSet) -> bool:
 
 def _learned_from(run: Path, data: Mapping[str, Any], images: ImageSet) -> str:
     """Whether the network learned from `images`, in words, by fingerprints and names that its run recorded."""
-    try:
-        recorded = json.loads((run / INPUTS_FILE).read_text()).get("train") or {}
-    except (OSError, ValueError):
-        recorded = {}
-    train = data.get(TRAIN)
-    if images.fingerprint[:HASH] in (hash_of(train), str(recorded.get("fingerprint"))[:HASH]):
+    recorded, train = _recorded(run), data.get(TRAIN)
+    hashes = {hash_of(train)} - {None}
+    if recorded.get("images") == len(images):  # the count is compared first, for a fingerprint reads every image
+        hashes.add(str(recorded.get("fingerprint"))[:HASH])
+    if hashes and images.fingerprint[:HASH] in hashes:
         return _LEARNED_FROM
     handed = isinstance(train, Mapping) and str(train.get("name")).startswith(FROM_PYTHON)
     return _PERHAPS_LEARNED_FROM.format(name=images.name) if handed and recorded.get("name") == images.name else ""

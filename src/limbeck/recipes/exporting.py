@@ -19,16 +19,16 @@ from limbeck.exporting.settings import ExportSettings
 from limbeck.models.classifier import Classifier
 from limbeck.progress import Progress, Silent
 from limbeck.recipes.evaluation_images import Say, load_evaluation_images, run_of
-from limbeck.recipes.image_sizes import size_for_network
-from limbeck.recipes.inputs import PythonObjects, load_images_of
+from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_of_saved
+from limbeck.recipes.inputs import PythonObjects, load_inputs, size_for_images
 from limbeck.recipes.loading import load as load_images
 from limbeck.recipes.making import last_source
 from limbeck.recipes.networks import load_network
-from limbeck.recipes.reading import written_recipe
+from limbeck.recipes.reading import written_data, written_recipe
 from limbeck.recipes.run import find_inputs
-from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
 from limbeck.recipes.sources import is_transfer_set, load_training_images
+from limbeck.recipes.yaml_files import load_mapping
 from limbeck.training.run_folder import RunFolder
 
 Images = ImagesLike | TransferSet
@@ -135,7 +135,7 @@ def _images_to_check(
     why = "nothing says on what to check the file"
     if run is not None:
         try:
-            return _evaluation_images(written_recipe(run))
+            return _evaluation_images(run)
         except UserError as error:
             why = f"the images of the run {str(run)!r} cannot be read ({error})"
     if settings.size is None and network.input_size is None and known_size is not None:
@@ -155,15 +155,15 @@ def _images_to_check(
     return load_images(_STAND_IN, "train", images=_STAND_INS, size=shape[1:], channels=channels)
 
 
-def _evaluation_images(recipe: Recipe) -> ImageSet:
+def _evaluation_images(run: Path) -> ImageSet:
     """Test images of a run, else its validation images, else its training images."""
-    if isinstance(recipe.data.test, DatasetSettings):
-        _check_named(recipe.data.test)
-        alone = recipe.data.model_copy(update={"train": None, "validation": 0})
-        inputs = load_images_of(recipe.model_copy(update={"data": alone}), PythonObjects())
+    data = written_data(run)
+    if isinstance(data.test, DatasetSettings):
+        _check_named(data.test)
+        data = data.model_copy(update={"train": None, "validation": 0})
     else:
-        _check_named(recipe.data.train)
-        inputs = load_images_of(recipe, PythonObjects())
+        _check_named(data.train)
+    inputs = load_inputs(data, PythonObjects(), lambda: _size_in(run))
     images = inputs.test or inputs.validation or inputs.train
     if images is None:
         raise UserError("it has none")
@@ -211,16 +211,25 @@ def _check_named(source: DatasetSettings | None) -> None:
 
 def _training_set_of(run: Path) -> ImageSet:
     """The transfer set of a run; if it grew, as it was after the last round."""
-    recipe = written_recipe(run)
-    _check_named(recipe.data.train)
-    if recipe.transfer is None:
-        inputs = load_images_of(recipe, PythonObjects())
+    data = written_data(run)
+    _check_named(data.train)
+    if load_mapping(run / "recipe.yaml").get("transfer") is None:
+        inputs = load_inputs(data, PythonObjects(), lambda: _size_in(run))
         assert inputs.train is not None, "recipes without a maker have training images"
         return inputs.train
+    recipe = written_recipe(run)
     source, _ = last_source(recipe, find_inputs(recipe, _home(run), PythonObjects()), run, Silent())
     steps = RunCost.from_dict(RunFolder(run).read("cost.json", {})).teaching.steps
     last = 0 if source.steps_per_round is None else max(steps - 1, 0) // source.steps_per_round
     return source.images(last).decoded().images
+
+
+def _size_in(run: Path) -> KnownSize | None:
+    """What the run brought images of several sizes to."""
+    try:
+        return size_for_images(written_recipe(run), PythonObjects())
+    except UserError:
+        return size_of_saved(run)  # of a recipe with a function that was handed over in Python
 
 
 def _home(run: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor
 
@@ -25,8 +25,9 @@ from limbeck.recipes.fields import FROM_PYTHON
 from limbeck.recipes.image_sizes import KnownSize, size_for_network, size_for_settings
 from limbeck.recipes.networks import load_network
 from limbeck.recipes.schema import Recipe
-from limbeck.recipes.settings import VALIDATION_SHARE, DatasetSettings, NetworkSettings, StudentSettings
-from limbeck.recipes.sources import is_transfer_set, load_sources, sources_of
+from limbeck.recipes.settings import DatasetSettings, DataSettings, NetworkSettings, StudentSettings
+from limbeck.recipes.shares import hold_out
+from limbeck.recipes.sources import load_sources, sources_of
 from limbeck.training.validation import validation_logits
 
 
@@ -142,16 +143,20 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     Raises:
         UserError: see `limbeck.load`; a share that cannot be held out; test images without labels.
     """
+    return load_inputs(recipe.data, objects, lambda: size_for_images(recipe, objects))
+
+
+def load_inputs(data: DataSettings, objects: PythonObjects, size: Callable[[], KnownSize | None]) -> Inputs:
+    """As `load_images_of`, by `data` of a recipe alone; `size` returns what images of several sizes are brought to."""
     handed = {"train": objects.train, "test": objects.test, "validation": objects.validation}
-    named = {part: source for part, source in sources_of(recipe.data).items() if handed[part] is None}
-    loaded = load_sources(named, lambda: size_for_images(recipe, objects))
+    named = {part: source for part, source in sources_of(data).items() if handed[part] is None}
+    loaded = load_sources(named, size)
     train, soft_labels, use = objects.train, objects.soft_labels, objects.use
-    if train is None and recipe.data.train is not None:
+    if train is None and data.train is not None:
         transfer_set = loaded.parts["train"]
         train, soft_labels, use = transfer_set.images, transfer_set.soft_targets, transfer_set.use
     test = objects.test if objects.test is not None else loaded.images("test")
-    held_out = recipe.data.validation
-    own_validation = isinstance(held_out, DatasetSettings)
+    own_validation = isinstance(data.validation, DatasetSettings)
     validation = None
     if own_validation:
         validation = objects.validation if objects.validation is not None else loaded.images("validation")
@@ -159,17 +164,12 @@ def load_images_of(recipe: Recipe, objects: PythonObjects) -> Inputs:
     common["made_shape"] = objects.shape if train is None or own_validation else None
     if train is None:
         return Inputs(None, validation, _labelled(test), **common)
-    pool = train
-    if test is None and isinstance(recipe.data.test, int | float) and recipe.data.test:
-        pool, test = _hold_out(pool, "test", recipe)
-    test = _labelled(test)
-    if not isinstance(held_out, DatasetSettings):
-        whole = train.labels is None or (recipe.data.train is not None and is_transfer_set(recipe.data.train))
-        share = (0 if whole else VALIDATION_SHARE) if held_out is None else held_out
-        pool, validation = _hold_out(pool, "validation", recipe, share) if share else (pool, None)
-    if soft_labels is not None and pool is not train:
-        soft_labels = soft_labels.rows(train.positions(pool.ids))
-    return Inputs(pool, validation, test, soft_labels=soft_labels, **common)
+    parts = hold_out(train, data, test=test is None)
+    test = _labelled(parts.test if test is None else test)
+    if soft_labels is not None and parts.train is not train:
+        soft_labels = soft_labels.rows(train.positions(parts.train.ids))
+    validation = validation if own_validation else parts.validation
+    return Inputs(parts.train, validation, test, soft_labels=soft_labels, **common)
 
 
 def size_for_images(recipe: Recipe, objects: PythonObjects) -> KnownSize | None:
@@ -182,22 +182,6 @@ def size_for_images(recipe: Recipe, objects: PythonObjects) -> KnownSize | None:
     elif recipe.teacher is not None:
         teacher = size_for_settings(recipe.teacher, "teacher")
     return student or size_for_settings(recipe.student, "student") or teacher
-
-
-def _hold_out(
-    train: ImageSet, part: Literal["test", "validation"], recipe: Recipe, share: int | float | None = None
-) -> tuple[ImageSet, ImageSet]:
-    """(rest, held out): holds out a share of each class, by default that of the recipe."""
-    said = getattr(recipe.data, part)
-    wanted = said if share is None else share
-    try:
-        return train.split(wanted, seed=recipe.data.split_seed)
-    except UserError:
-        none = ", or 0 for none" if part == "validation" else ""
-        raise UserError(
-            f"`data.{part}` must be a count in 1..{len(train) - 1} or a share of the {len(train)} images to learn from "
-            f"that leaves both parts at least one{none}, got {wanted}{' by default' if said is None else ''}."
-        ) from None
 
 
 def _labelled(test: ImageSet | None) -> ImageSet | None:

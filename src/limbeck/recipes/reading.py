@@ -13,6 +13,7 @@ from limbeck.recipes.errors import error_lines
 from limbeck.recipes.inheritance import chosen, load_recipe, mapping_for, merge, with_bases
 from limbeck.recipes.packaged import find_recipe
 from limbeck.recipes.schema import FROM_LABELS, USUAL, USUAL_UNLABELLED, Recipe
+from limbeck.recipes.settings import DataSettings
 from limbeck.recipes.yaml_files import load_mapping, load_text, load_value, unshared
 from limbeck.training.settings import TrainingSettings
 from limbeck.transfer.catalogue import MAKERS, settings_of
@@ -84,6 +85,21 @@ def written_recipe(folder: Path) -> Recipe:
     """
     look_where_found(folder)
     return parse_recipe(load_mapping(folder / "recipe.yaml"), str(folder / "recipe.yaml"))
+
+
+def written_data(folder: Path) -> DataSettings:
+    """`data` of the recipe that a run wrote into its folder, without the rest of it, which may be of no use here: parts
+    of the user's own may be gone, and functions that were handed over in Python are no names.
+
+    Raises:
+        UserError: there is none that can be read.
+    """
+    path = folder / "recipe.yaml"
+    try:
+        return DataSettings.model_validate(load_mapping(path).get("data")).each()
+    except ValidationError as error:
+        lines = error_lines(error.errors(), DataSettings)
+        raise UserError("\n  ".join([f"`data` of {str(path)!r}:", *lines])) from None
 
 
 def overridden(content: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
