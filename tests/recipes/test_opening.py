@@ -74,6 +74,24 @@ def test_classes_that_no_image_judges_are_told() -> None:
     assert findings.remarks[2:] == ["no image to judge on is of 'dog', so accuracy says nothing of this class"]
 
 
+TAUGHT_HERE = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}, "training": {"steps": 1}}
+
+
+@pytest.mark.parametrize("changes", [{}, {"teacher": TAUGHT_HERE}])
+def test_classes_are_matched_without_a_teacher_that_has_weights(changes: dict[str, Any]) -> None:
+    write_photos(Path("three"), 6, classes=("ant", "cat", "dog"))
+    write_photos(Path("two"), 2, seed=1)
+    write_photos(Path("others"), 2, seed=2, classes=("cat", "fox", "wolf"))
+    content = on_photos(data={"train": "./three", "test": "./two"}, **changes)
+    assert opened(content).problems == [], "a run finds the two among the three"
+    content["data"]["test"] = "./others"
+    (problem,) = opened(content).problems
+    assert "`data.test` must have the classes of `data.train`" in problem
+    assert "'fox', 'wolf' are none of the 3" in problem
+    with pytest.raises(UserError, match=re.escape(problem)):
+        run(read_recipe(content), "run")
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     teacher = lb.create("convnet_d3", num_classes=2, classes=("cow", "dog"), input_size=8, width=4)
     lb.save_model(teacher, "teacher")
