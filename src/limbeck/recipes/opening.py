@@ -24,7 +24,7 @@ from limbeck.recipes.downloads import (
     transfers_of,
     weights_to_download,
 )
-from limbeck.recipes.found_images import absent_classes, found_images
+from limbeck.recipes.found_images import absent_classes, found_images, left_out
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.inheritance import made_by
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights, size_for_images
@@ -94,7 +94,7 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
     with collecting(findings.problems):
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
         inputs = replace(inputs, known_size=known_size)
-        findings.remarks += [*found_images(recipe, inputs), *absent_classes(inputs)]
+        findings.remarks += [*found_images(recipe, inputs), *left_out(recipe, inputs), *absent_classes(inputs)]
         findings.remarks += overlaps(inputs, seconds=SECONDS, keep=False)
         findings.remarks += unread_by_training(recipe, labelled=inputs.labelled, train=inputs.train)
         _put_together(recipe, inputs, teacher, folder, findings)
