@@ -449,6 +449,9 @@ def test_select_from_a_folder_with_a_broken_image_and_an_empty_class() -> None:
     shown = done(*arguments, "--skip-unreadable")
     assert "chose 30 of 107 images by random -> chosen" in shown
     assert "left out 1 unreadable image" in shown
+    shown = done("score", "three", "--split", "test", "--out", "scores.parquet", "--skip-unreadable")
+    assert "scored 107 images by entropy:grayscale-histogram -> scores.parquet" in shown
+    assert "left out 1 unreadable image" in shown
     assert "`image_column` must be a column of" in refused(
         "select", "chosen", "--budget", "3", "--image-column", "pixels", "--out", "x"
     )

@@ -20,7 +20,7 @@ from limbeck.cli.main import app
 from limbeck.errors import UserError
 from limbeck.recipes.opening import Findings, check_extras, open_recipe
 from limbeck.recipes.reading import read_recipe
-from limbeck.recipes.run import run
+from limbeck.recipes.run import gather_inputs, run
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.unread import unread_by_training
 
@@ -72,6 +72,55 @@ def test_classes_that_no_image_judges_are_told() -> None:
     findings = opened(content)
     assert findings.problems == []
     assert findings.remarks[2:] == ["no image to judge on is of 'dog', so accuracy says nothing of this class"]
+
+
+def test_classes_that_a_separate_test_set_lacks_are_told() -> None:
+    write_photos(Path("three"), 10, classes=("ant", "cat", "dog"))
+    findings = opened(on_photos(data={"train": "./three", "test": "./photos/val"}))
+    assert findings.problems == []
+    assert findings.remarks[2:] == ["no image to judge on is of 'ant', so accuracy says nothing of this class"]
+
+
+def break_photos(folder: str) -> None:
+    for path in Path(folder).rglob("*.*"):
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png"):
+            path.write_bytes(b"no image")
+
+
+def test_how_many_unreadable_images_are_left_out_is_told_by_validate_and_run() -> None:
+    content = on_photos(data={"name": "./photos", "skip_unreadable": True})
+    break_photos("photos/train/dog")
+    Path("photos/val/cat/00.JPG").write_bytes(b"no image")
+    findings = opened(content)
+    assert findings.problems == []
+    expected = [
+        "`data.train`: left out 8 unreadable images of './photos'",
+        "`data.test`: left out 1 unreadable image of './photos'",
+        "no image to learn from is of 'dog', so nothing is learned from them of this class",
+        "no image for validation is of 'dog', so accuracy says nothing of this class",
+    ]
+    assert findings.remarks[2:] == expected
+    said: list[str] = []
+    gather_inputs(read_recipe(content), Path("run"), SimpleNamespace(say=said.append))  # pyright: ignore
+    assert said[-len(expected) :] == expected
+
+
+TAUGHT_HERE = {"model": "convnet_d3", "input_size": 8, "options": {"width": 4}, "training": {"steps": 1}}
+
+
+@pytest.mark.parametrize("changes", [{}, {"teacher": TAUGHT_HERE}])
+def test_classes_are_matched_without_a_teacher_that_has_weights(changes: dict[str, Any]) -> None:
+    write_photos(Path("three"), 6, classes=("ant", "cat", "dog"))
+    write_photos(Path("two"), 2, seed=1)
+    write_photos(Path("others"), 2, seed=2, classes=("cat", "fox", "wolf"))
+    content = on_photos(data={"train": "./three", "test": "./two"}, **changes)
+    assert opened(content).problems == [], "a run finds the two among the three"
+    content["data"]["test"] = "./others"
+    (problem,) = opened(content).problems
+    assert "`data.test` must have the classes of `data.train`" in problem
+    assert "'fox', 'wolf' are none of the 3" in problem
+    with pytest.raises(UserError, match=re.escape(problem)):
+        run(read_recipe(content), "run")
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

@@ -1,8 +1,9 @@
 """What was found in the user's own folders and files of images, in words."""
 
-from limbeck.data.classes import few
+from limbeck.data.classes import class_places, classes_of, few
 from limbeck.data.image_set import ImageSet
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path
+from limbeck.errors import UserError
 from limbeck.recipes.inputs import Inputs
 from limbeck.recipes.schema import Recipe
 from limbeck.recipes.settings import DatasetSettings
@@ -30,20 +31,50 @@ def found_images(recipe: Recipe, inputs: Inputs) -> list[str]:
     return lines
 
 
-def absent_classes(inputs: Inputs) -> list[str]:
-    """A line for images to judge or choose by that have labels, and none of some class."""
+def left_out(recipe: Recipe, inputs: Inputs) -> list[str]:
+    """A line for each part of the data of which unreadable images were left out."""
+    sources = sources_of(recipe.data)
     lines = []
-    for part, images in ((VALIDATION, inputs.validation), (TEST, inputs.test)):
+    for part, count in inputs.skipped.items():
+        if count:
+            of = f" of {sources[part].name!r}" if part in sources else ""
+            lines.append(f"`data.{part}`: left out {count:,} unreadable image{'s' if count > 1 else ''}{of}")
+    return lines
+
+
+def absent_classes(inputs: Inputs) -> list[str]:
+    """A line for images to learn from, to choose or to judge by that have labels, and none of some class.
+
+    Separate images are compared with the classes of those to learn from; `inputs` need not be matched yet.
+    """
+    lines = []
+    for part, images in ((TRAIN, inputs.train), (VALIDATION, inputs.validation), (TEST, inputs.test)):
         if images is None or images.labels is None:
             continue
-        counts = images.class_counts().tolist()
-        absent = [repr(name) for name, count in zip(images.classes, counts, strict=False) if not count]
+        counts = _counts_by_name(images, inputs.train)
+        absent = [repr(name) for name, count in counts.items() if not count]
         if absent:
-            lines.append(
-                f"no image {_USES[part]} is of {few(absent)}, so accuracy says nothing of "
-                f"{'this class' if len(absent) == 1 else f'these {len(absent)} of {len(counts)} classes'}"
+            these = "this class" if len(absent) == 1 else f"these {len(absent)} of {len(counts)} classes"
+            why = (
+                f"so nothing is learned from them of {these}"
+                if part == TRAIN
+                else f"so accuracy says nothing of {these}"
             )
+            lines.append(f"no image {_USES[part]} is of {few(absent)}, {why}")
     return lines
+
+
+def _counts_by_name(images: ImageSet, train: ImageSet | None) -> dict[str, int]:
+    """Images of each class that has a name: of `train` if it has labels, and its classes those of `images`."""
+    counts = images.class_counts().tolist()
+    if train is not None and train.labels is not None:
+        try:
+            places, _ = class_places(classes_of(images), classes_of(train))
+        except UserError:  # which matching the classes reports, unless a teacher knows them all
+            return dict(zip(images.classes, counts, strict=False))
+        by_place = dict(zip(places, counts, strict=True))
+        return {name: by_place.get(place, 0) for place, name in enumerate(train.classes)}
+    return dict(zip(images.classes, counts, strict=False))
 
 
 def _images(part: str, images: ImageSet, sources: dict[str, DatasetSettings]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.cost import Cost, RunCost
 from limbeck.data.classes import Classes, classes_of
 from limbeck.data.image_set import ImageSet
+from limbeck.data.own_splits import TEST, TRAIN, VALIDATION
 from limbeck.data.soft_targets import SoftTargets
 from limbeck.errors import UserError
 from limbeck.evaluation.prediction import predict
@@ -72,6 +73,7 @@ class Inputs:
         made_shape: (C, H, W) of images to make, if given.
         use: of `train`, if it is a transfer set that says how it is to be used; see `TransferSet.use`.
         known_size: the size that images of several sizes were resized to.
+        skipped: unreadable images that were left out of "train", "validation" and "test", before any were held out.
     """
 
     train: ImageSet | None
@@ -85,6 +87,7 @@ class Inputs:
     made_shape: tuple[int, int, int] | None = None
     known_size: KnownSize | None = None
     use: Mapping[str, Any] | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def teacher_test_logits(self) -> Tensor | None:
@@ -161,6 +164,8 @@ def load_inputs(data: DataSettings, objects: PythonObjects, size: Callable[[], K
     if own_validation:
         validation = objects.validation if objects.validation is not None else loaded.images("validation")
     common: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
+    parts = {TRAIN: train, VALIDATION: validation, TEST: test}
+    common["skipped"] = {part: images.skipped for part, images in parts.items() if images is not None}
     common["made_shape"] = objects.shape if train is None or own_validation else None
     if train is None:
         return Inputs(None, validation, _labelled(test), **common)

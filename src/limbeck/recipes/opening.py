@@ -24,7 +24,7 @@ from limbeck.recipes.downloads import (
     transfers_of,
     weights_to_download,
 )
-from limbeck.recipes.found_images import absent_classes, found_images
+from limbeck.recipes.found_images import absent_classes, found_images, left_out
 from limbeck.recipes.image_sizes import KnownSize
 from limbeck.recipes.inheritance import made_by
 from limbeck.recipes.inputs import Inputs, PythonObjects, build_student, load_images_of, load_weights, size_for_images
@@ -94,7 +94,7 @@ def _opened(recipe: Recipe, folder: Path) -> Findings:
     with collecting(findings.problems):
         inputs = load_images_of(recipe.model_copy(update={"data": data}), objects)
         inputs = replace(inputs, known_size=known_size)
-        findings.remarks += [*found_images(recipe, inputs), *absent_classes(inputs)]
+        findings.remarks += [*found_images(recipe, inputs), *left_out(recipe, inputs), *absent_classes(inputs)]
         findings.remarks += overlaps(inputs, seconds=SECONDS, keep=False)
         findings.remarks += unread_by_training(recipe, labelled=inputs.labelled, train=inputs.train)
         _put_together(recipe, inputs, teacher, folder, findings)
@@ -187,11 +187,8 @@ def _open_teacher(recipe: Recipe, findings: Findings) -> Classifier | None:
 def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, folder: Path, findings: Findings) -> None:
     """Checks all that a run checks once images and teacher are loaded."""
     trains = recipe.teacher is not None and recipe.teacher.training is not None
-    if teacher is not None:  # which makers use, and which gives the shape if there are no images
-        with collecting(findings.problems):
-            inputs = replace(match_images(inputs, teacher), teacher=teacher)
-            if (images := inputs.train or inputs.test) is not None:
-                findings.remarks += strangers(images, teacher)
+    if teacher is not None or recipe.teacher is None or trains:  # the classes of any other teacher are unknown yet
+        inputs = _matched(inputs, teacher, findings)
     if absent := {**pools_to_download(recipe), **masks_to_download(recipe)}:
         findings.remarks += [f"{name} would be downloaded from {where}" for name, where in absent.items()]
     elif recipe.teacher is None or teacher is not None or trains:
@@ -209,6 +206,20 @@ def _put_together(recipe: Recipe, inputs: Inputs, teacher: Classifier | None, fo
         if inputs.teacher is None:
             return  # the rest would report that there is no teacher, though the recipe names one
     _try_runs(recipe, inputs, findings)
+
+
+def _matched(inputs: Inputs, teacher: Classifier | None, findings: Findings) -> Inputs:
+    """The inputs with a teacher that has weights, which makers use, and classes in one order, as a run has them.
+
+    Where they do not match without such a teacher, the test images are left out, since all that comes after would only
+    report the same of them.
+    """
+    with collecting(findings.problems):
+        inputs = replace(match_images(inputs, teacher), teacher=teacher)
+        if teacher is not None and (images := inputs.train or inputs.test) is not None:
+            findings.remarks += strangers(images, teacher)
+        return inputs
+    return inputs if teacher is not None else replace(inputs, test=None)
 
 
 def _try_runs(recipe: Recipe, inputs: Inputs, findings: Findings) -> None:

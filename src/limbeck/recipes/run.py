@@ -19,7 +19,7 @@ from limbeck.progress import Progress, Silent
 from limbeck.recipes.doubts import doubt_teacher, overlaps, warn_of_strangers
 from limbeck.recipes.extending import extending
 from limbeck.recipes.fingerprints import check_fingerprints, describe_images, fingerprints_of
-from limbeck.recipes.found_images import absent_classes, found_images
+from limbeck.recipes.found_images import absent_classes, found_images, left_out
 from limbeck.recipes.handed_images import renewing
 from limbeck.recipes.inputs import (
     Inputs,
@@ -155,7 +155,7 @@ def find_inputs(recipe: Recipe, folder: Path, objects: PythonObjects) -> Inputs:
 
 def _remarks_on_images(recipe: Recipe, inputs: Inputs) -> list[str]:
     """What was found in folders, follows a transfer set's `use`, and is not held out."""
-    remarks = [*found_images(recipe, inputs), *absent_classes(inputs)]
+    remarks = [*found_images(recipe, inputs), *left_out(recipe, inputs), *absent_classes(inputs)]
     trains_on_them = recipe.transfer is None and recipe.compare is None
     if trains_on_them and (line := settings_followed(inputs.use or {}, recipe)):
         remarks.append(line)

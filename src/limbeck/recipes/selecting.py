@@ -81,8 +81,7 @@ def save_selection(
     lines = [f"chose {len(transfer_set):,} of {choice:,} images by {criterion.name} -> {target}"]
     if choice < len(images):
         lines.append(f"left out {len(images) - choice:,} images that another equals")
-    if images.skipped:
-        lines.append(f"left out {images.skipped:,} unreadable image{'s' if images.skipped > 1 else ''}")
+    lines += _left_out(images.skipped)
     if transfer_set.images.labels is not None:
         counts = zip(images.classes, transfer_set.images.class_counts().tolist(), strict=True)
         lines.append(", ".join(f"{name} {count}" for name, count in counts))
@@ -185,4 +184,9 @@ def save_scores(
     arguments = {"seed": seed, "workers": workers, "precision": precision, "progress": progress}
     score_table(load, target, criteria=criteria, teacher=teacher_network, **arguments)
     table = ScoreTable(target)
-    return f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"
+    scored = f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"
+    return "\n".join([scored, *_left_out(int(table.about["skipped"]))])
+
+
+def _left_out(skipped: int) -> list[str]:
+    return [f"left out {skipped:,} unreadable image{'s' if skipped > 1 else ''}"] if skipped else []

@@ -158,8 +158,8 @@ def write_table(
         for number, criterion in enumerate(clusters.values()):
             watch.say(f"clusters of {criterion.name}")
             _keep_clusters(_clusters_file(parts, number), loaded, criterion, context)
-        identity = {IDENTITY: of_any_order(loaded), CONTENT: content_of(loaded)}
-        _join(parts, count, path, {**about, **identity}, list(clusters))
+        about |= {IDENTITY: of_any_order(loaded), CONTENT: content_of(loaded), "skipped": loaded.skipped}
+        _join(parts, count, path, about, list(clusters))
         shutil.rmtree(parts)
     return path
 
