@@ -49,6 +49,6 @@ def _split(images: ImageSet, part: str, share: int | float, data: DataSettings) 
         if part == VALIDATION:
             none, default = ", or 0 for none", " by default" if data.validation is None else ""
         raise UserError(
-            f"`data.{part}` must be a count in 1..{len(images) - 1} or a share of the {len(images)} images to learn from "
-            f"that leaves both parts at least one{none}, got {share}{default}."
+            f"`data.{part}` must be a count in 1..{len(images) - 1} or a share of the {len(images)} images to learn "
+            f"from that leaves both parts at least one{none}, got {share}{default}."
         ) from None
