@@ -158,19 +158,19 @@ def load_inputs(data: DataSettings, objects: PythonObjects, size: Callable[[], K
     if train is None and data.train is not None:
         transfer_set = loaded.parts["train"]
         train, soft_labels, use = transfer_set.images, transfer_set.soft_targets, transfer_set.use
-    test = objects.test if objects.test is not None else loaded.images("test")
+    test = _labelled(objects.test if objects.test is not None else loaded.images("test"))
     own_validation = isinstance(data.validation, DatasetSettings)
     validation = None
     if own_validation:
         validation = objects.validation if objects.validation is not None else loaded.images("validation")
     common: dict[str, Any] = {"make_student": objects.make_student, "known_size": loaded.size, "use": use}
-    parts = {TRAIN: train, VALIDATION: validation, TEST: test}
-    common["skipped"] = {part: images.skipped for part, images in parts.items() if images is not None}
+    given = {TRAIN: train, VALIDATION: validation, TEST: test}
+    common["skipped"] = {part: images.skipped for part, images in given.items() if images is not None}
     common["made_shape"] = objects.shape if train is None or own_validation else None
     if train is None:
-        return Inputs(None, validation, _labelled(test), **common)
+        return Inputs(None, validation, test, **common)
     parts = hold_out(train, data, test=test is None)
-    test = _labelled(parts.test if test is None else test)
+    test = _labelled(parts.test) if test is None else test
     if soft_labels is not None and parts.train is not train:
         soft_labels = soft_labels.rows(train.positions(parts.train.ids))
     validation = validation if own_validation else parts.validation

@@ -185,7 +185,7 @@ def save_scores(
     score_table(load, target, criteria=criteria, teacher=teacher_network, **arguments)
     table = ScoreTable(target)
     scored = f"scored {len(table):,} images by {', '.join(table.columns) or 'nothing but ids'} -> {target}"
-    return "\n".join([scored, *_left_out(int(table.about["skipped"]))])
+    return "\n".join([scored, *_left_out(int(table.about.get("skipped", 0)))])
 
 
 def _left_out(skipped: int) -> list[str]:
