@@ -32,7 +32,7 @@ def test_by_hand() -> None:
 
 
 def test_attention_of_each_stage_sums_to_one() -> None:
-    pair = Pair("resnet8", "ResNet50")
+    pair = Pair("resnet8", "ResNet18")
     objective = pair.build("semckd").objectives()["semckd"]
     signals = pair.signals()
     attention = objective._attention(list(signals["student_stages"][1:]), list(signals["teacher_stages"][1:]))
