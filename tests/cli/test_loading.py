@@ -82,9 +82,9 @@ def test_broken_images_colour_and_a_class_too_many(verb: str) -> None:
     if verb != "evaluate":
         done(verb, *VERBS[verb], data, *two_classes)
         return
-    with pytest.warns(UserWarning, match="left out 1 unreadable images of 'three/train'"):
+    with pytest.warns(UserWarning, match="left out 1 unreadable image of 'three/train'"):
         message = refused(verb, *VERBS[verb], data, *options)
-    with pytest.warns(UserWarning, match="left out 1 unreadable images of 'three/train'"):
+    with pytest.warns(UserWarning, match="left out 1 unreadable image of 'three/train'"):
         done(verb, *VERBS[verb], data, *two_classes)
     assert "`student` tells 2 classes apart, but 'three/train' has 3: 'dots' is none of" in message
 

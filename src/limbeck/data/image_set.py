@@ -291,6 +291,16 @@ class ImageSet:
         return self.subset(self.ids[~taken]), self.subset(self.ids[taken])
 
 
+def unreadable(count: int) -> str:
+    """Images that were left out, in words.
+
+    Example:
+        >>> unreadable(1), unreadable(1200)
+        ('1 unreadable image', '1,200 unreadable images')
+    """
+    return f"{count:,} unreadable image{'' if count == 1 else 's'}"
+
+
 def fingerprint_begun(shape: tuple[int, int, int], count: int, *, labelled: bool) -> "hashlib.blake2b":
     """The hash that `ImageSet.fingerprint` begins with; digests uint8 `[N, 16]`, ids and labels int64 `[N]` follow.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from limbeck.cost import RunCost
-from limbeck.data.image_set import ImageSet
+from limbeck.data.image_set import ImageSet, unreadable
 from limbeck.data.loading import as_image_set
 from limbeck.data.objects.reading import ImagesLike
 from limbeck.data.own_splits import TEST
@@ -130,7 +130,7 @@ def _images_to_check(
             lambda name: load_evaluation_images(run, name, split, known_size, say, **loading),
         )
         if images.skipped:
-            warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=4)
+            warnings.warn(f"left out {unreadable(images.skipped)} of {images.name!r}.", stacklevel=4)
         return images
     why = "nothing says on what to check the file"
     if run is not None:

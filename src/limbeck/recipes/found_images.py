@@ -1,7 +1,7 @@
 """What was found in the user's own folders and files of images, in words."""
 
 from limbeck.data.classes import class_places, classes_of, few
-from limbeck.data.image_set import ImageSet
+from limbeck.data.image_set import ImageSet, unreadable
 from limbeck.data.own_splits import TEST, TRAIN, VALIDATION, own_path
 from limbeck.errors import UserError
 from limbeck.recipes.inputs import Inputs
@@ -38,7 +38,7 @@ def left_out(recipe: Recipe, inputs: Inputs) -> list[str]:
     for part, count in inputs.skipped.items():
         if count:
             of = f" of {sources[part].name!r}" if part in sources else ""
-            lines.append(f"`data.{part}`: left out {count:,} unreadable image{'s' if count > 1 else ''}{of}")
+            lines.append(f"`data.{part}`: left out {unreadable(count)}{of}")
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from limbeck.data.class_names import printable
 from limbeck.data.encoded.build import SizesDiffer
-from limbeck.data.image_set import ImageSet
+from limbeck.data.image_set import ImageSet, unreadable
 from limbeck.data.transfer_set import TransferSet
 from limbeck.errors import UserError
 from limbeck.files import check_path, disk_errors, place_new
@@ -189,4 +189,4 @@ def save_scores(
 
 
 def _left_out(skipped: int) -> list[str]:
-    return [f"left out {skipped:,} unreadable image{'s' if skipped > 1 else ''}"] if skipped else []
+    return [f"left out {unreadable(skipped)}"] if skipped else []

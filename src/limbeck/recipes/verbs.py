@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from limbeck.data.image_set import unreadable
 from limbeck.data.place import path_text
 from limbeck.data.transfer_set import TransferSet
 from limbeck.data.transfer_set_folder import CONFIG_NAME
@@ -103,7 +104,7 @@ def evaluate_saved(
     teacher_network = None if teacher is None else load_network(teacher)
     images = load_evaluation_images(student, data, split, size_for_network(network, student), say, **options)
     if images.skipped:
-        warnings.warn(f"left out {images.skipped:,} unreadable images of {images.name!r}.", stacklevel=2)
+        warnings.warn(f"left out {unreadable(images.skipped)} of {images.name!r}.", stacklevel=2)
     if student.casefold().startswith(TIMM_PREFIX) and (remark := evaluation_remark(network)):
         say(remark)
     metrics = evaluate(network, images, teacher=teacher_network, precision=precision)
